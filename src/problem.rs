@@ -38,6 +38,10 @@ pub(crate) enum ProblemCode {
     NameTaken,
     /// 403: its owner has as many schedules as he may.
     TooManySchedules,
+    /// 403: its owner has as many calendars as he leaves to others.
+    TooManyCalendars,
+    /// 403: the calendars of its owner are as long as he leaves to others.
+    TooManyCalendarBytes,
     /// 404: there is no such thing.
     NotFound,
     /// 405: that can't be done to it.
@@ -50,6 +54,8 @@ pub(crate) enum ProblemCode {
     MayHaveBeenSent,
     /// 409: what it is about is due once, and that is settled.
     AlreadySettled,
+    /// 409: schedules use it.
+    InUse,
     /// 409: another change of the request, which is all or nothing, was refused.
     AnotherRefused,
     /// 412: it is not what it was said to be.
@@ -62,6 +68,8 @@ pub(crate) enum ProblemCode {
     Invalid,
     /// 422: it would never be due.
     NeverDue,
+    /// 422: a calendar that it names went a moment ago.
+    NoSuchCalendar,
     /// 422: a name occurs twice in a request that is all or nothing.
     NameTwice,
     /// 422: something else was asked for under this message id.
@@ -192,6 +200,7 @@ impl Problem {
         let detail = missing.message(match missing.kind {
             MissingKind::Schedule | MissingKind::FormerSchedule => "GET /v1/schedules lists them all",
             MissingKind::Calendar => "GET /v1/schedules lists the ids under definition.calendars",
+            MissingKind::NamedCalendar => "GET /v1/calendars lists them all",
             MissingKind::Operation => "GET /v1/operations lists those that are known",
             MissingKind::Zone => "GET /v1/schedules lists the ids under definition.zones",
         });
@@ -350,7 +359,9 @@ impl From<OpsError> for Problem {
             OpsError::Refused(_) => (StatusCode::UNPROCESSABLE_ENTITY, ProblemCode::Refused),
             OpsError::Conflict(_) => (StatusCode::CONFLICT, ProblemCode::Conflict),
             OpsError::OtherCount { .. } => (StatusCode::PRECONDITION_FAILED, ProblemCode::PreconditionFailed),
-            OpsError::Unchanged { refusal, .. } => refusal::status_and_code(refusal),
+            OpsError::Unchanged { refusal, .. } | OpsError::CalendarUnchanged { refusal, .. } => {
+                refusal::status_and_code(refusal)
+            }
             OpsError::TooMany(_) => (StatusCode::TOO_MANY_REQUESTS, ProblemCode::TooManyRequests),
             OpsError::Unknown(_) => (StatusCode::SERVICE_UNAVAILABLE, ProblemCode::Unknown),
             OpsError::Partly { .. } => (StatusCode::SERVICE_UNAVAILABLE, ProblemCode::PartlyDone),

@@ -2,10 +2,11 @@
 
 use crate::{
     broker, clock,
-    clock_loop::{self, Loader, Remarks},
+    clock_loop::{self, Loader, NamedCalendars, Remarks},
     config::{Config, ScheduleSource},
     diagnostic::{self, Diagnostic, Diagnostics, counted},
-    schedule::{CalendarEnd, CalendarStore, Calendars, Packed},
+    engine::{CreatedCalendar, ReadCalendars},
+    schedule::{CalendarEnd, CalendarForm, CalendarStore, Packed, ZoneData},
     sources::{self, FileLines},
 };
 use ponos::{broker::Transport, topology::Topology};
@@ -17,7 +18,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::sync::watch::Sender;
+use tokio::sync::watch::{Receiver, Sender};
 use tracing::{info, warn};
 
 pub(crate) type Reading = tokio::task::JoinHandle<Result<Vec<Packed>, Diagnostics>>;
@@ -89,13 +90,14 @@ pub(crate) fn remarks(ends: Ends) -> Remarks {
 }
 
 /// Reads the schedules, each warning into the log; `had_folder`: the store knows schedules of a folder. Where their
-/// calendars end is left in `ends`, the calendars in `named`, and where they are written in `lines`.
+/// calendars end is left in `ends`, the calendars in `named` (those that were `created` read anew), and where they are written
+/// in `lines`.
 pub(crate) fn reader(
     config: &Config,
     had_folder: bool,
     store: &CalendarStore,
     ends: &Ends,
-    named: Sender<Option<Calendars>>,
+    (named, created): (Sender<Option<ReadCalendars>>, Receiver<NamedCalendars>),
     lines: Sender<FileLines>,
 ) -> Reader {
     let (store, ends) = (store.clone(), Arc::clone(ends));
@@ -110,7 +112,9 @@ pub(crate) fn reader(
         store.forget_unused();
         let (zones, warnings) = sources::zones::read(time_zones.as_deref())?;
         store.zones().use_data(zones);
-        let mut read = sources::packed(&source, &calendars, &store);
+        let created = created.borrow().created.clone();
+        let names = created.iter().map(|one| one.name.clone()).collect();
+        let mut read = sources::packed(&source, &calendars, &store, names);
         read.diagnostics.append(warnings);
         read.hold_to(&limits);
         let is_warning = |found: &&Diagnostic| found.severity == diagnostic::Severity::Warning;
@@ -128,10 +132,20 @@ pub(crate) fn reader(
         }
         lines.send_replace(read.file_lines());
         *ends.lock().unwrap_or_else(PoisonError::into_inner) = read.ends;
-        named.send_replace(Some(read.calendars));
+        let anew = created.iter().filter_map(|one| read_anew(one, &store.zones().data())).collect();
+        named.send_replace(Some(ReadCalendars { files: read.calendars, anew }));
         had_folder.fetch_or(matches!(source, ScheduleSource::Folder(_)), Ordering::Relaxed);
         Ok(read.list)
     })
+}
+
+/// A calendar that was created at run time, by this zone data: in iCalendar the time of a zone may lie on another day.
+fn read_anew(calendar: &CreatedCalendar, zones: &ZoneData) -> Option<Arc<CreatedCalendar>> {
+    if calendar.text.form == CalendarForm::Toml {
+        return None;
+    }
+    let read = calendar.text.read(&calendar.name, zones).ok().map(|(read, _)| read);
+    (read != calendar.calendar).then(|| Arc::new(CreatedCalendar { calendar: read, ..calendar.clone() }))
 }
 
 /// What the last reading that was accepted warned of.

@@ -149,13 +149,16 @@ pub fn read_in(source: &ScheduleSource, calendars: &CalendarSource, store: &Cale
 }
 
 /// The same, in the form in which the clock holds schedules: each is packed before the next one is read. The days of the
-/// calendars are kept in `store`.
+/// calendars are kept in `store`; others were `created` at run time, which files can't name.
 pub fn packed(
     source: &ScheduleSource,
     calendars: &CalendarSource,
     store: &CalendarStore,
+    created: BTreeSet<Arc<str>>,
 ) -> Schedules<Packed> {
-    fill(Schedules::keeping(calendars, source, store), source, Bounds::default())
+    let mut schedules = Schedules::keeping(calendars, source, store);
+    schedules.calendars = std::mem::take(&mut schedules.calendars).beside(created);
+    fill(schedules, source, Bounds::default())
 }
 
 /// The same, with warnings about what can run and was seldom meant, as seen at `now`.

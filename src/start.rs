@@ -3,7 +3,7 @@
 use crate::{
     authority::Owners,
     broker, clock,
-    clock_loop::{ClockLoop, Failure, Parts, Report},
+    clock_loop::{ClockLoop, Failure, NamedCalendars, Parts, Report},
     commands,
     config::{BrokerUrl, Config, HttpConfig, OnBackward, ScheduleSource, StorePath},
     diagnostic::Diagnostics,
@@ -90,9 +90,12 @@ pub async fn run(
     let control = listen_for_operators(&config)?;
 
     let ends = Ends::default();
-    let (named_in, named) = sync::watch::channel(None);
+    let (read_in, read_calendars) = sync::watch::channel(None);
+    let created = NamedCalendars { all: None, created: snapshot.calendars.clone() };
+    let (named_in, named) = sync::watch::channel(created);
     let (lines_in, lines) = sync::watch::channel(FileLines::default());
-    let read = reader(&config, had_folder(&config, &snapshot), &calendars, &ends, named_in, lines_in);
+    let calendars_of = (read_in, named.clone());
+    let read = reader(&config, had_folder(&config, &snapshot), &calendars, &ends, calendars_of, lines_in);
     // Before they are read: what changes meanwhile is read again.
     let reload = watch_files(&config);
     let patience = patience(begun, strict, &snapshot);
@@ -119,7 +122,8 @@ pub async fn run(
         schedules,
         late,
         loader,
-        calendars: named.clone(),
+        calendars: read_calendars,
+        named: named_in,
         remarks: remarks(ends),
         reload,
         rival,

@@ -56,6 +56,7 @@ impl Clock {
             late,
             loader: Arc::new(|| Err("a benchmark has no files".to_owned())),
             calendars: tokio::sync::watch::channel(None).1,
+            named: tokio::sync::watch::channel(Default::default()).0,
             remarks: Arc::new(|_| Vec::new()),
             reload,
             rival: tokio::sync::watch::channel(None).1,

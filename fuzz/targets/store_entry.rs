@@ -54,6 +54,9 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         }
         Entry::Operation(id, one) => same(&encoding::operation_key(&id), encoding::value(&one), &one),
         Entry::Message(key, one) => same(&encoding::message_key(&key), encoding::value(&one), &one),
+        Entry::CreatedCalendar(one) => {
+            same(&encoding::created_calendar_key(&one.name), encoding::created_calendar_value(&one), &one)
+        }
         Entry::Rows(_, rows) => assert!(rows.len() <= value.len()),
         Entry::Trigger(..) | Entry::Change(_) | Entry::Calendar(..) | Entry::Zone(..) => {}
     }

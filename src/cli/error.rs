@@ -96,6 +96,7 @@ fn ops_exit(error: &OpsError) -> Exit {
         | OpsError::Refused(_)
         | OpsError::Conflict(_)
         | OpsError::Unchanged { .. }
+        | OpsError::CalendarUnchanged { .. }
         | OpsError::OtherCount { .. }
         | OpsError::TooFragmented(_) => Exit::Usage,
         OpsError::Unavailable(_) | OpsError::TooMany(_) | OpsError::Unknown(_) | OpsError::Partly { .. } => {

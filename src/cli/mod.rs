@@ -6,6 +6,7 @@
 
 mod audit;
 mod backfill;
+mod calendar;
 mod changes;
 mod check;
 mod chosen;
@@ -109,6 +110,8 @@ enum Verb {
     Put(put::Args),
     /// Deletes schedules that were created at run time.
     Delete(delete::Args),
+    // Its help is longer, and stands with its arguments.
+    Calendar(calendar::Args),
     /// Writes the definitions of what was created at run time.
     Export(get::ExportArgs),
     /// Lists what was created, changed and deleted at run time.
@@ -160,6 +163,7 @@ pub fn main() -> ExitCode {
         Verb::Get(args) => get::get(&cli.globals, args),
         Verb::Put(args) => put::run(&cli.globals, args),
         Verb::Delete(args) => delete::run(&cli.globals, args),
+        Verb::Calendar(args) => calendar::run(&cli.globals, args),
         Verb::Export(args) => get::export(&cli.globals, args),
         Verb::Changes(args) => changes::run(&cli.globals, args),
         Verb::History(args) => history::run(&cli.globals, args),

@@ -46,7 +46,7 @@ impl ClockLoop {
             None => "the schedule files are still being read, and may have its name: try again later".into(),
         };
         for reply in commands.iter().filter_map(|command| self.writes.requests.remove(command)) {
-            let what = format!("nothing changed: a schedule is to be created, but {why}");
+            let what = format!("nothing changed: something is to be created, but {why}");
             drop(reply.send(Err(NotDecided::Unavailable(what))));
         }
     }

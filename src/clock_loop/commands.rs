@@ -2,12 +2,15 @@
 
 use super::{
     ClockLoop, Command, Decided,
-    handle::{ChangesAnswer, EarlierAnswer, KEPT, NEIGHBOURS, NotDecided, PAGE, PauseChanged, Unchanged},
+    handle::{
+        CalendarStatus, ChangesAnswer, EarlierAnswer, KEPT, NEIGHBOURS, NotDecided, PAGE, PauseChanged,
+        Unchanged,
+    },
     operations::OperationPromises,
     pauses::{PauseChange, PausePromises},
     triggers::TriggerPromises,
 };
-use crate::engine::{Asker, Engine, Input, Message, Parked, PauseEnd, Triggered, Verdict};
+use crate::engine::{Asker, CreatedCalendar, Engine, Input, Message, Parked, PauseEnd, Triggered, Verdict};
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 use tokio::sync::oneshot;
 use tracing::warn;
@@ -151,6 +154,14 @@ impl ClockLoop {
             }
             Command::Operation(id, reply) => drop(reply.send(self.operation(&id))),
             Command::Operations(reply) => drop(reply.send(self.operations())),
+            Command::Calendars(from, reply) => {
+                let page = self.engine.created_calendars(&from).take(PAGE);
+                drop(reply.send(page.map(|one| self.calendar_status(one)).collect()));
+            }
+            Command::Calendar(name, reply) => {
+                let found = self.engine.created_calendar(&name);
+                drop(reply.send(found.map(|one| self.calendar_status(one))));
+            }
             Command::Change(asked, reply) => self.change_schedules(asked, reply),
             Command::Answered(owner, message, changes, reply) => {
                 self.tell_again((owner, message, changes), reply);
@@ -162,6 +173,10 @@ impl ClockLoop {
     /// A number for the engine's answer.
     pub(super) fn next_command(&mut self) -> u64 {
         self.writes.next_command()
+    }
+
+    fn calendar_status(&self, calendar: &Arc<CreatedCalendar>) -> CalendarStatus {
+        CalendarStatus { calendar: calendar.clone(), users: self.engine.users_of(&calendar.name) }
     }
 
     fn tell_again(

@@ -3,8 +3,8 @@
 use super::{Degraded, Figures};
 use crate::{
     engine::{
-        Asker, Author, Covered, KeptPage, Message, OldestPage, OnResume, Operation, Parked, Pause, PauseEnd,
-        Refusal, Revision, ScheduleChange, ScheduleStatus, Scope, Triggered, Verdict,
+        Asker, Author, Covered, CreatedCalendar, KeptPage, Message, OldestPage, OnResume, Operation, Parked,
+        Pause, PauseEnd, Refusal, Revision, ScheduleChange, ScheduleStatus, Scope, Triggered, Users, Verdict,
     },
     schedule::Packed,
 };
@@ -70,6 +70,10 @@ pub enum Command {
     Operations(oneshot::Sender<Vec<OperationStatus>>),
     /// Put and delete schedules; answered, change by change, once that is durable.
     Change(ChangesAsked, oneshot::Sender<ChangesAnswer>),
+    /// The next [`PAGE`] calendars that were created at run time by name, from this name on; none: that was all.
+    Calendars(String, oneshot::Sender<Vec<CalendarStatus>>),
+    /// One of them.
+    Calendar(String, oneshot::Sender<Option<CalendarStatus>>),
     /// Another one, for which somebody asks who is known: it is done as far as it is his to do, and the log of changes says so.
     By(Box<Asker>, Box<Command>),
     /// What was answered to this owner's message, which asks for so many changes; none: it did not come before. Answered once that
@@ -77,6 +81,15 @@ pub enum Command {
     Answered(Arc<str>, Message, usize, oneshot::Sender<EarlierAnswer>),
     /// Read the schedule files again; answers with what the operator should know.
     Reload(oneshot::Sender<Result<String, String>>),
+}
+
+/// A calendar that was created at run time, and who uses it.
+#[derive(Debug, Clone)]
+pub struct CalendarStatus {
+    /// It.
+    pub calendar: Arc<CreatedCalendar>,
+    /// Which schedules.
+    pub users: Users,
 }
 
 /// What became of a decision about parked events. Numbers that are not in it do not exist.

@@ -20,16 +20,15 @@ mod triggers;
 
 pub use figures::{Degraded, Figures};
 pub use handle::{
-    CHANGES, ChangesAnswer, ChangesAsked, Command, Decided, EarlierAnswer, Handle, KEPT, NEIGHBOURS,
-    NotDecided, OperationAnswer, OperationStatus, PAGE, PauseAnswer, PauseChanged, PauseFor, PauseLength,
-    Status, TriggerAnswer, Unchanged,
+    CHANGES, CalendarStatus, ChangesAnswer, ChangesAsked, Command, Decided, EarlierAnswer, Handle, KEPT,
+    NEIGHBOURS, NotDecided, OperationAnswer, OperationStatus, PAGE, PauseAnswer, PauseChanged, PauseFor,
+    PauseLength, Status, TriggerAnswer, Unchanged,
 };
-pub use parts::{Failure, Late, Loader, Parts, Remarks, Report};
+pub use parts::{Failure, Late, Loader, NamedCalendars, Parts, Remarks, Report};
 
 use crate::{
     clock::{self, Alarm},
-    engine::{Action, Answer, ClockState, Engine, Handover, Input, Prepared},
-    schedule::Calendars,
+    engine::{Action, Answer, ClockState, Engine, Handover, Input, Prepared, ReadCalendars},
     store::{StoreError, StoreEvent, StoreHandle},
 };
 use commands::{Promise, Writes};
@@ -72,7 +71,8 @@ pub struct ClockLoop {
     link: watch::Receiver<Link>,
     exchange: Arc<str>,
     loader: Loader,
-    calendars: watch::Receiver<Option<Calendars>>,
+    calendars: watch::Receiver<Option<ReadCalendars>>,
+    named: watch::Sender<NamedCalendars>,
     remarks: Remarks,
     /// Schedules that were not read yet at the start.
     late: Option<Late>,
@@ -157,6 +157,7 @@ impl ClockLoop {
             exchange: parts.exchange,
             loader: parts.loader,
             calendars: parts.calendars,
+            named: parts.named,
             remarks: parts.remarks,
             late: None,
             reload: parts.reload,
@@ -327,6 +328,9 @@ impl ClockLoop {
             Action::TooManyPauses(commands) => self.refuse_pauses(commands),
             Action::TooManyMessages(commands) => self.refuse(&commands, changes::TOO_MANY_MESSAGES),
             Action::Unread(commands) => self.refuse_unread(&commands),
+            Action::Calendars { named, created } => {
+                self.named.send_replace(NamedCalendars { all: named, created });
+            }
             Action::Record { rows, complete } => {
                 if let Ok(backlog) = self.store.append(rows, complete)
                     && backlog.dropped > 0

@@ -1,7 +1,7 @@
 //! What the loop is made of, and how it ends.
 
 use crate::{
-    engine::{Rules, Snapshot},
+    engine::{CreatedCalendar, ReadCalendars, Rules, Snapshot},
     schedule::{Calendars, Packed},
     store::{StoreError, StoreEvent, StoreHandle},
 };
@@ -17,6 +17,16 @@ pub type Loader = Arc<dyn Fn() -> Result<Vec<Packed>, String> + Send + Sync>;
 
 /// Warnings about the schedules at an instant, though the clock is ready.
 pub type Remarks = Arc<dyn Fn(Timestamp) -> Vec<String> + Send + Sync>;
+
+/// Which calendars there are.
+#[derive(Debug, Clone, Default)]
+pub struct NamedCalendars {
+    /// Those that a schedule may name that is created at run time, those of the files included; none until these were read for
+    /// the first time.
+    pub all: Option<Calendars>,
+    /// Those that were created at run time.
+    pub created: Vec<Arc<CreatedCalendar>>,
+}
 
 /// Schedules whose reading did not end before the start.
 pub type Late = Pin<Box<dyn Future<Output = Result<Vec<Packed>, String>> + Send>>;
@@ -45,7 +55,9 @@ pub struct Parts {
     /// Reads them again.
     pub loader: Loader,
     /// Zone data and calendars, by which they were read last.
-    pub calendars: watch::Receiver<Option<Calendars>>,
+    pub calendars: watch::Receiver<Option<ReadCalendars>>,
+    /// Is told which calendars there are.
+    pub named: watch::Sender<NamedCalendars>,
     /// Warnings about the schedules read.
     pub remarks: Remarks,
     /// Says that it is time to read them again.

@@ -59,6 +59,12 @@ impl Reloads {
         begins
     }
 
+    /// A name of the files was created at run time.
+    fn note_taken(&mut self, notice: &Notice) {
+        let before = self.taken.take().map_or(String::new(), |before| format!("{before}; "));
+        self.taken = Some(format!("{before}{notice}"));
+    }
+
     /// The one under way has ended: who waited for it, and whether another one is to be begun.
     fn end(&mut self) -> (Waiting, bool) {
         let waiting = self.under_way.take().unwrap_or_default();
@@ -139,8 +145,8 @@ impl ClockLoop {
         self.writes.pauses.notice(notice);
         match notice {
             Notice::Loaded(summary) => self.reloads.summary = Some(summary.to_string()),
-            Notice::NameTaken { .. } => self.reloads.taken = Some(notice.to_string()),
-            Notice::NameFree { .. } => self.read_schedules(None),
+            Notice::NameTaken { .. } | Notice::CalendarTaken { .. } => self.reloads.note_taken(notice),
+            Notice::NameFree { .. } | Notice::CalendarFree { .. } => self.read_schedules(None),
             _ => {}
         }
     }

@@ -208,12 +208,14 @@ pub(super) fn tell(clock: &str, notice: &Notice) {
         | Notice::PastOneShot { .. }
         | Notice::Paused(_)
         | Notice::PausedByName { .. }
-        | Notice::NameTaken { .. } => {
+        | Notice::NameTaken { .. }
+        | Notice::CalendarTaken { .. } => {
             warn!("{notice}")
         }
         Notice::ClockReleased
         | Notice::Loaded(_)
         | Notice::NameFree { .. }
+        | Notice::CalendarFree { .. }
         | Notice::CaughtUp { .. }
         | Notice::Unheard { .. }
         | Notice::Resumed { .. }

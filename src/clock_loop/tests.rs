@@ -1,4 +1,4 @@
-use super::{ClockLoop, Command, Failure, KEPT, NEIGHBOURS, PAGE, Parts};
+use super::{ClockLoop, Command, Failure, KEPT, NEIGHBOURS, NamedCalendars, PAGE, Parts};
 use crate::{
     config::MetricsConfig,
     engine::{ClockRules, Commit, Resends, Rules},
@@ -64,6 +64,7 @@ pub(crate) async fn parts(memory: &Memory, publisher: Publisher) -> Parts {
         late: None,
         loader: Arc::new(|| Err("there are no files".into())),
         calendars: tokio::sync::watch::channel(None).1,
+        named: tokio::sync::watch::channel(NamedCalendars::default()).0,
         remarks: Arc::new(|_| Vec::new()),
         reload: tokio::sync::mpsc::channel(1).1,
         rival: tokio::sync::watch::channel(None).1,

@@ -30,6 +30,14 @@ pub(super) enum CommandKind {
     Resume,
     /// Has an event of a schedule sent now.
     Trigger,
+    /// One calendar.
+    CalendarGet,
+    /// A page of calendars.
+    CalendarList,
+    /// Creates or changes a calendar.
+    CalendarPut,
+    /// Deletes one.
+    CalendarDelete,
 }
 
 /// What there is, but not by message.
@@ -47,7 +55,7 @@ const ANY_NUMBER: Kind = Kind::Count { least: 0, most: u32::MAX };
 
 impl CommandKind {
     /// All of them.
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::Get,
         Self::List,
         Self::Preview,
@@ -56,6 +64,10 @@ impl CommandKind {
         Self::Pause,
         Self::Resume,
         Self::Trigger,
+        Self::CalendarGet,
+        Self::CalendarList,
+        Self::CalendarPut,
+        Self::CalendarDelete,
     ];
 
     /// The `type` of their messages.
@@ -69,6 +81,10 @@ impl CommandKind {
             Self::Pause => "schedule.pause",
             Self::Resume => "schedule.resume",
             Self::Trigger => "schedule.trigger",
+            Self::CalendarGet => "calendar.get",
+            Self::CalendarList => "calendar.list",
+            Self::CalendarPut => "calendar.put",
+            Self::CalendarDelete => "calendar.delete",
         }
     }
 
@@ -105,24 +121,38 @@ impl CommandKind {
                 ("on_resume", Kind::Text),
             ],
             Self::Resume => &[("name", Kind::Text), ("on_resume", Kind::Text)],
-            Self::Trigger => &[("name", Kind::Text)],
+            Self::Trigger | Self::CalendarGet => &[("name", Kind::Text)],
+            Self::CalendarList => &[("limit", ANY_NUMBER), ("page", Kind::Text)],
+            Self::CalendarPut => &[
+                ("name", Kind::Text),
+                ("form", Kind::Text),
+                ("text", Kind::Text),
+                ("if_revision", Kind::Text),
+                ("if_absent", Kind::Boolean),
+            ],
+            Self::CalendarDelete => &[("name", Kind::Text), ("if_revision", Kind::Text)],
         }
     }
 
     /// Those that must be there.
     pub(super) fn needed(self) -> &'static [&'static str] {
         match self {
-            Self::Get | Self::Delete | Self::Trigger => &["name"],
+            Self::Get | Self::Delete | Self::Trigger | Self::CalendarGet | Self::CalendarDelete => &["name"],
+            Self::CalendarPut => &["name", "form", "text"],
             Self::Put => &["definition"],
             Self::Pause => &["name", "note"],
             Self::Resume => &["name", "on_resume"],
-            Self::List | Self::Preview => &[],
+            Self::List | Self::Preview | Self::CalendarList => &[],
         }
     }
 
     /// Whether it changes something, so that it matters whether it comes again.
     fn changes(self) -> bool {
-        matches!(self, Self::Put | Self::Delete | Self::Pause | Self::Resume | Self::Trigger)
+        match self {
+            Self::Put | Self::Delete | Self::Pause | Self::Resume | Self::Trigger => true,
+            Self::CalendarPut | Self::CalendarDelete => true,
+            Self::Get | Self::List | Self::Preview | Self::CalendarGet | Self::CalendarList => false,
+        }
     }
 
     /// The id by which a command of this kind is known when it comes again; none of what changes nothing.

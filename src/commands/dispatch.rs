@@ -9,7 +9,9 @@ use crate::{
     clock,
     engine::Verdict,
     ops::{
-        self, OpsError, Pages, ParameterFault, PauseView, RunningClock, next,
+        self, OpsError, OutcomeView, Pages, ParameterFault, PauseView, RunningClock,
+        change_calendar::CalendarChange,
+        next,
         schedules::{SchedulePage, ScheduleQuery},
     },
     problem::Problem,
@@ -60,7 +62,32 @@ pub(super) async fn run(clock: &RunningClock, caller: &Caller, request: Request)
             let triggered = ops::trigger::trigger(clock, caller, &name, &id, Some(id.clone())).await;
             Ok(Answer::of(202, &triggered.map_err(of_message)?)?)
         }
+        Request::Calendar(name) => {
+            let found = ops::calendars::find(clock.clone(), &name).await.map_err(in_body)?;
+            Ok(Answer::of(200, &found)?)
+        }
+        Request::Calendars(query) => {
+            let page = ops::calendars::page(clock, &query).await.map_err(in_body)?;
+            Ok(Answer::of(200, &page)?)
+        }
+        Request::ChangeCalendar(asked) => change_calendar(clock, caller, asked).await,
     }
+}
+
+async fn change_calendar(
+    clock: &RunningClock,
+    caller: &Caller,
+    asked: CalendarChange,
+) -> Result<Answer, Problem> {
+    let name = asked.name.clone();
+    let is_put = asked.wanted.is_some();
+    let changed = ops::change_calendar::change(clock, caller, asked).await;
+    let (verdict, remarks) = changed.map_err(|error| in_body(error.below("/text")))?;
+    if !is_put {
+        return Ok(Answer::of_nothing(204));
+    }
+    let status = if matches!(verdict, Verdict::Created { .. }) { 201 } else { 200 };
+    Ok(Answer::of(status, &OutcomeView::new(&name, &verdict, remarks))?)
 }
 
 /// A page, as [`ScheduleList`](ops::ScheduleList) has it.
@@ -125,13 +152,5 @@ fn of_message(error: OpsError) -> Problem {
 
 /// So is what a definition is wrong in.
 fn in_definition(error: OpsError) -> Problem {
-    match error {
-        OpsError::Definition(mut faults) => {
-            for fault in &mut faults.list {
-                fault.pointer.insert_str(0, "/definition");
-            }
-            OpsError::Definition(faults).into()
-        }
-        other => in_body(other),
-    }
+    in_body(error.below("/definition"))
 }

@@ -4,10 +4,13 @@
 use super::command::CommandKind;
 use crate::{
     engine::{Expect, OnResume},
-    ops::{OpsError, PauseOneAsked, ResumeOneAsked, Tag, next::NextQuery, schedules::ScheduleQuery},
+    ops::{
+        OpsError, PauseOneAsked, ResumeOneAsked, Tag, calendars::CalendarQuery,
+        change_calendar::CalendarChange, next::NextQuery, schedules::ScheduleQuery,
+    },
     problem::Problem,
     schedule::{
-        FaultCode,
+        CalendarForm, CalendarText, FaultCode,
         file::{FieldFault, FieldFaults, LONGEST_JSON, object_from_json},
     },
 };
@@ -70,6 +73,12 @@ pub(super) enum Request {
         /// The id of the message: the event is made once for each.
         id: String,
     },
+    /// This calendar.
+    Calendar(String),
+    /// These calendars.
+    Calendars(CalendarQuery),
+    /// A calendar is to be there, or to go.
+    ChangeCalendar(CalendarChange),
 }
 
 /// What is to be due.
@@ -142,10 +151,27 @@ impl Request {
             CommandKind::Trigger => {
                 Self::Trigger { name: text_of(&mut body, "name"), id: id.unwrap_or_default() }
             }
+            CommandKind::CalendarGet => Self::Calendar(text_of(&mut body, "name")),
+            CommandKind::CalendarList => {
+                let query = serde_json::from_value(Value::Object(body));
+                Self::Calendars(query.map_err(|error| Problem::bad(error.to_string()))?)
+            }
+            CommandKind::CalendarPut => {
+                let expect = expected(&mut body)?;
+                let form = parsed(&mut body, "form", "toml or ics")?.unwrap_or(CalendarForm::Toml);
+                let wanted = Some(CalendarText { form, text: text_of(&mut body, "text").into() });
+                let name = text_of(&mut body, "name");
+                Self::ChangeCalendar(CalendarChange { name, wanted, expect, message: id })
+            }
+            CommandKind::CalendarDelete => {
+                let expect = expected(&mut body)?;
+                let name = text_of(&mut body, "name");
+                Self::ChangeCalendar(CalendarChange { name, wanted: None, expect, message: id })
+            }
         })
     }
 
-    /// The name of the schedule that it is about, if it is about one.
+    /// The name of the schedule, or of the calendar, that it is about, if it is about one.
     pub(super) fn subject(&self) -> Option<&str> {
         match self {
             Self::Get(name)
@@ -154,8 +180,10 @@ impl Request {
             | Self::Delete { name, .. }
             | Self::Pause { name, .. }
             | Self::Resume { name, .. }
-            | Self::Trigger { name, .. } => Some(name),
-            Self::List(_) | Self::Preview(Previewed::Definition(_), _) => None,
+            | Self::Trigger { name, .. }
+            | Self::Calendar(name)
+            | Self::ChangeCalendar(CalendarChange { name, .. }) => Some(name),
+            Self::List(_) | Self::Calendars(_) | Self::Preview(Previewed::Definition(_), _) => None,
         }
     }
 }

@@ -27,6 +27,7 @@ use tokio::{
 };
 
 mod bounds;
+mod calendars;
 mod reading;
 mod schemas;
 
@@ -59,6 +60,7 @@ fn schedule(name: &str, data: usize) -> ScheduleStatus {
 async fn play(mut asked: mpsc::Receiver<Command>, schedules: Vec<ScheduleStatus>) {
     let revisions: Vec<Revision> = schedules.iter().map(|status| status.revision.clone()).collect();
     while let Some(command) = asked.recv().await {
+        let Some(command) = calendars::looked_at(command) else { continue };
         // Who asked may be gone.
         match command {
             Command::Schedules(after, reply) => {
@@ -89,6 +91,7 @@ async fn play(mut asked: mpsc::Receiver<Command>, schedules: Vec<ScheduleStatus>
                         Verdict::Created { creation: 7, revision: 1, since: at(10) }
                     }
                     [ScheduleChange::Delete { .. }] => Verdict::GoneAlready,
+                    [change @ ScheduleChange::Calendar { .. }] => calendars::decided(change),
                     [ScheduleChange::Invalid { faults, .. }] => {
                         Verdict::Refused(Refusal::Invalid { faults: faults.clone() })
                     }

@@ -74,7 +74,7 @@ pub(super) fn check_json(headers: &HeaderMap, what: &str) -> Result<(), Problem>
     Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, what))
 }
 
-fn of_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, FieldFaults> {
+pub(super) fn of_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, FieldFaults> {
     let value = file::json_object(text)?;
     serde_path_to_error::deserialize::<&Value, T>(&value).map_err(|error| {
         let (mut pointer, mut is_key) = (String::new(), false);

@@ -13,6 +13,7 @@ mod aliases;
 mod apart;
 mod audits;
 mod body;
+mod calendars;
 mod changes;
 pub mod client;
 mod conditions;

@@ -1,4 +1,4 @@
-//! The routes that read schedules, calendars, zones, the record and parked events.
+//! The routes that read schedules, zones, the record and parked events.
 
 #![allow(unused_qualifications, reason = "the macros that describe routes write paths in full")]
 
@@ -7,8 +7,8 @@ use crate::{
     clock,
     engine::audit::Report,
     ops::{
-        self, CalendarView, History, OpsError, ParkedList, PauseView, ScheduleList, ScheduleView, ZoneView,
-        audit::Window, history::HistoryQuery, schedules::ScheduleQuery,
+        self, History, OpsError, ParkedList, PauseView, ScheduleList, ScheduleView, ZoneView, audit::Window,
+        history::HistoryQuery, schedules::ScheduleQuery,
     },
 };
 use axum::{
@@ -79,24 +79,6 @@ pub(super) async fn schedule(
 ) -> Result<([(HeaderName, String); 1], Json<ScheduleView>), Problem> {
     let view = ops::schedules::get(state.clock, &name?.0).await?;
     Ok(([(header::ETAG, tag(view.creation, view.revision))], Json(view)))
-}
-
-/// The days of a calendar
-///
-/// They never change: a calendar that is edited has other days under another id.
-#[utoipa::path(
-    get, path = "/calendars/{id}", tag = "schedules",
-    params(("id" = String, Path, description = "An id under `definition.calendars` of a schedule")),
-    responses(
-        (status = 200, description = "The days", body = CalendarView),
-        (status = 404, description = "There are none", body = Problem, content_type = "application/problem+json"),
-    )
-)]
-pub(super) async fn calendar(
-    State(state): State<HttpState>,
-    id: Result<Path<String>, PathRejection>,
-) -> Result<impl IntoResponse, Problem> {
-    Ok((FOR_EVER, Json(ops::calendars::get(state.clock, &id?.0).await?)))
 }
 
 /// The rules of a time zone

@@ -2,7 +2,7 @@
 
 use super::{
     access::{Access, authenticate},
-    aliases, body, changes,
+    aliases, body, calendars, changes,
     connection::Connection,
     control, feed, gate, guard, health, large, metrics,
     openapi::{self, ApiDocument, Interface},
@@ -55,7 +55,11 @@ const INDEX: &[(&str, &str)] = &[
     ("/v1/export", "the definitions of what was created at run time; ?format="),
     ("/v1/schedules/{name}/next", "its next occurrences; ?from= ?count="),
     ("/v1/preview", "POST a definition as JSON: its next occurrences; ?from= ?count="),
-    ("/v1/calendars/{id}", "the days of a calendar that a schedule's definition names"),
+    ("/v1/calendars", "calendars that a definition may name; ?limit= ?page="),
+    (
+        "/v1/calendars/{name}",
+        "one calendar, or by its id the days that a schedule's definition names; PUT and DELETE: creates, changes or deletes it",
+    ),
     ("/v1/zones/{id}", "the rules of a time zone that a schedule's definition names"),
     (
         "/v1/history",
@@ -196,6 +200,12 @@ fn all(state: &HttpState, shutdown: Shutdown) -> Router {
                 .routes(routes!(schedules::batch))
                 .layer(schedules::batch_limit())
                 .layer(middleware::from_fn_with_state(state.batches.clone(), gate::through)),
+        )
+        .merge(
+            OpenApiRouter::new()
+                .routes(routes!(calendars::put, calendars::delete))
+                .layer(calendars::limit())
+                .layer(middleware::from_fn_with_state(state.batches.clone(), gate::through)),
         );
     let logged = OpenApiRouter::new().routes(routes!(changes::changes)).routes(routes!(changes::export));
     let next = dear(OpenApiRouter::new().routes(routes!(preview::next)));
@@ -205,7 +215,7 @@ fn all(state: &HttpState, shutdown: Shutdown) -> Router {
     let versioned = reads(state, shutdown).merge(changing(state, changed));
     let v1 = versioned
         .clone()
-        .merge(dear(OpenApiRouter::new().routes(routes!(reads::schedules))))
+        .merge(dear(OpenApiRouter::new().routes(routes!(reads::schedules)).routes(routes!(calendars::list))))
         .merge(next)
         .merge(preview)
         .merge(dear(logged))
@@ -253,7 +263,7 @@ fn reads(state: &HttpState, shutdown: Shutdown) -> OpenApiRouter {
         .layer(prompt.clone())
         .with_state(state.clone());
     let long = OpenApiRouter::new()
-        .routes(routes!(reads::calendar))
+        .routes(routes!(calendars::get))
         .routes(routes!(reads::history))
         .routes(routes!(reads::parked))
         .layer(prompt);

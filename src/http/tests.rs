@@ -2,6 +2,7 @@
 
 mod access;
 mod ask;
+mod calendars;
 mod connections;
 mod docs;
 mod encrypted;
@@ -235,7 +236,8 @@ async fn play(
     };
     let mut begun = operations::Begun::default();
     while let Some(command) = asked.recv().await {
-        let Some(command) = pauses::looked_at(command, &schedules) else { continue };
+        let command = pauses::looked_at(command, &schedules).and_then(calendars::looked_at);
+        let Some(command) = command else { continue };
         match command {
             Command::By(..) | Command::Answered(..) => {}
             Command::Schedules(after, reply) => {

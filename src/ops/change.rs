@@ -306,13 +306,7 @@ fn message(id: Option<String>, wanted: &[Wanted], atomic: bool) -> Option<Messag
             }
             Wanted::Delete { name, expect } => (asked.part(b"del").part(name.as_bytes()), expect),
         };
-        match expect {
-            Expect::Any => asked.part(b"any"),
-            Expect::Absent => asked.part(b"absent"),
-            Expect::Revision { creation, number } => {
-                asked.part(&creation.to_be_bytes()).part(&number.to_be_bytes())
-            }
-        }
+        asked.expecting(*expect)
     });
     asked.message(Some(id))
 }
@@ -321,7 +315,7 @@ fn message(id: Option<String>, wanted: &[Wanted], atomic: bool) -> Option<Messag
 const FAULTS: usize = 600;
 
 /// What is wrong with a definition, as it is told again: the first of it.
-fn kept(faults: &FieldFaults) -> Arc<str> {
+pub(super) fn kept(faults: &FieldFaults) -> Arc<str> {
     let (mut bytes, mut more) = (0, faults.more);
     let mut list = Vec::new();
     for fault in &faults.list {
@@ -335,7 +329,7 @@ fn kept(faults: &FieldFaults) -> Arc<str> {
 }
 
 /// The same, as it was kept; none: nothing is known any more.
-fn told(kept: &str) -> Option<FieldFaults> {
+pub(super) fn told(kept: &str) -> Option<FieldFaults> {
     let (list, more) = serde_json::from_str(kept).ok()?;
     Some(FieldFaults { list, more }).filter(|faults| !faults.list.is_empty())
 }

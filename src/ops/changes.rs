@@ -67,10 +67,11 @@ pub struct ChangeView {
     /// By which door he came.
     pub door: String,
     /// `created`, `changed`, `deleted`; or what the clock itself did: `finished`, it had finished and went, or `read-anew`, there
-    /// is newer zone data, or a calendar that it names was edited; or `paused`, `resumed`, `triggered`, `backfilled`;
+    /// is newer zone data, or a calendar that it names was edited; or `calendar-created`, `calendar-changed`, `calendar-deleted`:
+    /// then all of this is about a calendar; or `paused`, `resumed`, `triggered`, `backfilled`;
     /// `cancelled`: an operation; `released`, `dropped`: parked events; `reloaded`: the files.
     pub what: String,
-    /// The schedule; empty where it is about none in particular, or all.
+    /// The schedule, or the calendar; empty where it is about none in particular, or all.
     pub schedule: String,
     /// The others that it was done to at once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -91,15 +92,15 @@ pub struct ChangeView {
     pub note: String,
 }
 
-/// A schedule before or after a change.
+/// A schedule, or a calendar, before or after a change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct VersionView {
     /// The number of its revision.
     pub revision: u32,
-    /// Its definition, without its payload.
+    /// Its definition, without its payload; of a calendar its form and how many bytes its text has.
     #[schema(value_type = Object)]
     pub definition: serde_json::Value,
-    /// The digest of its payload, where it has one: equal payloads have equal ones.
+    /// The digest of its payload, where it has one, or of a calendar's text: equal ones have equal ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<String>,
 }

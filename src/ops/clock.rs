@@ -3,7 +3,7 @@
 use super::{DefinitionCache, OpsError, RecordReader, ScheduleView, StoppedClock};
 use crate::{
     clock,
-    clock_loop::{Command, Degraded, Handle, Status},
+    clock_loop::{Command, Degraded, Handle, NamedCalendars, Status},
     config::LimitsConfig,
     engine::{Asker, ScheduleStatus},
     schedule::{CalendarStore, Calendars, Packed, ZoneData},
@@ -81,8 +81,8 @@ pub struct RunningClock {
     pub(crate) handle: Handle,
     pub(super) record: RecordReader,
     calendars: CalendarStore,
-    /// Those of the files, as last read and accepted; none until they were read for the first time.
-    named: watch::Receiver<Option<Calendars>>,
+    /// Those that may be named now.
+    named: watch::Receiver<NamedCalendars>,
     /// Where those of files are written, as last read and accepted; nothing is known until they were read.
     lines: watch::Receiver<FileLines>,
     /// What new schedules are held to.
@@ -106,7 +106,8 @@ impl RunningClock {
         answer: Duration,
     ) -> Self {
         // Whoever has no sender keeps what is there.
-        let (_, named) = watch::channel(Some(Calendars::new(calendars.clone())));
+        let all = Some(Calendars::new(calendars.clone()));
+        let (_, named) = watch::channel(NamedCalendars { all, created: Vec::new() });
         let (_, lines) = watch::channel(FileLines::default());
         let (_, door) = watch::channel(None);
         let (definitions, started) = (Arc::default(), clock::now());
@@ -127,7 +128,7 @@ impl RunningClock {
 
     /// The same, whose calendars have these names from time to time.
     #[must_use]
-    pub fn naming(self, named: watch::Receiver<Option<Calendars>>) -> Self {
+    pub fn naming(self, named: watch::Receiver<NamedCalendars>) -> Self {
         Self { named, ..self }
     }
 
@@ -145,7 +146,7 @@ impl RunningClock {
 
     /// The calendars that a definition may name now; none where that is not known yet.
     pub(super) fn named_calendars(&self) -> Option<Calendars> {
-        self.named.borrow().clone()
+        self.named.borrow().all.clone()
     }
 
     /// Where a file has the schedule of this name, as far as that is known.

@@ -1,5 +1,6 @@
 //! Why an operation has no result.
 
+use super::change_calendar::said_of_calendar;
 use crate::{
     authority::Denied,
     clock_loop::{NotDecided, Unchanged},
@@ -45,6 +46,14 @@ pub enum OpsError {
         refusal: Refusal,
         /// Where a file has it, where that is why.
         place: Option<Place>,
+    },
+    /// The clock refused to change this calendar.
+    #[error("the calendar '{name}' is as it was: {}", said_of_calendar(.refusal))]
+    CalendarUnchanged {
+        /// The calendar.
+        name: String,
+        /// Why.
+        refusal: Refusal,
     },
     /// Another number of schedules passes a filter than was expected.
     #[error(
@@ -110,6 +119,15 @@ impl fmt::Display for ParameterFault {
 }
 
 impl OpsError {
+    /// The same, where what is wrong with a text stands below this pointer.
+    #[must_use]
+    pub fn below(mut self, pointer: &str) -> Self {
+        if let Self::Definition(faults) = &mut self {
+            faults.list.iter_mut().for_each(|fault| fault.pointer.insert_str(0, pointer));
+        }
+        self
+    }
+
     /// A parameter that can't be used.
     pub(super) fn parameter(name: &'static str, code: FaultCode, what: impl Into<String>) -> Self {
         Self::Parameter(ParameterFault { name, code, what: what.into(), help: None })
@@ -159,6 +177,10 @@ pub(super) fn said(refusal: &Refusal, place: Option<&Place>) -> String {
             format!(
                 "'{name}' is not as it was when they were counted, and all of them were meant: count again"
             )
+        }
+        Refusal::NoSuchCalendar { name } => format!("there is no calendar '{name}' any more"),
+        Refusal::InUse { .. } | Refusal::TooManyCalendars { .. } | Refusal::TooManyCalendarBytes { .. } => {
+            said_of_calendar(refusal)
         }
         Refusal::MessageIdUsed => {
             "something else was asked for under this message id before: take a new id for a new request"
@@ -221,6 +243,8 @@ pub enum MissingKind {
     FormerSchedule,
     /// The days of a calendar.
     Calendar,
+    /// A calendar, by its name.
+    NamedCalendar,
     /// The rules of a time zone.
     Zone,
     /// An operation.

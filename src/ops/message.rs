@@ -4,7 +4,7 @@ use super::{OpsError, RunningClock};
 use crate::{
     authority::Caller,
     clock_loop::Command,
-    engine::{Asker, Digest, Message, Refusal, Verdict},
+    engine::{Asker, Digest, Expect, Message, Refusal, Verdict},
     schedule::FaultCode,
 };
 use sha2::{Digest as _, Sha256};
@@ -28,6 +28,17 @@ impl Asked {
         match text {
             Some(text) => self.part(b"+").part(text.as_bytes()),
             None => self.part(b"-"),
+        }
+    }
+
+    /// What has to be there.
+    pub(super) fn expecting(self, expect: Expect) -> Self {
+        match expect {
+            Expect::Any => self.part(b"any"),
+            Expect::Absent => self.part(b"absent"),
+            Expect::Revision { creation, number } => {
+                self.part(&creation.to_be_bytes()).part(&number.to_be_bytes())
+            }
         }
     }
 

@@ -10,6 +10,7 @@ pub mod audit;
 pub mod backfill;
 pub mod calendars;
 pub mod change;
+pub mod change_calendar;
 pub mod changes;
 mod clock;
 pub mod delete;
@@ -53,10 +54,10 @@ pub use record::RecordReader;
 pub use stopped::StoppedClock;
 pub use tag::{NoTag, Tag};
 pub use views::{
-    Alive, BackfillAsked, BackfillDecision, BrokerLink, CalendarView, ChosenDecision, FilterDecision,
-    FinishedView, GapView, History, ORIGINS, OUTCOMES, OperationList, OperationView, OutcomeView,
-    ParkedDecision, ParkedIds, ParkedList, ParkedView, PauseAsked, PauseDecision, PauseOneAsked,
-    PauseSomeAsked, PauseView, PutView, Readiness, RefusalView, RefusedView, Reloaded, ResumeAsked,
-    ResumeDecision, ResumeOneAsked, ResumeSomeAsked, RowView, STATES, ScheduleFilter, ScheduleList,
-    ScheduleView, TriggerDecision, ZoneView,
+    Alive, BackfillAsked, BackfillDecision, BrokerLink, CalendarList, CalendarView, ChosenDecision,
+    FilterDecision, FinishedView, FoundCalendar, GapView, History, NamedCalendarView, ORIGINS, OUTCOMES,
+    OperationList, OperationView, OutcomeView, ParkedDecision, ParkedIds, ParkedList, ParkedView, PauseAsked,
+    PauseDecision, PauseOneAsked, PauseSomeAsked, PauseView, PutView, Readiness, RefusalView, RefusedView,
+    Reloaded, ResumeAsked, ResumeDecision, ResumeOneAsked, ResumeSomeAsked, RowView, STATES, ScheduleFilter,
+    ScheduleList, ScheduleView, TriggerDecision, ZoneView,
 };

@@ -1,5 +1,6 @@
 //! The forms in which a clock is shown: the HTTP interface writes them, and the command line reads and prints them.
 
+mod calendar;
 mod change;
 mod finished;
 mod health;
@@ -7,6 +8,7 @@ mod operation;
 mod pause;
 mod schedule;
 
+pub use calendar::{CalendarList, FoundCalendar, NamedCalendarView};
 pub use change::{FilterDecision, OutcomeView, PutView, RefusalView, ScheduleFilter};
 pub use finished::FinishedView;
 pub use health::{Alive, BrokerLink, Readiness};

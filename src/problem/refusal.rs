@@ -8,6 +8,8 @@ use axum::http::StatusCode;
 pub(super) fn status_and_code(refusal: &Refusal) -> (StatusCode, ProblemCode) {
     let status = match refusal {
         Refusal::TooMany { .. }
+        | Refusal::TooManyCalendars { .. }
+        | Refusal::TooManyCalendarBytes { .. }
         | Refusal::NotOwner { .. }
         | Refusal::OutsideDomains { .. }
         | Refusal::ReservedEvent { .. } => StatusCode::FORBIDDEN,
@@ -18,16 +20,23 @@ pub(super) fn status_and_code(refusal: &Refusal) -> (StatusCode, ProblemCode) {
         Refusal::FileOwned
         | Refusal::MayHaveBeenSent { .. }
         | Refusal::AlreadySettled { .. }
+        | Refusal::InUse { .. }
         | Refusal::Another => StatusCode::CONFLICT,
-        Refusal::NeverDue | Refusal::Invalid { .. } | Refusal::Twice | Refusal::MessageIdUsed => {
-            StatusCode::UNPROCESSABLE_ENTITY
-        }
+        Refusal::NeverDue
+        | Refusal::Invalid { .. }
+        | Refusal::NoSuchCalendar { .. }
+        | Refusal::Twice
+        | Refusal::MessageIdUsed => StatusCode::UNPROCESSABLE_ENTITY,
     };
     let code = match refusal {
         Refusal::NotOwner { .. } => ProblemCode::NameTaken,
         Refusal::OutsideDomains { .. } => ProblemCode::OutsideDomains,
         Refusal::ReservedEvent { .. } => ProblemCode::ReservedEvent,
         Refusal::TooMany { .. } => ProblemCode::TooManySchedules,
+        Refusal::TooManyCalendars { .. } => ProblemCode::TooManyCalendars,
+        Refusal::TooManyCalendarBytes { .. } => ProblemCode::TooManyCalendarBytes,
+        Refusal::InUse { .. } => ProblemCode::InUse,
+        Refusal::NoSuchCalendar { .. } => ProblemCode::NoSuchCalendar,
         Refusal::FileOwned => ProblemCode::FileOwned,
         Refusal::MayHaveBeenSent { .. } => ProblemCode::MayHaveBeenSent,
         Refusal::AlreadySettled { .. } => ProblemCode::AlreadySettled,
@@ -69,6 +78,10 @@ mod tests {
             Refusal::TooMany { most: 1 },
             Refusal::NoSuchSchedule { name: "a".into() },
             Refusal::Stale { revision: None },
+            Refusal::InUse { first: vec!["a".into()], count: 1 },
+            Refusal::NoSuchCalendar { name: "a".into() },
+            Refusal::TooManyCalendars { most: 1 },
+            Refusal::TooManyCalendarBytes { most: 1 },
         ];
         let codes: std::collections::BTreeSet<String> = refusals
             .iter()

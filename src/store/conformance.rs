@@ -1,5 +1,6 @@
 //! What every store does, whichever it is. Each adapter runs the whole suite.
 
+mod calendars;
 mod changes;
 mod clocks;
 mod kinds;
@@ -21,6 +22,8 @@ use crate::{
         TimingDefinition, ZoneData,
     },
 };
+use calendars::*;
+pub(super) use changes::at_run_time;
 use changes::*;
 use clocks::*;
 use kinds::*;
@@ -75,6 +78,7 @@ suite! {
     trimming_by_age_goes_by_the_newest_row
     creation_numbers_never_go_back
     messages_of_any_id_are_kept_until_they_are_removed
+    calendars_are_kept_until_they_are_removed_however_long_they_are
     rows_keep_the_creation_that_they_are_about
     changes_are_numbered_and_read_page_by_page
     changes_are_trimmed_by_number_and_by_age
@@ -119,16 +123,6 @@ pub(super) fn row(number: i64) -> Row {
 
 pub(super) fn rows(numbers: impl IntoIterator<Item = i64>) -> Vec<Row> {
     numbers.into_iter().map(row).collect()
-}
-
-/// What is created and changed at run time, in one commit.
-pub(super) fn at_run_time(number: u8) -> Commit {
-    Commit {
-        created: number.into(),
-        messages: vec![message(number, Some(answered(number))), message(number.saturating_sub(9), None)],
-        changes: vec![change(number.into()), change(i64::from(number) + 1)],
-        ..Commit::default()
-    }
 }
 
 fn at(settled: i64) -> Commit {
@@ -261,6 +255,7 @@ fn full() -> (Commit, Snapshot) {
         sent: outcomes().first().map(|row| (row.schedule.clone(), sent)).into_iter().collect(),
         created: 9,
         messages: vec![kept_message(1), kept_message(2)],
+        calendars: Vec::new(),
     };
     (commit, snapshot)
 }

@@ -11,6 +11,7 @@ mod access;
 mod alerts;
 mod asked_for;
 mod calendars;
+mod calendars_at_run_time;
 mod commands;
 mod event;
 mod every_door;

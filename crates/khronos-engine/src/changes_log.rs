@@ -1,7 +1,7 @@
 //! What changed, and who changed it: for people, who ask later. The store keeps it, bounded.
 
-use super::Author;
-use khronos_schedule::Packed;
+use super::{Author, CreatedCalendar};
+use khronos_schedule::{CalendarText, Packed};
 use ponos_event::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, iter::once, sync::Arc};
@@ -37,13 +37,42 @@ pub struct LoggedChange<V = Version> {
     pub note: Arc<str>,
 }
 
-/// A schedule before or after a change.
+/// A schedule, or a calendar, before or after a change.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Version {
     /// The number of its revision.
     pub revision: u32,
-    /// Its definition.
-    pub definition: Packed,
+    /// What it says.
+    pub content: VersionContent,
+}
+
+/// What a version says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum VersionContent {
+    /// The definition of a schedule.
+    Schedule(Packed),
+    /// A calendar.
+    Calendar(Arc<CreatedCalendar>),
+}
+
+impl Version {
+    /// A schedule's.
+    pub fn of_schedule(revision: u32, definition: &Packed) -> Self {
+        Self { revision, content: VersionContent::Schedule(definition.clone()) }
+    }
+
+    /// A calendar's.
+    pub fn of_calendar(calendar: Arc<CreatedCalendar>) -> Self {
+        Self { revision: calendar.revision, content: VersionContent::Calendar(calendar) }
+    }
+
+    /// The definition, of a schedule.
+    pub fn definition(&self) -> Option<&Packed> {
+        match &self.content {
+            VersionContent::Schedule(definition) => Some(definition),
+            VersionContent::Calendar(_) => None,
+        }
+    }
 }
 
 impl LoggedChange {
@@ -108,11 +137,17 @@ pub enum ChangeKind {
     Reloaded,
     /// A schedule is due at other times, for there is newer zone data, or a calendar that it names was edited.
     ReadAnew,
+    /// A calendar was created.
+    CalendarCreated,
+    /// A calendar was changed.
+    CalendarChanged,
+    /// A calendar was deleted.
+    CalendarDeleted,
 }
 
 impl ChangeKind {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::Created,
         Self::Changed,
         Self::Deleted,
@@ -126,6 +161,9 @@ impl ChangeKind {
         Self::Dropped,
         Self::Reloaded,
         Self::ReadAnew,
+        Self::CalendarCreated,
+        Self::CalendarChanged,
+        Self::CalendarDeleted,
     ];
 
     /// Its word.
@@ -144,6 +182,9 @@ impl ChangeKind {
             Self::Dropped => "dropped",
             Self::Reloaded => "reloaded",
             Self::ReadAnew => "read-anew",
+            Self::CalendarCreated => "calendar-created",
+            Self::CalendarChanged => "calendar-changed",
+            Self::CalendarDeleted => "calendar-deleted",
         }
     }
 }
@@ -151,25 +192,38 @@ impl ChangeKind {
 /// One change, as it is kept: definitions in JSON, without their payloads.
 pub type ChangeEntry = LoggedChange<VersionEntry>;
 
-/// A schedule before or after a change, as it is kept.
+/// A schedule, or a calendar, before or after a change, as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VersionEntry {
     /// The number of its revision.
     pub revision: u32,
-    /// Its definition in JSON, without its payload.
+    /// Its definition in JSON, without its payload; of a calendar its form and how many bytes its text has.
     pub definition: String,
-    /// The digest of its payload, where there is one: equal payloads have equal ones.
+    /// The digest of its payload, or of a calendar's text, where there is one: equal ones have equal ones.
     pub payload: Option<String>,
 }
 
 impl From<&Version> for VersionEntry {
-    fn from(Version { revision, definition }: &Version) -> Self {
+    fn from(Version { revision, content }: &Version) -> Self {
+        let definition = match content {
+            VersionContent::Schedule(definition) => definition,
+            VersionContent::Calendar(calendar) => return Self::of_calendar(calendar),
+        };
         let mut definition = definition.definition();
         let payload = definition.payload_id().map(|id| id.to_string());
         definition.data = None;
         // Texts and integers under keys that are texts: there is nothing that could be refused.
         let definition = serde_json::to_string(&definition).unwrap_or_default();
         Self { revision: *revision, definition, payload }
+    }
+}
+
+impl VersionEntry {
+    /// In which form it is written and how long it is; its text as a payload is.
+    fn of_calendar(calendar: &CreatedCalendar) -> Self {
+        let CalendarText { form, text } = &calendar.text;
+        let definition = format!("{{\"form\":\"{}\",\"bytes\":{}}}", form.word(), text.len());
+        Self { revision: calendar.revision, definition, payload: Some(calendar.text.id().to_string()) }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{
     Action, ClockRules, ClockState, Declined, Handover, Input, Notice, Reading, Resends, Row, Span,
+    calendars::CreatedCalendars,
     clock_guard::ClockGuard,
     faults::{Fault, planted},
     going::Going,
@@ -54,6 +55,7 @@ pub struct Engine {
     pub(super) progress: Progress,
     pub(super) resting: Resting,
     pub(super) changes: Changes,
+    pub(super) calendars: CreatedCalendars,
     pub(super) pausing: Pausing,
     pub(super) triggers: Triggers,
     pub(super) operations: Operations,
@@ -131,6 +133,10 @@ impl Engine {
             self.load_piece();
             self.dispatch_due();
         }
+        if self.may_read_anew() {
+            self.read_piece_anew();
+            self.dispatch_due();
+        }
         self.make_room();
         self.forget_skipped();
         self.note_what_is_seen();
@@ -150,7 +156,7 @@ impl Engine {
         let rarely = [&self.out.parked, &self.out.dropped, &self.out.finished, &self.out.resumed];
         rarely.into_iter().filter_map(Rarely::next).for_each(&mut wish);
         let waits = self.is_steady() && self.changes.is_waiting(self.full());
-        if self.may_load() || self.more || waits || self.setting_back.is_some() {
+        if self.may_load() || self.may_read_anew() || self.more || waits || self.setting_back.is_some() {
             wish(now);
         }
         if let Some(at) = self.operations.next().filter(|_| self.is_steady() && !self.draining) {
@@ -266,7 +272,7 @@ impl Engine {
             Input::Link(up) => self.link_up = up,
             Input::Settled(answers) => self.settle(answers),
             Input::Saved(ticket) => self.saved(ticket),
-            Input::Calendars(calendars) => self.changes.calendars = Some(calendars),
+            Input::Calendars(read) => self.take_calendars(read),
             Input::Load(wanted) => self.changes.load(wanted, None),
             Input::Change(request) => self.take_command(request.command, Change::Schedules(request)),
             Input::By(asker, input) => self.take_in_by(asker, *input),
@@ -337,6 +343,9 @@ impl Engine {
             self.out.rarely().into_iter().filter_map(|notices| notices.take(now)).collect();
         self.out.notices.extend(held_back);
         let mut actions: Vec<Action> = self.out.notices.drain(..).map(Action::Notice).collect();
+        if let Some((named, created)) = self.changed_calendars() {
+            actions.push(Action::Calendars { named, created });
+        }
         self.answer(&mut actions);
         if !self.out.publish.is_empty() {
             actions.push(Action::Publish(std::mem::take(&mut self.out.publish)));

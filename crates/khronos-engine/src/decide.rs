@@ -75,6 +75,8 @@ impl Engine {
                 gone.insert(&**name);
                 false
             }
+            // Whether the files have its name.
+            ScheduleChange::Calendar { wanted, .. } => wanted.is_some(),
             ScheduleChange::Invalid { .. } => false,
         })
     }
@@ -125,7 +127,7 @@ impl Engine {
         let mut new = 0;
         let refusals: Vec<Option<Refusal>> = changes
             .iter()
-            .map(|change| match names.insert(change.name()) {
+            .map(|change| match names.insert((change.is_of_calendar(), change.name())) {
                 true => match self.judge(by, change) {
                     Ok(Step::Put { before: None }) => {
                         new += 1;
@@ -147,6 +149,10 @@ impl Engine {
         match (self.judge(asked.by, &change), change) {
             (Err(refusal), _) => Verdict::Refused(refusal),
             (Ok(Step::Nothing(verdict)), _) => verdict,
+            (Ok(_), ScheduleChange::Calendar { name, wanted, .. }) => {
+                self.change_calendar(asked, &name, wanted.map(|wanted| *wanted))
+            }
+            (Ok(Step::Calendar), _) => Verdict::GoneAlready,
             (Ok(Step::Put { before }), ScheduleChange::Put { definition, .. }) => {
                 self.put(asked, definition, before)
             }
@@ -235,5 +241,5 @@ impl Engine {
 }
 
 fn version(slot: &Slot) -> Version {
-    Version { revision: slot.number(), definition: slot.definition.clone() }
+    Version::of_schedule(slot.number(), &slot.definition)
 }

@@ -91,6 +91,10 @@ pub(super) enum Fault {
     TakeThePredecessorsFigures,
     /// A message that comes again is carried out again. What is asked for is the same.
     CarryOutWhatComesAgain,
+    /// A calendar is deleted though schedules use it. Who does is known inside.
+    DeleteACalendarInUse,
+    /// What uses a calendar stays as it was read before. What is read anew is decided inside.
+    LeaveTheUsersOfACalendar,
     /// After a step back a revision calls for what lies before it takes effect. Outside nobody knows what is due next.
     CallForWhatWasBefore,
 }

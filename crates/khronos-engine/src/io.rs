@@ -1,8 +1,8 @@
 //! What goes into the engine and what comes out of it; what it tells people stands in `notice`.
 
 use super::{
-    Asker, ChangeRequest, Coalesced, Commit, Declined, Era, Notice, OnResume, Operation, PauseRequest, Row,
-    Scope, Triggered, Verdict,
+    Asker, ChangeRequest, Coalesced, Commit, CreatedCalendar, Declined, Era, Notice, OnResume, Operation,
+    PauseRequest, ReadCalendars, Row, Scope, Triggered, Verdict,
 };
 use khronos_schedule::{Calendars, Packed, Schedule};
 use ponos_event::{CommandId, EventKind, Timestamp};
@@ -29,7 +29,7 @@ pub enum Input {
     /// The commit with this ticket is durable.
     Saved(u64),
     /// What definitions are read by from now on. What was created at run time is read anew by them with the next load.
-    Calendars(Calendars),
+    Calendars(ReadCalendars),
     /// The schedules that the files want, all of them. What was created at run time stays as it is.
     Load(Vec<Packed>),
     /// Change schedules at run time: put some, delete some. Answered by [`Action::Decided`],
@@ -158,6 +158,14 @@ pub enum Action {
     /// These requests change nothing, for they create something, and the files were not read yet, which may have its name:
     /// likewise.
     Unread(Vec<u64>),
+    /// What definitions may name from now on that are created at run time; nothing is known before the files were read. And the
+    /// calendars that were created at run time.
+    Calendars {
+        /// All calendars, by name.
+        named: Option<Calendars>,
+        /// Those that were created.
+        created: Vec<Arc<CreatedCalendar>>,
+    },
     /// Publish these, and answer each with [`Input::Settled`].
     Publish(Vec<Handover>),
     /// Append these rows behind, off the hot path.

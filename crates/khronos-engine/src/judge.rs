@@ -3,6 +3,7 @@
 
 use super::{
     Author, Expect, Refusal, Revision, ScheduleChange, Verdict,
+    calendars::CalendarStep,
     core::Engine,
     faults::{Fault, planted},
     slot::Slot,
@@ -23,6 +24,8 @@ pub(super) enum Step {
     Put { before: Option<(Option<SlotId>, Created)> },
     /// What runs in this slot goes, or what rests without one.
     Delete { id: Option<SlotId> },
+    /// A calendar changes, or goes.
+    Calendar,
 }
 
 /// The schedule of a name.
@@ -51,6 +54,12 @@ impl Engine {
             ScheduleChange::Invalid { faults, .. } => {
                 return Err(Refusal::Invalid { faults: faults.clone() });
             }
+            ScheduleChange::Calendar { wanted, expect, .. } => {
+                return Ok(match self.judge_calendar(by, (name, wanted.as_deref()), *expect)? {
+                    CalendarStep::Nothing(verdict) => Step::Nothing(verdict),
+                    CalendarStep::Change => Step::Calendar,
+                });
+            }
             ScheduleChange::Delete { expect, .. } => expect,
             ScheduleChange::Put { definition, expect } => {
                 let event = definition.event();
@@ -59,6 +68,9 @@ impl Engine {
                 }
                 if !covers(by, event) {
                     return Err(Refusal::OutsideDomains { event: event.into() });
+                }
+                if let Some(name) = self.missing_calendar(definition) {
+                    return Err(Refusal::NoSuchCalendar { name });
                 }
                 expect
             }
@@ -149,6 +161,8 @@ impl Engine {
             ScheduleChange::Put { definition, .. } if self.is_past(definition) => Err(Refusal::NeverDue),
             ScheduleChange::Put { .. } => too_many.map_or(Ok(Step::Put { before: None }), Err),
             ScheduleChange::Invalid { faults, .. } => Err(Refusal::Invalid { faults: faults.clone() }),
+            // That is judged apart.
+            ScheduleChange::Calendar { .. } => Ok(Step::Calendar),
         }
     }
 

@@ -9,6 +9,8 @@
 pub mod audit;
 mod backlog;
 mod backoff;
+mod calendar_users;
+mod calendars;
 mod catch_up;
 mod changes_log;
 mod clock_guard;
@@ -68,7 +70,10 @@ mod verdict;
 mod waiting;
 
 pub use backoff::Resends;
-pub use changes_log::{ChangeEntry, ChangeKind, LoggedChange, THE_CLOCK, Version, VersionEntry};
+pub use calendars::{CreatedCalendar, ReadCalendars, Users, WantedCalendar};
+pub use changes_log::{
+    ChangeEntry, ChangeKind, LoggedChange, THE_CLOCK, Version, VersionContent, VersionEntry,
+};
 pub use clock_guard::{ClockRules, ClockState};
 pub use content::{occurrence_event, time_event};
 pub use core::{Engine, Rules};

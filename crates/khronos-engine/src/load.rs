@@ -193,13 +193,10 @@ impl Engine {
         let left = most - changes.len();
         if !changes.is_empty() {
             self.changes.piece = self.progress.change();
-            let gate = self.changes.piece;
             if let Some(summary) = &mut load.summary {
                 self.summarize(&changes, summary);
             }
-            let before = self.versions_of_creations(&changes);
-            self.change_all(changes, gate);
-            self.log_read_anew(before);
+            self.change_and_log(changes);
         }
         if load.compared {
             self.forget_refusals();
@@ -311,6 +308,13 @@ impl Engine {
             return written(before) == written(wanted);
         }
         before.means_the_same_from(wanted, self.now().plus(-ZONES_SINCE))
+    }
+
+    /// Makes the changes of a piece; what of them was created is noted in the log, for nobody asked for it.
+    pub(super) fn change_and_log(&mut self, changes: Vec<Wanted>) {
+        let before = self.versions_of_creations(&changes);
+        self.change_all(changes, self.changes.piece);
+        self.log_read_anew(before);
     }
 
     /// Gives slots what is wanted of them. They hand nothing over before the write `gate` is durable.

@@ -122,6 +122,20 @@ pub enum Notice {
         /// How many others of the files it is so with.
         others: usize,
     },
+    /// A calendar of the files has a name that was created at run time: schedules that were created go on with that one.
+    CalendarTaken {
+        /// The calendar.
+        calendar: Arc<str>,
+        /// Whose the other one is.
+        owner: Arc<str>,
+        /// How many others of the files it is so with.
+        others: usize,
+    },
+    /// The other calendar of this name is gone: schedules that are created name that of the files.
+    CalendarFree {
+        /// The calendar.
+        calendar: Arc<str>,
+    },
     /// The other one of this name is gone: if the files are read again, theirs is taken in.
     NameFree {
         /// The schedule.
@@ -230,6 +244,15 @@ impl fmt::Display for Notice {
                 f,
                 "the schedule {schedule} of the files is not loaded: one of this name was created at run time, and belongs to '{owner}'; rename the one in the files, or delete the other and load the files again{}",
                 and(*others, "; so it is with N other schedules")
+            ),
+            Self::CalendarTaken { calendar, owner, others } => write!(
+                f,
+                "the calendar {calendar} of the files is used by the files' schedules alone: one of this name was created at run time, and belongs to '{owner}'; rename the one in the files, or delete the other{}",
+                and(*others, "; so it is with N other calendars")
+            ),
+            Self::CalendarFree { calendar } => write!(
+                f,
+                "the calendar {calendar} that was created at run time is gone, and the files have one of this name: they are read again"
             ),
             Self::NameFree { schedule } => write!(
                 f,

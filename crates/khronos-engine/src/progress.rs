@@ -309,6 +309,7 @@ impl Progress {
             created: self.created,
             messages: unwritten.messages.into_iter().collect(),
             changes: unwritten.changes,
+            calendars: unwritten.calendars.into_iter().collect(),
         };
         Some(Action::Save { ticket, commit: Box::new(commit) })
     }

@@ -6,6 +6,7 @@
 //! definition would call for the same ids with other bodies. W lies below whatever stands in a queue.
 
 use super::{
+    calendar_users::CalendarUsers,
     due_queue::DueQueue,
     lookahead::Lookahead,
     place::{Where, Which},
@@ -15,7 +16,7 @@ use super::{
 };
 use ponos_event::Timestamp;
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
     ops::{Index, IndexMut},
 };
 
@@ -32,6 +33,7 @@ pub(super) struct Schedules {
     opening: VecDeque<(u64, SlotId)>,
     /// How many each owner created at run time.
     owned: HashMap<Box<str>, usize>,
+    users: CalendarUsers,
     /// Those that are paused by name: their spans open when something is due of them. And those whose span is open.
     held: HashSet<SlotId>,
     standing: HashSet<SlotId>,
@@ -49,6 +51,7 @@ impl Default for Schedules {
             gates: HashMap::new(),
             opening: VecDeque::new(),
             owned: HashMap::new(),
+            users: CalendarUsers::default(),
             held: HashSet::new(),
             standing: HashSet::new(),
             lookahead: Lookahead::default(),
@@ -130,6 +133,7 @@ impl Schedules {
             *self.owned.entry(created.owner.into()).or_default() += 1;
         }
         let id = self.slots.insert(slot);
+        self.users.note(id, &self.slots[id].definition);
         self.shut(id, gate);
         self.enqueue(id);
         id
@@ -137,6 +141,8 @@ impl Schedules {
 
     /// The next revision of a schedule, instead of one that [was taken out of its queue](Self::dequeue).
     pub(super) fn replace(&mut self, id: SlotId, slot: Slot, gate: u64) {
+        self.users.forget(id, &self.slots[id].definition);
+        self.users.note(id, &slot.definition);
         self.slots.replace(id, slot);
         self.shut(id, gate);
         self.enqueue(id);
@@ -145,6 +151,7 @@ impl Schedules {
     /// Ends a schedule that [was taken out of its queue](Self::dequeue).
     pub(super) fn remove(&mut self, id: SlotId) {
         let gone = self.slots.remove(id);
+        self.users.forget(id, &gone.definition);
         self.gates.remove(&id);
         self.held.remove(&id);
         self.standing.remove(&id);
@@ -153,6 +160,11 @@ impl Schedules {
             Some(count) if *count > 1 => *count -= 1,
             _ => drop(self.owned.remove(created.owner.as_str())),
         }
+    }
+
+    /// Those that were created at run time and name this calendar.
+    pub(super) fn users_of(&self, calendar: &str) -> Option<&BTreeSet<SlotId>> {
+        self.users.of(calendar)
     }
 
     /// How many this owner created at run time. Edits keep it, whoever makes them.

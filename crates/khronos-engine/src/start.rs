@@ -3,6 +3,7 @@
 use super::{
     Coalesced, Notice, Outcome, Reading, Revision, Rules, Sent, Snapshot,
     backlog::{Backlog, State},
+    calendars::CreatedCalendars,
     clock_guard::ClockGuard,
     core::{Engine, Out, new_span},
     faults::{Fault, planted},
@@ -45,6 +46,7 @@ impl Engine {
             progress: Progress::new(settled, handed, reached, (snapshot.set_backs, snapshot.created)),
             resting: Resting::default(),
             changes: Changes::default(),
+            calendars: CreatedCalendars::new(snapshot.calendars),
             pausing,
             messages: Messages::new(snapshot.messages, reading.wall.max(settled)),
             going: Going::default(),

@@ -1,6 +1,6 @@
 //! What the engine keeps across restarts, and the record: plain data, written by the store.
 
-use super::{Answered, LoggedChange, MessageKey, Operation, Pauses, Sent, TriggerKey};
+use super::{Answered, CreatedCalendar, LoggedChange, MessageKey, Operation, Pauses, Sent, TriggerKey};
 use khronos_schedule::{Fault as DefinitionFault, Packed, Schedule, Timing, id_name};
 use ponos_event::{CommandId, EventKind, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -296,6 +296,8 @@ pub struct Commit {
     pub messages: Vec<(MessageKey, Option<Answered>)>,
     /// What somebody changed.
     pub changes: Vec<LoggedChange>,
+    /// Calendars that were created at run time, by name; `None` removes.
+    pub calendars: Vec<(Arc<str>, Option<Arc<CreatedCalendar>>)>,
 }
 
 /// A row with its number in the record.
@@ -344,6 +346,8 @@ pub struct Snapshot {
     pub created: u64,
     /// Messages that were answered.
     pub messages: Vec<(MessageKey, Answered)>,
+    /// Calendars that were created at run time, by name.
+    pub calendars: Vec<Arc<CreatedCalendar>>,
 }
 
 /// Some of the revisions that are kept, and what is outstanding of them. See [`Engine::kept_after`](super::Engine::kept_after).

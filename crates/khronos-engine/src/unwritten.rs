@@ -1,8 +1,8 @@
 //! What changed since the last write.
 
 use super::{
-    Answered, LoggedChange, MessageKey, OneShot, Operation, Outcome, Parked, Pauses, Revision, Row,
-    SkipReason, Span, TriggerKey, progress::SpanKey,
+    Answered, CreatedCalendar, LoggedChange, MessageKey, OneShot, Operation, Outcome, Parked, Pauses,
+    Revision, Row, SkipReason, Span, TriggerKey, progress::SpanKey,
 };
 use khronos_schedule::Timing;
 use ponos_event::{CommandId, Timestamp};
@@ -31,6 +31,7 @@ pub(super) struct Unwritten {
     pub(super) rows: Vec<Row>,
     pub(super) messages: BTreeMap<MessageKey, Option<Answered>>,
     pub(super) changes: Vec<LoggedChange>,
+    pub(super) calendars: BTreeMap<Arc<str>, Option<Arc<CreatedCalendar>>>,
     /// Revisions and verdicts, and bytes of definitions.
     written: (usize, usize),
 }
@@ -53,6 +54,7 @@ impl Unwritten {
             operations,
             messages,
             changes,
+            calendars,
             rows: _,
             written: _,
         } = self;
@@ -67,6 +69,7 @@ impl Unwritten {
             && operations.is_empty()
             && messages.is_empty()
             && changes.is_empty()
+            && calendars.is_empty()
     }
 
     pub(super) fn revision(&mut self, key: SpanKey, revision: Revision) {
@@ -80,6 +83,12 @@ impl Unwritten {
     pub(super) fn message(&mut self, key: MessageKey, answered: Option<Answered>) {
         self.written.0 += answered.as_ref().map_or(0, |answered| answered.verdicts.len());
         self.messages.insert(key, answered);
+    }
+
+    pub(super) fn calendar(&mut self, name: Arc<str>, calendar: Option<Arc<CreatedCalendar>>) {
+        let (count, bytes) = self.written;
+        self.written = (count + 1, bytes + calendar.as_ref().map_or(0, |one| one.text.text.len()));
+        self.calendars.insert(name, calendar);
     }
 
     /// A schedule that changes has two revisions.

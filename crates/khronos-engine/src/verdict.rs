@@ -1,6 +1,6 @@
 //! Changes of schedules that are asked for at run time, and what becomes of them.
 
-use super::{OnResume, Pause, THE_CLOCK};
+use super::{OnResume, Pause, THE_CLOCK, WantedCalendar};
 use khronos_schedule::{DoorKind, Packed};
 use ponos_event::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -35,7 +35,7 @@ impl ChangeRequest {
     }
 }
 
-/// One change.
+/// One change, of a schedule or of a calendar.
 #[derive(Debug)]
 pub enum ScheduleChange {
     /// This schedule is wanted, new or instead of the one of its name.
@@ -52,7 +52,16 @@ pub enum ScheduleChange {
         /// What has to be there.
         expect: Expect,
     },
-    /// A schedule is wanted whose definition can't be used: it is refused, and has its place among the others.
+    /// A calendar is wanted, new or instead of the one of its name; or that there is none of this name.
+    Calendar {
+        /// The calendar.
+        name: Arc<str>,
+        /// What it is to say; `None`: that it goes.
+        wanted: Option<Box<WantedCalendar>>,
+        /// What has to be there.
+        expect: Expect,
+    },
+    /// A schedule, or a calendar, is wanted whose definition can't be used: it is refused, and has its place among the others.
     Invalid {
         /// The schedule, as far as that is known.
         name: Arc<str>,
@@ -298,6 +307,28 @@ pub enum Refusal {
         /// When it was due.
         due: Timestamp,
     },
+    /// Schedules use the calendar that is to go.
+    InUse {
+        /// The first of them.
+        first: Vec<Arc<str>>,
+        /// How many there are.
+        count: u64,
+    },
+    /// There is no calendar of a name that its definition has: it went a moment ago.
+    NoSuchCalendar {
+        /// The name.
+        name: Arc<str>,
+    },
+    /// Its owner has as many calendars as he leaves to all others.
+    TooManyCalendars {
+        /// How many all of them may have.
+        most: usize,
+    },
+    /// The same of the bytes of their texts.
+    TooManyCalendarBytes {
+        /// How many all of them may have.
+        most: usize,
+    },
 }
 
 impl Verdict {
@@ -308,12 +339,17 @@ impl Verdict {
 }
 
 impl ScheduleChange {
-    /// The schedule that it is about.
+    /// The schedule, or the calendar, that it is about.
     pub fn name(&self) -> &str {
         match self {
             Self::Put { definition, .. } => definition.name(),
-            Self::Delete { name, .. } | Self::Invalid { name, .. } => name,
+            Self::Delete { name, .. } | Self::Calendar { name, .. } | Self::Invalid { name, .. } => name,
         }
+    }
+
+    /// Whether it is about a calendar. What can't be used is about nothing.
+    pub(super) fn is_of_calendar(&self) -> bool {
+        matches!(self, Self::Calendar { .. })
     }
 
     /// About how many bytes it takes while it waits.
@@ -323,6 +359,9 @@ impl ScheduleChange {
             + match self {
                 Self::Put { definition, .. } => definition.bytes(),
                 Self::Delete { name, .. } => name.len(),
+                Self::Calendar { name, wanted, .. } => {
+                    name.len() + wanted.as_ref().map_or(0, |wanted| wanted.text.text.len())
+                }
                 Self::Invalid { name, faults } => name.len() + faults.len(),
             }
     }

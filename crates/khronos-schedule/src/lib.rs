@@ -28,7 +28,7 @@ mod timing;
 pub mod toml_tree;
 mod zone;
 
-pub use calendar::{Calendar, CalendarId, Days};
+pub use calendar::{Calendar, CalendarForm, CalendarId, CalendarText, CalendarTextId, Days};
 pub use calendar_store::CalendarStore;
 pub use definition::{
     CatchUpDefinition, Created, Definition, DoorKind, DstDefinition, PayloadId, ResendsDefinition,

@@ -194,6 +194,11 @@ impl Packed {
         self.rules().into_iter().flat_map(|rules| rules.calendars()).map(|one| (one.id, &*one.days))
     }
 
+    /// The names of the calendars that it names; one that it names twice stands there twice.
+    pub fn calendar_names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.rules().into_iter().flat_map(|rules| rules.calendars()).map(|one| &one.name)
+    }
+
     /// The schedule's name.
     pub fn name(&self) -> &str {
         std::str::from_utf8(self.name_bytes()).unwrap_or_default()

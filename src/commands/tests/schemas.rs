@@ -82,6 +82,12 @@ fn bodies(kind: CommandKind) -> Vec<Value> {
         json!({ "name": "a", "note": "b" }),
         json!({ "name": "a", "note": "b", "on_resume": "catch-up", "until": "2026-12-01T09:00:00Z" }),
         json!({ "name": "a", "note": "b", "until": "soon" }),
+        json!({ "name": "a", "form": "toml", "text": "b" }),
+        json!({ "name": "a", "form": "xml", "text": "b" }),
+        json!({ "name": "a", "form": "ics", "text": "b", "if_revision": "17.3" }),
+        json!({ "name": "a", "form": "ics", "text": "b", "if_revision": "17" }),
+        json!({ "name": "a", "form": "ics", "text": "b", "if_revision": "17.3", "if_absent": true }),
+        json!({ "name": "a", "form": "ics", "text": "b", "if_absent": true }),
     ]);
     for (key, _) in kind.keys() {
         for value in &values {

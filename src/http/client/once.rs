@@ -31,6 +31,21 @@ impl Client {
         self.answered(self.conditional(Method::PUT, path, body.into(), condition)?).await
     }
 
+    /// The same with a body of another type than JSON.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn put_text<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        (kind, body): (&'static str, Vec<u8>),
+        condition: Option<Condition>,
+    ) -> Result<T, ClientError> {
+        let mut request = self.conditional(Method::PUT, path, body.into(), condition)?;
+        request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+        self.answered(request).await
+    }
+
     /// Asks `DELETE path`, on this condition.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! When schedules are due next.
 
 use super::*;
-use crate::config::LimitsConfig;
+use crate::{clock_loop::NamedCalendars, config::LimitsConfig, schedule::Calendars};
 use testkit::wait_until;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
@@ -224,14 +224,14 @@ async fn a_definition_is_judged_as_if_it_were_taken_over_now() {
 #[tokio::test]
 async fn until_the_files_are_read_nothing_is_said_about_calendars() {
     let mut clock = Clock::start().await;
-    let (read, named) = watch::channel(None);
+    let (read, named) = watch::channel(NamedCalendars::default());
     clock.state.clock = clock.state.clock.clone().naming(named);
     clock.serve_again().await;
     let body = r#"{"name":"a","every":"1h","only":["work"]}"#;
     let (status, problem) = preview(&clock, "", body).await;
     assert_eq!((status, problem["code"].as_str()), (503, Some("unavailable")), "{problem}");
     assert_eq!(preview(&clock, "", HOURLY).await.0, 200);
-    read.send_replace(Some(crate::schedule::Calendars::default()));
+    read.send_replace(NamedCalendars { all: Some(Calendars::default()), created: Vec::new() });
     let (status, problem) = preview(&clock, "", body).await;
     assert_eq!((status, problem["errors"][0]["code"].as_str()), (422, Some("unknown-calendar")), "{problem}");
 }
@@ -244,12 +244,12 @@ async fn what_is_left_out_is_shown_in_the_zone_of_the_timing_that_names_it() {
     let body = format!(
         r#"{{"name":"a","event":"a.b.c","timings":[{timings}],"move":"next-business-day","exclude":["never"]}}"#
     );
-    let mut calendars = crate::schedule::Calendars::default();
+    let mut calendars = Calendars::default();
     let text = "weekdays = [\"SAT\", \"SUN\"]\n";
     let text = crate::diagnostic::Text::new("never.toml", text);
     let (never, _) = crate::schedule::calendar::parse(&text, false).unwrap();
     calendars.insert("never", Some(never));
-    let (_named, seen) = watch::channel(Some(calendars));
+    let (_named, seen) = watch::channel(NamedCalendars { all: Some(calendars), created: Vec::new() });
     let mut clock = clock;
     clock.state.clock = clock.state.clock.clone().naming(seen);
     clock.serve_again().await;

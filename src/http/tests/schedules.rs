@@ -18,7 +18,12 @@ fn decided(change: &ScheduleChange) -> Verdict {
         ScheduleChange::Invalid { faults, .. } => {
             return Verdict::Refused(Refusal::Invalid { faults: faults.clone() });
         }
-        ScheduleChange::Put { expect, .. } | ScheduleChange::Delete { expect, .. } => expect,
+        ScheduleChange::Calendar { name, .. } if **name == *"used" => {
+            return Verdict::Refused(Refusal::InUse { first: vec!["a".into(), "b".into()], count: 3 });
+        }
+        ScheduleChange::Put { expect, .. }
+        | ScheduleChange::Delete { expect, .. }
+        | ScheduleChange::Calendar { expect, .. } => expect,
     };
     let refusal = match (change.name(), expect) {
         ("one-minute", _) => Some(Refusal::FileOwned),
@@ -32,7 +37,9 @@ fn decided(change: &ScheduleChange) -> Verdict {
     };
     match (refusal, change) {
         (Some(refusal), _) => Verdict::Refused(refusal),
-        (None, ScheduleChange::Put { .. }) => Verdict::Created { creation: 3, revision: 1, since: at(10) },
+        (None, ScheduleChange::Put { .. } | ScheduleChange::Calendar { wanted: Some(_), .. }) => {
+            Verdict::Created { creation: 3, revision: 1, since: at(10) }
+        }
         (None, _) => Verdict::GoneAlready,
     }
 }
@@ -47,7 +54,7 @@ pub(super) fn answered(changes: &[ScheduleChange]) -> ChangesAnswer {
 }
 
 /// Status, head and body of the answer to the token's holder.
-async fn sent(
+pub(super) async fn sent(
     clock: &Clock,
     token: u8,
     method: &str,
@@ -189,7 +196,7 @@ async fn a_schedule_of_a_file_is_said_with_its_line() {
     let unknown = place(&clock).await;
     assert_eq!((&unknown["origin"], &unknown["place"]), (&json!("file"), &Value::Null));
     let (source, calendars) = (ScheduleSource::Embedded, CalendarSource::Beside);
-    let read = sources::packed(&source, &calendars, &CalendarStore::default());
+    let read = sources::packed(&source, &calendars, &CalendarStore::default(), Default::default());
     let (_, lines) = watch::channel(read.file_lines());
     clock.state.clock = clock.state.clock.clone().written(lines);
     clock.serve_again().await;

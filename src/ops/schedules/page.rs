@@ -134,11 +134,11 @@ fn before(prefix: &str) -> Option<String> {
 }
 
 /// Where to go on after this name.
-fn mark(name: &str) -> String {
+pub(in crate::ops) fn mark(name: &str) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(format!("{FORM}{name}"))
 }
 
-fn name_of(page: &str) -> Result<String, OpsError> {
+pub(in crate::ops) fn name_of(page: &str) -> Result<String, OpsError> {
     let name = BASE64_URL_SAFE_NO_PAD.decode(page).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let name = name.and_then(|text| text.strip_prefix(FORM).map(str::to_owned));
     name.filter(|name| is_name(name)).ok_or_else(|| {

@@ -1,4 +1,4 @@
-//! What became of a change of a schedule.
+//! What became of a change of a schedule, or of a calendar.
 
 use crate::{
     engine::Verdict,
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// What became of one change that was asked for.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct OutcomeView {
-    /// The schedule.
+    /// The schedule, or the calendar.
     pub name: String,
     /// `created`, `changed`, `unchanged` (it was so already), `deleted`, `gone-already` or `refused`.
     pub outcome: String,

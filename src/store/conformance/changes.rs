@@ -1,6 +1,6 @@
 //! What is created and changed at run time: numbers, messages that were answered, and the log of changes.
 
-use super::{Arc, Created, Disk, DoorKind, Limits, at, row, t};
+use super::{Arc, Created, Disk, DoorKind, Limits, at, created_calendar, row, t};
 use crate::{
     engine::{
         Answered, ChangeEntry, ChangeKind, Commit, LoggedChange, MessageKey, Refusal, Row, Verdict, Version,
@@ -50,6 +50,21 @@ pub(super) fn kept_message(number: u8) -> (MessageKey, Answered) {
     (key(number), answered(number))
 }
 
+/// What is created and changed at run time, in one commit.
+pub(in crate::store) fn at_run_time(number: u8) -> Commit {
+    Commit {
+        created: number.into(),
+        messages: vec![message(number, Some(answered(number))), message(number.saturating_sub(9), None)],
+        changes: vec![change(number.into()), change(i64::from(number) + 1)],
+        // Now and then one that takes a file of its own.
+        calendars: vec![("off".into(), {
+            let bytes = if number.is_multiple_of(20) { 300_000 } else { 10 };
+            (!number.is_multiple_of(7)).then(|| created_calendar("off", number.into(), bytes))
+        })],
+        ..Commit::default()
+    }
+}
+
 pub(super) fn change(number: i64) -> LoggedChange {
     let definition = |data: i64| {
         let every = Definition {
@@ -70,8 +85,8 @@ pub(super) fn change(number: i64) -> LoggedChange {
         name: "a".into(),
         others: vec!["b".into()],
         creation: 3,
-        before: Some(Version { revision: 1, definition: definition(number) }),
-        after: (number % 2 == 0).then(|| Version { revision: 2, definition: definition(1) }),
+        before: Some(Version::of_schedule(1, &definition(number))),
+        after: (number % 2 == 0).then(|| Version::of_schedule(2, &definition(1))),
         command: (number % 3 == 0).then(|| "m".into()),
         note: "".into(),
     }

@@ -17,6 +17,7 @@ pub(super) fn has_pauses(commit: &Commit) -> bool {
 pub(super) fn is_of_run_time(commit: &Commit) -> bool {
     !commit.messages.is_empty()
         || !commit.changes.is_empty()
+        || !commit.calendars.is_empty()
         || commit.named_pauses.iter().any(|(_, pauses)| pauses.is_some())
         || commit.pauses.as_ref().is_some_and(encoding::has_set_backs)
         || commit.operations.iter().any(|(_, operation)| operation.is_some())
@@ -80,6 +81,10 @@ impl Changes {
         for (number, parked) in &commit.parked {
             let value = parked.as_ref().map(encoding::parked_value).transpose()?;
             self.all.insert(encoding::parked_key(*number), value);
+        }
+        for (name, calendar) in &commit.calendars {
+            let value = calendar.as_deref().map(encoding::created_calendar_value).transpose()?;
+            self.all.insert(encoding::created_calendar_key(name), value);
         }
         for (key, answered) in &commit.messages {
             let value = answered.as_ref().map(encoding::value).transpose()?;

@@ -12,16 +12,16 @@ pub(super) use rows::{Beside, read_rows, rows_value};
 mod run_time;
 
 pub(super) use run_time::{
-    change_key, change_number, has_set_backs, message_key, named_pauses_key, operation_key, pauses_value,
-    trigger_key,
+    change_key, change_number, created_calendar_key, created_calendar_value, has_set_backs, message_key,
+    named_pauses_key, operation_key, pauses_value, trigger_key,
 };
-use run_time::{message, read_pauses, read_trigger_key};
+use run_time::{message, read_created_calendar, read_pauses, read_trigger_key};
 
 use super::meta::Meta;
 use crate::{
     engine::{
-        Answered, ChangeEntry, Era, MessageKey, OneShot, Operation, Parked, Pauses, Revision, Row, Span,
-        TriggerKey,
+        Answered, ChangeEntry, CreatedCalendar, Era, MessageKey, OneShot, Operation, Parked, Pauses,
+        Revision, Row, Span, TriggerKey,
     },
     schedule::{CalendarId, CalendarStore, Created, Days, Definition, Packed, ZoneData, ZoneId, ZoneRules},
 };
@@ -38,6 +38,8 @@ const ZONE: u8 = b'Z';
 /// What is kept of pauses: of all schedules under this alone, and of a name with it.
 const PAUSES: u8 = b'P';
 const REVISION: u8 = b'd';
+/// Calendars that were created at run time, by name.
+const CREATED_CALENDAR: u8 = b'k';
 /// The log of changes.
 const CHANGE: u8 = b'l';
 /// Messages that were answered.
@@ -58,6 +60,7 @@ const BETWEEN: char = '\n';
 pub(super) enum Entry {
     Meta(Vec<u8>),
     Calendar(CalendarId, Arc<Days>),
+    CreatedCalendar(Arc<CreatedCalendar>),
     Zone(Arc<ZoneRules>),
     Revision(Revision, References),
     Span(Arc<str>, Span),
@@ -327,6 +330,7 @@ pub(super) fn entry(key: &[u8], bytes: &[u8], calendars: &CalendarStore) -> Resu
         ONE_SHOT => Entry::OneShot(name(rest)?, read(bytes)?),
         PAUSES if rest.is_empty() => Entry::Pauses(None, read_pauses(bytes)?),
         PAUSES => Entry::Pauses(Some(name(rest)?), read_pauses(bytes)?),
+        CREATED_CALENDAR => Entry::CreatedCalendar(read_created_calendar(name(rest)?, bytes, calendars)?),
         CHANGE => {
             read::<ChangeEntry>(bytes)?;
             Entry::Change(number(rest)?)

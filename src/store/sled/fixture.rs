@@ -59,8 +59,8 @@ pub(super) fn fill(path: &Path) -> Content {
     store.save(0, &Commit { revisions: (0..300).map(revision).collect(), ..commit(0, vec![]) }).unwrap();
     for tick in 0..60 {
         let revisions = (0..5).map(|n| revision(tick as u32 * 5 + n)).collect();
-        let Commit { created, messages, changes, .. } = conformance::at_run_time(tick as u8);
-        let at_run_time = Commit { created, messages, changes, ..commit(tick, vec![]) };
+        let Commit { created, messages, changes, calendars, .. } = conformance::at_run_time(tick as u8);
+        let at_run_time = Commit { created, messages, changes, calendars, ..commit(tick, vec![]) };
         store.save(0, &Commit { revisions, ..at_run_time }).unwrap();
         store.append(0, &rows(tick as u64 * 100, 100), instant(tick)).unwrap();
     }

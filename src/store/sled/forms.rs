@@ -106,7 +106,7 @@ fn a_store_gets_the_form_of_creations_with_the_first_of_what_is_created_and_chan
         others: vec![],
         creation: 7,
         before: None,
-        after: Some(Version { revision: 1, definition }),
+        after: Some(Version::of_schedule(1, &definition)),
         command: None,
         note: "".into(),
     };

@@ -126,8 +126,8 @@ fn child_writes_until_killed() {
         tick += 1;
         let revisions = (0..tick as u32 % 4).map(|n| revision(tick as u32 % 500 + n)).collect();
         let few = rows(last, tick as u64 % 3);
-        let Commit { messages, changes, .. } = conformance::at_run_time(tick as u8);
-        let at_run_time = Commit { created: tick as u64, messages, changes, ..commit(tick, few) };
+        let Commit { messages, changes, calendars, .. } = conformance::at_run_time(tick as u8);
+        let at_run_time = Commit { created: tick as u64, messages, changes, calendars, ..commit(tick, few) };
         last = store.save(0, &Commit { revisions, ..at_run_time }).unwrap();
         writeln!(out, "saved {tick} {last}").unwrap();
         last = store.append(0, &rows(last, tick as u64 * 7 % 150), instant(tick)).unwrap();
@@ -176,7 +176,9 @@ fn what_was_reported_saved_is_there_after_a_kill_at_any_moment() {
 fn check_run_time(path: &Path, tick: i64) {
     let found = content(&mut open_limited(path, 3000).unwrap()).unwrap();
     assert_eq!((found.snapshot.created, found.changes.last), (tick as u64, 2 * tick as u64));
-    let Commit { messages, changes, .. } = conformance::at_run_time(tick as u8);
+    let Commit { messages, changes, calendars, .. } = conformance::at_run_time(tick as u8);
+    let calendars: Vec<_> = calendars.into_iter().filter_map(|(_, calendar)| calendar).collect();
+    assert_eq!(found.snapshot.calendars, calendars);
     for (key, answered) in messages {
         let kept = found.snapshot.messages.iter().find(|(kept, _)| *kept == key);
         assert_eq!(kept.map(|(_, kept)| kept), answered.as_ref(), "{key:?}");

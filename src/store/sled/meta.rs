@@ -20,7 +20,7 @@ pub(super) const FORM_OF_ZONES: u32 = 5;
 /// Pauses lie in the store. Written with the first one: an older version would send what is to rest.
 pub(super) const FORM_OF_PAUSES: u32 = 6;
 /// What is done at run time lies in the store: definitions and rows say which schedules were created so, messages that were
-/// answered, a log of changes, pauses by name, what commands triggered, operations. Written with the first of them: an older
+/// answered, a log of changes, pauses by name, what commands triggered, operations, calendars. Written with the first of them: an older
 /// version would give ids anew, and send what is to rest.
 pub(super) const FORM_OF_CREATIONS: u32 = 7;
 /// Of a store in creation.

@@ -9,10 +9,10 @@ use super::{
 };
 use crate::{
     engine::{
-        Answered, ChangeEntry, ChangeKind, Commit, Era, OnResume, Pause, Pauses, Reached, Refusal, Revision,
-        Row, Verdict, VersionEntry,
+        Answered, ChangeEntry, ChangeKind, Commit, CreatedCalendar, Era, OnResume, Pause, Pauses, Reached,
+        Refusal, Revision, Row, Verdict, VersionEntry,
     },
-    schedule::{CalendarStore, Created, Definition, DoorKind, Packed},
+    schedule::{CalendarForm, CalendarStore, CalendarText, Created, Definition, DoorKind, Packed, ZoneData},
     store::{Store, conformance},
 };
 
@@ -54,6 +54,14 @@ fn verdicts_and_refusals_are_read_as_they_were_first_written() {
         (Verdict::Refused(Refusal::TooMany { most: 300 }), "050cac02"),
         (Verdict::Refused(Refusal::NoSuchSchedule { name: "a".into() }), "050d0161"),
         (Verdict::Refused(Refusal::NotAsCounted { name: "a".into() }), "050e0161"),
+        (Verdict::Refused(Refusal::AlreadySettled { due: instant(9) }), "050f9290acf3da66"),
+        (
+            Verdict::Refused(Refusal::InUse { first: vec!["a".into(), "b".into()], count: 300 }),
+            "05100201610162ac02",
+        ),
+        (Verdict::Refused(Refusal::NoSuchCalendar { name: "a".into() }), "05110161"),
+        (Verdict::Refused(Refusal::TooManyCalendars { most: 300 }), "0512ac02"),
+        (Verdict::Refused(Refusal::TooManyCalendarBytes { most: 300 }), "0513ac02"),
         (
             Verdict::Paused { pause, was_paused: true },
             "068290acf3da6603616e6e0178008290acf3da668290acf3da660001",
@@ -84,7 +92,9 @@ fn messages_are_read_as_they_were_first_written() {
 
 #[test]
 fn changes_are_read_as_they_were_first_written() {
-    let kinds = ["00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "0a", "0b", "0c"];
+    let kinds =
+        ["00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "0a", "0b", "0c", "0d", "0e", "0f"];
+    assert_eq!(kinds.len(), ChangeKind::ALL.len());
     for (what, kind) in ChangeKind::ALL.into_iter().zip(kinds) {
         let before = VersionEntry { revision: 1, definition: "{}".into(), payload: Some("p".into()) };
         let entry = ChangeEntry {
@@ -145,6 +155,31 @@ fn creations_are_read_as_they_were_first_written() {
     beside.note(0, &row);
     assert_eq!(hex(&encoding::rows_value(1, &encoded, &beside).unwrap()), block);
     assert_eq!(encoding::read_rows(&bytes(&block)).unwrap(), [row]);
+}
+
+#[test]
+fn calendars_that_were_created_are_read_as_they_were_first_written() {
+    for (form, text, understood, byte) in [
+        (CalendarForm::Toml, "weekdays = [\"SUN\"]", true, "00"),
+        (CalendarForm::Ics, "of a later version", false, "01"),
+    ] {
+        let text = CalendarText { form, text: text.into() };
+        let calendar = text.read("off", &ZoneData::bundled()).ok().map(|(calendar, _)| calendar);
+        assert_eq!(calendar.is_some(), understood);
+        let created = Created { number: 300, owner: "bil".into(), door: DoorKind::Message };
+        let (name, since) = ("off".into(), instant(1));
+        let all = CreatedCalendar { name, created, revision: 7, since, text, calendar };
+        // The number of its creation, the owner's name, the door; the revision; since when; its form; its text.
+        let text = format!("{:02x}{}", all.text.text.len(), hex(all.text.text.as_bytes()));
+        let written = format!("ac020362696c01078290acf3da66{byte}{text}");
+        assert_eq!(hex(&encoding::created_calendar_value(&all).unwrap()), written);
+        let key = encoding::created_calendar_key("off");
+        assert_eq!(hex(&key), "6b6f6666");
+        match encoding::entry(&key, &bytes(&written), &CalendarStore::default()).unwrap() {
+            Entry::CreatedCalendar(found) => assert_eq!(*found, all),
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[test]

@@ -166,6 +166,7 @@ impl Scan {
                 self.unused.insert(encoding::calendar_key(id).to_vec());
                 self.days.push(days);
             }
+            Entry::CreatedCalendar(calendar) => self.snapshot.calendars.push(calendar),
             Entry::Zone(rules) => {
                 self.unused.insert(encoding::zone_key(rules.id()).to_vec());
                 self.rules.push(rules);

@@ -1,5 +1,5 @@
-//! What was created at run time, read anew by the zone data and the calendars that were read with the files: a change by the
-//! clock itself. What has no occurrence left stays as it is, and so does a one-shot that may be on its way.
+//! What was created at run time, read anew by the zone data and the calendars that were read with the files, or by calendars that
+//! were put: a change by the clock itself. What has no occurrence left stays as it is, and so does a one-shot that may be on its way.
 
 use super::Wanted;
 use crate::{
@@ -12,16 +12,16 @@ use khronos_schedule::Packed;
 
 impl Engine {
     /// Whether something beside its definition says when a slot's schedule is due.
-    pub(super) fn reads_others(&self, id: SlotId) -> bool {
+    pub(in super::super) fn reads_others(&self, id: SlotId) -> bool {
         let definition = &self.schedules[id].definition;
         let names_others = definition.has_day_rules() || definition.zone_rules().next().is_some();
-        names_others && self.changes.calendars.is_some() && !planted(Fault::KeepTheZoneDataOfThatDay)
+        names_others && self.calendars.named.is_some() && !planted(Fault::KeepTheZoneDataOfThatDay)
     }
 
     /// A slot's schedule as it is read now, where that is another one.
-    pub(super) fn read_anew(&self, id: SlotId) -> Option<Packed> {
+    pub(in super::super) fn read_anew(&self, id: SlotId) -> Option<Packed> {
         let slot = &self.schedules[id];
-        let anew = slot.definition.read_anew(self.changes.calendars.as_ref()?)?;
+        let anew = slot.definition.read_anew(self.calendars.named.as_ref()?)?;
         let is_over = (slot.is_idle() && !self.schedules.is_standing(id))
             || self.is_past(&anew)
             || self.may_have_been_sent(slot).is_some();
@@ -31,7 +31,7 @@ impl Engine {
     /// A change that was asked for, with its definition as it is read now: it may have been read before the calendars were
     /// edited.
     pub(in super::super) fn as_of_now(&self, change: ScheduleChange) -> ScheduleChange {
-        match (change, &self.changes.calendars) {
+        match (change, &self.calendars.named) {
             (ScheduleChange::Put { definition, expect }, Some(calendars)) => {
                 let definition = definition.read_anew(calendars).unwrap_or(definition);
                 ScheduleChange::Put { definition, expect }
@@ -53,7 +53,8 @@ impl Engine {
         for (id, before) in before {
             self.await_going(id);
             let after = self.version(id);
-            let (name, creation) = (after.definition.name().into(), after.definition.creation());
+            let definition = &self.schedules[id].definition;
+            let (name, creation) = (definition.name().into(), definition.creation());
             let entry = LoggedChange::new(self.now(), &clock, ChangeKind::ReadAnew);
             let (before, after) = (Some(before), Some(after));
             self.progress.log(LoggedChange { name, creation, before, after, ..entry });
@@ -62,6 +63,6 @@ impl Engine {
 
     fn version(&self, id: SlotId) -> Version {
         let slot = &self.schedules[id];
-        Version { revision: slot.number(), definition: slot.definition.clone() }
+        Version::of_schedule(slot.number(), &slot.definition)
     }
 }

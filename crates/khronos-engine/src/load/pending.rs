@@ -5,7 +5,7 @@ use super::{
     Change, Load,
     admission::Admission,
 };
-use khronos_schedule::{Calendars, Packed};
+use khronos_schedule::Packed;
 use std::{
     collections::{HashSet, VecDeque},
     sync::Arc,
@@ -46,12 +46,10 @@ pub(in super::super) struct Changes {
     pub(super) read: Option<(Vec<Packed>, Option<Author>)>,
     /// They were read once at least.
     pub(super) were_read: bool,
-    /// What definitions are read by, as far as it is known.
-    pub(in super::super) calendars: Option<Calendars>,
     /// The load under way.
     pub(super) load: Option<Load>,
     /// The write with its latest piece: the next piece begins when it is durable.
-    pub(super) piece: u64,
+    pub(in super::super) piece: u64,
     /// Names of the files that were created at run time.
     pub(super) taken: HashSet<Arc<str>>,
 }

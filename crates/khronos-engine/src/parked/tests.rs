@@ -128,7 +128,7 @@ impl Unbound {
             let reading = Reading { wall: Timestamp::from_millis(self.now), boot };
             for action in self.engine.step(reading, input) {
                 match action {
-                    Action::Triggered(_) => {}
+                    Action::Triggered(_) | Action::Calendars { .. } => {}
                     Action::Save { ticket, commit } => {
                         self.rows.extend(commit.rows);
                         if !self.holds_writes {

@@ -1,7 +1,7 @@
 //! What is done at run time and is to be kept: pauses, triggers, operations.
 
 use super::Progress;
-use crate::{Operation, Pauses, TriggerKey};
+use crate::{CreatedCalendar, Operation, Pauses, TriggerKey};
 use ponos_event::{CommandId, Timestamp};
 use std::sync::Arc;
 
@@ -21,6 +21,12 @@ impl Progress {
     /// How many names more may have what is kept of their pauses written, of so many with one write.
     pub(in super::super) fn room_for_pauses(&self, most: usize) -> usize {
         most.max(1).saturating_sub(self.unwritten.named_pauses.len())
+    }
+
+    /// A calendar that was created at run time; `None`: it is gone.
+    pub(in super::super) fn calendar(&mut self, name: &Arc<str>, calendar: Option<Arc<CreatedCalendar>>) {
+        self.unwritten.calendar(name.clone(), calendar);
+        self.urgent = true;
     }
 
     /// An operation; `None`: it is forgotten.

@@ -93,7 +93,7 @@ impl Clock {
             let reading = Reading { wall: Timestamp::from_millis(self.wall), boot: self.boot };
             for action in self.engine.step(reading, input) {
                 match action {
-                    Action::Triggered(_) => {}
+                    Action::Triggered(_) | Action::Calendars { .. } => {}
                     Action::Save { ticket, commit } if self.slow => self.waiting.push((ticket, commit)),
                     Action::Save { ticket, mut commit } => {
                         (self.distort)(&mut commit);

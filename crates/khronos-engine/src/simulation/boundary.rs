@@ -81,6 +81,10 @@ pub(super) enum BoundaryFault {
     ForgetTheMessages,
     /// What was answered to a message is kept one write late.
     MessageOneWriteLate,
+    /// A calendar that was put, or deleted, is written one write late.
+    CalendarOneWriteLate,
+    /// A restart does not know which calendars were created.
+    ForgetTheCalendars,
     /// A restart does not know who created what.
     ForgetTheOwner,
     /// A change is made, and the log says nothing of it.
@@ -162,6 +166,7 @@ impl Boundary {
             Some(Is::CountCreationsAnew) => Snapshot { created: 0, ..kept },
             Some(Is::ForgetTheOwner) => forget_the_owner(kept),
             Some(Is::ForgetTheMessages) => Snapshot { messages: Vec::new(), ..kept },
+            Some(Is::ForgetTheCalendars) => Snapshot { calendars: Vec::new(), ..kept },
             Some(Is::ForgetWhatIsSkipped) => {
                 Snapshot { pauses: Pauses { skipped: Vec::new(), ..kept.pauses.clone() }, ..kept }
             }
@@ -238,6 +243,7 @@ impl Boundary {
             Is::TriggerBeforeItIsSaved => self.late.parked(commit, |parked| parked.is_asked_for()),
             Is::AnswerThePauseByNameEarly => self.late.named_pauses(commit),
             Is::MessageOneWriteLate => self.late.messages(commit),
+            Is::CalendarOneWriteLate => self.late.calendars(commit),
             Is::ChangeWithoutLog => commit.changes.clear(),
             Is::MergeAcrossWhatWasAccepted => merge_runs(&mut commit.parked, engine),
             Is::FireEarly
@@ -248,6 +254,7 @@ impl Boundary {
             | Is::TakeRunsForSpans
             | Is::CountCreationsAnew
             | Is::ForgetTheMessages
+            | Is::ForgetTheCalendars
             | Is::ForgetTheOwner
             | Is::ForgetThePause
             | Is::ForgetWhatIsSkipped

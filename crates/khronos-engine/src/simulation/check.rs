@@ -56,6 +56,7 @@ pub(super) fn promises(world: &World) -> Result<(), String> {
     world.rendering.broken.clone().map_or(Ok(()), Err)?;
     world.parking.broken.clone().map_or(Ok(()), Err)?;
     world.commands.broken.clone().map_or(Ok(()), Err)?;
+    world.calendaring.broken.clone().map_or(Ok(()), Err)?;
     figures_are_its_own(world)?;
     world.zones.broken.clone().map_or(Ok(()), Err)?;
     pauses_are_kept(world)?;

@@ -4,7 +4,8 @@
 
 use super::{logging::Logging, random::Random, verdicts::Wanted};
 use crate::{
-    ChangeKind, Commit, Engine, Expect, Handover, Message, Refusal, Revision, Verdict, progress::SpanKey,
+    ChangeKind, Commit, Engine, Expect, Handover, Message, Refusal, Revision, Verdict, Version,
+    progress::SpanKey,
 };
 use khronos_schedule::Packed;
 use ponos_event::Timestamp;
@@ -192,8 +193,8 @@ impl Commands {
         for change in &commit.changes {
             if change.what == ChangeKind::Finished {
                 self.went += 1;
-                let due =
-                    change.before.as_ref().and_then(|before| before.definition.timing().after(change.at));
+                let before = change.before.as_ref().and_then(Version::definition);
+                let due = before.and_then(|before| before.timing().after(change.at));
                 if let Some(due) = due {
                     self.fail(format!("{} went as finished, and is due at {due}", change.name));
                 }

@@ -2,7 +2,8 @@
 //! between can tell, and only a world that has such a time catches the fault.
 
 use crate::{
-    Answered, Coalesced, Commit, MessageKey, Parked, Pauses, Revision, Snapshot, Span, progress::SpanKey,
+    Answered, Coalesced, Commit, CreatedCalendar, MessageKey, Parked, Pauses, Revision, Snapshot, Span,
+    progress::SpanKey,
 };
 use std::{
     collections::BTreeMap,
@@ -19,6 +20,7 @@ pub(super) struct Late {
     pauses: Option<Pauses>,
     named_pauses: Vec<(Arc<str>, Option<Pauses>)>,
     messages: Vec<(MessageKey, Option<Answered>)>,
+    calendars: Vec<(Arc<str>, Option<Arc<CreatedCalendar>>)>,
     /// The events of spans that stand for several, as they are durable or will be with the next write.
     fixed: BTreeMap<SpanKey, Coalesced>,
 }
@@ -66,6 +68,12 @@ impl Late {
     pub(super) fn messages(&mut self, commit: &mut Commit) {
         let late = take(&mut commit.messages);
         commit.messages = replace(&mut self.messages, late);
+    }
+
+    /// Keeps calendars for the next write.
+    pub(super) fn calendars(&mut self, commit: &mut Commit) {
+        let late = take(&mut commit.calendars);
+        commit.calendars = replace(&mut self.calendars, late);
     }
 
     /// Keeps what events stand for for the next write.

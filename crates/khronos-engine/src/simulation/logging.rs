@@ -1,7 +1,7 @@
 //! The log of changes: whatever was answered as changed stands in it once, by whom and by which door, as which message, as it
 //! was and as it is; and nothing else does, but for what the clock does by itself.
 
-use super::commands::Asked;
+use super::{calendars, commands::Asked};
 use crate::{ChangeKind, Commit, LoggedChange, Message, THE_CLOCK, Verdict};
 use std::sync::Arc;
 
@@ -19,7 +19,8 @@ impl Logging {
         // Of pauses, triggers and the like nobody is told what changed.
         let of_schedules = [ChangeKind::Created, ChangeKind::Changed, ChangeKind::Deleted];
         let others = commit.changes.iter().filter(|change| of_schedules.contains(&change.what));
-        self.untold.extend(others.filter(|change| &*change.by != THE_CLOCK).cloned());
+        let is_asked_here = |by: &str| by != THE_CLOCK && !calendars::OWNERS.contains(&by);
+        self.untold.extend(others.filter(|change| is_asked_here(&change.by)).cloned());
     }
 
     /// Nobody will be told of what was done before a crash.

@@ -6,6 +6,7 @@
 mod auditing;
 mod backfilling;
 mod boundary;
+mod calendars;
 mod check;
 mod commands;
 mod late;
@@ -34,8 +35,8 @@ use world::World;
 /// often the zone data changed, how many pauses there were, and how many of these were ended by skipping; the same of
 /// pauses by name; how many events were triggered, how many of a backfill arrived, and how many backfills were cancelled;
 /// how many schedules were created, how many changes refused, how many messages answered again, and how many schedules went
-/// once they had finished.
-type Did = [usize; 18];
+/// once they had finished; how many changes of calendars were made, and how many refused, for schedules use these.
+type Did = [usize; 20];
 
 /// One run: what it did, or what it broke.
 fn run(seed: u64, fault: Option<BoundaryFault>) -> Result<Did, String> {
@@ -66,6 +67,8 @@ fn run(seed: u64, fault: Option<BoundaryFault>) -> Result<Did, String> {
         refused,
         again,
         went,
+        world.calendaring.changed,
+        world.calendaring.in_use,
     ];
     check::promises(&world).map(|()| did).map_err(|broken| format!("seed {seed}: {broken}"))
 }
@@ -83,8 +86,8 @@ fn no_seed_breaks_a_promise() {
         all.iter_mut().zip(run(seed, None).unwrap()).for_each(|(all, did)| *all += did);
     }
     let [arrivals, prepared, runs, audits, commands, resent, zone_data, pauses, skips, ..] = all;
-    let [.., by_name, skips_by_name, triggers, backfilled, cancelled, _, _, _, _] = all;
-    let [.., created, refused, again, went] = all;
+    let [.., by_name, skips_by_name, triggers, backfilled, cancelled, _, _, _, _, _, _] = all;
+    let [.., created, refused, again, went, calendars, in_use] = all;
     // A world in which nothing happens proves nothing.
     assert!(arrivals as u64 > seeds() * 10, "only {arrivals} arrivals");
     assert!(prepared as u64 > seeds() / 4, "only {prepared} were rendered ahead");
@@ -104,6 +107,8 @@ fn no_seed_breaks_a_promise() {
     assert!(refused as u64 > seeds() / 5, "only {refused} changes were refused");
     assert!(again as u64 > seeds() / 5, "only {again} messages were answered again");
     assert!(went as u64 > seeds() / 200, "only {went} schedules went once they had finished");
+    assert!(calendars as u64 > seeds() / 2, "only {calendars} changes of calendars");
+    assert!(in_use as u64 > seeds() / 20, "only {in_use} calendars were not deleted, for they were in use");
 }
 
 /// What a run found, most of them a longer one than usual (`TEST_SCALE`).
@@ -236,5 +241,9 @@ each_planted_fault_is_caught! {
     a_message_that_is_kept_one_write_late_is_caught: Outside(BoundaryFault::MessageOneWriteLate),
     an_owner_that_a_restart_forgets_is_caught: Outside(BoundaryFault::ForgetTheOwner),
     messages_that_a_restart_forgets_are_caught: Outside(BoundaryFault::ForgetTheMessages),
+    deleting_a_calendar_in_use_is_caught: Inside(Fault::DeleteACalendarInUse),
+    leaving_the_users_of_a_calendar_as_they_were_is_caught: Inside(Fault::LeaveTheUsersOfACalendar),
+    answering_for_a_calendar_one_write_early_is_caught: Outside(BoundaryFault::CalendarOneWriteLate),
+    calendars_that_a_restart_forgets_are_caught: Outside(BoundaryFault::ForgetTheCalendars),
     runs_merged_across_what_was_accepted_are_caught: Outside(BoundaryFault::MergeAcrossWhatWasAccepted),
 }

@@ -8,7 +8,7 @@ use super::{
     verdicts::Wanted,
     world::World,
 };
-use crate::{Author, ChangeRequest, Expect, Input, Message, Refusal, ScheduleChange, Verdict};
+use crate::{Author, ChangeRequest, Expect, Input, Message, ReadCalendars, Refusal, ScheduleChange, Verdict};
 use khronos_schedule::{CatchUpDefinition, Definition, Packed, TimingDefinition};
 use ponos_event::Timestamp;
 use std::sync::Arc;
@@ -173,7 +173,8 @@ impl World {
     }
 
     pub(super) fn load(&mut self) {
-        self.step(Input::Calendars(self.zones.calendars()));
+        let (files, anew) = (self.zones.calendars(), Vec::new());
+        self.step(Input::Calendars(ReadCalendars { files, anew }));
         let wanted = self.files.values().map(|wanted| self.zones.packed(wanted)).collect();
         self.step(Input::Load(wanted));
     }

@@ -4,6 +4,7 @@ use super::{
     auditing::Auditing,
     backfilling::{self, Backfilling},
     boundary::{Boundary, BoundaryFault},
+    calendars::{self, Calendaring},
     check::Arrival,
     commands::Commands,
     parking::Parking,
@@ -58,6 +59,7 @@ pub(super) struct World {
     pub(super) auditing: Auditing,
     pub(super) reservation: Reservation,
     pub(super) commands: Commands,
+    pub(super) calendaring: Calendaring,
     pub(super) arrivals: Vec<Arrival>,
     /// A name of the files has become free.
     pub(super) reads_again: bool,
@@ -116,6 +118,7 @@ impl World {
             auditing: Auditing::new(seed),
             reservation: Reservation::new(reading.wall),
             commands: Commands::new(seed),
+            calendaring: Calendaring::new(seed),
             arrivals: Vec::new(),
             reads_again: false,
             link: false,
@@ -145,6 +148,7 @@ impl World {
             self.turn();
             self.change_zone_data();
             self.ask_again();
+            self.change_calendars();
             self.change_pauses();
             self.trigger();
             self.operate();
@@ -177,6 +181,7 @@ impl World {
         self.disk = self.store.load().expect("it can be read");
         self.ever = self.commands.all_revisions();
         self.auditing.finish(&self.record);
+        self.calendaring.finish(&self.engine);
         self.commands.finish();
     }
 
@@ -192,6 +197,7 @@ impl World {
         self.engine.outstanding() == 0
             && self.unanswered.is_empty()
             && self.commands.all_are_answered()
+            && self.calendaring.all_are_answered()
             && self.pausing.all_are_answered()
             && self.triggering.all_are_answered()
             && self.backfilling.is_quiet(&self.engine)
@@ -280,7 +286,11 @@ impl World {
                     self.backfilling.answer(&operations);
                     self.pausing.answer(&commands, &self.engine);
                 }
+                Action::Calendars { named, .. } => self.calendaring.named = named,
                 Action::Decided(decided) => {
+                    let (calendars, decided): (Vec<_>, Vec<_>) =
+                        decided.into_iter().partition(|(command, _)| *command > calendars::COMMANDS);
+                    self.calendaring.answer(calendars);
                     let (refused, decided): (Vec<_>, Vec<_>) =
                         decided.into_iter().partition(|(command, _)| *command > triggering::COMMANDS);
                     let refused: Vec<u64> = refused.into_iter().map(|(command, _)| command).collect();
@@ -297,6 +307,7 @@ impl World {
                 Action::Triggered(answers) => self.triggering.answer(&answers),
                 Action::TooManyPauses(commands) => self.pausing.leave_out(&commands),
                 Action::TooMany(commands) => {
+                    self.calendaring.refuse(&commands);
                     let (operations, commands): (Vec<u64>, Vec<u64>) =
                         commands.into_iter().partition(|command| *command > backfilling::COMMANDS);
                     self.backfilling.refuse(&operations);
@@ -355,6 +366,8 @@ impl World {
         self.pausing.restart();
         self.triggering.restart();
         self.backfilling.restart();
+        self.calendaring.restart();
+        self.calendaring.compare(&self.engine);
         self.find_put();
         self.load();
         self.link = !self.held_link;
@@ -368,6 +381,7 @@ impl World {
         self.reservation.written(commit.handed);
         self.parking.written(commit);
         self.commands.written(commit);
+        self.calendaring.written(commit);
         self.pausing.written(commit, &self.engine);
         self.triggering.written(commit);
         self.backfilling.written(commit);

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 mod admission;
 mod anew;
 mod asked;
+mod calendars;
 mod commands;
 mod files;
 mod finished;

@@ -3,8 +3,8 @@
 
 use super::{ChangePage, Limits, Page, PageReader, Store, StoreError, Written, complete_after, details_lost};
 use crate::{
-    Answered, ChangeEntry, Commit, MessageKey, OneShot, Operation, Parked, Pauses, RecordRow, Revision, Row,
-    Sent, Snapshot, Span, TriggerKey,
+    Answered, ChangeEntry, Commit, CreatedCalendar, MessageKey, OneShot, Operation, Parked, Pauses,
+    RecordRow, Revision, Row, Sent, Snapshot, Span, TriggerKey,
 };
 use ponos_event::{CommandId, Timestamp};
 use std::{
@@ -59,6 +59,7 @@ struct Content {
     last: u64,
     created: u64,
     messages: BTreeMap<MessageKey, Answered>,
+    calendars: BTreeMap<Arc<str>, Arc<CreatedCalendar>>,
     changes: VecDeque<ChangeEntry>,
     last_change: u64,
     faults: VecDeque<Fault>,
@@ -172,6 +173,7 @@ impl Store for MemoryStore {
             sent,
             created: content.created,
             messages: content.messages.clone().into_iter().collect(),
+            calendars: content.calendars.values().cloned().collect(),
         })
     }
 
@@ -265,6 +267,9 @@ impl Content {
         self.created = self.created.max(commit.created);
         for (key, answered) in &commit.messages {
             put(&mut self.messages, key.clone(), answered.clone());
+        }
+        for (name, calendar) in &commit.calendars {
+            put(&mut self.calendars, name.clone(), calendar.clone());
         }
         self.changes.extend(commit.changes.iter().map(ChangeEntry::from));
         self.last_change += commit.changes.len() as u64;

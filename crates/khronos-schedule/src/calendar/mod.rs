@@ -11,9 +11,11 @@ mod date;
 mod days;
 pub mod ics;
 pub mod table;
+mod written;
 
 pub use calendar::Calendar;
 pub use days::{CalendarId, Days};
+pub use written::{CalendarForm, CalendarText, CalendarTextId};
 
 use super::{
     diagnostic::{Diagnostics, Text},

@@ -9,7 +9,7 @@ use crate::{
     zone::{Zone, rules::ZoneId},
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -24,6 +24,8 @@ pub(crate) const MOST_CALENDARS: usize = 32;
 pub struct Calendars {
     /// `None`: there is such a calendar, but it could not be understood.
     named: BTreeMap<String, Option<Arc<Known>>>,
+    /// Names of others, which only schedules may name that were created at run time.
+    created: BTreeSet<Arc<str>>,
     store: CalendarStore,
 }
 
@@ -46,13 +48,32 @@ impl Known {
 impl Calendars {
     /// None yet, whose days are to be kept in `store`.
     pub fn new(store: CalendarStore) -> Self {
-        Self { named: BTreeMap::new(), store }
+        Self { named: BTreeMap::new(), created: BTreeSet::new(), store }
+    }
+
+    /// The same, of files: others were created at run time under these names, and whoever names one is told so.
+    #[must_use]
+    pub fn beside(self, created: BTreeSet<Arc<str>>) -> Self {
+        Self { created, ..self }
     }
 
     /// Adds a calendar, or with `None` one whose file is wrong.
     pub fn insert(&mut self, name: &str, calendar: Option<Calendar>) {
         let known = calendar.map(|calendar| Arc::new(Known { calendar, days: Mutex::default() }));
         self.named.insert(name.to_owned(), known);
+    }
+
+    /// Has under this name what another one has under it, maybe nothing.
+    pub fn restore(&mut self, name: &str, other: Option<&Self>) {
+        match other.and_then(|other| other.named.get(name)) {
+            Some(known) => drop(self.named.insert(name.to_owned(), known.clone())),
+            None => drop(self.named.remove(name)),
+        }
+    }
+
+    /// Whether there is one of this name, be it wrong.
+    pub fn has(&self, name: &str) -> bool {
+        self.named.contains_key(name)
     }
 
     /// Their names.
@@ -106,6 +127,13 @@ impl Calendars {
     fn missing(&self, name: &str) -> Flaw {
         let flaw =
             Flaw::whole(format!("there is no calendar '{}'", shown(name))).code(FaultCode::UnknownCalendar);
+        if self.created.contains(name) {
+            return flaw.help(format!(
+                "one of this name was created at run time, and a file names calendars of the folder alone: put {0}.toml or \
+                 {0}.ics there, or create the schedule at run time, too",
+                shown(name)
+            ));
+        }
         if self.named.is_empty() {
             return flaw.help(format!("put {0}.toml or {0}.ics into the folder of calendars", shown(name)));
         }

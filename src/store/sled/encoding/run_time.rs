@@ -1,11 +1,16 @@
-//! Keys of what is done at run time: pauses by name, triggers, operations, messages, changes. And what is kept of pauses.
+//! Keys of what is done at run time: pauses by name, triggers, operations, messages, changes, calendars. And what is kept of
+//! pauses, and of calendars.
 
 use super::{
-    BETWEEN, CHANGE, MESSAGE, OPERATION, PAUSES, TRIGGER, Unreadable, first, name, next_or, number, numbered,
-    used_up, value,
+    BETWEEN, CHANGE, CREATED_CALENDAR, MESSAGE, OPERATION, PAUSES, TRIGGER, Unreadable, first, name, next_or,
+    number, numbered, read, used_up, value,
 };
-use crate::engine::{MessageKey, Pauses, SkippedPause, TriggerKey};
+use crate::{
+    engine::{CreatedCalendar, MessageKey, Pauses, SkippedPause, TriggerKey},
+    schedule::{CalendarStore, CalendarText, Created},
+};
 use ponos::event::{CommandId, Timestamp};
+use std::sync::Arc;
 
 /// By each skipped time, how often the clock had been set back when it ended; and where it was set back to.
 type SetBacks = (Vec<u32>, Vec<(u32, Timestamp)>);
@@ -87,4 +92,25 @@ pub(super) fn message(key: &[u8]) -> Result<MessageKey, Unreadable> {
         .and_then(|(length, rest)| rest.split_at_checked(u16::from_be_bytes(*length).into()));
     let (owner, id) = parts.ok_or_else(|| Unreadable("a key of wrong form".into()))?;
     Ok((name(owner)?, name(id)?))
+}
+
+pub(in super::super) fn created_calendar_key(calendar: &str) -> Vec<u8> {
+    [&[CREATED_CALENDAR], calendar.as_bytes()].concat()
+}
+
+/// Its text; what that says is read from it again.
+pub(in super::super) fn created_calendar_value(calendar: &CreatedCalendar) -> Result<Vec<u8>, Unreadable> {
+    let CreatedCalendar { created, revision, since, text, .. } = calendar;
+    value(&(created, revision, since, text))
+}
+
+/// One that this version does not understand is kept all the same.
+pub(super) fn read_created_calendar(
+    name: Arc<str>,
+    bytes: &[u8],
+    calendars: &CalendarStore,
+) -> Result<Arc<CreatedCalendar>, Unreadable> {
+    let (created, revision, since, text): (Created, u32, Timestamp, CalendarText) = read(bytes)?;
+    let calendar = text.read(&name, &calendars.zones().data()).ok().map(|(calendar, _)| calendar);
+    Ok(Arc::new(CreatedCalendar { name, created, revision, since, text, calendar }))
 }

@@ -5,7 +5,7 @@ use super::{
     commands::{ask, once},
     *,
 };
-use crate::{Author, ChangeKind, Expect, ScheduleChange, THE_CLOCK, Verdict};
+use crate::{Author, ChangeKind, Expect, ReadCalendars, ScheduleChange, THE_CLOCK, Verdict};
 use khronos_schedule::{
     CalendarStore, Calendars, calendar,
     diagnostic::Text,
@@ -23,7 +23,7 @@ impl Files {
     }
 
     fn read(&self, seen: &mut Seen) {
-        seen.step(Input::Calendars(self.0.clone()));
+        seen.step(Input::Calendars(ReadCalendars { files: self.0.clone(), anew: Vec::new() }));
         seen.step(Input::Load(Vec::new()));
     }
 

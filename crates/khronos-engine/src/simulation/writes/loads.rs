@@ -120,7 +120,7 @@ fn an_edit_of_what_is_said_of_a_schedule_is_logged_and_another_revision() {
         seen.step(Input::put(command, said(text)));
     }
     let described = |version: &Option<Version>| {
-        version.as_ref().and_then(|version| version.definition.description().map(str::to_owned))
+        version.as_ref().and_then(|version| version.definition()?.description().map(str::to_owned))
     };
     let logged: Vec<_> =
         seen.changes.iter().map(|one| (one.what, described(&one.before), described(&one.after))).collect();

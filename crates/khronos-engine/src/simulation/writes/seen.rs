@@ -147,7 +147,7 @@ impl Seen {
                     Action::Notice(notice) => self.notices.push(notice),
                     Action::Decided(all) => self.decided.extend(all),
                     Action::Durable(all) => self.durable.extend(all),
-                    Action::Record { .. } => {}
+                    Action::Calendars { .. } | Action::Record { .. } => {}
                 }
             }
         }
