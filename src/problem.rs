@@ -42,6 +42,10 @@ pub(crate) enum ProblemCode {
     TooManyCalendars,
     /// 403: the calendars of its owner are as long as he leaves to others.
     TooManyCalendarBytes,
+    /// 403: the clock has as many schedules as it may (`limits.schedules`).
+    TooManyInAll,
+    /// 403: all schedules of the clock together would be due more often than they may (`limits.rate`).
+    TooOftenInAll,
     /// 404: there is no such thing.
     NotFound,
     /// 405: that can't be done to it.

@@ -6,7 +6,7 @@ use crate::{
     config::{Config, ScheduleSource},
     diagnostic::{self, Diagnostic, Diagnostics, counted},
     engine::{CreatedCalendar, ReadCalendars},
-    schedule::{CalendarEnd, CalendarForm, CalendarStore, Packed, ZoneData},
+    schedule::{CalendarEnd, CalendarForm, CalendarStore, Demand, Packed, ZoneData},
     sources::{self, FileLines},
 };
 use ponos::{broker::Transport, topology::Topology};
@@ -89,15 +89,24 @@ pub(crate) fn remarks(ends: Ends) -> Remarks {
     })
 }
 
-/// Reads the schedules, each warning into the log; `had_folder`: the store knows schedules of a folder. Where their
-/// calendars end is left in `ends`, the calendars in `named` (those that were `created` read anew), and where they are written
-/// in `lines`.
+/// What there is beside the files.
+pub(crate) struct Beside {
+    /// The store knows schedules of a folder.
+    pub(crate) had_folder: bool,
+    /// What those schedules demand that were created at run time.
+    pub(crate) demand: Receiver<Demand>,
+    /// Those calendars.
+    pub(crate) calendars: Receiver<NamedCalendars>,
+}
+
+/// Reads the schedules, each warning into the log. Where their calendars end is left in `ends`, the calendars in `named` (those that
+/// were created read anew), and where they are written in `lines`.
 pub(crate) fn reader(
     config: &Config,
-    had_folder: bool,
+    Beside { had_folder, demand, calendars: created }: Beside,
     store: &CalendarStore,
     ends: &Ends,
-    (named, created): (Sender<Option<ReadCalendars>>, Receiver<NamedCalendars>),
+    named: Sender<Option<ReadCalendars>>,
     lines: Sender<FileLines>,
 ) -> Reader {
     let (store, ends) = (store.clone(), Arc::clone(ends));
@@ -116,7 +125,7 @@ pub(crate) fn reader(
         let names = created.iter().map(|one| one.name.clone()).collect();
         let mut read = sources::packed(&source, &calendars, &store, names);
         read.diagnostics.append(warnings);
-        read.hold_to(&limits);
+        read.hold_to(&limits, *demand.borrow());
         let is_warning = |found: &&Diagnostic| found.severity == diagnostic::Severity::Warning;
         let found = read.diagnostics.list().iter().filter(is_warning).map(ToString::to_string);
         let now = clock::now();

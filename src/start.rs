@@ -11,8 +11,8 @@ use crate::{
     http,
     ops::{RunningClock, StoppedClock},
     presence,
-    reading::{Ends, Reading, Start, late, loader, read_at_start, reader, remarks},
-    schedule::{CalendarStore, Packed},
+    reading::{Beside, Ends, Reading, Start, late, loader, read_at_start, reader, remarks},
+    schedule::{ADay, CalendarStore, Demand, Packed},
     sources::{self, FileLines},
     store::{self, Limits, Memory, SledOptions, Store, StoreError, StoreHandle, Tuning},
     telemetry::Counts,
@@ -91,11 +91,12 @@ pub async fn run(
 
     let ends = Ends::default();
     let (read_in, read_calendars) = sync::watch::channel(None);
-    let created = NamedCalendars { all: None, created: snapshot.calendars.clone() };
-    let (named_in, named) = sync::watch::channel(created);
+    let known = NamedCalendars { all: None, created: snapshot.calendars.clone() };
+    let (named_in, named) = sync::watch::channel(known);
     let (lines_in, lines) = sync::watch::channel(FileLines::default());
-    let calendars_of = (read_in, named.clone());
-    let read = reader(&config, had_folder(&config, &snapshot), &calendars, &ends, calendars_of, lines_in);
+    let (demand_in, demand) = sync::watch::channel(created(&snapshot));
+    let beside = Beside { had_folder: had_folder(&config, &snapshot), demand, calendars: named.clone() };
+    let read = reader(&config, beside, &calendars, &ends, read_in, lines_in);
     // Before they are read: what changes meanwhile is read again.
     let reload = watch_files(&config);
     let patience = patience(begun, strict, &snapshot);
@@ -125,6 +126,7 @@ pub async fn run(
         calendars: read_calendars,
         named: named_in,
         remarks: remarks(ends),
+        created: demand_in,
         reload,
         rival,
         show_events: config.broker.url.is_embedded(),
@@ -200,6 +202,12 @@ fn stored(snapshot: &Snapshot) -> impl Iterator<Item = &Packed> {
 /// Whether the store knows schedules of the usual folder.
 fn had_folder(config: &Config, snapshot: &Snapshot) -> bool {
     matches!(config.schedules, ScheduleSource::Unset(_)) && sources::are_of_a_folder(stored(snapshot))
+}
+
+/// What those schedules demand that were created at run time.
+fn created(snapshot: &Snapshot) -> Demand {
+    let created = stored(snapshot).filter(|definition| definition.is_created());
+    created.map(Demand::of_packed).fold(Demand::default(), Demand::and)
 }
 
 /// How long the start may wait for the files; `None`: until they are read, for nothing else is known or wanted.
@@ -380,6 +388,7 @@ fn rules(config: &Config) -> Rules {
         parked: PARKED,
         record_first: config.broker.url.is_embedded(),
         keep_finished: millis(config.keep_finished),
+        demand: Demand { schedules: config.limits.schedules, often: ADay::of_a_second(config.limits.rate) },
     }
 }
 

@@ -5,7 +5,7 @@ use khronos::{
     clock_loop::{ClockLoop, Failure, Handle, Late, Parts},
     config::MetricsConfig,
     engine::{ClockRules, Resends, Rules},
-    schedule::{Definition, Packed},
+    schedule::{ADay, Definition, Demand, Packed},
     store::{self, SledOptions, Tuning},
     telemetry::Counts,
 };
@@ -58,6 +58,7 @@ impl Clock {
             calendars: tokio::sync::watch::channel(None).1,
             named: tokio::sync::watch::channel(Default::default()).0,
             remarks: Arc::new(|_| Vec::new()),
+            created: tokio::sync::watch::channel(Demand::default()).0,
             reload,
             rival: tokio::sync::watch::channel(None).1,
             show_events: false,
@@ -91,6 +92,7 @@ pub fn rules() -> Rules {
         parked: 1_000,
         record_first: false,
         keep_finished: 86_400_000,
+        demand: Demand { schedules: 2_000_000, often: ADay::of_a_second(1_000_000) },
     }
 }
 

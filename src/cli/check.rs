@@ -10,7 +10,7 @@ use crate::{
     clock,
     config::{Config, ScheduleSource},
     diagnostic::{Diagnostics, counted},
-    schedule::CalendarStore,
+    schedule::{CalendarStore, Demand},
     sources, telemetry,
 };
 use ponos::terminal::Cleaned;
@@ -79,7 +79,7 @@ fn all(config: &Config, store: &CalendarStore, found: &mut Diagnostics) -> Strin
     match source_of(config) {
         Ok((source, unknown)) => {
             let mut schedules = sources::advised(&source, &config.calendars, store, clock::now());
-            schedules.hold_to(&config.limits);
+            schedules.hold_to(&config.limits, Demand::default());
             unknown.into_iter().for_each(|unknown| schedules.diagnostics.push(unknown));
             let (count, files) = (counted(schedules.list.len(), "schedule"), schedules.files);
             found.append(schedules.diagnostics);

@@ -29,6 +29,7 @@ pub use parts::{Failure, Late, Loader, NamedCalendars, Parts, Remarks, Report};
 use crate::{
     clock::{self, Alarm},
     engine::{Action, Answer, ClockState, Engine, Handover, Input, Prepared, ReadCalendars},
+    schedule::Demand,
     store::{StoreError, StoreEvent, StoreHandle},
 };
 use commands::{Promise, Writes};
@@ -74,6 +75,7 @@ pub struct ClockLoop {
     calendars: watch::Receiver<Option<ReadCalendars>>,
     named: watch::Sender<NamedCalendars>,
     remarks: Remarks,
+    created: watch::Sender<Demand>,
     /// Schedules that were not read yet at the start.
     late: Option<Late>,
     reload: mpsc::Receiver<()>,
@@ -159,6 +161,7 @@ impl ClockLoop {
             calendars: parts.calendars,
             named: parts.named,
             remarks: parts.remarks,
+            created: parts.created,
             late: None,
             reload: parts.reload,
             loaded,
@@ -301,6 +304,8 @@ impl ClockLoop {
             self.perform(action);
         }
         self.keep_promises();
+        let (_, created) = self.engine.demand();
+        self.created.send_if_modified(|last| std::mem::replace(last, created) != created);
         if status::is_outdated(self.shown_at, self.stepped_at) {
             self.show_status();
         }

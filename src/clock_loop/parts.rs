@@ -2,7 +2,7 @@
 
 use crate::{
     engine::{CreatedCalendar, ReadCalendars, Rules, Snapshot},
-    schedule::{Calendars, Packed},
+    schedule::{Calendars, Demand, Packed},
     store::{StoreError, StoreEvent, StoreHandle},
 };
 use ponos::{
@@ -60,6 +60,8 @@ pub struct Parts {
     pub named: watch::Sender<NamedCalendars>,
     /// Warnings about the schedules read.
     pub remarks: Remarks,
+    /// Told what those schedules demand that were created at run time.
+    pub created: watch::Sender<Demand>,
     /// Says that it is time to read them again.
     pub reload: mpsc::Receiver<()>,
     /// A warning about a second clock of the same name.

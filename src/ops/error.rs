@@ -4,8 +4,9 @@ use super::change_calendar::said_of_calendar;
 use crate::{
     authority::Denied,
     clock_loop::{NotDecided, Unchanged},
+    diagnostic::counted,
     engine::{Refusal, audit::TooFragmented},
-    schedule::{Fault, FaultCode, file::FieldFaults},
+    schedule::{ADay, Fault, FaultCode, file::FieldFaults},
     sources::Place,
     store::StoreError,
 };
@@ -172,6 +173,15 @@ pub(super) fn said(refusal: &Refusal, place: Option<&Place>) -> String {
                 "{most} schedules of its owner are there, which is what his token allows (schedules); delete some"
             )
         }
+        Refusal::TooManyInAll { most } => format!(
+            "the clock may have {}, all together (limits.schedules in its configuration), and has as many; delete some",
+            counted(*most, "schedule")
+        ),
+        Refusal::TooOftenInAll { a_day, most } => format!(
+            "all schedules of the clock together would be due {} times a second, averaged over a day on which each is due, and {} are allowed (limits.rate in its configuration); make it less frequent",
+            ADay(*a_day),
+            ADay(*most)
+        ),
         Refusal::NoSuchSchedule { name } => format!("there is no schedule '{name}'"),
         Refusal::NotAsCounted { name } => {
             format!(

@@ -1,8 +1,8 @@
 //! Whether a clock may take over a definition now: what a preview says. Its text is read first, which says all that is wrong
 //! with it as such; then it is held to the clock's limits and to the present ([`judge`]).
 //!
-//! Absent: what is of all schedules together (`limits.rate`, `limits.schedules`), and whose a name is. Whoever takes it over
-//! knows these.
+//! Absent: what is of all schedules together (`limits.rate`, `limits.schedules`), and whose a name is. The engine, which takes
+//! it over, knows these.
 
 use super::{Clock, OpsError};
 use crate::{

@@ -13,6 +13,7 @@ use ponos::event::Timestamp;
 
 mod asked;
 mod changes;
+mod limits;
 pub(in crate::ops) mod unanswered;
 
 const MINUTE: i64 = 60_000;

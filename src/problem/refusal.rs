@@ -10,6 +10,8 @@ pub(super) fn status_and_code(refusal: &Refusal) -> (StatusCode, ProblemCode) {
         Refusal::TooMany { .. }
         | Refusal::TooManyCalendars { .. }
         | Refusal::TooManyCalendarBytes { .. }
+        | Refusal::TooManyInAll { .. }
+        | Refusal::TooOftenInAll { .. }
         | Refusal::NotOwner { .. }
         | Refusal::OutsideDomains { .. }
         | Refusal::ReservedEvent { .. } => StatusCode::FORBIDDEN,
@@ -37,6 +39,8 @@ pub(super) fn status_and_code(refusal: &Refusal) -> (StatusCode, ProblemCode) {
         Refusal::TooManyCalendarBytes { .. } => ProblemCode::TooManyCalendarBytes,
         Refusal::InUse { .. } => ProblemCode::InUse,
         Refusal::NoSuchCalendar { .. } => ProblemCode::NoSuchCalendar,
+        Refusal::TooManyInAll { .. } => ProblemCode::TooManyInAll,
+        Refusal::TooOftenInAll { .. } => ProblemCode::TooOftenInAll,
         Refusal::FileOwned => ProblemCode::FileOwned,
         Refusal::MayHaveBeenSent { .. } => ProblemCode::MayHaveBeenSent,
         Refusal::AlreadySettled { .. } => ProblemCode::AlreadySettled,
@@ -76,6 +80,8 @@ mod tests {
             Refusal::Another,
             Refusal::MessageIdUsed,
             Refusal::TooMany { most: 1 },
+            Refusal::TooManyInAll { most: 1 },
+            Refusal::TooOftenInAll { a_day: 2, most: 1 },
             Refusal::NoSuchSchedule { name: "a".into() },
             Refusal::Stale { revision: None },
             Refusal::InUse { first: vec!["a".into()], count: 1 },

@@ -5,7 +5,7 @@ use super::{Bounds, Schedules, calendars, files, is_named_as_ours, unreadable};
 use crate::{
     config::{CalendarSource, LimitsConfig, ScheduleSource},
     diagnostic::{Diagnostic, Diagnostics, Severity, Text, counted},
-    schedule::{CalendarStore, calendar},
+    schedule::{CalendarStore, Demand, calendar},
 };
 use ponos::{
     event::Timestamp,
@@ -161,7 +161,7 @@ impl GivenFiles {
                 Err(error) => schedules.diagnostics.push(unreadable(&shown, &error)),
             }
         }
-        schedules.hold_to(limits);
+        schedules.hold_to(limits, Demand::default());
         let count = schedules.list.len().saturating_sub(schedules.beside);
         found.append(schedules.diagnostics);
         if let Some(first) = elsewhere.list().iter().find(|one| one.severity == Severity::Error) {

@@ -1,15 +1,19 @@
 //! Compares what all schedules together demand of the clock with `[limits]`, against accidents.
 
 use super::{Kept, Place, Schedules};
-use crate::{config::LimitsConfig, diagnostic::Diagnostic, schedule::FaultCode};
+use crate::{
+    config::LimitsConfig,
+    diagnostic::{Diagnostic, counted},
+    schedule::{ADay, Demand, FaultCode},
+};
 
 /// How many of the most frequent schedules are named.
 const NAMED: usize = 3;
-const DAY: u64 = 86_400;
 
 impl<K: Kept> Schedules<K> {
-    /// Notes an error for whatever goes beyond the limits: one schedule too often, or all of them together.
-    pub fn hold_to(&mut self, limits: &LimitsConfig) {
+    /// Notes an error for whatever goes beyond the limits: one schedule too often, or all of them together, with those that
+    /// were created at run time.
+    pub fn hold_to(&mut self, limits: &LimitsConfig, created: Demand) {
         let least = i64::try_from(limits.shortest_interval.as_millis()).unwrap_or(i64::MAX);
         let mut found = Vec::new();
         for (at_list, kept) in self.list.iter().enumerate().skip(self.beside) {
@@ -22,40 +26,47 @@ impl<K: Kept> Schedules<K> {
                 found.push(at(self.place(at_list), what, "shortest_interval", "make it less frequent"));
             }
         }
-        if self.list.len() > limits.schedules {
+        let all = self.list.len().saturating_add(created.schedules);
+        if all > limits.schedules && !self.list.is_empty() {
             let are = if limits.schedules == 1 { "is" } else { "are" };
-            let what = format!("{} schedules; {} {are} allowed", self.list.len(), limits.schedules);
-            found.push(at(self.place(limits.schedules), what, "schedules", "remove some"));
+            let of_these = match created.schedules {
+                0 => String::new(),
+                some => format!(", {some} of these created at run time"),
+            };
+            let what = format!("{}{of_these}; {} {are} allowed", counted(all, "schedule"), limits.schedules);
+            let first = limits.schedules.saturating_sub(created.schedules).min(self.list.len() - 1);
+            found.push(at(self.place(first), what, "schedules", "remove some"));
         }
-        found.extend(self.too_many_events(limits.rate));
+        found.extend(self.too_many_events(limits.rate, created));
         found.into_iter().for_each(|diagnostic| self.diagnostics.push(diagnostic));
     }
 
-    fn too_many_events(&self, allowed: u32) -> Option<Diagnostic> {
-        let running = self.list.iter().enumerate().filter(|(_, kept)| !kept.is_paused());
-        let mut most: Vec<(u64, usize)> = Vec::with_capacity(NAMED + 1);
-        let mut total = 0_u64;
-        for (index, kept) in running {
-            let a_day = kept.timing().most_a_day();
-            total = total.saturating_add(a_day);
-            let place = most.partition_point(|(other, _)| *other >= a_day);
+    fn too_many_events(&self, allowed: u32, created: Demand) -> Option<Diagnostic> {
+        let mut most: Vec<(ADay, usize)> = Vec::with_capacity(NAMED + 1);
+        let mut total = created;
+        for (index, kept) in self.list.iter().enumerate().filter(|(_, kept)| !kept.is_paused()) {
+            let demand = Demand::of(&kept.timing(), false);
+            total = total.and(demand);
+            let place = most.partition_point(|(other, _)| *other >= demand.often);
             if place < NAMED {
-                most.insert(place, (a_day, index));
+                most.insert(place, (demand.often, index));
                 most.truncate(NAMED);
             }
         }
-        if total <= u64::from(allowed) * DAY {
+        if total.often <= ADay::of_a_second(allowed) {
             return None;
         }
         let named: Vec<String> = most
             .iter()
-            .filter_map(|(a_day, index)| {
-                Some(format!("'{}' {}", self.list.get(*index)?.name(), rate(*a_day)))
-            })
+            .filter_map(|(often, index)| Some(format!("'{}' {often}", self.list.get(*index)?.name())))
             .collect();
+        let of_these = match created.often {
+            ADay(0) => String::new(),
+            often => format!(", {often} of these created at run time"),
+        };
         let what = format!(
-            "all schedules together are due {} times a second, averaged over a day on which each is due; {allowed} {} allowed; the most frequent: {}",
-            rate(total),
+            "all schedules together are due {} times a second, averaged over a day on which each is due{of_these}; {allowed} {} allowed; the most frequent: {}",
+            total.often,
             if allowed == 1 { "is" } else { "are" },
             named.join(", ")
         );
@@ -74,12 +85,6 @@ fn at(place: Place, what: String, key: &str, remedy: &str) -> Diagnostic {
     }
 }
 
-/// Times a second.
-fn rate(a_day: u64) -> String {
-    let hundredths = a_day.saturating_mul(100) / DAY;
-    format!("{}.{:02}", hundredths / 100, hundredths % 100)
-}
-
 fn length(millis: i64) -> String {
     if millis % 1000 == 0 { format!("{} s", millis / 1000) } else { format!("{millis} ms") }
 }
@@ -91,9 +96,13 @@ mod tests {
     use std::time::Duration;
 
     fn held(text: &str, limits: &LimitsConfig) -> Vec<String> {
+        held_beside(text, limits, Demand::default())
+    }
+
+    fn held_beside(text: &str, limits: &LimitsConfig, created: Demand) -> Vec<String> {
         let mut schedules = <Schedules>::default();
         schedules.add(&Text::new("a.toml", text), Bounds::default());
-        schedules.hold_to(limits);
+        schedules.hold_to(limits, created);
         schedules.diagnostics.list().iter().map(ToString::to_string).collect()
     }
 
@@ -147,5 +156,23 @@ mod tests {
             found.len() == 1 && found[0].starts_with("a.toml:14:1: 4 schedules; 3 are allowed"),
             "{found:?}"
         );
+    }
+
+    #[test]
+    fn what_was_created_at_run_time_counts_too() {
+        let created = Demand { schedules: 3, often: ADay(86_400) };
+        let found = held_beside(FAST, &limits(), created);
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(
+            found[0].starts_with("a.toml:2:1: 4 schedules, 3 of these created at run time; 3 are allowed"),
+            "{found:?}"
+        );
+        assert!(
+            found[1].contains("due 11.00 times a second")
+                && found[1].contains("1.00 of these created at run time; 10 are allowed"),
+            "{found:?}"
+        );
+        let few = Demand { schedules: 2, often: ADay(0) };
+        assert_eq!(held_beside(FAST, &limits(), few), [""; 0]);
     }
 }

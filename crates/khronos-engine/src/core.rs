@@ -22,6 +22,7 @@ use super::{
     slots::SlotId,
     trigger::Triggers,
 };
+use khronos_schedule::Demand;
 use ponos_event::Timestamp;
 use std::sync::Arc;
 
@@ -43,6 +44,8 @@ pub struct Rules {
     pub record_first: bool,
     /// What was created at run time, and has finished, goes so many milliseconds later.
     pub keep_finished: i64,
+    /// At most so many schedules, due together at most so often: what is put and would bring them beyond is refused.
+    pub demand: Demand,
 }
 
 /// The state machine.
@@ -361,6 +364,11 @@ impl Engine {
         actions
     }
 }
+
+/// As much as can be.
+#[cfg(test)]
+pub(super) const UNBOUNDED: Demand =
+    Demand { schedules: usize::MAX, often: khronos_schedule::ADay(u64::MAX) };
 
 /// A span that nothing has happened to yet.
 pub(super) fn new_span(revision: u32, after: Timestamp, through: Timestamp, handed: Timestamp) -> Span {

@@ -24,6 +24,8 @@ pub(super) struct Asked<'a> {
     pub(super) by: &'a Author,
     pub(super) command: Option<&'a Arc<str>>,
     pub(super) note: &'a str,
+    /// All that is asked for at once is within the clock's limits.
+    pub(super) is_within: bool,
 }
 
 impl Engine {
@@ -44,12 +46,10 @@ impl Engine {
             return self.out.too_many_messages.push(command);
         }
         let changes: Vec<_> = changes.into_iter().map(|change| self.as_of_now(change)).collect();
-        let refused = if atomic && !planted(Fault::HalfOfAnAtomicRequest) {
-            self.refuse_together(&by, &changes)
-        } else {
-            None
-        };
-        let asked = Asked { by: &by, command: key.as_ref().map(|(_, id)| id), note: "" };
+        let is_one = atomic && !planted(Fault::HalfOfAnAtomicRequest);
+        let refused = if is_one { self.refuse_together(&by, &changes) } else { None };
+        let command_id = key.as_ref().map(|(_, id)| id);
+        let asked = Asked { by: &by, command: command_id, note: "", is_within: is_one };
         let verdicts = refused.unwrap_or_else(|| {
             changes.into_iter().map(|change| self.change_schedule(asked, change)).collect()
         });
@@ -125,19 +125,22 @@ impl Engine {
         let mut names = HashSet::new();
         // How many of them are new: one by one, each might have room.
         let mut new = 0;
-        let refusals: Vec<Option<Refusal>> = changes
+        let judged: Vec<Result<Step, Refusal>> = changes
             .iter()
             .map(|change| match names.insert((change.is_of_calendar(), change.name())) {
-                true => match self.judge(by, change) {
-                    Ok(Step::Put { before: None }) => {
+                true => match self.judge(by, change)? {
+                    step @ Step::Put { before: None } => {
                         new += 1;
-                        self.too_many(by, new)
+                        self.too_many(by, new).map_or(Ok(step), Err)
                     }
-                    judged => judged.err(),
+                    step => Ok(step),
                 },
-                false => Some(Refusal::Twice),
+                false => Err(Refusal::Twice),
             })
             .collect();
+        let beyond = self.beyond_together(changes.iter().zip(&judged));
+        let refusals: Vec<Option<Refusal>> =
+            judged.into_iter().zip(beyond).map(|(judged, beyond)| judged.err().or(beyond)).collect();
         let any = refusals.iter().any(Option::is_some);
         any.then(|| {
             let all = refusals.into_iter().map(|refusal| refusal.unwrap_or(Refusal::Another));
@@ -146,7 +149,11 @@ impl Engine {
     }
 
     fn change_schedule(&mut self, asked: Asked, change: ScheduleChange) -> Verdict {
-        match (self.judge(asked.by, &change), change) {
+        let judged = self.judge(asked.by, &change).and_then(|step| match self.beyond(&change, &step) {
+            Some(refusal) if !asked.is_within => Err(refusal),
+            _ => Ok(step),
+        });
+        match (judged, change) {
             (Err(refusal), _) => Verdict::Refused(refusal),
             (Ok(Step::Nothing(verdict)), _) => verdict,
             (Ok(_), ScheduleChange::Calendar { name, wanted, .. }) => {
@@ -163,7 +170,7 @@ impl Engine {
 
     fn put(
         &mut self,
-        Asked { by, command, note }: Asked,
+        Asked { by, command, note, .. }: Asked,
         wanted: Packed,
         before: Option<(Option<SlotId>, Created)>,
     ) -> Verdict {
@@ -204,7 +211,7 @@ impl Engine {
 
     pub(super) fn delete(
         &mut self,
-        Asked { by, command, note }: Asked,
+        Asked { by, command, note, .. }: Asked,
         name: &str,
         id: Option<SlotId>,
         what: ChangeKind,

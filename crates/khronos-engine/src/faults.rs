@@ -85,6 +85,8 @@ pub(super) enum Fault {
     IgnoreTheDomains,
     /// A name of the files that is not taken in yet is free. What they have is known inside.
     CreateWhatTheFilesHave,
+    /// What brings all schedules together beyond the limits is put all the same. What there is is known inside.
+    PutBeyondTheLimits,
     /// What was settled a moment ago is changed, or deleted, as if it were not. What is settled is known inside.
     ForgetWhatIsSettled,
     /// What is created anew under a name has the figures of what had it. Whose event was sent is decided inside.

@@ -111,7 +111,7 @@ impl Engine {
                 continue;
             }
             let clock = Author::the_clock();
-            let asked = Asked { by: &clock, command: None, note: "" };
+            let asked = Asked { by: &clock, command: None, note: "", is_within: false };
             self.delete(asked, &name, Some(id), ChangeKind::Finished);
             self.going.written = self.progress.next_ticket();
         }

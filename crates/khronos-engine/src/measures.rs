@@ -147,6 +147,7 @@ mod tests {
             parked: 100,
             record_first: false,
             keep_finished: 86_400_000,
+            demand: crate::core::UNBOUNDED,
         };
         let reading = Reading { wall: Timestamp::from_millis(START), boot: 0 };
         let engine = Engine::start(rules, Snapshot::default(), reading).having_read();

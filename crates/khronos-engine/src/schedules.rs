@@ -14,6 +14,7 @@ use super::{
     slot::Slot,
     slots::{SlotId, Slots},
 };
+use khronos_schedule::{Demand, Packed};
 use ponos_event::Timestamp;
 use std::{
     collections::{BTreeSet, HashMap, HashSet, VecDeque},
@@ -34,6 +35,9 @@ pub(super) struct Schedules {
     /// How many each owner created at run time.
     owned: HashMap<Box<str>, usize>,
     users: CalendarUsers,
+    /// What all of them demand together, and those alone that were created at run time.
+    demand: Demand,
+    created: Demand,
     /// Those that are paused by name: their spans open when something is due of them. And those whose span is open.
     held: HashSet<SlotId>,
     standing: HashSet<SlotId>,
@@ -52,6 +56,8 @@ impl Default for Schedules {
             opening: VecDeque::new(),
             owned: HashMap::new(),
             users: CalendarUsers::default(),
+            demand: Demand::default(),
+            created: Demand::default(),
             held: HashSet::new(),
             standing: HashSet::new(),
             lookahead: Lookahead::default(),
@@ -132,6 +138,7 @@ impl Schedules {
         if let Some(created) = slot.definition.created() {
             *self.owned.entry(created.owner.into()).or_default() += 1;
         }
+        self.demand(&slot.definition, Demand::and);
         let id = self.slots.insert(slot);
         self.users.note(id, &self.slots[id].definition);
         self.shut(id, gate);
@@ -139,19 +146,23 @@ impl Schedules {
         id
     }
 
-    /// The next revision of a schedule, instead of one that [was taken out of its queue](Self::dequeue).
+    /// The next revision of a schedule, instead of one that [was taken out of its queue](Self::dequeue). What stands in its
+    /// slot has the definition that ran there.
     pub(super) fn replace(&mut self, id: SlotId, slot: Slot, gate: u64) {
         self.users.forget(id, &self.slots[id].definition);
         self.users.note(id, &slot.definition);
-        self.slots.replace(id, slot);
+        self.demand(&slot.definition, Demand::and);
+        let former = self.slots.replace(id, slot);
+        self.demand(&former.definition, Demand::without);
         self.shut(id, gate);
         self.enqueue(id);
     }
 
-    /// Ends a schedule that [was taken out of its queue](Self::dequeue).
+    /// Ends a schedule that [was taken out of its queue](Self::dequeue), and whose definition stands there still.
     pub(super) fn remove(&mut self, id: SlotId) {
         let gone = self.slots.remove(id);
         self.users.forget(id, &gone.definition);
+        self.demand(&gone.definition, Demand::without);
         self.gates.remove(&id);
         self.held.remove(&id);
         self.standing.remove(&id);
@@ -170,6 +181,24 @@ impl Schedules {
     /// How many this owner created at run time. Edits keep it, whoever makes them.
     pub(super) fn owned(&self, owner: &str) -> usize {
         self.owned.get(owner).copied().unwrap_or_default()
+    }
+
+    /// What all of them demand together.
+    pub(super) fn all_demand(&self) -> Demand {
+        self.demand
+    }
+
+    /// The same of those alone that were created at run time.
+    pub(super) fn created_demand(&self) -> Demand {
+        self.created
+    }
+
+    fn demand(&mut self, definition: &Packed, change: fn(Demand, Demand) -> Demand) {
+        let one = Demand::of_packed(definition);
+        self.demand = change(self.demand, one);
+        if definition.is_created() {
+            self.created = change(self.created, one);
+        }
     }
 
     /// The name is paused: nothing of it is handed over on time.

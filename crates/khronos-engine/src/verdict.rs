@@ -329,6 +329,18 @@ pub enum Refusal {
         /// How many all of them may have.
         most: usize,
     },
+    /// There are as many schedules as the clock may have in all.
+    TooManyInAll {
+        /// How many that are.
+        most: u64,
+    },
+    /// All schedules together would be due more often than they may.
+    TooOftenInAll {
+        /// How often a day.
+        a_day: u64,
+        /// How often at most.
+        most: u64,
+    },
 }
 
 impl Verdict {

@@ -14,6 +14,7 @@ mod calendar_store;
 mod content_id;
 mod cron;
 mod definition;
+mod demand;
 pub mod diagnostic;
 mod duration;
 mod fault;
@@ -38,6 +39,7 @@ pub use definition::{
     calendars::Calendars,
     instant::{parse_instant, parse_instant_with},
 };
+pub use demand::{ADay, Demand};
 pub use duration::parse_length;
 pub use fault::{Below, Fault, FaultCode};
 pub use forecast::{LoadForecast, Peak};

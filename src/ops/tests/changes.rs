@@ -33,7 +33,7 @@ pub(super) async fn running(memory: &Memory) -> (RunningClock, Handle, tokio::ta
     running_with(memory, |parts| parts).await
 }
 
-async fn running_with(
+pub(super) async fn running_with(
     memory: &Memory,
     change: impl FnOnce(Parts) -> Parts,
 ) -> (RunningClock, Handle, tokio::task::JoinHandle<()>) {
@@ -59,7 +59,7 @@ pub(super) fn json(name: &str, every: &str) -> Vec<u8> {
     format!(r#"{{"name":"{name}","event":"billing.{name}.due","every":"{every}"}}"#).into_bytes()
 }
 
-fn refusal<T: std::fmt::Debug>(answer: Result<T, OpsError>) -> Refusal {
+pub(super) fn refusal<T: std::fmt::Debug>(answer: Result<T, OpsError>) -> Refusal {
     match answer {
         Err(OpsError::Unchanged { refusal, .. }) => refusal,
         other => panic!("{other:?}"),

@@ -62,6 +62,8 @@ fn verdicts_and_refusals_are_read_as_they_were_first_written() {
         (Verdict::Refused(Refusal::NoSuchCalendar { name: "a".into() }), "05110161"),
         (Verdict::Refused(Refusal::TooManyCalendars { most: 300 }), "0512ac02"),
         (Verdict::Refused(Refusal::TooManyCalendarBytes { most: 300 }), "0513ac02"),
+        (Verdict::Refused(Refusal::TooManyInAll { most: 300 }), "0514ac02"),
+        (Verdict::Refused(Refusal::TooOftenInAll { a_day: 300, most: 1 }), "0515ac0201"),
         (
             Verdict::Paused { pause, was_paused: true },
             "068290acf3da6603616e6e0178008290acf3da668290acf3da660001",

@@ -173,6 +173,7 @@ fn start(memory: &Memory, wall: i64, boot: i64) -> (MemoryStore, Engine) {
         parked: 100,
         record_first: false,
         keep_finished: 86_400_000,
+        demand: crate::core::UNBOUNDED,
     };
     let mut store = memory.open("khronos", Limits::default()).unwrap();
     let kept = store.load().unwrap();

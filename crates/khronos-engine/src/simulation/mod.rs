@@ -10,6 +10,7 @@ mod calendars;
 mod check;
 mod commands;
 mod late;
+mod limits;
 mod logging;
 mod operator;
 mod parking;

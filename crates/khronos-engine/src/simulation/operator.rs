@@ -133,7 +133,8 @@ impl World {
             let runs = self.engine.running(one.name);
             let is_parked = self.engine.parked().values().any(|parked| *parked.schedule == *one.name);
             let of_files = self.files.contains_key(one.name);
-            self.commands.expect(one, (runs.as_ref(), is_parked, of_files), now).map(|wanted| vec![wanted])
+            let wanted = self.commands.expect(one, (runs.as_ref(), is_parked, of_files), now)?;
+            Some(vec![self.held_to_limits(one, wanted)])
         });
         let by = asked.first().map_or(Author::admin("ann", DOOR), |one| Author {
             is_admin: one.is_admin,

@@ -7,6 +7,7 @@ use super::{
     calendars::{self, Calendaring},
     check::Arrival,
     commands::Commands,
+    limits,
     parking::Parking,
     pausing::Pausing,
     random::Random,
@@ -85,8 +86,8 @@ impl World {
         let mut parking = Parking::new(seed);
         let (parked, resends) = (parking.limit(), parking.resends());
         let keep_finished = *Random::new(seed ^ 0x7777).pick(&[0, 20_000, 86_400_000]);
-        let rules =
-            Rules { clock, resends, in_flight: IN_FLIGHT, piece, parked, record_first, keep_finished };
+        let (in_flight, demand) = (IN_FLIGHT, limits::of(seed));
+        let rules = Rules { clock, resends, in_flight, piece, parked, record_first, keep_finished, demand };
         let reading = Reading { wall: Timestamp::from_millis(wall), boot: 0 };
         let engine = Engine::start(rules, Snapshot::default(), reading);
         let memory = Memory::default();

@@ -62,6 +62,7 @@ impl Seen {
             parked: 100,
             record_first: false,
             keep_finished: 86_400_000,
+            demand: crate::core::UNBOUNDED,
         };
         let reading = Reading { wall: Timestamp::from_millis(START), boot: 0 };
         Engine::start(rules, Snapshot::default(), reading)
