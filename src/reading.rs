@@ -5,7 +5,7 @@ use crate::{
     clock_loop::{self, Loader, NamedCalendars, Remarks},
     config::{Config, ScheduleSource},
     diagnostic::{self, Diagnostic, Diagnostics, counted},
-    engine::{CreatedCalendar, ReadCalendars},
+    engine::{CreatedCalendar, ReadCalendars, Snapshot},
     schedule::{CalendarEnd, CalendarForm, CalendarStore, Demand, Packed, ZoneData},
     sources::{self, FileLines},
 };
@@ -87,6 +87,22 @@ pub(crate) fn remarks(ends: Ends) -> Remarks {
         }
         all
     })
+}
+
+/// The last accepted definitions.
+pub(crate) fn stored(snapshot: &Snapshot) -> impl Iterator<Item = &Packed> {
+    snapshot.revisions.iter().filter(|revision| revision.ended.is_none()).map(|revision| &revision.definition)
+}
+
+/// Whether the store knows schedules of the usual folder.
+pub(crate) fn had_folder(config: &Config, snapshot: &Snapshot) -> bool {
+    matches!(config.schedules, ScheduleSource::Unset(_)) && sources::are_of_a_folder(stored(snapshot))
+}
+
+/// What those schedules demand that were created at run time.
+pub(crate) fn created_demand(snapshot: &Snapshot) -> Demand {
+    let created = stored(snapshot).filter(|definition| definition.is_created());
+    created.map(Demand::of_packed).fold(Demand::default(), Demand::and)
 }
 
 /// What there is beside the files.

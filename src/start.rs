@@ -11,7 +11,10 @@ use crate::{
     http,
     ops::{RunningClock, StoppedClock},
     presence,
-    reading::{Beside, Ends, Reading, Start, late, loader, read_at_start, reader, remarks},
+    reading::{
+        Beside, Ends, Reading, Start, created_demand, had_folder, late, loader, read_at_start, reader,
+        remarks, stored,
+    },
     schedule::{ADay, CalendarStore, Demand, Packed},
     sources::{self, FileLines},
     store::{self, Limits, Memory, SledOptions, Store, StoreError, StoreHandle, Tuning},
@@ -94,7 +97,7 @@ pub async fn run(
     let known = NamedCalendars { all: None, created: snapshot.calendars.clone() };
     let (named_in, named) = sync::watch::channel(known);
     let (lines_in, lines) = sync::watch::channel(FileLines::default());
-    let (demand_in, demand) = sync::watch::channel(created(&snapshot));
+    let (demand_in, demand) = sync::watch::channel(created_demand(&snapshot));
     let beside = Beside { had_folder: had_folder(&config, &snapshot), demand, calendars: named.clone() };
     let read = reader(&config, beside, &calendars, &ends, read_in, lines_in);
     // Before they are read: what changes meanwhile is read again.
@@ -192,22 +195,6 @@ fn listen_for_operators(config: &Config) -> Result<Option<http::ControlSocket>, 
         StorePath::Folder(path) => http::bind_control(path).map(Some).map_err(RunError::Http),
         StorePath::Memory => Ok(None),
     }
-}
-
-/// The last accepted definitions.
-fn stored(snapshot: &Snapshot) -> impl Iterator<Item = &Packed> {
-    snapshot.revisions.iter().filter(|revision| revision.ended.is_none()).map(|revision| &revision.definition)
-}
-
-/// Whether the store knows schedules of the usual folder.
-fn had_folder(config: &Config, snapshot: &Snapshot) -> bool {
-    matches!(config.schedules, ScheduleSource::Unset(_)) && sources::are_of_a_folder(stored(snapshot))
-}
-
-/// What those schedules demand that were created at run time.
-fn created(snapshot: &Snapshot) -> Demand {
-    let created = stored(snapshot).filter(|definition| definition.is_created());
-    created.map(Demand::of_packed).fold(Demand::default(), Demand::and)
 }
 
 /// How long the start may wait for the files; `None`: until they are read, for nothing else is known or wanted.

@@ -164,7 +164,7 @@ impl Engine {
 
     /// Which schedules use the calendar of this name that was created at run time.
     pub fn users_of(&self, calendar: &str) -> Users {
-        let all = self.schedules.users_of(calendar);
+        let all = self.schedules.tallies.users_of(calendar);
         let count = all.map_or(0, BTreeSet::len);
         let mut first: Vec<_> =
             all.into_iter().flatten().take(SHOWN).map(|id| self.schedules[*id].name()).collect();
@@ -253,7 +253,7 @@ impl Engine {
     /// A calendar is put, or deleted, for that was judged right.
     pub(super) fn change_calendar(
         &mut self,
-        Asked { by, command, note }: Asked,
+        Asked { by, command, note, .. }: Asked,
         name: &Arc<str>,
         wanted: Option<WantedCalendar>,
     ) -> Verdict {
@@ -278,7 +278,8 @@ impl Engine {
         if let Some(after) = &after {
             self.calendars.insert(after.clone());
             // From R on, as where the files are read again.
-            let users = self.schedules.users_of(name).filter(|_| !planted(Fault::LeaveTheUsersOfACalendar));
+            let users =
+                self.schedules.tallies.users_of(name).filter(|_| !planted(Fault::LeaveTheUsersOfACalendar));
             self.calendars.anew.extend(users.into_iter().flatten());
         }
         let creation = [&before, &after].into_iter().flatten().map(|one| one.created.number).next();

@@ -13,12 +13,12 @@ use khronos_schedule::{ADay, Demand};
 impl Engine {
     /// What all schedules demand together, and those alone that were created at run time.
     pub fn demand(&self) -> (Demand, Demand) {
-        (self.schedules.all_demand(), self.schedules.created_demand())
+        (self.schedules.tallies.demand(), self.schedules.tallies.created_demand())
     }
 
     /// Whether a change would bring all schedules together beyond what they may be.
     pub(super) fn beyond(&self, change: &ScheduleChange, step: &Step) -> Option<Refusal> {
-        let now = self.schedules.all_demand();
+        let now = self.schedules.tallies.demand();
         self.raises_beyond(now, self.demand_after(now, change, step))
     }
 
@@ -28,7 +28,7 @@ impl Engine {
         &self,
         changes: impl Iterator<Item = (&'a ScheduleChange, &'a Result<Step, Refusal>)>,
     ) -> Vec<Option<Refusal>> {
-        let begin = self.schedules.all_demand();
+        let begin = self.schedules.tallies.demand();
         let mut now = begin;
         let refusals: Vec<Option<Refusal>> = changes
             .map(|(change, judged)| {
@@ -49,7 +49,9 @@ impl Engine {
             Step::Put { before: Some((Some(id), _)) } | Step::Delete { id: Some(id) } => {
                 Demand::of_packed(&self.schedules[*id].definition)
             }
-            Step::Put { .. } | Step::Delete { id: None } | Step::Nothing(_) => Demand::default(),
+            Step::Put { .. } | Step::Delete { id: None } | Step::Calendar | Step::Nothing(_) => {
+                Demand::default()
+            }
         };
         let wanted = match (step, change) {
             (Step::Put { .. }, ScheduleChange::Put { definition, .. }) => Demand::of_packed(definition),

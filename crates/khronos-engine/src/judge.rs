@@ -176,7 +176,7 @@ impl Engine {
 
     /// Whether so many more would be more than he may have.
     pub(super) fn too_many(&self, by: &Author, more: usize) -> Option<Refusal> {
-        let most = by.most.filter(|most| self.schedules.owned(&by.owner) + more > *most)?;
+        let most = by.most.filter(|most| self.schedules.tallies.owned(&by.owner) + more > *most)?;
         Some(Refusal::TooMany { most })
     }
 

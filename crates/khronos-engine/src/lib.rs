@@ -63,6 +63,7 @@ mod slots;
 mod start;
 mod state;
 pub mod store;
+mod tallies;
 mod trigger;
 mod turns;
 mod unheard;

@@ -6,18 +6,17 @@
 //! definition would call for the same ids with other bodies. W lies below whatever stands in a queue.
 
 use super::{
-    calendar_users::CalendarUsers,
     due_queue::DueQueue,
     lookahead::Lookahead,
     place::{Where, Which},
     progress::SpanKey,
     slot::Slot,
     slots::{SlotId, Slots},
+    tallies::Tallies,
 };
-use khronos_schedule::{Demand, Packed};
 use ponos_event::Timestamp;
 use std::{
-    collections::{BTreeSet, HashMap, HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     ops::{Index, IndexMut},
 };
 
@@ -32,12 +31,7 @@ pub(super) struct Schedules {
     /// later one by now.
     gates: HashMap<SlotId, u64>,
     opening: VecDeque<(u64, SlotId)>,
-    /// How many each owner created at run time.
-    owned: HashMap<Box<str>, usize>,
-    users: CalendarUsers,
-    /// What all of them demand together, and those alone that were created at run time.
-    demand: Demand,
-    created: Demand,
+    pub(super) tallies: Tallies,
     /// Those that are paused by name: their spans open when something is due of them. And those whose span is open.
     held: HashSet<SlotId>,
     standing: HashSet<SlotId>,
@@ -54,10 +48,7 @@ impl Default for Schedules {
             gated: DueQueue::new(Which::Gated),
             gates: HashMap::new(),
             opening: VecDeque::new(),
-            owned: HashMap::new(),
-            users: CalendarUsers::default(),
-            demand: Demand::default(),
-            created: Demand::default(),
+            tallies: Tallies::default(),
             held: HashSet::new(),
             standing: HashSet::new(),
             lookahead: Lookahead::default(),
@@ -135,12 +126,8 @@ impl Schedules {
 
     /// Takes in a schedule whose name does not run. It hands nothing over before the write `gate` is durable.
     pub(super) fn insert(&mut self, slot: Slot, gate: u64) -> SlotId {
-        if let Some(created) = slot.definition.created() {
-            *self.owned.entry(created.owner.into()).or_default() += 1;
-        }
-        self.demand(&slot.definition, Demand::and);
         let id = self.slots.insert(slot);
-        self.users.note(id, &self.slots[id].definition);
+        self.tallies.note(id, &self.slots[id].definition);
         self.shut(id, gate);
         self.enqueue(id);
         id
@@ -149,11 +136,9 @@ impl Schedules {
     /// The next revision of a schedule, instead of one that [was taken out of its queue](Self::dequeue). What stands in its
     /// slot has the definition that ran there.
     pub(super) fn replace(&mut self, id: SlotId, slot: Slot, gate: u64) {
-        self.users.forget(id, &self.slots[id].definition);
-        self.users.note(id, &slot.definition);
-        self.demand(&slot.definition, Demand::and);
         let former = self.slots.replace(id, slot);
-        self.demand(&former.definition, Demand::without);
+        self.tallies.forget(id, &former.definition);
+        self.tallies.note(id, &self.slots[id].definition);
         self.shut(id, gate);
         self.enqueue(id);
     }
@@ -161,44 +146,10 @@ impl Schedules {
     /// Ends a schedule that [was taken out of its queue](Self::dequeue), and whose definition stands there still.
     pub(super) fn remove(&mut self, id: SlotId) {
         let gone = self.slots.remove(id);
-        self.users.forget(id, &gone.definition);
-        self.demand(&gone.definition, Demand::without);
+        self.tallies.forget(id, &gone.definition);
         self.gates.remove(&id);
         self.held.remove(&id);
         self.standing.remove(&id);
-        let Some(created) = gone.definition.created() else { return };
-        match self.owned.get_mut(created.owner.as_str()) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => drop(self.owned.remove(created.owner.as_str())),
-        }
-    }
-
-    /// Those that were created at run time and name this calendar.
-    pub(super) fn users_of(&self, calendar: &str) -> Option<&BTreeSet<SlotId>> {
-        self.users.of(calendar)
-    }
-
-    /// How many this owner created at run time. Edits keep it, whoever makes them.
-    pub(super) fn owned(&self, owner: &str) -> usize {
-        self.owned.get(owner).copied().unwrap_or_default()
-    }
-
-    /// What all of them demand together.
-    pub(super) fn all_demand(&self) -> Demand {
-        self.demand
-    }
-
-    /// The same of those alone that were created at run time.
-    pub(super) fn created_demand(&self) -> Demand {
-        self.created
-    }
-
-    fn demand(&mut self, definition: &Packed, change: fn(Demand, Demand) -> Demand) {
-        let one = Demand::of_packed(definition);
-        self.demand = change(self.demand, one);
-        if definition.is_created() {
-            self.created = change(self.created, one);
-        }
     }
 
     /// The name is paused: nothing of it is handed over on time.

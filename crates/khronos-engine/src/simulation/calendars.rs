@@ -174,8 +174,10 @@ impl Calendaring {
                 Asked::Calendar(Some(CalendarText { form: CalendarForm::Toml, text }))
             }
             4 | 5 => Asked::Calendar(None),
-            6 => Asked::Schedule(*self.random.pick(&SCHEDULES), false),
-            _ => Asked::Schedule(*self.random.pick(&SCHEDULES), true),
+            one => {
+                let schedule = *self.random.pick(&SCHEDULES);
+                Asked::Schedule(schedule, one > 6)
+            }
         }
     }
 }

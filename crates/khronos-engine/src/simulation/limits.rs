@@ -6,7 +6,7 @@ use khronos_schedule::{ADay, Demand, Packed};
 
 /// What all schedules of this world may demand together: few worlds have a bound, so that the others go on as they did.
 pub(super) fn of(seed: u64) -> Demand {
-    if seed % 7 != 0 {
+    if !seed.is_multiple_of(7) {
         return UNBOUNDED;
     }
     let mut random = Random::new(seed ^ 0x4444);

@@ -1,5 +1,5 @@
 use super::*;
-use crate::zone::data::ZoneData;
+use crate::{DoorKind, zone::data::ZoneData};
 
 fn definitions() -> Vec<Definition> {
     let of = |text: &str| serde_json::from_str::<Definition>(text).unwrap();
