@@ -137,7 +137,16 @@ impl Parking {
         let its_own = |(number, one): (&u64, &Parked)| {
             (is_of(handover, one) && one.first() == handover.stands_for).then_some(*number)
         };
-        let its_own: Vec<u64> = engine.parked().iter().filter_map(its_own).collect();
+        let mut its_own: Vec<u64> = engine.parked().iter().filter_map(its_own).collect();
+        // Of several it is of one that may be sent.
+        let may_go = |number: &u64| {
+            let released = |all: &BTreeMap<u64, Parked>| all.get(number).is_some_and(|one| one.released);
+            let by_itself = engine.parked().get(number).is_some_and(|one| one.retry_at.is_some());
+            by_itself || released(engine.parked()) && released(&self.disk)
+        };
+        if its_own.iter().any(may_go) {
+            its_own.retain(may_go);
+        }
         let is_parked = |(number, parked): &(&u64, &Parked)| {
             let may_be = self.set_back.is_empty() || its_own.is_empty() || its_own.contains(number);
             // What was created anew is another event, though it is due at the same instant.
