@@ -10,12 +10,12 @@ use super::{
     world::World,
 };
 use crate::{
-    Coalesced, Commit, Engine, Handover, Input, OnResume, Outcome, Pause, PauseEnd, PauseRequest, Pauses,
-    Revision, Row, Scope, SkipReason,
+    Coalesced, Commit, Engine, Handover, Input, OnResume, Outcome, Pause, PauseEnd, PauseRequest, Revision,
+    Row, Scope, SkipReason,
 };
 use khronos_schedule::Definition;
 use ponos_event::{EventKind, Timestamp};
-use scoped::{Ended, Scoped};
+use scoped::{Ended, Running, Scoped};
 use std::{collections::BTreeSet, iter::successors, sync::Arc};
 
 /// Commands of pauses count from here, above those of audits.
@@ -44,6 +44,8 @@ pub(super) struct Pausing {
     /// By how often it was set back then, to where.
     durable: Vec<(u32, Timestamp)>,
     set_back_to: Vec<Timestamp>,
+    /// As it is durable.
+    running: Running,
     /// What should not be.
     broken: Option<String>,
 }
@@ -68,6 +70,7 @@ impl Pausing {
             set_backs_on_disk: 0,
             durable: Vec::new(),
             set_back_to: Vec::new(),
+            running: Running::default(),
             broken: None,
         }
     }
@@ -156,12 +159,19 @@ impl Pausing {
             self.durable.push((number, to));
         }
         if let Some(pauses) = &commit.pauses {
-            self.of[0].written(pauses, engine);
+            self.of[0].written(pauses, &self.running, engine);
         }
         for (name, pauses) in &commit.named_pauses {
             let one = self.of.iter_mut().find(|one| one.name.as_ref() == Some(name));
-            one.expect("nobody else is paused")
-                .written(pauses.as_ref().unwrap_or(&Pauses::default()), engine);
+            let pauses = pauses.clone().unwrap_or_default();
+            one.expect("nobody else is paused").written(&pauses, &self.running, engine);
+        }
+        for revision in &commit.revisions {
+            let key = (revision.name().into(), revision.definition.creation(), revision.number);
+            match revision.ended {
+                None => drop(self.running.insert(key)),
+                Some(_) => drop(self.running.remove(&key)),
+            }
         }
         for ended in self.of.iter_mut().flat_map(|one| &mut one.ended) {
             let since = self.durable.iter().filter(|(number, _)| *number > ended.skipped.set_backs);

@@ -1,8 +1,11 @@
 //! The pauses of everything, or those of one name, as the disk was told of them.
 
-use crate::{Coalesced, Engine, Handover, Pause, Pauses, Reached, SkippedPause, pause::SKIPPED};
+use crate::{Coalesced, Engine, Handover, Pause, Pauses, Reached, Revision, SkippedPause, pause::SKIPPED};
 use ponos_event::{EventKind, Timestamp};
 use std::{cmp::Ordering, collections::BTreeSet, sync::Arc};
+
+/// Revisions that run: name, creation and number.
+pub(super) type Running = BTreeSet<(Arc<str>, u64, u32)>;
 
 #[derive(Default)]
 pub(super) struct Scoped {
@@ -31,7 +34,7 @@ pub(super) struct Ended {
     pub(super) skipped: SkippedPause,
     pub(super) left: Timestamp,
     /// The revisions that had begun, and may send something that they were due for in it.
-    begun: BTreeSet<(Arc<str>, u64, u32)>,
+    begun: Running,
 }
 
 impl Scoped {
@@ -78,9 +81,10 @@ impl Scoped {
         }
     }
 
-    pub(super) fn written(&mut self, pauses: &Pauses, engine: &Engine) {
+    /// `before`: what ran, as it was durable before this write.
+    pub(super) fn written(&mut self, pauses: &Pauses, before: &Running, engine: &Engine) {
         if self.disk.skipped.len() >= SKIPPED {
-            self.note_what_made_room(pauses, engine);
+            self.note_what_made_room(pauses, before, engine);
         }
         for skipped in &pauses.skipped {
             if self.ended.iter().any(|ended| ended.skipped == *skipped) {
@@ -102,13 +106,16 @@ impl Scoped {
         self.disk = pauses.clone();
     }
 
-    /// Where another one needs its place, of names that come back nothing is said any more.
-    fn note_what_made_room(&mut self, pauses: &Pauses, engine: &Engine) {
+    /// Where another one needs its place, of names that come back nothing is said any more: nor of one that has come back by
+    /// the time at which that is durable.
+    fn note_what_made_room(&mut self, pauses: &Pauses, before: &Running, engine: &Engine) {
         for Ended { skipped, begun, .. } in &mut self.ended {
             if self.disk.skipped.contains(skipped) && !pauses.skipped.contains(skipped) {
-                begun.retain(|(name, creation, number)| {
+                begun.retain(|key @ (name, creation, number)| {
                     let running = engine.running(name).map(|running| running.revision);
-                    running.is_some_and(|one| (one.definition.creation(), one.number) == (*creation, *number))
+                    let is_it =
+                        |one: Revision| (one.definition.creation(), one.number) == (*creation, *number);
+                    before.contains(key) && running.is_some_and(is_it)
                 });
             }
         }
