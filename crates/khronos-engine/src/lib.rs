@@ -19,6 +19,7 @@ mod core;
 mod covered;
 mod decide;
 mod declined;
+pub mod delayed;
 mod demand;
 mod due_queue;
 mod faults;

@@ -210,6 +210,19 @@ pub enum StoreError {
         /// The system's words.
         what: Arc<str>,
     },
+    /// The disk has only so much room left that what is there can still be settled: nothing more is taken. What was there
+    /// stays, and is sent.
+    #[error(
+        "the store {path} takes no more delayed events: its disk has {free} bytes left, and {needed} are needed so that what is there can be settled; make room, then send the request again"
+    )]
+    NoRoom {
+        /// The folder.
+        path: PathBuf,
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that would have to be.
+        needed: u64,
+    },
     /// A higher term was seen: another clock leads.
     #[error("the store refused term {term}: {seen} leads now")]
     Fenced {

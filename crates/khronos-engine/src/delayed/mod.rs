@@ -1,0 +1,83 @@
+//! The store of delayed events as a port: what clients want published at an instant, by the million. It holds what is pending,
+//! how the rest ended, and what makes a request safe to repeat. Only what is due soon is ever in memory; so each read is bounded
+//! by what the caller asks for. Here is its memory adapter; every adapter keeps one conformance suite.
+//!
+//! Invariant: accepted = settled + cancelled + pending, after each write, and after any crash. Absent: what the steps mean, and
+//! the watermarks, which lie in the other [`store`](crate::store) alone.
+
+mod batch;
+mod event;
+mod limits;
+mod memory;
+mod reader;
+
+pub use batch::{Balance, DelayedBatch, DelayedStep, DelayedWritten};
+pub use event::{
+    ContentDigest, DelayedContent, DelayedEvent, DelayedHead, DelayedKey, DelayedRow, DueEvent, NumberedRow,
+    ParkedEvent, Tombstone,
+};
+pub use limits::{ANSWERS_KEPT, DelayedLimits, PORTION, TOMBSTONES_KEPT};
+pub use memory::{DelayedMemory, MemoryDelayed};
+pub use reader::{DelayedPage, DelayedReader, Found, Listed};
+
+use crate::store::{StoreError, Written};
+use std::sync::Arc;
+
+/// What keeps delayed events. All calls block; the service runs it on a thread of its own, and reads on others.
+pub trait DelayedStore: Send {
+    /// What it holds, in figures: all that is to be known before the first event is read.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn load(&mut self) -> Result<DelayedSnapshot, StoreError>;
+
+    /// Writes one batch atomically; fenced by the term as [`Store::save`](crate::store::Store::save) is. A batch that
+    /// [must last](DelayedBatch::must_last) is durable when this returns, and with it all that was written before. Any other is
+    /// seen by readers at once, and durable with the next one that is, or with [`flush`](Self::flush): a crash before that
+    /// loses the newest writes, in order, and never some out of the middle. What was settled so is sent again, under the same id.
+    ///
+    /// With the batch goes what is too old or too much: up to [`PORTION`] of each kind beyond what the batch adds of it.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing of the batch is kept then, or all of it. [`StoreError::NoRoom`] for a batch that
+    /// puts events while the disk has room only to settle what is there: nothing of it is kept, and the store goes on.
+    fn write(&mut self, term: u64, batch: &DelayedBatch) -> Result<DelayedWritten, StoreError>;
+
+    /// Makes all that was written durable.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn flush(&mut self, term: u64) -> Result<(), StoreError>;
+
+    /// What reads it on any thread, as long as the store is open.
+    fn reader(&self) -> Arc<dyn DelayedReader>;
+
+    /// How far writing has come; see [`Store::written`](crate::store::Store::written). What is lost of writes that were not
+    /// durable is not counted any more when the store is opened again.
+    fn written(&self) -> Written;
+
+    /// Made up when the store was created: tells it from every other store.
+    fn id(&self) -> u64;
+}
+
+/// What a store holds, in figures.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DelayedSnapshot {
+    /// The highest creation number that was ever given.
+    pub created: u64,
+    /// What became of all events so far.
+    pub balance: Balance,
+    /// The number of the record's last row; 0 when it is empty.
+    pub last_row: u64,
+    /// By name, whoever has events pending or answers kept.
+    pub owners: Vec<(Arc<str>, OwnerShare)>,
+}
+
+/// What is one owner's of the store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OwnerShare {
+    /// Events that are pending.
+    pub pending: u64,
+    /// Answers to messages and their verdicts.
+    pub answers: u64,
+}

@@ -1,0 +1,112 @@
+//! What is read of a store, on any thread, beside what is written.
+
+use super::{DelayedEvent, DelayedHead, DelayedKey, DueEvent, NumberedRow, ParkedEvent, Tombstone};
+use crate::{
+    Answered, MessageKey,
+    store::{ChangePage, StoreError},
+};
+use ponos_event::Timestamp;
+use std::{ops::Range, sync::Arc};
+
+/// Reads a store on any thread, beside what is written and without waiting until that is durable. Each call sees the store as
+/// it is at one moment, with all writes that returned before.
+///
+/// # Errors
+/// Each of them: [`StoreError`]; [`StoreError::Io`] once the store is closed.
+pub trait DelayedReader: Send + Sync {
+    /// What is to be sent in this range of send times (its end exclusive), in the order of places, behind `after`: at most
+    /// `most`. Fewer: that was all.
+    ///
+    /// # Errors
+    /// As said of all.
+    fn due(
+        &self,
+        range: Range<Timestamp>,
+        after: Option<&DelayedKey>,
+        most: usize,
+    ) -> Result<Vec<DueEvent>, StoreError>;
+
+    /// The events at these places, with their content; `None` where there is none any more. In this order.
+    ///
+    /// # Errors
+    /// As said of all.
+    fn events(&self, keys: &[DelayedKey]) -> Result<Vec<Option<DelayedEvent>>, StoreError>;
+
+    /// What is known under these names, in this order.
+    ///
+    /// # Errors
+    /// As said of all.
+    fn find(&self, names: &[Arc<str>]) -> Result<Vec<Found>, StoreError>;
+
+    /// The pending events that match and whose names begin so, by name, behind `after`: at most `most`, found among at most
+    /// `looked_at` (1 at least).
+    ///
+    /// # Errors
+    /// As said of all.
+    fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        matches: &dyn Fn(&DelayedHead) -> bool,
+        most: usize,
+        looked_at: usize,
+    ) -> Result<Listed, StoreError>;
+
+    /// What these messages were answered, in this order.
+    ///
+    /// # Errors
+    /// As said of all.
+    fn answers(&self, messages: &[MessageKey]) -> Result<Vec<Option<Answered>>, StoreError>;
+
+    /// Parked events with a creation above `after`, oldest first, at most `most`.
+    ///
+    /// # Errors
+    /// As said of all.
+    fn parked(&self, after: u64, most: usize) -> Result<Vec<ParkedEvent>, StoreError>;
+
+    /// Rows of the record with a number above `after`, oldest first, at most `most`, and the bounds of what is kept. As
+    /// [`PageReader::read`](crate::store::PageReader::read).
+    ///
+    /// # Errors
+    /// As said of all.
+    fn read(&self, after: u64, most: usize) -> Result<DelayedPage, StoreError>;
+
+    /// The same of the log of changes.
+    ///
+    /// # Errors
+    /// As said of all.
+    fn changes(&self, after: u64, most: usize) -> Result<ChangePage, StoreError>;
+}
+
+/// What is known under a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// It is pending.
+    Pending(Box<DelayedHead>),
+    /// It was settled lately.
+    Settled(Box<Tombstone>),
+    /// Nothing.
+    Nothing,
+}
+
+/// Pending events by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listed {
+    /// Those asked for.
+    pub heads: Vec<DelayedHead>,
+    /// Behind this name there may be more; none: that was all.
+    pub next: Option<Arc<str>>,
+}
+
+/// Rows of the record.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DelayedPage {
+    /// The rows asked for.
+    pub rows: Vec<NumberedRow>,
+    /// The oldest row that is kept; `last + 1` when there is none.
+    pub first: u64,
+    /// The newest row.
+    pub last: u64,
+    /// Which record it is: the [id of its store](super::DelayedStore::id).
+    pub record: u64,
+}
