@@ -9,6 +9,7 @@ pub mod clock;
 pub mod clock_loop;
 pub mod commands;
 pub mod config;
+pub mod delayed;
 pub mod http;
 pub mod ops;
 pub mod position;

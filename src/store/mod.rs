@@ -12,4 +12,7 @@ pub use khronos_engine::store::{
 };
 use khronos_engine::store::{complete_after, details_lost, made_up};
 pub use sled::{NO_ROOM, SledOptions, SledStore};
+#[cfg(test)]
+pub(crate) use sled::{child, child_folder, copy, scale};
+pub(crate) use sled::{exposed, io_error};
 pub use thread::{Backlog, Closed, Opener, StoreEvent, StoreHandle, Tuning, open, open_sled};

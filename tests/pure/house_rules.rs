@@ -8,13 +8,15 @@ use std::{
 
 /// Crates that compute. Their `Cargo.toml` keeps runtimes, brokers and stores out of them, …
 const PURE: &[&str] = &["khronos-schedule", "khronos-engine", "ponos-event", "ponos-schema"];
-const FOREIGN: &[&str] = &["tokio", "lapin", "sled", "sqlx", "axum", "hyper", "mio", "socket2", "rustix"];
+const FOREIGN: &[&str] =
+    &["tokio", "lapin", "sled", "redb", "sqlx", "axum", "hyper", "mio", "socket2", "rustix"];
 /// … and of the standard library they use nothing that reads the system: not its files, clock, network, threads.
 const SYSTEM: &[&str] = &["std::fs", "fs::File", "std::net", "thread::spawn", "SystemTime", "Instant::now"];
 
 /// Parts of the program, and what they import nothing of: `main → cli → start → http, commands → ops → clock_loop → engine`.
 const ONE_WAY: &[(&str, &[&str])] = &[
     ("store", &["clock_loop", "ops", "http", "commands", "cli", "start"]),
+    ("delayed", &["clock_loop", "ops", "http", "commands", "cli", "start"]),
     ("clock_loop", &["ops", "http", "commands", "cli", "start"]),
     ("ops", &["http", "commands", "cli", "start"]),
     ("http", &["commands", "cli", "start"]),

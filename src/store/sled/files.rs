@@ -56,7 +56,8 @@ pub(super) fn close(folder: &Path) -> Result<(), StoreError> {
     private::content(folder, own).map_err(|error| exposed(folder, error))
 }
 
-fn exposed(folder: &Path, error: ExposedError) -> StoreError {
+/// A folder or file that is not this user's alone.
+pub(crate) fn exposed(folder: &Path, error: ExposedError) -> StoreError {
     match error {
         ExposedError::Io(error) => io_error(folder, "opening it", &error),
         exposed => StoreError::Io { path: folder.to_owned(), what: exposed.to_string().into() },

@@ -78,7 +78,7 @@ pub(super) fn everything(path: &Path) -> Result<Content, StoreError> {
 }
 
 /// Copies a closed store.
-pub(super) fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
@@ -103,18 +103,18 @@ pub(super) fn assert_damaged(path: &Path, words: &str) {
 }
 
 /// The test of this name, run alone in a process of its own, told by the environment where to work.
-pub(super) fn child(test: &str, folder: &Path) -> Command {
+pub(crate) fn child(test: &str, folder: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", test, "--nocapture", "--test-threads=1"]).env("KHRONOS_TEST_CHILD", folder);
     command
 }
 
 /// The folder, in such a process; tests that are meant for one do nothing otherwise.
-pub(super) fn child_folder() -> Option<PathBuf> {
+pub(crate) fn child_folder() -> Option<PathBuf> {
     std::env::var_os("KHRONOS_TEST_CHILD").map(PathBuf::from)
 }
 
 /// How much longer than usual the random tests go on.
-pub(super) fn scale() -> usize {
+pub(crate) fn scale() -> usize {
     std::env::var("TEST_SCALE").ok().and_then(|scale| scale.parse().ok()).unwrap_or(1)
 }

@@ -34,7 +34,7 @@ pub(super) fn damaged(path: &Path, what: impl Into<String>) -> StoreError {
 pub const NO_ROOM: &str = "; make room: the clock goes on by itself then";
 
 /// The system refused; with the remedy where the cause is known.
-pub(super) fn io_error(path: &Path, doing: &str, error: &io::Error) -> StoreError {
+pub(crate) fn io_error(path: &Path, doing: &str, error: &io::Error) -> StoreError {
     let remedy = match error.kind() {
         io::ErrorKind::PermissionDenied => {
             "; give this user the right to write there, or choose another folder with --store"

@@ -50,7 +50,11 @@ use crate::{
 use changes::{Changes, has_pauses, is_of_run_time};
 use encoding::{Entry, Unreadable};
 use files::Files;
+pub(crate) use files::exposed;
+#[cfg(test)]
+pub(crate) use fixture::{child, child_folder, copy, scale};
 pub use guard::NO_ROOM;
+pub(crate) use guard::io_error;
 use guard::{damaged, guarded};
 use meta::{FORM_OF_CREATIONS, FORM_OF_ORIGINS, FORM_OF_PAUSES, FORM_OF_RETRIES, FORM_OF_ZONES, Meta};
 use ponos::event::Timestamp;

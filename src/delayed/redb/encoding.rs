@@ -1,0 +1,317 @@
+//! Keys and values as they lie in the tables. Byte order of keys is the order of times, names and numbers. Values are postcard;
+//! what is published lies behind, as it came. The sums of their pages say that they are what was written.
+
+use super::{
+    guard::Failed,
+    meta::{FORM, Meta},
+};
+use crate::engine::{
+    MessageKey, Outcome,
+    delayed::{
+        ContentDigest, DelayedContent, DelayedEvent, DelayedHead, DelayedKey, DelayedRow, DueEvent,
+        OwnerShare, ParkedEvent,
+    },
+};
+use ponos::event::Timestamp;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::sync::Arc;
+
+/// The key of the [`Meta`].
+pub(super) const META: &[u8] = b"!";
+
+/// An event without its content and its place.
+#[derive(Serialize, Deserialize)]
+struct KeptHead<'a> {
+    /// Milliseconds that its jitter, or another attempt, puts off.
+    put_off: i64,
+    creation: u64,
+    revision: u32,
+    owner: &'a str,
+    event: &'a str,
+    #[serde(borrow)]
+    queue: Option<&'a str>,
+    is_named: bool,
+    refused: u8,
+    at: Timestamp,
+    digest: ContentDigest,
+}
+
+/// What is published, but for its data: these follow, to the end.
+#[derive(Serialize, Deserialize)]
+struct KeptContent<'a> {
+    #[serde(borrow)]
+    content_type: Option<&'a str>,
+    headers: &'a str,
+    #[serde(borrow)]
+    correlation_id: Option<&'a str>,
+    expires: Option<i64>,
+    parks_unrouted: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeptRow<'a> {
+    at: Timestamp,
+    name: &'a str,
+    creation: u64,
+    revision: u32,
+    due: Timestamp,
+    owner: &'a str,
+    event: &'a str,
+    #[serde(borrow)]
+    queue: Option<&'a str>,
+    outcome: Outcome,
+    /// What was published follows.
+    has_content: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeptParked<'a> {
+    reason: &'a str,
+    since: Timestamp,
+    released: bool,
+    send: Timestamp,
+    name: &'a str,
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeptShare {
+    pending: u64,
+    answers: u64,
+}
+
+/// A time, so that earlier ones come first.
+pub(super) fn time(at: Timestamp) -> [u8; 8] {
+    (at.millis() ^ i64::MIN).to_be_bytes()
+}
+
+pub(super) fn read_time(bytes: &[u8]) -> Result<Timestamp, Failed> {
+    let millis = bytes.try_into().map(i64::from_be_bytes).map_err(|_| unreadable("a time"))?;
+    Ok(Timestamp::from_millis(millis ^ i64::MIN))
+}
+
+/// Of what is known by a time and something else.
+pub(super) fn timed(at: Timestamp, rest: &[u8]) -> Vec<u8> {
+    [&time(at), rest].concat()
+}
+
+/// The time of such a key, and the rest.
+pub(super) fn read_timed(key: &[u8]) -> Result<(Timestamp, &[u8]), Failed> {
+    let (at, rest) = key.split_at_checked(8).ok_or_else(|| unreadable("the key of an event"))?;
+    Ok((read_time(at)?, rest))
+}
+
+pub(super) fn place(key: &DelayedKey) -> Vec<u8> {
+    timed(key.send, key.name.as_bytes())
+}
+
+pub(super) fn read_place(key: &[u8]) -> Result<DelayedKey, Failed> {
+    let (send, name) = read_timed(key)?;
+    Ok(DelayedKey { send, name: read_name(name)? })
+}
+
+pub(super) fn read_name(name: &[u8]) -> Result<Arc<str>, Failed> {
+    std::str::from_utf8(name).map(Into::into).map_err(|_| unreadable("a name"))
+}
+
+pub(super) fn number(number: u64) -> [u8; 8] {
+    number.to_be_bytes()
+}
+
+pub(super) fn read_number(key: &[u8]) -> Result<u64, Failed> {
+    key.try_into().map(u64::from_be_bytes).map_err(|_| unreadable("a number"))
+}
+
+/// The owner's length, the owner, the id.
+pub(super) fn message_key((owner, id): &MessageKey) -> Vec<u8> {
+    let length = u16::try_from(owner.len()).unwrap_or(u16::MAX).to_be_bytes();
+    [&length, owner.as_bytes(), id.as_bytes()].concat()
+}
+
+/// The owner in such a key.
+pub(super) fn message_owner(key: &[u8]) -> Result<&[u8], Failed> {
+    let owner = key.split_at_checked(2).and_then(|(length, rest)| {
+        let length = length.try_into().map(u16::from_be_bytes).ok()?;
+        rest.get(..usize::from(length))
+    });
+    owner.ok_or_else(|| unreadable("the key of a message"))
+}
+
+pub(super) fn event(DelayedEvent { head, content }: &DelayedEvent) -> Result<Vec<u8>, Failed> {
+    let bytes = value(&kept_head(head))?;
+    with_content(bytes, content)
+}
+
+pub(super) fn read_event(key: &[u8], bytes: &[u8]) -> Result<DelayedEvent, Failed> {
+    let (head, rest) = split_head(read_place(key)?, bytes)?;
+    Ok(DelayedEvent { head, content: read_content(rest)? })
+}
+
+/// As much of it as is known of what is due soon.
+pub(super) fn read_due(key: &[u8], bytes: &[u8]) -> Result<DueEvent, Failed> {
+    let key = read_place(key)?;
+    let (kept, _) = begin::<KeptHead<'_>>(bytes)?;
+    let due = key.send.plus(kept.put_off.saturating_neg());
+    let KeptHead { creation, revision, refused, .. } = kept;
+    Ok(DueEvent { key, due, creation, revision, refused })
+}
+
+/// The event without its content.
+pub(super) fn read_head(key: &[u8], bytes: &[u8]) -> Result<DelayedHead, Failed> {
+    Ok(split_head(read_place(key)?, bytes)?.0)
+}
+
+pub(super) fn row(row: &DelayedRow) -> Result<Vec<u8>, Failed> {
+    let DelayedRow { at, name, creation, revision, due, owner, event, queue, outcome, content } = row;
+    let bytes = value(&KeptRow {
+        at: *at,
+        name,
+        creation: *creation,
+        revision: *revision,
+        due: *due,
+        owner,
+        event,
+        queue: queue.as_deref(),
+        outcome: outcome.clone(),
+        has_content: content.is_some(),
+    })?;
+    match content {
+        Some(content) => with_content(bytes, content),
+        None => Ok(bytes),
+    }
+}
+
+pub(super) fn read_row(bytes: &[u8]) -> Result<DelayedRow, Failed> {
+    let (row, rest) = begin::<KeptRow<'_>>(bytes)?;
+    let content = match row.has_content {
+        true => Some(read_content(rest)?),
+        false if rest.is_empty() => None,
+        false => return Err(unreadable("a row")),
+    };
+    Ok(DelayedRow {
+        at: row.at,
+        name: row.name.into(),
+        creation: row.creation,
+        revision: row.revision,
+        due: row.due,
+        owner: row.owner.into(),
+        event: row.event.into(),
+        queue: row.queue.map(Into::into),
+        outcome: row.outcome,
+        content,
+    })
+}
+
+/// When a row was recorded.
+pub(super) fn row_time(bytes: &[u8]) -> Result<Timestamp, Failed> {
+    Ok(begin::<Timestamp>(bytes)?.0)
+}
+
+pub(super) fn parked(parked: &ParkedEvent) -> Result<Vec<u8>, Failed> {
+    let ParkedEvent { event, reason, since, released } = parked;
+    let DelayedKey { send, name } = &event.head.key;
+    let mut bytes = value(&KeptParked { reason, since: *since, released: *released, send: *send, name })?;
+    bytes.extend(self::event(event)?);
+    Ok(bytes)
+}
+
+pub(super) fn read_parked(bytes: &[u8]) -> Result<ParkedEvent, Failed> {
+    let (kept, rest) = begin::<KeptParked<'_>>(bytes)?;
+    let (head, rest) = split_head(DelayedKey { send: kept.send, name: kept.name.into() }, rest)?;
+    let event = DelayedEvent { head, content: read_content(rest)? };
+    Ok(ParkedEvent { event, reason: kept.reason.into(), since: kept.since, released: kept.released })
+}
+
+pub(super) fn share(OwnerShare { pending, answers }: &OwnerShare) -> Result<Vec<u8>, Failed> {
+    value(&KeptShare { pending: *pending, answers: *answers })
+}
+
+pub(super) fn read_share(bytes: &[u8]) -> Result<OwnerShare, Failed> {
+    let KeptShare { pending, answers } = read(bytes)?;
+    Ok(OwnerShare { pending, answers })
+}
+
+/// What the store says of itself; a newer form by its number.
+pub(super) fn read_meta(bytes: &[u8]) -> Result<Result<Meta, u32>, Failed> {
+    let (form, _) = begin::<u32>(bytes)?;
+    if form > FORM { Ok(Err(form)) } else { read(bytes).map(Ok) }
+}
+
+pub(super) fn value<T: Serialize>(content: &T) -> Result<Vec<u8>, Failed> {
+    postcard::to_stdvec(content)
+        .map_err(|error| Failed::Unreadable(format!("something can't be written ({error})")))
+}
+
+/// A value to its end.
+pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failed> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((value, [])) => Ok(value),
+        _ => Err(unreadable("a value")),
+    }
+}
+
+/// A value, and what is behind it.
+fn begin<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<(T, &'a [u8]), Failed> {
+    postcard::take_from_bytes(bytes).map_err(|_| unreadable("a value"))
+}
+
+fn kept_head(head: &DelayedHead) -> KeptHead<'_> {
+    KeptHead {
+        put_off: head.key.send.since(head.due),
+        creation: head.creation,
+        revision: head.revision,
+        owner: &head.owner,
+        event: &head.event,
+        queue: head.queue.as_deref(),
+        is_named: head.is_named,
+        refused: head.refused,
+        at: head.at,
+        digest: head.digest,
+    }
+}
+
+fn split_head(key: DelayedKey, bytes: &[u8]) -> Result<(DelayedHead, &[u8]), Failed> {
+    let (kept, rest) = begin::<KeptHead<'_>>(bytes)?;
+    let head = DelayedHead {
+        due: key.send.plus(kept.put_off.saturating_neg()),
+        key,
+        creation: kept.creation,
+        revision: kept.revision,
+        owner: kept.owner.into(),
+        event: kept.event.into(),
+        queue: kept.queue.map(Into::into),
+        is_named: kept.is_named,
+        refused: kept.refused,
+        at: kept.at,
+        digest: kept.digest,
+    };
+    Ok((head, rest))
+}
+
+fn with_content(mut bytes: Vec<u8>, content: &DelayedContent) -> Result<Vec<u8>, Failed> {
+    let DelayedContent { data, content_type, headers, correlation_id, expires, parks_unrouted } = content;
+    bytes.extend(value(&KeptContent {
+        content_type: content_type.as_deref(),
+        headers,
+        correlation_id: correlation_id.as_deref(),
+        expires: *expires,
+        parks_unrouted: *parks_unrouted,
+    })?);
+    bytes.extend_from_slice(data);
+    Ok(bytes)
+}
+
+fn read_content(bytes: &[u8]) -> Result<DelayedContent, Failed> {
+    let (kept, data) = begin::<KeptContent<'_>>(bytes)?;
+    Ok(DelayedContent {
+        data: data.into(),
+        content_type: kept.content_type.map(Into::into),
+        headers: kept.headers.into(),
+        correlation_id: kept.correlation_id.map(Into::into),
+        expires: kept.expires,
+        parks_unrouted: kept.parks_unrouted,
+    })
+}
+
+fn unreadable(what: &str) -> Failed {
+    Failed::Unreadable(format!("{what} in its database does not read as what was written"))
+}

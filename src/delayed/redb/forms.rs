@@ -1,0 +1,202 @@
+//! The bytes of what lies in the store: whatever changes in the code, those are read. Texts of bytes are hexadecimal.
+
+use super::{
+    encoding,
+    files::{self, DATABASE},
+    fixture::{batch, everything, fill, open},
+    guard::Failed,
+    meta::{FORM, Meta},
+    pages::{FILE_FORM, PAGE},
+    seal::{self, Seal},
+    tables,
+};
+use crate::{
+    delayed::conformance::{full, t},
+    engine::{
+        Outcome,
+        delayed::{Balance, DelayedContent, DelayedKey, DelayedRow, OwnerShare, ParkedEvent, Tombstone},
+    },
+    store::StoreError,
+};
+use ::redb::{Builder, StorageBackend as _};
+use ponos::event::Timestamp;
+use std::{fs, path::Path};
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn bytes(hex: &str) -> Vec<u8> {
+    let digits: Vec<u8> = hex.chars().map(|digit| digit.to_digit(16).unwrap() as u8).collect();
+    digits.chunks(2).map(|two| two[0] * 16 + two[1]).collect()
+}
+
+fn read<T>(read: Result<T, Failed>) -> T {
+    read.unwrap()
+}
+
+fn content() -> DelayedContent {
+    DelayedContent { data: (*b"data").into(), ..full("a", 10).content }
+}
+
+const HEAD: &str = "e807ffffffffffffffffff01ac020762696c6c696e67126f726465722e72656d696e6465722e64756501\
+    15646f636b65722e696d616765732e636c65616e75700003f28facf3da66000102030405060708090a0b0c0d0e0f";
+const CONTENT: &str = "01186170706c69636174696f6e2f6f637465742d73747265616d157b2261223a224772c3bcc39f655c7530303030227d\
+    01076f726465722037\
+    01feffffffffffffffff01\
+    0164617461";
+
+#[test]
+fn keys_are_as_they_were_first_written() {
+    let key = DelayedKey { send: t(10), name: "é".into() };
+    assert_eq!(hex(&encoding::place(&key)), "8000019ad735840ac3a9");
+    assert_eq!(read(encoding::read_place(&bytes("8000019ad735840ac3a9"))), key);
+    assert_eq!(hex(&encoding::time(Timestamp::from_millis(-1))), "7fffffffffffffff");
+    assert_eq!(hex(&encoding::number(300)), "000000000000012c");
+    assert_eq!(
+        hex(&encoding::message_key(&("billing".into(), "id é".into()))),
+        "000762696c6c696e67696420c3a9"
+    );
+    assert_eq!(read(encoding::message_owner(&bytes("000762696c6c696e67696420c3a9"))), b"billing");
+}
+
+#[test]
+fn events_are_read_as_they_were_first_written() {
+    let mut event = full("a", 10);
+    event.content = content();
+    let written = format!("{HEAD}{CONTENT}");
+    assert_eq!(hex(&read(encoding::event(&event))), written);
+    let place = encoding::place(&event.head.key);
+    assert_eq!(read(encoding::read_event(&place, &bytes(&written))), event);
+    assert_eq!(read(encoding::read_head(&place, &bytes(&written))), event.head);
+    assert_eq!(read(encoding::read_due(&place, &bytes(&written))), (&event.head).into());
+    // What is published may be anything, its data nothing; before it ends nothing else does.
+    assert_eq!(
+        read(encoding::read_event(&place, &bytes(&written)[..written.len() / 2 - 4])).content.data.len(),
+        0
+    );
+    assert!(encoding::read_event(&place, &bytes(&written)[..written.len() / 2 - 5]).is_err());
+}
+
+#[test]
+fn rows_and_parked_events_are_read_as_they_were_first_written() {
+    let mut event = full("a", 10);
+    event.content = content();
+    let row = |content| DelayedRow::of(&event.head, t(1), Outcome::Parked("full".into()), content);
+    let without = "8290acf3da660161ffffffffffffffffff01ac02ac88acf3da660762696c6c696e67126f726465722e72656d696e646572\
+        2e6475650115646f636b65722e696d616765732e636c65616e7570020466756c6c";
+    for (content, written) in
+        [(None, format!("{without}00")), (Some(content()), format!("{without}01{CONTENT}"))]
+    {
+        let row = row(content);
+        assert_eq!(hex(&read(encoding::row(&row))), written);
+        assert_eq!(read(encoding::read_row(&bytes(&written))), row);
+    }
+    assert!(encoding::read_row(&bytes(&format!("{without}0000"))).is_err(), "something is behind it");
+    let parked = ParkedEvent { event, reason: "full".into(), since: t(1), released: true };
+    let written = format!("0466756c6c8290acf3da66019490acf3da660161{HEAD}{CONTENT}");
+    assert_eq!(hex(&read(encoding::parked(&parked))), written);
+    assert_eq!(read(encoding::read_parked(&bytes(&written))), parked);
+}
+
+#[test]
+fn what_is_beside_is_read_as_it_was_first_written() {
+    let tombstone = Tombstone::of(&full("a", 10).head, t(1));
+    let written = "8290acf3da66ac88acf3da66ffffffffffffffffff01ac020762696c6c696e67126f726465722e72656d696e6465722e\
+        647565000102030405060708090a0b0c0d0e0f";
+    assert_eq!(hex(&read(encoding::value(&tombstone))), written);
+    assert_eq!(read(encoding::read::<Tombstone>(&bytes(written))), tombstone);
+    let share = OwnerShare { pending: 300, answers: 1 };
+    assert_eq!(hex(&read(encoding::share(&share))), "ac0201");
+    assert_eq!(read(encoding::read_share(&bytes("ac0201"))), share);
+}
+
+fn meta() -> Meta {
+    Meta {
+        form: 1,
+        store: 300,
+        clock: "khronos".into(),
+        generation: 7,
+        writer: 8,
+        term: 9,
+        created: 10,
+        balance: Balance { accepted: 6, settled: 3, cancelled: 2, pending: 1 },
+        first_row: 11,
+        last_row: 12,
+        first_change: 13,
+        last_change: 14,
+    }
+}
+
+#[test]
+fn what_the_store_says_of_itself_is_read_as_it_was_first_written() {
+    let written = "01ac02076b68726f6e6f730708090a060302010b0c0d0e";
+    assert_eq!(hex(&read(encoding::value(&meta()))), written);
+    assert_eq!(read(encoding::read_meta(&bytes(written))).unwrap(), meta());
+    assert_eq!(read(encoding::read_meta(&bytes("02ff"))).unwrap_err(), 2, "of which only the form is known");
+}
+
+#[test]
+fn the_files_begin_as_they_were_first_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("delayed");
+    fill(&path, 4);
+    let database = fs::read(path.join(DATABASE)).unwrap();
+    assert_eq!(hex(&database[..24]), "6b68726f6e6f732064656c617965640a010000001d0bbca2");
+    // Behind a page of sums, redb's first one.
+    assert_eq!(&database[2 * PAGE as usize..][..4], b"redb");
+    fs::remove_file(path.join(seal::NAME)).unwrap();
+    drop(seal::create(&path, &meta()).unwrap());
+    let said = fs::read(path.join(seal::NAME)).unwrap();
+    assert_eq!(hex(&said[20..]), "2c010000000000000700000000000000113198ef");
+}
+
+fn assert_newer(path: &Path, newer: u32, understood: u32) {
+    match open(path).err().unwrap() {
+        StoreError::Newer { form, known, .. } => assert_eq!((form, known), (newer, understood)),
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn a_newer_form_is_refused_by_its_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("delayed");
+    let before = fill(&path, 4);
+    let whole = fs::read(path.join(DATABASE)).unwrap();
+
+    // Of the file.
+    let mut newer = whole.clone();
+    newer[16] = FILE_FORM as u8 + 1;
+    let sum = crc32fast::hash(&newer[..20]).to_le_bytes();
+    newer[20..24].copy_from_slice(&sum);
+    fs::write(path.join(DATABASE), newer).unwrap();
+    assert_newer(&path, FILE_FORM + 1, FILE_FORM);
+
+    // Of what is in it.
+    fs::write(path.join(DATABASE), &whole).unwrap();
+    assert_eq!(everything(&path, 4).unwrap(), before);
+    let pages = files::open(&path).unwrap();
+    assert_ne!(pages.len().unwrap(), 0);
+    let db = Builder::new().create_with_backend(pages).unwrap();
+    let transaction = db.begin_write().unwrap();
+    let mut entry = tables::written(&transaction, tables::META).unwrap();
+    entry.insert(encoding::META, &[FORM as u8 + 1, 255][..]).unwrap();
+    drop(entry);
+    transaction.commit().unwrap();
+    drop(db);
+    assert_newer(&path, FORM + 1, FORM);
+}
+
+#[test]
+fn a_seal_says_the_newer_of_two() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("delayed");
+    fill(&path, 4);
+    let (mut seal, said): (Seal, _) = seal::open(&path).unwrap().unwrap();
+    assert_eq!((said.generation, batch(1).steps.len()), (4, 9));
+    for generation in [5, 6, 7] {
+        seal.say(&Meta { generation, store: said.store, ..meta() }).unwrap();
+        assert_eq!(seal::open(&path).unwrap().unwrap().1.generation, generation);
+    }
+}

@@ -1,0 +1,147 @@
+//! Opening: lock, seal, database, comparison. The seal is written before the database is created and names generation 0 then,
+//! so that a database without a seal, or a seal of a later generation without a database, can only be damage. What an
+//! interrupted creation left has a name of its own, and is made anew.
+
+use super::{
+    RedbDelayed, RedbOptions, encoding,
+    files::{self, Files},
+    guard::{Failed, damaged, guarded},
+    meta::{FORM, Meta},
+    pages::Pages,
+    point,
+    reader::RedbReader,
+    seal::{self, Broken, Said, Seal},
+    tables,
+};
+use crate::store::{StoreError, io_error};
+use ::redb::{
+    Builder, Database, Durability, ReadableDatabase as _, ReadableTableMetadata as _, StorageBackend as _,
+};
+use std::{path::Path, sync::Arc};
+
+pub(super) fn open(path: &Path, clock: &str, options: &RedbOptions) -> Result<RedbDelayed, StoreError> {
+    let lock = files::lock(path)?;
+    let has_database = files::has_database(path)?;
+    let (seal, said) = sealed(path, clock, has_database)?;
+    if !has_database {
+        create(path, clock, said, options.cache)?;
+    }
+    let pages = files::open(path)?;
+    if pages.len().map_err(|error| io_error(path, "opening the database", &error))? == 0 {
+        return Err(damaged(path, "its database is empty"));
+    }
+    let (db, meta) = guarded(path, || {
+        let db = database(pages, options.cache)?;
+        let meta = read(&db)?;
+        Ok((Arc::new(db), meta))
+    })?;
+    let meta = meta.map_err(|form| StoreError::Newer { path: path.to_owned(), form, known: FORM })?;
+    let mut store = RedbDelayed {
+        path: path.to_owned(),
+        reader: Arc::new(RedbReader::new(path, db.clone(), meta.store)),
+        db: Some(db),
+        meta,
+        is_durable: true,
+        reserve: options.reserve,
+        limits: options.limits,
+        broken: None,
+        files: Files::new(path, seal, lock),
+    };
+    accept(&mut store, said, clock)?;
+    Ok(store)
+}
+
+/// The seal; written now if the folder holds no store yet.
+fn sealed(path: &Path, clock: &str, has_database: bool) -> Result<(Seal, Said), StoreError> {
+    let sealed = seal::open(path).map_err(|broken| match broken {
+        Broken::Io(error) => io_error(path, "reading the seal", &error),
+        Broken::Content => damaged(path, "its seal can't be trusted"),
+    })?;
+    match sealed {
+        None if has_database => Err(damaged(path, "a database is there, but its seal is missing")),
+        None => {
+            let meta = Meta::new(clock);
+            let seal = seal::create(path, &meta).map_err(|error| io_error(path, "creating it", &error))?;
+            point("seal");
+            Ok((seal, Said { generation: 0, store: meta.store }))
+        }
+        Some((_, said)) if said.generation > 0 && !has_database => Err(damaged(
+            path,
+            format!("its database is missing; the seal knows of {} writes", said.generation),
+        )),
+        Some(sealed) => Ok(sealed),
+    }
+}
+
+fn create(path: &Path, clock: &str, said: Said, cache: usize) -> Result<(), StoreError> {
+    let pages = files::create(path)?;
+    let meta = Meta { store: said.store, ..Meta::new(clock) };
+    guarded(path, || {
+        let db = database(pages, cache)?;
+        let mut transaction = db.begin_write()?;
+        transaction.set_quick_repair(true);
+        transaction.set_durability(Durability::Immediate)?;
+        for table in tables::ALL {
+            tables::written(&transaction, table)?;
+        }
+        let mut entry = tables::written(&transaction, tables::META)?;
+        entry.insert(encoding::META, &encoding::value(&meta)?[..])?;
+        drop(entry);
+        transaction.commit()?;
+        Ok(())
+    })?;
+    point("unfinished");
+    files::finish(path)?;
+    point("finished");
+    Ok(())
+}
+
+fn database(pages: Pages, cache: usize) -> Result<Database, Failed> {
+    Ok(Builder::new().set_cache_size(cache).create_with_backend(pages)?)
+}
+
+/// What the database says of itself, held against its tables; a newer form by its number.
+fn read(db: &Database) -> Result<Result<Meta, u32>, Failed> {
+    let transaction = db.begin_read()?;
+    let entry = tables::read(&transaction, tables::META)?;
+    let entry = entry.get(encoding::META)?;
+    let entry = entry.ok_or_else(|| Failed::Unreadable("its database does not say what it is".into()))?;
+    let meta = match encoding::read_meta(entry.value())? {
+        Ok(meta) => meta,
+        newer => return Ok(newer),
+    };
+    let pending = tables::read(&transaction, tables::PENDING)?.len()?;
+    let names = tables::read(&transaction, tables::NAMES)?.len()?;
+    let rows = tables::read(&transaction, tables::RECORD)?.len()?;
+    let fits = meta.balance.is_right()
+        && pending == meta.balance.pending
+        && names == pending
+        && meta.first_row.checked_add(rows) == meta.last_row.checked_add(1);
+    if fits { Ok(Ok(meta)) } else { Err(Failed::Unreadable("its balance is wrong".into())) }
+}
+
+/// Compares database and seal: equal, or the database ahead. Writes that were not sealed are ahead, too.
+fn accept(store: &mut RedbDelayed, said: Said, clock: &str) -> Result<(), StoreError> {
+    let meta = &mut store.meta;
+    if meta.store != said.store {
+        return Err(damaged(&store.path, "the seal belongs to another database"));
+    }
+    if meta.generation < said.generation {
+        let what = format!(
+            "the database has {} writes and the seal knows of {}: the database lost some, or is an old one",
+            meta.generation, said.generation
+        );
+        return Err(damaged(&store.path, what));
+    }
+    if meta.clock != clock {
+        if meta.generation > 0 {
+            return Err(StoreError::OtherClock {
+                path: store.path.clone(),
+                kept: meta.clock.clone(),
+                configured: clock.to_owned(),
+            });
+        }
+        clock.clone_into(&mut meta.clock);
+    }
+    Ok(())
+}

@@ -1,0 +1,240 @@
+//! Reads the store on any thread, beside what is written: each call sees the last transaction that was committed.
+
+use super::{
+    encoding,
+    guard::{Failed, closed, guarded},
+    tables::{self, Definition, Read},
+};
+use crate::{
+    engine::{
+        Answered, MessageKey,
+        delayed::{
+            DelayedEvent, DelayedHead, DelayedKey, DelayedPage, DelayedReader, DueEvent, Found, Listed,
+            NumberedRow, OwnerShare, ParkedEvent, Tombstone,
+        },
+    },
+    store::{ChangePage, StoreError},
+};
+use ::redb::{Database, ReadTransaction, ReadableDatabase as _};
+use ponos::event::Timestamp;
+use std::{
+    ops::{Bound, Range},
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+};
+
+/// Reads a database as long as it is open.
+pub(super) struct RedbReader {
+    path: PathBuf,
+    db: RwLock<Result<Arc<Database>, StoreError>>,
+    store: u64,
+}
+
+impl RedbReader {
+    pub(super) fn new(path: &Path, db: Arc<Database>, store: u64) -> Self {
+        Self { path: path.to_owned(), db: RwLock::new(Ok(db)), store }
+    }
+
+    /// Nothing is read any more; waits for what is being read.
+    pub(super) fn close(&self, why: &StoreError) {
+        let mut db = self.db.write().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(db) = std::mem::replace(&mut *db, Err(why.clone())) {
+            // After damage the last one is leaked by the store, and is not to be closed here.
+            drop(db);
+        }
+    }
+
+    /// By name, what is whose.
+    pub(super) fn owners(&self) -> Result<Vec<(Arc<str>, OwnerShare)>, StoreError> {
+        self.at_once(|transaction| {
+            let owners = tables::read(transaction, tables::OWNERS)?;
+            let mut all = Vec::new();
+            for entry in owners.range::<&[u8]>(..)? {
+                let (owner, share) = entry?;
+                all.push((encoding::read_name(owner.value())?, encoding::read_share(share.value())?));
+            }
+            Ok(all)
+        })
+    }
+
+    /// Reads in one transaction.
+    fn at_once<T>(&self, read: impl FnOnce(&ReadTransaction) -> Result<T, Failed>) -> Result<T, StoreError> {
+        let db = self.db.read().unwrap_or_else(PoisonError::into_inner);
+        let db = db.as_ref().map_err(Clone::clone)?;
+        guarded(&self.path, || read(&db.begin_read()?))
+    }
+
+    /// Those with a number above `after`.
+    fn numbered<T>(
+        &self,
+        table: Definition,
+        after: u64,
+        most: usize,
+        read: impl Fn(&[u8]) -> Result<T, Failed>,
+        bounds: impl FnOnce(&super::meta::Meta) -> (u64, u64),
+    ) -> Result<Numbered<T>, StoreError> {
+        self.at_once(|transaction| {
+            let meta = tables::read(transaction, tables::META)?;
+            let meta = meta.get(encoding::META)?;
+            let meta =
+                meta.ok_or_else(|| Failed::Unreadable("its database does not say what it is".into()))?;
+            let Ok(meta) = encoding::read_meta(meta.value())? else { return Err(closed(&self.path).into()) };
+            let table = tables::read(transaction, table)?;
+            let after = encoding::number(after);
+            let mut found = Vec::new();
+            for entry in table.range::<&[u8]>((Bound::Excluded(&after[..]), Bound::Unbounded))?.take(most) {
+                let (number, value) = entry?;
+                found.push((encoding::read_number(number.value())?, read(value.value())?));
+            }
+            let (first, last) = bounds(&meta);
+            Ok((found, first, last))
+        })
+    }
+}
+
+impl DelayedReader for RedbReader {
+    fn due(
+        &self,
+        range: Range<Timestamp>,
+        after: Option<&DelayedKey>,
+        most: usize,
+    ) -> Result<Vec<DueEvent>, StoreError> {
+        let (start, end) = (encoding::time(range.start), encoding::time(range.end));
+        let after = after.map(encoding::place).filter(|after| after[..] >= start[..]);
+        let from = after.as_deref().map_or(Bound::Included(&start[..]), Bound::Excluded);
+        // Nothing is before its own place, nor at a range whose end comes before its beginning.
+        if range.start >= range.end || after.as_deref().is_some_and(|after| after >= &end[..]) {
+            return Ok(Vec::new());
+        }
+        self.at_once(|transaction| {
+            let pending = tables::read(transaction, tables::PENDING)?;
+            let due = pending.range::<&[u8]>((from, Bound::Excluded(&end[..])))?.take(most);
+            let mut found = Vec::new();
+            for entry in due {
+                let (key, value) = entry?;
+                found.push(encoding::read_due(key.value(), value.value())?);
+            }
+            Ok(found)
+        })
+    }
+
+    fn events(&self, keys: &[DelayedKey]) -> Result<Vec<Option<DelayedEvent>>, StoreError> {
+        self.at_once(|transaction| {
+            let pending = tables::read(transaction, tables::PENDING)?;
+            let event = |key: &DelayedKey| {
+                let place = encoding::place(key);
+                let value = pending.get(&place[..])?;
+                value.map(|value| encoding::read_event(&place, value.value())).transpose()
+            };
+            keys.iter().map(event).collect()
+        })
+    }
+
+    fn find(&self, names: &[Arc<str>]) -> Result<Vec<Found>, StoreError> {
+        self.at_once(|transaction| {
+            let looked_up = Names::open(transaction)?;
+            let tombstones = tables::read(transaction, tables::TOMBSTONES)?;
+            let find = |name: &Arc<str>| {
+                if let Some(head) = looked_up.head(name)? {
+                    return Ok(Found::Pending(Box::new(head)));
+                }
+                let tombstone = tombstones.get(name.as_bytes())?;
+                let tombstone =
+                    tombstone.map(|bytes| encoding::read::<Tombstone>(bytes.value())).transpose()?;
+                Ok(tombstone.map_or(Found::Nothing, |tombstone| Found::Settled(Box::new(tombstone))))
+            };
+            names.iter().map(find).collect()
+        })
+    }
+
+    fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        matches: &dyn Fn(&DelayedHead) -> bool,
+        most: usize,
+        looked_at: usize,
+    ) -> Result<Listed, StoreError> {
+        let after = after.filter(|after| *after >= prefix).map(str::as_bytes);
+        let from = after.map_or(Bound::Included(prefix.as_bytes()), Bound::Excluded);
+        self.at_once(|transaction| {
+            let names = Names::open(transaction)?;
+            let mut behind = names.names.range::<&[u8]>((from, Bound::Unbounded))?;
+            let mut listed = Listed::default();
+            let mut left = looked_at.max(1);
+            loop {
+                let Some(entry) = behind.next().transpose()? else { break };
+                let name = encoding::read_name(entry.0.value())?;
+                if !name.starts_with(prefix) {
+                    break;
+                }
+                if left == 0 || !listed.heads.is_empty() && listed.heads.len() >= most {
+                    return Ok(listed);
+                }
+                left -= 1;
+                let head = names.at(&name, entry.1.value())?;
+                listed.heads.extend(Some(head).filter(|head| matches(head)));
+                listed.next = Some(name);
+            }
+            Ok(Listed { next: None, ..listed })
+        })
+    }
+
+    fn answers(&self, messages: &[MessageKey]) -> Result<Vec<Option<Answered>>, StoreError> {
+        self.at_once(|transaction| {
+            let kept = tables::read(transaction, tables::MESSAGES)?;
+            let answer = |message: &MessageKey| {
+                let answered = kept.get(&encoding::message_key(message)[..])?;
+                answered.map(|answered| encoding::read(answered.value())).transpose()
+            };
+            messages.iter().map(answer).collect()
+        })
+    }
+
+    fn parked(&self, after: u64, most: usize) -> Result<Vec<ParkedEvent>, StoreError> {
+        let (parked, ..) = self.numbered(tables::PARKED, after, most, encoding::read_parked, |_| (0, 0))?;
+        Ok(parked.into_iter().map(|(_, parked)| parked).collect())
+    }
+
+    fn read(&self, after: u64, most: usize) -> Result<DelayedPage, StoreError> {
+        let bounds = |meta: &super::meta::Meta| (meta.first_row, meta.last_row);
+        let (rows, first, last) = self.numbered(tables::RECORD, after, most, encoding::read_row, bounds)?;
+        let rows = rows.into_iter().map(|(number, row)| NumberedRow { number, row }).collect();
+        Ok(DelayedPage { rows, first, last, record: self.store })
+    }
+
+    fn changes(&self, after: u64, most: usize) -> Result<ChangePage, StoreError> {
+        let bounds = |meta: &super::meta::Meta| (meta.first_change, meta.last_change);
+        let (changes, first, last) = self.numbered(tables::CHANGES, after, most, encoding::read, bounds)?;
+        Ok(ChangePage { changes, first, last, record: self.store })
+    }
+}
+
+/// Entries with their numbers; the number of the first one that is kept, and of the newest.
+type Numbered<T> = (Vec<(u64, T)>, u64, u64);
+
+/// Events by name.
+struct Names {
+    names: Read,
+    pending: Read,
+}
+
+impl Names {
+    fn open(transaction: &ReadTransaction) -> Result<Self, Failed> {
+        let table = |table| tables::read(transaction, table);
+        Ok(Self { names: table(tables::NAMES)?, pending: table(tables::PENDING)? })
+    }
+
+    fn head(&self, name: &Arc<str>) -> Result<Option<DelayedHead>, Failed> {
+        let send = self.names.get(name.as_bytes())?;
+        send.map(|send| self.at(name, send.value())).transpose()
+    }
+
+    /// The one of this name, which is to be sent then.
+    fn at(&self, name: &Arc<str>, send: &[u8]) -> Result<DelayedHead, Failed> {
+        let place = encoding::timed(encoding::read_time(send)?, name.as_bytes());
+        let event = self.pending.get(&place[..])?;
+        let event = event.ok_or_else(|| Failed::Unreadable("its tables do not fit each other".into()))?;
+        encoding::read_head(&place, event.value())
+    }
+}
