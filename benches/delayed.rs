@@ -154,7 +154,7 @@ fn event(number: u64, data: usize) -> DelayedEvent {
         owner: "billing".into(),
         event: "order.reminder.due".into(),
         queue: None,
-        is_named: number % 2 == 0,
+        is_named: number.is_multiple_of(2),
         refused: 0,
         at: START,
         digest: number.to_le_bytes().repeat(2).try_into().unwrap(),
