@@ -3,7 +3,8 @@
 //! A file's schedule may come back as it was, and goes on then: of it all is kept for 30 days. What was created at run time
 //! comes back as something new, with ids of its own: of one that ended all is kept for an hour, for requests that come
 //! late, and of one that runs the last edits. So what is created, edited and deleted without end leaves behind what an hour
-//! of it leaves, and of that no more than there is room for.
+//! of it leaves, and of that no more than there is room for: in number, and in bytes of their definitions, for a payload is
+//! part of one.
 //!
 //! They are forgotten some at a time: the next ones once the write with those before them is durable.
 
@@ -12,10 +13,14 @@ use ponos_event::Timestamp;
 
 /// What ended of a creation is kept this long (an hour, in milliseconds), and what was settled of it is known as long.
 pub(super) const HOUR: i64 = if cfg!(test) { 30_000 } else { 60 * 60 * 1_000 };
-/// Earlier revisions of a creation that runs, as many as are kept at least.
-pub(super) const EDITS: usize = if cfg!(test) { 2 } else { 16 };
-/// At most so many wait until they are looked at: then the oldest go earlier.
+/// Earlier revisions of a creation that runs, as many as are kept.
+const EDITS: usize = if cfg!(test) { 2 } else { 16 };
+/// Fewer, where they are more bytes than this (256 KiB).
+const EDIT_BYTES: usize = if cfg!(test) { 100_000 } else { 256 << 10 };
+/// At most so many, and so many bytes of them (64 MiB), wait until they are looked at: then the oldest go earlier. Edits that
+/// are kept for longer are as many bytes together.
 const MOST: usize = if cfg!(test) { 40 } else { 100_000 };
+const MOST_BYTES: usize = if cfg!(test) { 1_000_000 } else { 64 << 20 };
 /// What something refers to, or what is not durable, is looked at again this much later (a minute, in milliseconds).
 const LOOK_AGAIN: i64 = 60_000;
 /// Ended revisions that a change looks at, whether they can be forgotten: more than it adds.
@@ -44,9 +49,14 @@ impl Engine {
 
     /// Of what was edited once more the oldest go.
     pub(super) fn forget_edits(&mut self, name: &str, creation: u64) {
-        let older = self.resting.of_creation(name, creation).skip(EDITS).take(LOOKED_AT);
-        for key in older.map(key).collect::<Vec<SpanKey>>() {
-            self.forget_or_look_again(key);
+        let mut bytes = 0;
+        let all = self.resting.of_creation(name, creation).enumerate();
+        let older = all.filter(|(newer, one)| {
+            bytes += one.definition.bytes();
+            *newer >= EDITS || bytes > EDIT_BYTES
+        });
+        for key in older.take(LOOKED_AT).map(|(_, one)| key(one)).collect::<Vec<SpanKey>>() {
+            self.forget_or_look_again(key, self.now().plus(LOOK_AGAIN));
         }
     }
 
@@ -60,27 +70,44 @@ impl Engine {
         if !self.progress.is_durable(self.forgotten) {
             return;
         }
+        let mut in_vain = 0;
         for _ in 0..self.rules.piece.max(1) {
-            let Some(key) = self.resting.take_look(self.now(), MOST) else { return };
-            self.forget_or_look_again(key);
+            let room = (MOST, MOST_BYTES);
+            let Some((key, is_early)) = self.resting.take_look(self.now(), room) else { return };
+            // For room those behind it are looked at before it comes again.
+            let again = self.now().plus(if is_early { HOUR } else { LOOK_AGAIN });
+            in_vain += usize::from(!self.forget_or_look_again(key, again) && is_early);
+            if in_vain == LOOKED_AT {
+                return;
+            }
         }
     }
 
-    fn forget_or_look_again(&mut self, key: SpanKey) {
-        let Some(revision) = self.resting.get(&key) else { return };
+    /// Whether it waits no longer.
+    fn forget_or_look_again(&mut self, key: SpanKey, again: Timestamp) -> bool {
+        let Some(revision) = self.resting.get(&key) else { return true };
         // What is answered has to have been durable.
         if self.refers_to(&key) || self.progress.is_to_write(&key) {
-            let at = self.now().plus(LOOK_AGAIN);
-            return self.resting.look_at(&key, at);
+            self.resting.look_at(&key, again);
+            return false;
         }
         let creation = revision.definition.creation();
-        let newer = |revision: &&Revision| revision.number > key.1;
-        let is_edit = self.is_there(&key.0, creation)
-            && self.resting.of_creation(&key.0, creation).take_while(newer).take(EDITS).count() < EDITS;
-        if !is_edit {
+        if !self.is_there(&key.0, creation) || !self.keeps_edit(&key, creation) {
             self.forget(key);
             self.forgotten = self.progress.next_ticket();
         }
+        true
+    }
+
+    /// Whether it is one of the last edits of its creation, and there is room for it.
+    fn keeps_edit(&self, key: &SpanKey, creation: u64) -> bool {
+        let edits = self.resting.of_creation(&key.0, creation).take(EDITS);
+        let (mut bytes, mut is_one) = (0, false);
+        for edit in edits.take_while(|edit| edit.number >= key.1) {
+            bytes += edit.definition.bytes();
+            is_one = edit.number == key.1;
+        }
+        is_one && bytes <= EDIT_BYTES && self.resting.edit_bytes() <= MOST_BYTES
     }
 
     /// Whether the latest schedule of a name is this creation, whether it is understood or not.

@@ -7,7 +7,7 @@ use super::{
     Revision,
     core::Engine,
     faults::{Fault, planted},
-    forgetting::{EDITS, HOUR},
+    forgetting::HOUR,
     slot::Slot,
 };
 use khronos_schedule::Packed;
@@ -98,9 +98,7 @@ impl Engine {
             false => slot.era().effective_from < due && timing.after(due.plus(-1)) == Some(due),
         };
         let (name, creation) = (slot.definition.name(), slot.definition.creation());
-        let before = by_it
-            || self.was_called_for((name, creation), due)
-            || self.may_be_forgotten((name, creation), due);
+        let before = by_it || self.was_called_for((name, creation), due) || self.may_be_forgotten(slot, due);
         (before && due <= until).then_some(due)
     }
 
@@ -113,10 +111,12 @@ impl Engine {
         })
     }
 
-    /// Whether one that was forgotten may have: only the last edits are kept.
-    fn may_be_forgotten(&self, (name, creation): (&str, u64), due: Timestamp) -> bool {
-        let oldest = self.resting.of_creation(name, creation).skip(EDITS - 1).last();
-        oldest.is_some_and(|oldest| due <= oldest.effective_from)
+    /// Whether one that was forgotten may have: only the last edits are kept, and the oldest of them says how far those before
+    /// it called for something.
+    fn may_be_forgotten(&self, slot: &Slot, due: Timestamp) -> bool {
+        let edits = self.resting.of_creation(slot.definition.name(), slot.definition.creation());
+        let before = edits.last().map_or(slot.era().previous, |oldest| oldest.previous);
+        before.is_some_and(|before| due <= before)
     }
 
     /// When the only occurrence is due of a schedule that this version does not understand, if that may have been sent, by

@@ -26,6 +26,10 @@ pub(super) struct Resting {
     pending: BTreeMap<SpanKey, Timestamp>,
     /// Up to this one all were looked at, in their order.
     looked_at: Option<SpanKey>,
+    /// The definitions of those that are looked at some time, in bytes.
+    waiting_bytes: usize,
+    /// Those of the other ones that were created at run time.
+    edit_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -35,18 +39,40 @@ struct Retired {
     look: Option<Timestamp>,
 }
 
+impl Retired {
+    fn bytes(&self) -> usize {
+        self.revision.definition.bytes()
+    }
+
+    /// What it adds to the edits that are kept.
+    fn edit_bytes(&self) -> usize {
+        if self.look.is_none() && self.revision.definition.is_created() { self.bytes() } else { 0 }
+    }
+}
+
 impl Resting {
     pub(super) fn insert(&mut self, revision: Revision) {
         let key = (revision.name().into(), revision.number);
         self.remove(&key);
-        self.all.insert(key, Retired { revision, look: None });
+        let retired = Retired { revision, look: None };
+        self.edit_bytes += retired.edit_bytes();
+        self.all.insert(key, retired);
     }
 
     pub(super) fn remove(&mut self, key: &SpanKey) {
-        if let Some(Retired { look: Some(at), .. }) = self.all.remove(key) {
-            self.looks.remove(&(at, key.clone()));
+        if let Some(retired) = self.all.remove(key) {
+            self.edit_bytes -= retired.edit_bytes();
+            if let Some(at) = retired.look {
+                self.waiting_bytes -= retired.bytes();
+                self.looks.remove(&(at, key.clone()));
+            }
         }
         self.pending.remove(key);
+    }
+
+    /// The definitions of the edits that are kept, all together, in bytes.
+    pub(super) fn edit_bytes(&self) -> usize {
+        self.edit_bytes
     }
 
     /// The same, and what was sent of it if it was the last of its schedule.
@@ -62,6 +88,8 @@ impl Resting {
     /// Has one looked at, unless that is so already.
     pub(super) fn look_at(&mut self, key: &SpanKey, at: Timestamp) {
         if let Some(kept) = self.all.get_mut(key).filter(|kept| kept.look.is_none()) {
+            self.edit_bytes -= kept.edit_bytes();
+            self.waiting_bytes += kept.bytes();
             kept.look = Some(at);
             self.looks.insert((at, key.clone()));
         }
@@ -72,15 +100,22 @@ impl Resting {
         self.looks.first().map(|(at, _)| *at)
     }
 
-    /// The first to be looked at now: its time has come, or there are more than so many.
-    pub(super) fn take_look(&mut self, now: Timestamp, most: usize) -> Option<SpanKey> {
-        let is_full = self.looks.len() > most;
+    /// The first to be looked at now: its time has come, or there are more than so many, or of more bytes.
+    /// Whether that is before its time, too.
+    pub(super) fn take_look(
+        &mut self,
+        now: Timestamp,
+        (most, bytes): (usize, usize),
+    ) -> Option<(SpanKey, bool)> {
+        let is_full = self.looks.len() > most || self.waiting_bytes > bytes;
         self.looks.first().filter(|(at, _)| is_full || *at <= now)?;
-        let (_, key) = self.looks.pop_first()?;
+        let (at, key) = self.looks.pop_first()?;
         if let Some(kept) = self.all.get_mut(&key) {
             kept.look = None;
+            self.waiting_bytes -= kept.bytes();
+            self.edit_bytes += kept.edit_bytes();
         }
-        Some(key)
+        Some((key, at > now))
     }
 
     /// Keeps what was sent of a schedule that does not run any more, as long as a revision of it rests.

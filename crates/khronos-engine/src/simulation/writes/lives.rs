@@ -107,6 +107,60 @@ fn of_one_that_is_edited_without_end_the_last_edits_are_kept_and_of_files_all() 
     assert_eq!(seen.engine.resting.of("a").count(), 0);
 }
 
+/// As many bytes as a payload may have, about.
+fn large(name: &str, often: &str) -> Definition {
+    Definition { data: Some("x".repeat(60_000).into()), ..every(name, often) }
+}
+
+#[test]
+fn of_more_bytes_that_ended_than_there_is_room_for_the_oldest_go_at_once() {
+    let mut seen = Seen::of(100);
+    for _ in 0..100 {
+        ask(&mut seen, ann(), vec![put_of(large("a", "10m"))]);
+        ask(&mut seen, ann(), vec![delete("a")]);
+    }
+    seen.step(Input::Tick);
+    assert!((10..=18).contains(&left(&seen)), "{} of 60 KB are left", left(&seen));
+}
+
+/// One payload is less than a schedule's edits may be, and two are more.
+#[test]
+fn edits_with_large_payloads_are_kept_as_far_as_there_is_room_for_them_all() {
+    let mut seen = Seen::of(100);
+    let names: Vec<String> = (0..40).map(|number| format!("s{number}")).collect();
+    for often in ["10m", "20m", "30m", "40m"] {
+        names.iter().for_each(|name| drop(ask(&mut seen, ann(), vec![put_of(large(name, often))])));
+        let most = names.iter().map(|name| seen.engine.resting.of(name).count()).max();
+        assert!(most <= Some(2), "{most:?} of one");
+    }
+    seen.pass(10 * HOUR, 1_000);
+    assert!((10..=18).contains(&left(&seen)), "{} of 60 KB are left", left(&seen));
+    assert!(names.iter().all(|name| seen.engine.resting.of(name).count() <= 1));
+    assert_eq!(seen.engine.len(), 40);
+}
+
+#[test]
+fn what_an_edit_called_for_that_is_forgotten_is_not_sent_again() {
+    let mut seen = Seen::of(100);
+    seen.step(Input::Link(true));
+    let called_for = START + 10_000;
+    ask(&mut seen, ann(), vec![put_of(large("a", "1s"))]);
+    seen.pass(20_500, 500);
+    for often in ["1h", "2h", "3h", "4h", "5h"] {
+        ask(&mut seen, ann(), vec![put_of(large("a", often))]);
+        seen.pass(1_000, 500);
+    }
+    let kept: Vec<u32> = seen.engine.resting.of("a").map(|one| one.number).collect();
+    assert!(!kept.contains(&1) && kept.len() <= 1, "{kept:?}");
+    let again = Definition { past: Some("send".into()), ..once("a", called_for) };
+    let verdicts = ask(&mut seen, ann(), vec![put_of(again)]);
+    assert_eq!(verdicts, [Verdict::Refused(Refusal::AlreadySettled { due: at(called_for) })]);
+    let since = START + 23_000;
+    let other = Definition { past: Some("send".into()), ..once("a", since) };
+    let verdicts = ask(&mut seen, ann(), vec![put_of(other)]);
+    assert!(matches!(verdicts[..], [Verdict::Changed { .. }]), "nothing was due then: {verdicts:?}");
+}
+
 /// R lies ahead of it, but that is of what ran before.
 #[test]
 fn what_is_created_anew_after_a_step_back_runs_at_once_and_can_be_taken_back() {
