@@ -64,6 +64,8 @@ pub struct Engine {
     pub(super) operations: Operations,
     pub(super) messages: Messages,
     pub(super) going: Going,
+    /// What the clock showed at the start, or after it was set back last.
+    pub(super) went_on_from: Timestamp,
     /// The write with the revisions that were forgotten last.
     pub(super) forgotten: u64,
     /// Spans and slots that are being taken back, after the clock was set back.

@@ -33,6 +33,13 @@ impl Going {
         self.by_time.insert((at, name));
     }
 
+    /// If it goes, it goes by then.
+    pub(super) fn not_after(&mut self, name: &Arc<str>, at: Timestamp) {
+        if self.by_name.get(name).is_some_and(|goes| *goes > at) {
+            self.insert(name.clone(), at);
+        }
+    }
+
     /// It does not go by itself: it went, or runs on.
     pub(super) fn remove(&mut self, name: &str) {
         if let Some((name, at)) = self.by_name.remove_entry(name) {
@@ -71,7 +78,8 @@ impl Engine {
             if self.has_finished(id) {
                 let slot = &self.schedules[id];
                 let ends = [slot.timing().last(), slot.sent.last(), Some(slot.era().effective_from)];
-                let end = ends.into_iter().flatten().max().unwrap_or(self.now());
+                // After a step back that may lie ahead.
+                let end = ends.into_iter().flatten().max().map_or(self.now(), |end| end.min(self.now()));
                 self.going.insert(slot.name(), end.plus(self.rules.keep_finished));
             }
         }

@@ -8,6 +8,7 @@ use super::{
     core::Engine,
     faults::{Fault, planted},
     forgetting::HOUR,
+    set_back::FAR,
     slot::Slot,
 };
 use khronos_schedule::Packed;
@@ -84,6 +85,8 @@ impl Engine {
 
     fn is_lately(&self, ends: impl IntoIterator<Item = Option<Timestamp>>) -> bool {
         let end = ends.into_iter().flatten().max();
+        // What lies far ahead was settled before the clock was set back, however far that was.
+        let end = end.map(|end| if end.since(self.now()) > FAR { self.went_on_from } else { end });
         end.is_some_and(|end| self.now().since(end) < HOUR) && !planted(Fault::ForgetWhatIsSettled)
     }
 

@@ -85,7 +85,7 @@ pub(super) struct Operations {
 }
 
 impl Operations {
-    pub(super) fn new(kept: Vec<(CommandId, Operation)>, parked: &[(u64, Parked)]) -> Self {
+    pub(super) fn new(kept: Vec<(CommandId, Operation)>, parked: &[(u64, Parked)], now: Timestamp) -> Self {
         let mut this = Self::default();
         for (number, parked) in parked {
             this.note_entry(*number, &parked.kind);
@@ -96,6 +96,7 @@ impl Operations {
             }
             this.all.insert(id, operation);
         }
+        this.set_back(now);
         this
     }
 
@@ -166,9 +167,12 @@ impl Operations {
         self.running.iter().filter(|(id, _)| may_go_on(id)).map(|(_, at)| *at).min()
     }
 
-    /// The clock was set back.
+    /// The clock goes on from here: what ended after it is known as long as what ends now.
     pub(super) fn set_back(&mut self, to: Timestamp) {
         self.running.values_mut().for_each(|at| *at = to.min(*at));
+        for (ended, _) in self.all.values_mut().filter_map(|operation| operation.ended.as_mut()) {
+            *ended = to.min(*ended);
+        }
     }
 }
 

@@ -28,7 +28,7 @@ use std::collections::HashSet;
 mod tests;
 
 /// R further ahead of the clock than this (milliseconds) is worth a word: no reservation reaches as far.
-const FAR: i64 = 10_000;
+pub(super) const FAR: i64 = 10_000;
 
 /// Spans, or slots, that are taken back in one step: some milliseconds. Few in tests, so that crashes come in between.
 pub(super) const AT_ONCE: usize = if cfg!(test) { 2 } else { 1_000 };
@@ -87,6 +87,8 @@ impl Engine {
         self.complete = self.complete.min(to);
         self.set_pauses_back(to);
         self.operations.set_back(to);
+        self.triggers.set_back(to);
+        self.went_on_from = to;
         self.messages.set_back(to);
         let schedules = &self.schedules;
         let runs =
@@ -164,6 +166,7 @@ impl Engine {
             slot.wait_for(timing.after(from));
         }
         self.schedules.enqueue(id);
+        self.going.not_after(&self.schedules[id].name(), to.plus(self.rules.keep_finished));
     }
 
     /// Takes from a span what lies above `to`, and its slot calls for again. How far it was handed over stays: what comes

@@ -33,23 +33,25 @@ impl Engine {
         let settled = snapshot.settled.unwrap_or(reading.wall);
         let handed = snapshot.handed.unwrap_or(settled).max(settled);
         let reached = snapshot.reached.unwrap_or(handed).max(handed);
+        let now = reading.wall.max(settled);
         // A crash may have come before all was taken back.
         let under_way = reached > handed && !planted(Fault::LeaveWhatWasNotTakenBack);
-        let triggers = Triggers::new(snapshot.triggers, &snapshot.parked);
-        let operations = Operations::new(snapshot.operations, &snapshot.parked);
+        let triggers = Triggers::new(snapshot.triggers, &snapshot.parked, now);
+        let operations = Operations::new(snapshot.operations, &snapshot.parked, now);
         let pausing = Pausing::new(snapshot.pauses, snapshot.named_pauses);
         let mut engine = Self {
             rules,
             guard: ClockGuard::new(rules.clock, snapshot.settled.max(pausing.shown())),
             schedules: Schedules::default(),
-            outstanding: Outstanding::new(snapshot.parked, rules.in_flight, reading.wall.max(settled)),
+            outstanding: Outstanding::new(snapshot.parked, rules.in_flight, now),
             progress: Progress::new(settled, handed, reached, (snapshot.set_backs, snapshot.created)),
             resting: Resting::default(),
             changes: Changes::default(),
             calendars: CreatedCalendars::new(snapshot.calendars),
             pausing,
-            messages: Messages::new(snapshot.messages, reading.wall.max(settled)),
+            messages: Messages::new(snapshot.messages, now),
             going: Going::default(),
+            went_on_from: now,
             forgotten: 0,
             triggers,
             operations,

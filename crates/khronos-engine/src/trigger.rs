@@ -60,8 +60,8 @@ const FORGOTTEN: usize = 4;
 #[derive(Debug, Default)]
 pub(super) struct Triggers {
     all: BTreeMap<TriggerKey, Timestamp>,
-    /// The oldest first.
-    order: VecDeque<TriggerKey>,
+    /// The oldest first, and since when each is kept: none of them later than now.
+    order: VecDeque<(TriggerKey, Timestamp)>,
     /// How many are whose.
     known: Portions,
     /// Whose the entries are that are not settled, and how many are whose.
@@ -72,7 +72,11 @@ pub(super) struct Triggers {
 }
 
 impl Triggers {
-    pub(super) fn new(mut kept: Vec<(TriggerKey, Timestamp)>, parked: &[(u64, Parked)]) -> Self {
+    pub(super) fn new(
+        mut kept: Vec<(TriggerKey, Timestamp)>,
+        parked: &[(u64, Parked)],
+        now: Timestamp,
+    ) -> Self {
         kept.sort_by(|a, b| (a.1, &a.0).cmp(&(b.1, &b.0)));
         let mut this = Self::default();
         let mut owners = HashMap::new();
@@ -80,6 +84,7 @@ impl Triggers {
             owners.insert((key.schedule.clone(), key.command.clone(), due), key.owner.clone());
             this.keep(key, due);
         }
+        this.set_back(now);
         for (number, one) in parked {
             if let EventKind::Trigger(command) = &one.kind {
                 let owner = owners.get(&(one.schedule.clone(), command.clone(), one.stands_for.last));
@@ -92,7 +97,7 @@ impl Triggers {
 
     fn keep(&mut self, key: TriggerKey, due: Timestamp) {
         self.known.add(&key.owner, 1);
-        self.order.push_back(key.clone());
+        self.order.push_back((key.clone(), due));
         self.all.insert(key, due);
     }
 
@@ -170,14 +175,21 @@ impl Triggers {
     fn forget(&mut self, now: Timestamp) -> Vec<TriggerKey> {
         let mut gone = Vec::new();
         while gone.len() < FORGOTTEN
-            && let Some(oldest) = self.order.front()
-            && self.all.get(oldest).is_none_or(|due| now.since(*due) > KEPT)
+            && let Some((oldest, since)) = self.order.front()
+            && now.since(*since) > KEPT
         {
             self.all.remove(oldest);
             self.known.remove(&oldest.owner, 1);
-            gone.extend(self.order.pop_front());
+            gone.extend(self.order.pop_front().map(|(key, _)| key));
         }
         gone
+    }
+
+    /// The clock goes on from here: what was triggered after it is known as long as what is triggered now.
+    pub(super) fn set_back(&mut self, now: Timestamp) {
+        for (_, since) in self.order.iter_mut().rev().take_while(|(_, since)| *since > now) {
+            *since = now;
+        }
     }
 }
 
@@ -236,5 +248,25 @@ impl Engine {
         self.triggers.keep(key.clone(), due);
         self.progress.trigger(key, Some(due));
         Ok(Triggered { due, creation })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(command: &str) -> TriggerKey {
+        let (schedule, owner) = ("a".into(), "ann".into());
+        TriggerKey { schedule, command: command.parse().unwrap(), creation: 0, owner }
+    }
+
+    #[test]
+    fn what_a_restart_finds_ahead_of_the_clock_is_known_for_a_day() {
+        let at = Timestamp::from_millis;
+        let kept = vec![(key("ahead"), at(30 * KEPT)), (key("now"), at(7))];
+        let mut triggers = Triggers::new(kept, &[], at(8));
+        assert_eq!(triggers.forget(at(7 + KEPT)), []);
+        assert_eq!(triggers.forget(at(9 + KEPT)), ["now", "ahead"].map(key));
+        assert_eq!((triggers.all.len(), triggers.known.of("ann")), (0, 0));
     }
 }

@@ -161,6 +161,34 @@ fn what_an_edit_called_for_that_is_forgotten_is_not_sent_again() {
     assert!(matches!(verdicts[..], [Verdict::Changed { .. }]), "nothing was due then: {verdicts:?}");
 }
 
+/// Ten days at once, in both directions.
+#[test]
+fn after_a_step_back_what_was_settled_before_it_is_known_as_long_as_what_is_settled_now() {
+    const DAY: i64 = 24 * 60 * MINUTE;
+    let mut seen = Seen::of(100);
+    seen.engine = Seen::engine(100, true);
+    seen.step(Input::Link(true));
+    seen.pass(1_000, 500);
+    seen.now += 10 * DAY;
+    let due = seen.now + 1_000;
+    ask(&mut seen, ann(), vec![put_of(once("a", due)), put_of(once("b", due))]);
+    seen.pass(2_000, 500);
+    assert_eq!((seen.sent["a"], seen.sent["b"]), (1, 1));
+    (seen.ahead, seen.now) = (seen.ahead + 10 * DAY, seen.now - 10 * DAY);
+    seen.pass(1_000, 500);
+    let again = |seen: &mut Seen| {
+        let later = once("a", seen.now + 5 * MINUTE);
+        ask(seen, ann(), vec![put_of(later)])
+    };
+    assert!(matches!(again(&mut seen)[..], [Verdict::Refused(Refusal::AlreadySettled { .. })]));
+    seen.pass(HOUR, 1_000);
+    assert!(matches!(again(&mut seen)[..], [Verdict::Changed { .. }]), "an hour is over");
+    seen.pass(DAY - HOUR - 2 * MINUTE, 60 * MINUTE);
+    assert!(seen.engine.running("b").is_some());
+    seen.pass(4 * MINUTE, MINUTE);
+    assert!(seen.engine.running("b").is_none(), "it is finished since a day");
+}
+
 /// R lies ahead of it, but that is of what ran before.
 #[test]
 fn what_is_created_anew_after_a_step_back_runs_at_once_and_can_be_taken_back() {

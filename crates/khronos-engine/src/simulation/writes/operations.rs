@@ -1,7 +1,7 @@
 //! Operations: what begins beside others, what they leave to the schedule, and what ends them.
 
 use super::{
-    pauses::{SECOND, put, running, sent_of},
+    pauses::{SECOND, put, running, running_backward, sent_of, set_back},
     *,
 };
 use crate::{Asker, Author, Coalesced, Declined, Operation, Refusal, Verdict, time_event};
@@ -63,6 +63,27 @@ fn of_a_schedule_one_runs_at_a_time_and_what_began_meanwhile_counts() {
     let other = Operation { revision: 9, ..operation(&seen, "all", "bob", 2) };
     begin(&mut seen, 6, "third", other);
     assert_eq!(seen.declined[2..], [(6, Declined::Changed)]);
+}
+
+#[test]
+fn after_a_step_back_one_that_has_ended_is_known_for_a_day() {
+    const DAY: i64 = 24 * 60 * MINUTE;
+    let mut seen = running_backward(&[]);
+    put(&mut seen, &every("a", "1h"));
+    seen.now += 30 * DAY;
+    seen.pass(2 * SECOND, SECOND);
+    begin_new(&mut seen, (1, "first"), ("a", "ann", 2));
+    seen.pass(20 * SECOND, SECOND);
+    set_back(&mut seen, 30 * DAY);
+    let known = |seen: &mut Seen, command, id| {
+        begin_new(seen, (command, id), ("a", "ann", 1));
+        seen.engine.operation(&"first".parse().unwrap()).is_some()
+    };
+    seen.pass(2 * 60 * MINUTE, 10 * MINUTE);
+    assert!(known(&mut seen, 2, "second"));
+    seen.now += DAY;
+    seen.pass(2 * SECOND, SECOND);
+    assert!(!known(&mut seen, 3, "third"));
 }
 
 #[test]

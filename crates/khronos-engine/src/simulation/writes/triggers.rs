@@ -87,6 +87,25 @@ fn it_is_not_held_up_by_a_clock_that_was_set_back() {
 }
 
 #[test]
+fn after_a_step_back_its_key_is_known_for_a_day_and_not_until_the_former_time() {
+    const DAY: i64 = 24 * 60 * MINUTE;
+    let mut seen = running_backward(&[]);
+    seen.step(Input::Load(vec![Packed::build(&every("rare", "7d")).unwrap()]));
+    seen.now += 30 * DAY;
+    seen.pass(SECOND, SECOND);
+    trigger(&mut seen, 1, "rare", "k");
+    seen.pass(SECOND, SECOND);
+    set_back(&mut seen, 30 * DAY);
+    trigger(&mut seen, 2, "rare", "k");
+    assert_eq!(seen.triggered[0].1, seen.triggered[1].1, "it is the same");
+    seen.now += DAY + MINUTE;
+    seen.pass(SECOND, SECOND);
+    trigger(&mut seen, 3, "rare", "other");
+    trigger(&mut seen, 4, "rare", "k");
+    assert_eq!(seen.triggered[3].1, Timestamp::from_millis(seen.now), "a day later it is another one");
+}
+
+#[test]
 fn where_it_is_refused_it_is_tried_again_and_then_left_to_people() {
     let mut seen = running(&["all"]);
     seen.refuses = |handover| handover.kind != EventKind::Occurrence;
