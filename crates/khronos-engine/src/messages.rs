@@ -4,7 +4,7 @@
 //! nothing: later it might change something. No answer is forgotten earlier, however many messages come: a message is refused
 //! where there is no room for its answer. An owner's answers take no more room than they leave to all others together: an
 //! owner alone has half a million answers and verdicts, which is 250,000 messages with one change each, or three a second
-//! all day.
+//! all day. Those with long texts count as more.
 
 use super::{Digest, Verdict, portions::Portions};
 use ponos_event::Timestamp;
@@ -21,6 +21,8 @@ pub type MessageKey = (Arc<str>, Arc<str>);
 pub(super) const KEPT: i64 = 24 * 60 * 60 * 1_000;
 /// Answers and their verdicts that are kept at most: some 150 MB.
 pub(super) const MOST: usize = if cfg!(test) { 400 } else { 1_000_000 };
+/// So many bytes of text in them count as one more.
+const BYTES: usize = 150;
 /// Of those that are older, so many go with each that comes: more than it adds.
 const LOOKED_AT: usize = 4;
 
@@ -38,8 +40,9 @@ pub struct Answered {
 }
 
 impl Answered {
-    fn weight(&self) -> usize {
-        weight(self.verdicts.len())
+    fn weight(&self, id: &str) -> usize {
+        let bytes = id.len() + self.verdicts.iter().map(Verdict::text_bytes).sum::<usize>();
+        weight(self.verdicts.len()) + bytes / BYTES
     }
 }
 
@@ -98,9 +101,9 @@ impl Messages {
 
     fn keep(&mut self, key: MessageKey, answered: Answered) {
         self.last = self.last.max(answered.number);
-        self.weights.add(&key.0, answered.weight());
+        self.weights.add(&key.0, answered.weight(&key.1));
         match self.all.insert(key.clone(), answered) {
-            Some(before) => self.weights.remove(&key.0, before.weight()),
+            Some(before) => self.weights.remove(&key.0, before.weight(&key.1)),
             None => self.order.push_back(key),
         }
     }
@@ -113,7 +116,7 @@ impl Messages {
             && let Some(oldest) = self.all.get(key)
             && now.since(oldest.at) > KEPT
         {
-            self.weights.remove(&key.0, oldest.weight());
+            self.weights.remove(&key.0, oldest.weight(&key.1));
             self.all.remove(key);
             forgotten.extend(self.order.pop_front());
         }
@@ -133,7 +136,7 @@ impl Messages {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::Refusal, *};
 
     fn at(millis: i64) -> Timestamp {
         Timestamp::from_millis(millis)
@@ -178,6 +181,28 @@ mod tests {
             forgotten += gone;
         }
         assert_eq!((forgotten, messages.all.len(), messages.order.len()), (flooded + 1, 0, 0));
+    }
+
+    #[test]
+    fn answers_with_long_texts_leave_room_for_fewer() {
+        let flooded = |text: usize| {
+            let mut messages = Messages::default();
+            let faults: Arc<str> = "x".repeat(text).into();
+            let invalid = || vec![Verdict::Refused(Refusal::Invalid { faults: faults.clone() })];
+            let taken = (0..MOST).take_while(|number| {
+                let room = messages.has_room("ops", 1);
+                if room {
+                    messages.insert(key("ops", *number), [0; 32], invalid(), at(0));
+                }
+                room
+            });
+            let taken = taken.count();
+            while !messages.forget(at(KEPT + 1)).is_empty() {}
+            assert_eq!(messages.weights.of("ops"), 0);
+            taken
+        };
+        // Each is an answer, a verdict, and two more or none.
+        assert_eq!((flooded(100), flooded(2 * BYTES)), (MOST / 4, MOST / 8));
     }
 
     #[test]

@@ -348,6 +348,25 @@ impl Verdict {
     pub fn is_change(&self) -> bool {
         matches!(self, Self::Created { .. } | Self::Changed { .. } | Self::Deleted { .. })
     }
+
+    /// How many bytes of text it has.
+    pub(super) fn text_bytes(&self) -> usize {
+        let of_pause = |pause: &Pause| pause.by.len() + pause.note.len();
+        match self {
+            Self::Paused { pause, .. } => of_pause(pause),
+            Self::Resumed { pause, .. } => pause.as_ref().map_or(0, of_pause),
+            Self::Refused(refusal) => match refusal {
+                Refusal::Invalid { faults: text }
+                | Refusal::NotOwner { owner: text }
+                | Refusal::OutsideDomains { event: text }
+                | Refusal::ReservedEvent { event: text }
+                | Refusal::NoSuchSchedule { name: text }
+                | Refusal::NotAsCounted { name: text } => text.len(),
+                _ => 0,
+            },
+            _ => 0,
+        }
+    }
 }
 
 impl ScheduleChange {
