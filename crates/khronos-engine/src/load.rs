@@ -33,7 +33,7 @@ use super::{
     trigger::TriggerRequest,
 };
 #[cfg(test)]
-pub(super) use admission::{COMMANDS, PAUSES};
+pub(super) use admission::{COMMANDS, PAUSES, PAUSES_OF_ALL};
 use khronos_schedule::{Created, Definition, Packed};
 pub(super) use pending::{Changes, Full};
 use ponos_event::{CommandId, Timestamp};

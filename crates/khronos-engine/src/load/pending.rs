@@ -62,9 +62,9 @@ impl Changes {
     }
 
     pub(super) fn wait(&mut self, change: Change) {
-        match change.owner() {
-            None => self.pauses.push_back(change),
-            Some(_) => self.waiting.push_back(change),
+        match change.paused() {
+            Some(_) => self.pauses.push_back(change),
+            None => self.waiting.push_back(change),
         }
     }
 

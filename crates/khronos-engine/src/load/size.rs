@@ -22,14 +22,23 @@ impl Change {
         }
     }
 
-    /// Whose place it takes; nobody's, where it has one of its own.
-    pub(super) fn owner(&self) -> Option<Arc<str>> {
+    /// What it pauses, or has go on, if it does.
+    pub(super) fn paused(&self) -> Option<&Scope> {
         match self {
-            Self::Pause(..) | Self::Resume(..) => None,
-            Self::By(asker, change) => change.owner().map(|_| asker.by.owner.clone()),
-            Self::Schedules(request) => Some(request.by.owner.clone()),
+            Self::Pause(_, scope, _) | Self::Resume(_, scope, _) => Some(scope),
+            Self::By(_, change) => change.paused(),
+            _ => None,
+        }
+    }
+
+    /// Whose place it takes.
+    pub(super) fn owner(&self) -> Arc<str> {
+        match self {
+            Self::By(asker, _) => asker.by.owner.clone(),
+            Self::Schedules(request) => request.by.owner.clone(),
             // Of these nobody says who asks.
-            Self::Trigger(..) | Self::Operate(..) | Self::Cancel(..) => Some("".into()),
+            Self::Pause(..) | Self::Resume(..) => "".into(),
+            Self::Trigger(..) | Self::Operate(..) | Self::Cancel(..) => "".into(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    Author, ChangeRequest, Commit, Expect, PauseRequest, ScheduleChange, Scope, load, unwritten::BYTES,
+    Asker, Author, ChangeRequest, Commit, Expect, PauseRequest, ScheduleChange, Scope, load, unwritten::BYTES,
 };
 
 /// Of a payload: as many bytes as it may have, about.
@@ -56,8 +56,14 @@ impl Slow {
     }
 
     fn pause(&mut self, command: u64) {
+        self.pause_as(command, "ops", Scope::All);
+    }
+
+    fn pause_as(&mut self, command: u64, owner: &str, scope: Scope) {
         let request = PauseRequest { by: "ops".into(), note: "".into(), until: None };
-        self.step(Input::Pause { command, scope: Scope::All, request });
+        let input = Input::Pause { command, scope, request };
+        let asker = Asker::new(Author::admin(owner, "a test"));
+        self.step(Input::By(Box::new(asker), Box::new(input)));
     }
 }
 
@@ -75,18 +81,40 @@ fn who_floods_the_clock_keeps_nobody_from_pausing_it_and_leaves_room_to_others()
     slow.pause(20_002);
     assert!(slow.refused.is_empty() && slow.engine.paused().is_some(), "{:?}", slow.refused);
     // Pauses are bounded by themselves.
-    (20_003..20_003 + load::PAUSES as u64).for_each(|command| slow.pause(command));
-    assert_eq!(slow.refused, [20_002 + load::PAUSES as u64]);
+    let most = load::PAUSES_OF_ALL as u64 / 2;
+    (20_003..20_003 + most).for_each(|command| slow.pause(command));
+    assert_eq!(slow.refused, [20_002 + most]);
     slow.refused.clear();
     while let Some((ticket, _)) = slow.saving.take() {
         slow.step(Input::Saved(ticket));
         slow.go_on();
     }
-    assert_eq!(slow.answered, load::COMMANDS / 2 + 1 + load::PAUSES);
+    assert_eq!(slow.answered, load::COMMANDS / 2 + 1 + load::PAUSES_OF_ALL / 2);
     assert_eq!(slow.engine.len(), load::COMMANDS / 2 + 1);
     // All of it was answered: there is room again.
     slow.put(30_001, "flood", 0);
     slow.pause(30_002);
+    assert_eq!(slow.refused, [0; 0]);
+}
+
+#[test]
+fn who_floods_the_clock_with_pauses_keeps_nobody_from_pausing_all_of_it() {
+    let mut slow = Slow::of(10);
+    slow.put(1, "billing", 0);
+    while let Some((ticket, _)) = slow.saving.take() {
+        slow.step(Input::Saved(ticket));
+        slow.go_on();
+    }
+    let named = || Scope::Named(["billing-1".into()].into());
+    let taken = (2..).find(|command| {
+        slow.pause_as(*command, "billing", named());
+        !slow.refused.is_empty()
+    });
+    assert_eq!(taken, Some(load::PAUSES as u64 / 2 + 2));
+    slow.refused.clear();
+    slow.pause_as(200, "shipping", named());
+    slow.pause_as(201, "billing", Scope::All);
+    slow.pause_as(202, "ops", Scope::All);
     assert_eq!(slow.refused, [0; 0]);
 }
 
