@@ -6,7 +6,7 @@ use super::{
     core::Engine,
     faults::{Fault, planted},
 };
-use ponos_event::{EventKind, Timestamp};
+use ponos_event::Timestamp;
 
 /// What of a schedule's past needs no backfill, all of it in one moment: what leaves it later is in the record then.
 #[derive(Debug, Clone)]
@@ -33,13 +33,14 @@ impl Engine {
         let spans = status.outstanding.iter().filter(|span| is_its(name, span.revision));
         let mut ranges: Vec<_> = spans.map(|span| (span.after.plus(1), span.through)).collect();
         ranges.extend(status.in_flight.map(|due| (due, due)));
-        let parked = self.outstanding.parked.entries().values().filter(|one| *one.schedule == *name);
-        let parked = parked.filter(|one| match &one.kind {
-            EventKind::Occurrence => true,
-            EventKind::Backfill(_) => arrives(self.operations.queue(&one.kind).as_deref()),
-            EventKind::Trigger(_) | EventKind::Delayed => false,
-        });
-        let parked = parked.filter(|one| is_its(name, one.revision));
+        // By their revisions, for there may be very many of other schedules.
+        let set = &self.outstanding.parked;
+        let earlier = self.resting.of(name).filter(|one| one.definition.creation() == creation);
+        let numbers = earlier.map(|one| one.number).chain([status.revision.number]);
+        let occurrences = numbers.flat_map(|number| set.occurrences_of(&(name.into(), number)));
+        let made = self.operations.made_of(name).filter(|(one, _)| arrives(one.queue.as_deref()));
+        let made = made.filter_map(|(_, number)| set.get(number));
+        let parked = occurrences.chain(made.filter(|one| is_its(name, one.revision)));
         ranges.extend(parked.map(|one| (one.stands_for.first, one.stands_for.last)));
         let running = self.operations.running().map(|(_, one)| one);
         let running = running.filter(|one| *one.schedule == *name && one.creation == creation);

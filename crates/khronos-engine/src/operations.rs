@@ -136,6 +136,14 @@ impl Operations {
         Ok(())
     }
 
+    /// What those of a schedule have made that is not settled.
+    pub(super) fn made_of(&self, name: &str) -> impl Iterator<Item = (&Operation, u64)> {
+        self.entries.iter().flat_map(move |(id, entries)| {
+            let operation = self.all.get(id).filter(|one| *one.schedule == *name);
+            operation.into_iter().flat_map(|one| entries.iter().map(move |number| (one, *number)))
+        })
+    }
+
     fn entries(&self, id: &CommandId) -> usize {
         self.entries.get(id).map_or(0, BTreeSet::len)
     }

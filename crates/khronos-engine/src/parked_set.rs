@@ -7,7 +7,7 @@
 
 use super::faults::{Fault, planted};
 use super::{Coalesced, Parked, catch_up::single, progress::SpanKey, turns::Turns, waiting::Waiting};
-use ponos_event::{EventKind, Timestamp};
+use ponos_event::Timestamp;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
@@ -91,6 +91,12 @@ impl ParkedSet {
     /// The last entry of a revision before a due time.
     pub(super) fn last_before(&self, key: &SpanKey, due: Timestamp) -> Option<u64> {
         self.of.get(key)?.range(..(due, 0)).next_back().map(|(_, number)| *number)
+    }
+
+    /// The occurrences of a revision, oldest first.
+    pub(super) fn occurrences_of(&self, key: &SpanKey) -> impl Iterator<Item = &Parked> + use<'_> {
+        let all = self.of.get(key).into_iter().flatten();
+        all.filter_map(|(_, number)| self.entries.get(number))
     }
 
     /// Whether an event is on its way, or a person wants it to be.
@@ -376,19 +382,9 @@ impl ParkedSet {
 }
 
 impl Parked {
-    /// How many events it is.
-    pub fn events(&self) -> u64 {
-        if self.singly { self.stands_for.count } else { 1 }
-    }
-
     fn line(&self) -> Line {
         let asked_for = self.is_asked_for() && !planted(Fault::LeaveTheOccurrenceForTheBackfill);
         (self.schedule.clone(), asked_for)
-    }
-
-    /// Whether a command asked for it, so that it is not an occurrence of its schedule.
-    pub fn is_asked_for(&self) -> bool {
-        self.kind != EventKind::Occurrence
     }
 
     /// What its next event stands for.

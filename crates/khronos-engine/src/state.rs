@@ -181,6 +181,18 @@ pub struct Parked {
     pub kind: EventKind,
 }
 
+impl Parked {
+    /// How many events it is.
+    pub fn events(&self) -> u64 {
+        if self.singly { self.stands_for.count } else { 1 }
+    }
+
+    /// Whether a command asked for it, so that it is not an occurrence of its schedule.
+    pub fn is_asked_for(&self) -> bool {
+        self.kind != EventKind::Occurrence
+    }
+}
+
 /// One row of the record: how a run of occurrences ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
