@@ -355,15 +355,16 @@ impl Verdict {
         match self {
             Self::Paused { pause, .. } => of_pause(pause),
             Self::Resumed { pause, .. } => pause.as_ref().map_or(0, of_pause),
-            Self::Refused(refusal) => match refusal {
+            Self::Refused(Refusal::InUse { first, .. }) => first.iter().map(|name| name.len()).sum(),
+            Self::Refused(
                 Refusal::Invalid { faults: text }
                 | Refusal::NotOwner { owner: text }
                 | Refusal::OutsideDomains { event: text }
                 | Refusal::ReservedEvent { event: text }
                 | Refusal::NoSuchSchedule { name: text }
-                | Refusal::NotAsCounted { name: text } => text.len(),
-                _ => 0,
-            },
+                | Refusal::NoSuchCalendar { name: text }
+                | Refusal::NotAsCounted { name: text },
+            ) => text.len(),
             _ => 0,
         }
     }
