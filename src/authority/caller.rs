@@ -1,7 +1,7 @@
 //! The caller of an operation, and why one may not do what he asks for.
 
-use super::{Domains, Quota, Rate, TooOften, token::TokenId};
-use crate::{engine::Author, schedule::DoorKind};
+use super::{Domains, Quota, Rate, TooOften, door::Door, token::TokenId};
+use crate::engine::Author;
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -43,43 +43,6 @@ impl Role {
     /// Whether its changes may be limited to some domains: one that changes nothing, or everything, has none.
     pub fn has_domains(self) -> bool {
         matches!(self, Self::Operate | Self::Write)
-    }
-}
-
-/// By which way a caller came.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Door {
-    /// The control socket: the clock's own user, or root.
-    ControlSocket,
-    /// HTTP, with this token.
-    Token(TokenId),
-    /// HTTP on loopback, of a clock that is open to its machine.
-    Open,
-    /// HTTP without a token, of a clock that has none.
-    Unnamed,
-    /// A message that this user of the broker published.
-    Broker(Arc<str>),
-}
-
-impl Door {
-    /// Of which kind it is.
-    fn kind(&self) -> DoorKind {
-        match self {
-            Self::ControlSocket => DoorKind::ControlSocket,
-            Self::Token(_) | Self::Open | Self::Unnamed => DoorKind::Http,
-            Self::Broker(_) => DoorKind::Message,
-        }
-    }
-}
-
-impl fmt::Display for Door {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Token(id) => write!(f, "HTTP, token {id}"),
-            Self::ControlSocket => f.write_str("control socket"),
-            Self::Open | Self::Unnamed => f.write_str("HTTP"),
-            Self::Broker(user) => write!(f, "AMQP, user {user}"),
-        }
     }
 }
 
@@ -335,6 +298,7 @@ pub enum Denied {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schedule::DoorKind;
 
     fn holder(role: Role, domains: &[&str]) -> Caller {
         let domains = Domains::new(domains.iter().map(|domain| (*domain).to_owned()).collect()).unwrap();

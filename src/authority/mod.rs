@@ -6,13 +6,15 @@
 
 mod caller;
 mod domains;
+mod door;
 mod owners;
 mod quota;
 mod rate;
 pub mod token;
 
-pub use caller::{Caller, Denied, Door, OPEN, OPERATOR, READER, Role};
+pub use caller::{Caller, Denied, OPEN, OPERATOR, READER, Role};
 pub use domains::Domains;
+pub use door::Door;
 pub use owners::Owners;
 pub use quota::Quota;
 pub use rate::{Rate, TooOften};

@@ -333,9 +333,7 @@ impl ClockLoop {
             Action::TooManyPauses(commands) => self.refuse_pauses(commands),
             Action::TooManyMessages(commands) => self.refuse(&commands, changes::TOO_MANY_MESSAGES),
             Action::Unread(commands) => self.refuse_unread(&commands),
-            Action::Calendars { named, created } => {
-                self.named.send_replace(NamedCalendars { all: named, created });
-            }
+            Action::Calendars { named, created } => self.tell_calendars(named, created),
             Action::Record { rows, complete } => {
                 if let Ok(backlog) = self.store.append(rows, complete)
                     && backlog.dropped > 0

@@ -1,11 +1,12 @@
 //! Reloads schedules on a blocking thread, because reading a folder may be slow.
 
-use super::{ClockLoop, commands::by, status};
+use super::{ClockLoop, NamedCalendars, commands::by, status};
 use crate::{
     diagnostic::counted,
-    engine::{Asker, ClockState, Input, Notice},
-    schedule::Packed,
+    engine::{Asker, ClockState, CreatedCalendar, Input, Notice},
+    schedule::{Calendars, Packed},
 };
+use std::sync::Arc;
 use tokio::sync::oneshot;
 use tracing::{Span, error, info_span};
 
@@ -137,6 +138,11 @@ impl ClockLoop {
 
     pub(super) fn on_loaded(&mut self, loaded: Loaded) {
         self.reload_span().in_scope(|| self.take_in(loaded));
+    }
+
+    /// These are the calendars that there are.
+    pub(super) fn tell_calendars(&self, all: Option<Calendars>, created: Vec<Arc<CreatedCalendar>>) {
+        self.named.send_replace(NamedCalendars { all, created });
     }
 
     pub(super) fn on_notice(&mut self, notice: &Notice) {

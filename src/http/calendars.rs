@@ -16,7 +16,7 @@ use crate::{
     ops::{
         self, CalendarList, FoundCalendar, OpsError, OutcomeView, RunningClock,
         calendars::CalendarQuery,
-        change_calendar::{CalendarChange, change},
+        change_calendar::{CalendarChange, change, check},
     },
     schedule::{CalendarForm, CalendarText, calendar::ics},
 };
@@ -151,6 +151,10 @@ pub(super) async fn put(
     let (name, condition) = (name?.0, Condition::of(&headers)?);
     let text = written(how, &body?)?;
     let place = if matches!(how, Written::Json) { "/text" } else { "" };
+    if condition == Condition::Present {
+        // What is wrong with the body is so whatever is there.
+        check(&state.clock, &name, text.clone()).await.map_err(|error| error.below(place))?;
+    }
     let expect = expect(condition, &state.clock, &name).await?;
     let asked = CalendarChange { name: name.clone(), wanted: Some(text), expect, message: None };
     let changed = change(&state.clock, &caller, asked).await;

@@ -63,6 +63,16 @@ pub async fn change(
     done(&name, verdict, faults).map(|verdict| (verdict, remarks))
 }
 
+/// Whether a text can be used at all, whatever there is.
+///
+/// # Errors
+/// [`OpsError::Definition`] with all that is wrong with it.
+pub async fn check(clock: &RunningClock, name: &str, text: CalendarText) -> Result<(), OpsError> {
+    let (zones, name) = (clock.zone_data(), name.to_owned());
+    let found = run_blocking(move || text.read(&name, &zones).err()).await?;
+    found.map_or(Ok(()), |found| Err(OpsError::Definition(located(&found))))
+}
+
 /// A change as it was read.
 struct Read {
     change: ScheduleChange,

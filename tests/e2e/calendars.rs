@@ -207,7 +207,8 @@ fn plan_compares_with_the_running_clock_calendars_and_limits_included() {
     let id = known["definition"]["calendars"]["days-off"].as_str().unwrap().to_owned();
     let (status, calendar) = clock.get(&format!("/calendars/{id}")).unwrap();
     assert_eq!((status, &calendar["dates"]), (200, &serde_json::json!(["2020-01-01"])));
-    assert_eq!(clock.get("/calendars/days-off").unwrap().0, 404);
+    let named = clock.get("/v1/calendars/days-off").unwrap();
+    assert_eq!(named, (200, serde_json::json!({ "name": "days-off", "origin": "file" })));
     // A definition may name the calendars that the clock has.
     let preview = |calendar: &str| {
         let body = format!(r#"{{"name":"new","every":"1h","exclude":["{calendar}"]}}"#);
