@@ -147,12 +147,18 @@ mod tests {
         assert_eq!(next(0, 0, pausing.skipped_times("a", began(3, 0))), fix(1, 12));
         assert_eq!(next(0, 0, pausing.skipped_times("a", began(2, 9))), fix(1, 12));
         // Where the clock was set back since, nothing is left of it above the reading, and it concerns whom it concerned.
-        let set_backs = vec![(3, at(5))];
+        let set_backs = vec![(2, at(0)), (3, at(5))];
         let pausing =
             Pausing::new(Pauses { skipped: vec![ended(4, 6)], set_backs, ..Pauses::default() }, vec![]);
         assert_eq!(next(4, 4, pausing.skipped_times("a", began(1, 0))), skip(5, 5));
         assert_eq!(next(0, 0, pausing.skipped_times("a", began(2, 5))), skip(1, 5));
         assert_eq!(next(0, 0, pausing.skipped_times("a", began(3, 0))), fix(1, 12));
+        // What is made in a pause in which the clock was set back is sent, where it was due before.
+        let set_backs = vec![(2, at(3))];
+        let pausing =
+            Pausing::new(Pauses { skipped: vec![ended(4, 6)], set_backs, ..Pauses::default() }, vec![]);
+        assert_eq!(next(0, 0, pausing.skipped_times("a", began(2, 3))), fix(1, 3));
+        assert_eq!(next(3, 3, pausing.skipped_times("a", began(2, 3))), skip(4, 6));
     }
 
     #[test]

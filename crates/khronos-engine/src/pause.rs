@@ -86,7 +86,7 @@ pub struct Pauses {
     pub skipped: Vec<SkippedPause>,
     /// What the clock showed lately, while all is paused: W stands still.
     pub seen: Option<Timestamp>,
-    /// With what is kept of all schedules, for all that is skipped: how often the clock had been set back, and to where
+    /// With what is kept of all schedules, for all pauses and all that is skipped: how often the clock had been set back, and to where
     /// then; of several only those that no later one went behind.
     // Follows in the store what older stores hold.
     #[serde(skip)]
@@ -132,6 +132,11 @@ impl Pauses {
             return Ok(None);
         }
         self.skipped.iter().position(is_free).map(Some).ok_or(NoRoom)
+    }
+
+    /// Whether there is a pause, or something is skipped.
+    pub(super) fn is_in_use(&self) -> bool {
+        self.paused.is_some() || !self.skipped.is_empty()
     }
 
     /// The clock was set back, so many times by now: nothing above it is skipped by what has ended.

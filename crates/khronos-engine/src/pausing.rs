@@ -252,7 +252,7 @@ impl Engine {
         }
         let Pausing { kept, named, .. } = pausing;
         kept.seen = kept.seen.map(|seen| seen.min(to));
-        if !kept.skipped.is_empty() || named.has_skipped() {
+        if kept.is_in_use() || named.is_in_use() {
             kept.note_set_back(self.progress.set_backs(), to);
         }
         if *kept != Pauses::default() {

@@ -8,7 +8,8 @@
 //!
 //! Where the clock is set back, what lies above the reading comes again when it is due, and no pause is in effect then: of
 //! all skipped times that had ended nothing is left above it. They stay as they are, however many they are: where the clock
-//! was set back to is kept once, and what it leaves of each is found when it is asked for.
+//! was set back to is kept once, and what it leaves of each is found when it is asked for. A pause that has not ended goes on
+//! from the reading: of what is made since then it skips nothing that was due before.
 
 use super::{
     backlog::Backlog,
@@ -57,18 +58,23 @@ impl SkippedPause {
 
     /// Whether a span has some of it, as it was when it ended.
     pub(super) fn holds_of(&self, Backlog { span, era, schedule, .. }: &Backlog) -> bool {
-        let begin = schedule.timing.due_by(self.reached.of(era.set_backs, false));
+        let begin = schedule.timing.due_by(self.reached.of(era.set_backs, &[], false));
         span.after < schedule.timing.due_by(self.through) && begin < span.through
     }
 }
 
 impl Reached {
-    /// Of a revision that began after the clock had been set back so many times: of one that began since the pause did,
-    /// nothing was handed over.
-    fn of(&self, set_backs: u32, by_name: bool) -> Timestamp {
+    /// Of a revision that began after the clock had been set back so many times, of all times to these: of one that began
+    /// since the pause did, nothing was handed over. But what is made then for an instant that is gone may be due before the
+    /// lowest that the clock showed in the pause.
+    fn of(&self, set_backs: u32, set_back: &[(u32, Timestamp)], by_name: bool) -> Timestamp {
         let fault = if by_name { Fault::SkipOfANameWhatWasDueBefore } else { Fault::SkipWhatWasDueBefore };
-        if planted(fault) || set_backs > self.set_backs {
+        if planted(fault) {
             Timestamp::EPOCH.plus(-1)
+        } else if set_backs > self.set_backs {
+            // The first of them is the lowest.
+            let lowest = set_back.iter().find(|(number, _)| *number > self.set_backs);
+            lowest.map_or(Timestamp::EPOCH.plus(-1), |(_, to)| *to)
         } else if set_backs == self.set_backs {
             self.lately
         } else {
@@ -110,7 +116,7 @@ impl<'a> SkippedTimes<'a> {
         all.filter(|(one, _)| one.concerns(self.set_backs, self.counts_from)).map(|(one, by_name)| {
             let is_anew = by_name && planted(Fault::SkipOfANameWhatIsDueAnew);
             let lasts = if is_anew { one.through } else { one.lasts(self.set_back) };
-            (one.reached.of(self.set_backs, by_name), lasts)
+            (one.reached.of(self.set_backs, self.set_back, by_name), lasts)
         })
     }
 

@@ -49,7 +49,7 @@ impl Engine {
         let Pausing { kept, named, free, .. } = &mut self.pausing;
         let before = (kept.skipped.len(), kept.set_backs.len());
         kept.skipped.retain(|one| now.since(one.through) <= kept_for || !free.contains(one));
-        if kept.skipped.is_empty() && !named.has_skipped() {
+        if !kept.is_in_use() && !named.is_in_use() {
             kept.set_backs.clear();
         }
         if (kept.skipped.len(), kept.set_backs.len()) != before {

@@ -112,8 +112,9 @@ impl Named {
         self.skipping.iter().flat_map(|name| self.skipped(name))
     }
 
-    pub(super) fn has_skipped(&self) -> bool {
-        !self.skipping.is_empty()
+    /// Whether a name is paused, or something of one is skipped.
+    pub(super) fn is_in_use(&self) -> bool {
+        self.count > 0 || !self.skipping.is_empty()
     }
 
     pub(super) fn next_end(&self) -> Option<Timestamp> {

@@ -163,8 +163,8 @@ impl Ended {
         let reached = match era.set_backs.cmp(&set_backs) {
             Ordering::Less => ever,
             Ordering::Equal => lately,
-            // It began in the pause.
-            Ordering::Greater => Timestamp::EPOCH,
+            // It began in the pause; but it may be for an instant that was gone by then.
+            Ordering::Greater => self.since,
         };
         let [from, to] = [reached, self.left].map(|at| schedule.timing.due_by(at));
         let Coalesced { first, last, .. } = handover.stands_for;

@@ -281,17 +281,42 @@ fn a_pause_in_which_the_clock_was_set_back_skips_what_was_never_sent() {
     assert_eq!((sent_of(&seen, "all"), sent_of(&seen, "new")), (30 + 6, 6));
 }
 
+/// Due once, so many seconds after the start, also if that is gone.
+fn once_at(name: &str, second: i64) -> Definition {
+    Definition {
+        every: None,
+        at: Some(Timestamp::from_millis(START + second * SECOND).to_string()),
+        past: Some("send".into()),
+        ..every(name, "1s")
+    }
+}
+
+#[test]
+fn what_is_put_in_a_pause_in_which_the_clock_was_set_back_is_sent_where_it_was_due_before() {
+    for restarts in [false, true] {
+        let mut seen = running_backward(&["all"]);
+        pause(&mut seen, None);
+        set_back(&mut seen, 2 * MINUTE);
+        if restarts {
+            seen.restart();
+            seen.step(Input::Link(true));
+            seen.step(Input::Load(all(&["all"])));
+        }
+        put(&mut seen, &once_at("before", 170));
+        put(&mut seen, &once_at("meanwhile", 200));
+        seen.pass(MINUTE, SECOND);
+        resume(&mut seen, OnResume::Skip);
+        seen.pass(MINUTE, SECOND);
+        assert_eq!((sent_of(&seen, "before"), sent_of(&seen, "meanwhile")), (1, 0), "{restarts}");
+        assert_eq!(seen.pauses.set_backs.len(), 1, "as long as something is skipped");
+    }
+}
+
 #[test]
 fn what_is_put_after_a_pause_for_an_instant_in_it_is_sent() {
     let mut seen = running(&["all"]);
     seen.step(Input::Link(false));
-    let once = |name: &str, data: u64| Definition {
-        every: None,
-        at: Some(Timestamp::from_millis(START + 400 * SECOND).to_string()),
-        past: Some("send".into()),
-        data: Some(data.into()),
-        ..every(name, "1s")
-    };
+    let once = |name: &str, data: u64| Definition { data: Some(data.into()), ..once_at(name, 400) };
     put(&mut seen, &once("again", 1));
     pause(&mut seen, None);
     seen.step(Input::delete(4, "again"));
