@@ -289,6 +289,7 @@ impl Problem {
                 | ProblemCode::PartlyDone
                 | ProblemCode::RecordUnreadable
                 | ProblemCode::TooManyRequests
+                | ProblemCode::OutOfDisk
         )
         .then_some(self.retry_after)
     }
@@ -355,10 +356,15 @@ impl From<OpsError> for Problem {
             OpsError::Denied(Denied::TooOften { wait, .. }) => {
                 return Self::too_often(error.to_string(), *wait);
             }
+            OpsError::NoRoom { what, wait } => return Self::too_often(what.clone(), *wait),
             OpsError::Denied(Denied::Domain { .. }) => (StatusCode::FORBIDDEN, ProblemCode::OutsideDomains),
             OpsError::Denied(_) => (StatusCode::FORBIDDEN, ProblemCode::Forbidden),
             OpsError::Parameter(fault) => return Self::parameter(fault.clone()),
             OpsError::Definition(faults) => return Self::definition(faults.clone()),
+            OpsError::NeverDue { faults, .. } => {
+                let problem = Self::definition(faults.clone()).code(ProblemCode::NeverDue);
+                return Self { detail: error.to_string(), ..problem };
+            }
             OpsError::NotFound(missing) => return Self::not_found(missing.clone()),
             OpsError::Refused(_) => (StatusCode::UNPROCESSABLE_ENTITY, ProblemCode::Refused),
             OpsError::Conflict(_) => (StatusCode::CONFLICT, ProblemCode::Conflict),

@@ -42,6 +42,9 @@ pub use origin::are_of_a_folder;
 /// The standard time events, as the repository's `schedules/standard.toml` has them.
 pub const STANDARD: &str = include_str!("../schedules/standard.toml");
 
+/// How a file begins that `khronos export` wrote.
+pub const EXPORTED: &str = "# khronos export:";
+
 /// The bounds of what is read.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
@@ -317,6 +320,14 @@ impl<K: Kept> Schedules<K> {
             let help = "put a [[schedule]] into it, or remove it; a file that is being written may be empty for a moment";
             let empty = Diagnostic::error("this schedule file is empty").in_file(&text.file()).help(help);
             self.diagnostics.push(empty.warning());
+        }
+        if self.advised.is_some() && text.as_str().starts_with(EXPORTED) {
+            let what = "these were created at run time, and were exported: as a schedule file they are other schedules, \
+                        whose events have other ids";
+            let help = "khronos put --file has a clock run them as they were; delete this file's first line if they are to \
+                        be schedules of a file, and delete those of the clock first, which have their names";
+            let fault = Diagnostic::error(what).in_file(&text.file()).code(FaultCode::SeldomMeant);
+            self.diagnostics.push(fault.help(help).warning());
         }
         self.add(text, bounds);
     }

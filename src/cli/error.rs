@@ -97,11 +97,14 @@ fn ops_exit(error: &OpsError) -> Exit {
         | OpsError::Conflict(_)
         | OpsError::Unchanged { .. }
         | OpsError::CalendarUnchanged { .. }
+        | OpsError::NeverDue { .. }
         | OpsError::OtherCount { .. }
         | OpsError::TooFragmented(_) => Exit::Usage,
-        OpsError::Unavailable(_) | OpsError::TooMany(_) | OpsError::Unknown(_) | OpsError::Partly { .. } => {
-            Exit::Unavailable
-        }
+        OpsError::Unavailable(_)
+        | OpsError::TooMany(_)
+        | OpsError::NoRoom { .. }
+        | OpsError::Unknown(_)
+        | OpsError::Partly { .. } => Exit::Unavailable,
         OpsError::Denied(Denied::TooOften { .. }) => Exit::Unavailable,
         OpsError::Denied(_) => Exit::AccessRefused,
         OpsError::Record(error) => store_exit(error),

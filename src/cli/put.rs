@@ -10,8 +10,9 @@ use super::{
 use crate::{
     http::client::{Client, Condition, all_faults, encode},
     ops::{OutcomeView, PutView, Tag},
+    sources::EXPORTED,
 };
-use ponos::files;
+use ponos::files::{self, ReadError};
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{
     Value, json,
@@ -57,6 +58,10 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
 
 async fn put(globals: &Globals, args: Args) -> Result<Exit, CliError> {
     let definitions = read(&args.file)?;
+    if definitions.is_empty() {
+        output::complain("the export has no schedules: there is nothing to put");
+        return Ok(Exit::Done);
+    }
     let condition = args.if_revision.map(Condition::Revision).or(args.new.then_some(Condition::Absent));
     let client = args.clock.operate(globals, "put").await?;
     if let [definition] = &*definitions
@@ -165,9 +170,10 @@ fn said(answer: &PutView) -> String {
         (Some(count), Some(next)) => format!("{count} occurrences left, the next one at {next}"),
         (None, Some(next)) => format!("next due at {next}"),
     };
+    let paused = answer.paused.as_ref().map_or(String::new(), |pause| format!("; paused: {pause}"));
     let remarks = answer.change.remarks.iter().map(|remark| format!("\nwarning: {}", remark.detail));
     format!(
-        "{name} {outcome}, revision {}; {left}{}",
+        "{name} {outcome}, revision {}; {left}{paused}{}",
         revision.unwrap_or_default(),
         remarks.collect::<String>()
     )
@@ -178,17 +184,28 @@ fn read(file: &Path) -> Result<Vec<Box<RawValue>>, CliError> {
     let wrong = |what: String| CliError::Usage(format!("{}: {what}", file.display()));
     let text = if file.as_os_str() == "-" {
         let mut text = String::new();
-        let read = std::io::stdin().lock().take(FILE).read_to_string(&mut text);
-        read.map_err(|error| wrong(error.to_string()))?;
-        text
+        let read = std::io::stdin().lock().take(FILE + 1).read_to_string(&mut text);
+        match read {
+            Ok(length) if length as u64 > FILE => Err(ReadError::TooLarge(FILE)),
+            Ok(_) => Ok(text),
+            Err(error) => Err(error.into()),
+        }
     } else {
-        files::read_text(file, FILE).map_err(|error| wrong(error.to_string()))?
+        files::read_text(file, FILE)
     };
+    let text = text.map_err(|error| match &error {
+        ReadError::TooLarge(_) => {
+            wrong(format!("{error}; put it in parts: cut it above a line [[schedule]]"))
+        }
+        _ => wrong(error.to_string()),
+    })?;
     let is_json = text.trim_start().starts_with('{')
         || file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
         || (text.trim_start().starts_with('[') && serde_json::from_str::<Vec<&RawValue>>(&text).is_ok());
     let definitions = if is_json { of_json(&text) } else { of_toml(&text) }.map_err(wrong)?;
-    if definitions.is_empty() {
+    // Of a clock on which nothing was created: put again, there is nothing wrong with it.
+    let is_export = text.starts_with(EXPORTED) || (is_json && text.trim_start().starts_with('{'));
+    if definitions.is_empty() && !is_export {
         return Err(wrong("it has no schedules".into()));
     }
     Ok(definitions)
@@ -322,5 +339,21 @@ mod tests {
         let large = vec![raw(&json!({"data": "x".repeat(BYTES / 3)})); 5];
         assert_eq!(sizes(requests(&large, false)), [2, 2, 1]);
         assert_eq!(sizes(requests(&[], false)), [0]);
+    }
+
+    #[test]
+    fn an_export_of_nothing_can_be_put_and_an_empty_file_can_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("copy.toml");
+        for (text, is_right) in [
+            (crate::ops::export::head(), true),
+            ("{\"schedules\":[]}".to_owned(), true),
+            (String::new(), false),
+            ("[]".to_owned(), false),
+            ("# nothing".to_owned(), false),
+        ] {
+            std::fs::write(&file, &text).unwrap();
+            assert_eq!(read(&file).is_ok_and(|found| found.is_empty()), is_right, "{text}");
+        }
     }
 }

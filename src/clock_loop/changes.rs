@@ -7,6 +7,8 @@ use super::{
 use crate::engine::{ChangeRequest, ClockState, Input, Verdict};
 use tokio::sync::oneshot;
 
+/// Why a command is not taken.
+pub(super) const TOO_MUCH: &str = "too much else waits to be written";
 /// Why a message is not taken.
 pub(super) const TOO_MANY_MESSAGES: &str =
     "the answers to its owner's messages of the last 24 hours are kept, and there is no room for another one";

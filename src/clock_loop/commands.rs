@@ -1,7 +1,8 @@
 //! Commands to the loop. A command that changes something is answered once the change is durable.
 
 use super::{
-    ClockLoop, Command, Decided,
+    ClockLoop, Command, Decided, DecidedAnswer,
+    changes::TOO_MANY_MESSAGES,
     handle::{
         CalendarStatus, ChangesAnswer, EarlierAnswer, KEPT, NEIGHBOURS, NotDecided, PAGE, PauseChanged,
         Unchanged,
@@ -11,12 +12,12 @@ use super::{
     triggers::TriggerPromises,
 };
 use crate::engine::{Asker, CreatedCalendar, Engine, Input, Message, Parked, PauseEnd, Triggered, Verdict};
-use std::{collections::BTreeMap, ops::Bound, sync::Arc};
+use std::{collections::BTreeMap, ops::Bound, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 use tracing::warn;
 
 /// An answer that is given once the write with this ticket is durable.
-pub(super) struct Promise(u64, Decided, oneshot::Sender<Decided>);
+pub(super) struct Promise(pub(super) u64, pub(super) Decided, pub(super) oneshot::Sender<DecidedAnswer>);
 
 /// Who waits until everything that was decided is written, or a pause is, or changes are, by the number of their command.
 #[derive(Debug, Default)]
@@ -205,19 +206,27 @@ impl ClockLoop {
         self.step(Input::Write { command });
     }
 
-    /// They changed nothing.
-    pub(super) fn refuse(&mut self, commands: &[u64], why: &str) {
+    /// They changed nothing, as `refused` says.
+    pub(super) fn refuse(&mut self, commands: &[u64], why: &str, refused: impl Fn(String) -> NotDecided) {
         warn!(?commands, "{why}: these commands changed nothing");
+        let refused = refused(format!("nothing changed, for {why}; try again later"));
+        let unchanged = Unchanged::from(refused.clone());
         for command in commands {
-            let what = format!("nothing changed, for {why}; try again later");
             if let Some(reply) = self.writes.requests.remove(command) {
-                drop(reply.send(Err(NotDecided::TooMany(what))));
+                drop(reply.send(Err(refused.clone())));
                 continue;
             }
-            self.writes.triggers.refuse(*command, Unchanged::Unavailable(what.clone()));
-            self.writes.operations.refuse(*command, Unchanged::Unavailable(what.clone()));
-            self.writes.pauses.refuse(*command, Unchanged::Unavailable(what));
+            self.writes.triggers.refuse(*command, unchanged.clone());
+            self.writes.operations.refuse(*command, unchanged.clone());
+            self.writes.pauses.refuse(*command, unchanged.clone());
         }
+    }
+
+    /// There is no room for the answers to these messages before the oldest of those that are kept is a day old.
+    pub(super) fn refuse_messages(&mut self, commands: &[u64]) {
+        let millis = self.engine.message_room_in().unwrap_or_default();
+        let wait = Duration::from_millis(u64::try_from(millis).unwrap_or_default());
+        self.refuse(commands, TOO_MANY_MESSAGES, |what| NotDecided::NoRoom(what, wait));
     }
 
     /// What the engine writes behind was given to the store before: that is waited for apart from the loop.
@@ -243,8 +252,12 @@ impl ClockLoop {
         asker: Option<Box<Asker>>,
         numbers: Vec<u64>,
         (decision, is_free): (impl Fn(Vec<u64>) -> Input, impl Fn(&Engine, u64) -> bool),
-        reply: oneshot::Sender<Decided>,
+        reply: oneshot::Sender<DecidedAnswer>,
     ) {
+        if let Some(why) = &self.store_failing {
+            let what = format!("nothing changed, for the store can't be written: {why}");
+            return drop(reply.send(Err(NotDecided::Unavailable(what))));
+        }
         let mut decided = Decided::default();
         for number in numbers {
             match self.engine.parked().get(&number) {
@@ -272,7 +285,16 @@ impl ClockLoop {
     pub(super) fn keep_promises(&mut self) {
         let kept = |promise: &mut Promise| self.engine.is_durable(promise.0);
         for Promise(_, decided, reply) in self.promised.extract_if(.., kept) {
-            drop(reply.send(decided));
+            drop(reply.send(Ok(decided)));
+        }
+    }
+
+    /// The disk fails: nobody waits for it.
+    pub(super) fn fail_promises(&mut self, why: &str) {
+        for Promise(_, _, reply) in self.promised.drain(..) {
+            let what =
+                format!("it is done, but the store can't be written, and a restart may forget it: {why}");
+            drop(reply.send(Err(NotDecided::Unknown(what))));
         }
     }
 }

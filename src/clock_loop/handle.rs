@@ -13,7 +13,7 @@ use ponos::{
     event::{CommandId, Timestamp},
 };
 use serde::Serialize;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Schedules, or parked events, in one answer at most: the loop is never held up for longer.
@@ -49,9 +49,9 @@ pub enum Command {
     /// the record can be compared with pages that were taken before.
     Write(oneshot::Sender<Result<(), String>>),
     /// Send these parked events again; answered once that is durable.
-    Release(Vec<u64>, oneshot::Sender<Decided>),
+    Release(Vec<u64>, oneshot::Sender<DecidedAnswer>),
     /// Drop these parked events for ever; answered once that is durable.
-    Drop(Vec<u64>, oneshot::Sender<Decided>),
+    Drop(Vec<u64>, oneshot::Sender<DecidedAnswer>),
     /// Hand nothing of these over from now on; answered once that is durable.
     Pause(PauseFor, oneshot::Sender<PauseAnswer>),
     /// End the present pauses of these; answered once that is durable.
@@ -101,6 +101,9 @@ pub struct Decided {
     pub being_sent: Vec<u64>,
 }
 
+/// What became of it, or why nothing did.
+pub type DecidedAnswer = Result<Decided, NotDecided>;
+
 /// A pause that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PauseFor {
@@ -147,6 +150,8 @@ pub type ChangesAnswer = Result<Vec<Verdict>, NotDecided>;
 pub enum NotDecided {
     /// Nothing changed: too many others wait.
     TooMany(String),
+    /// Nothing changed: there is no room for it, and for so long there will be none.
+    NoRoom(String, Duration),
     /// Nothing changed, and nothing can at present.
     Unavailable(String),
     /// It is done or not, wholly: that is not known at present.
@@ -201,10 +206,23 @@ pub enum Unchanged {
     Conflict(String),
     /// So much of this was asked for already.
     TooMany(String),
+    /// There is no room for it, and for so long there will be none.
+    NoRoom(String, Duration),
     /// It is not done, and can't be at present.
     Unavailable(String),
     /// It is done, or will be, and may be forgotten: it is not durable.
     Unknown(String),
+}
+
+impl From<NotDecided> for Unchanged {
+    fn from(why: NotDecided) -> Self {
+        match why {
+            NotDecided::TooMany(what) => Self::TooMany(what),
+            NotDecided::NoRoom(what, wait) => Self::NoRoom(what, wait),
+            NotDecided::Unavailable(what) => Self::Unavailable(what),
+            NotDecided::Unknown(what) => Self::Unknown(what),
+        }
+    }
 }
 
 /// A handle onto the running clock.

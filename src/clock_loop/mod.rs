@@ -20,9 +20,9 @@ mod triggers;
 
 pub use figures::{Degraded, Figures};
 pub use handle::{
-    CHANGES, CalendarStatus, ChangesAnswer, ChangesAsked, Command, Decided, EarlierAnswer, Handle, KEPT,
-    NEIGHBOURS, NotDecided, OperationAnswer, OperationStatus, PAGE, PauseAnswer, PauseChanged, PauseFor,
-    PauseLength, Status, TriggerAnswer, Unchanged,
+    CHANGES, CalendarStatus, ChangesAnswer, ChangesAsked, Command, Decided, DecidedAnswer, EarlierAnswer,
+    Handle, KEPT, NEIGHBOURS, NotDecided, OperationAnswer, OperationStatus, PAGE, PauseAnswer, PauseChanged,
+    PauseFor, PauseLength, Status, TriggerAnswer, Unchanged,
 };
 pub use parts::{Failure, Late, Loader, NamedCalendars, Parts, Remarks, Report};
 
@@ -30,7 +30,7 @@ use crate::{
     clock::{self, Alarm},
     engine::{Action, Answer, ClockState, Engine, Handover, Input, Prepared, ReadCalendars},
     schedule::Demand,
-    store::{StoreError, StoreEvent, StoreHandle},
+    store::{StoreEvent, StoreHandle},
 };
 use commands::{Promise, Writes};
 use figures::Counters;
@@ -238,7 +238,7 @@ impl ClockLoop {
         let wake = self.wake(now);
         tokio::select! {
             biased;
-            event = self.store_events.recv() => event.map_or_else(|| Event::Gone(store_gone()), Event::Store),
+            event = self.store_events.recv() => event.map_or_else(|| Event::Gone(Failure::store_gone()), Event::Store),
             room = self.submit.reserve_many(self.room), if !self.outbox.is_empty() => {
                 room.map_or(Event::Gone(Failure::PublisherGone), |_| Event::Room)
             }
@@ -315,7 +315,7 @@ impl ClockLoop {
         match action {
             Action::Save { ticket, commit } => {
                 if self.store.save(ticket, *commit).is_err() {
-                    self.fail(store_gone());
+                    self.fail(Failure::store_gone());
                 }
             }
             Action::Publish(handovers) => {
@@ -329,19 +329,17 @@ impl ClockLoop {
             Action::Triggered(answers) => self.writes.triggers.keep(answers),
             Action::Declined(all) => self.decline(all),
             Action::Decided(decided) => self.on_decided(decided),
-            Action::TooMany(commands) => self.refuse(&commands, "too much else waits to be written"),
+            Action::TooMany(commands) => self.refuse(&commands, changes::TOO_MUCH, NotDecided::TooMany),
             Action::TooManyPauses(commands) => self.refuse_pauses(commands),
-            Action::TooManyMessages(commands) => self.refuse(&commands, changes::TOO_MANY_MESSAGES),
+            Action::TooManyMessages(commands) => self.refuse_messages(&commands),
             Action::Unread(commands) => self.refuse_unread(&commands),
             Action::Calendars { named, created } => self.tell_calendars(named, created),
             Action::Record { rows, complete } => {
                 if let Ok(backlog) = self.store.append(rows, complete)
                     && backlog.dropped > 0
                 {
-                    debug!(
-                        dropped = backlog.dropped,
-                        "the record lags behind; the details of some events are dropped"
-                    );
+                    let dropped = backlog.dropped;
+                    debug!(dropped, "the record lags behind; the details of some events are dropped");
                 }
             }
             Action::Notice(notice) => self.on_notice(&notice),
@@ -364,6 +362,7 @@ impl ClockLoop {
                 error!(%error, "the store can't be written; publishing continues only as far as was reserved, and the write is retried");
                 let why = error.to_string();
                 self.writes.fail(&why);
+                self.fail_promises(&why);
                 self.store_failing = Some(why);
                 self.show_status();
             }
@@ -397,9 +396,4 @@ impl ClockLoop {
         let answers = answers.collect();
         self.step(Input::Settled(answers));
     }
-}
-
-fn store_gone() -> Failure {
-    let (path, what) = (std::path::PathBuf::new(), "its thread accepts no more work".into());
-    Failure::Store(StoreError::Io { path, what })
 }

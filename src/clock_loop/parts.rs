@@ -101,6 +101,13 @@ pub enum Failure {
     Timer(std::io::Error),
 }
 
+impl Failure {
+    pub(super) fn store_gone() -> Self {
+        let (path, what) = (std::path::PathBuf::new(), "its thread accepts no more work".into());
+        Self::Store(StoreError::Io { path, what })
+    }
+}
+
 /// What was left at the end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Report {

@@ -3,7 +3,7 @@
 use super::{
     ClockLoop,
     commands::by,
-    handle::{PauseAnswer, PauseChanged, PauseFor, PauseLength, Unchanged},
+    handle::{NotDecided, PauseAnswer, PauseChanged, PauseFor, PauseLength, Unchanged},
 };
 use crate::engine::{
     Asker, ClockState, Engine, Input, Notice, OnResume, Pause, PauseEnd, PauseRequest, Scope,
@@ -142,7 +142,7 @@ impl ClockLoop {
     pub(super) fn refuse_pauses(&mut self, commands: Vec<(u64, Vec<Arc<str>>)>) {
         for (command, names) in commands {
             match names.is_empty() {
-                true => self.refuse(&[command], TOO_MANY),
+                true => self.refuse(&[command], TOO_MANY, NotDecided::Unavailable),
                 false => self.writes.pauses.leave_out(command, names),
             }
         }

@@ -174,10 +174,11 @@ impl ClockLoop {
                 };
                 let later = || format!("{} read{then}", counted(count, "schedule"));
                 let said = self.reloads.summary.take().unwrap_or_else(later);
-                match &self.reloads.taken {
-                    Some(taken) => Err(format!("{said}; but {taken}")),
-                    None => Ok(said),
-                }
+                // All else is loaded: whoever is told that it was refused would look for what is wrong with it.
+                Ok(match &self.reloads.taken {
+                    Some(taken) => format!("{said}; but {taken}"),
+                    None => said,
+                })
             }
             Err(why) => {
                 error!("the schedules were read and refused; the last accepted ones stay in effect\n{why}");

@@ -47,3 +47,25 @@ impl From<&Problem> for Answer {
         Self { status: problem.status(), body, retry_after: problem.retry_after() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::NO_ROOM;
+    use std::time::Duration;
+
+    #[test]
+    fn what_may_be_asked_again_says_when_that_is_worth_it() {
+        let full = || OpsError::NoRoom { what: "full".into(), wait: Duration::from_secs(90) };
+        for (error, status, retry_after) in [
+            (full(), 429, Some(90)),
+            (OpsError::TooMany("too many wait".into()), 429, Some(2)),
+            (OpsError::Unavailable(format!("no space left{NO_ROOM}")), 507, Some(2)),
+            (OpsError::Unknown("the disk fails".into()), 503, Some(2)),
+            (OpsError::Conflict("another one runs".into()), 409, None),
+        ] {
+            let answer = Answer::from(&Problem::from(error));
+            assert_eq!((answer.status, answer.retry_after), (status, retry_after));
+        }
+    }
+}

@@ -1,8 +1,12 @@
 //! Bodies of requests: JSON, read as strictly as a definition is. Those that may be large are read before an answer gets one
-//! of its few places, each within a while and some at a time: who sends slowly keeps out others that send, and nobody who
-//! reads.
+//! of its few places, each within a while and some at a time: who sends slowly keeps out others that send much, and nobody who
+//! reads, or sends little.
 
-use super::{problem::Problem, shares::Whose, state::HttpState};
+use super::{
+    problem::Problem,
+    shares::{Share, Whose},
+    state::HttpState,
+};
 use crate::{
     ops::OpsError,
     schedule::{
@@ -22,6 +26,9 @@ use serde_json::Value;
 use serde_path_to_error::Segment;
 use tokio::time::timeout;
 
+/// Bytes of a small body.
+pub(super) const SMALL: usize = 64 * 1024;
+
 /// How large a definition may be.
 pub(super) fn definition_limit() -> DefaultBodyLimit {
     DefaultBodyLimit::max(file::LONGEST_JSON)
@@ -36,10 +43,50 @@ pub(super) async fn read_first(State(state): State<HttpState>, request: Request,
     }
 }
 
+/// The same of a body that may be small, which takes no place then: how many there may be of these is bounded by the
+/// connections. A large one keeps its place until it is answered, for it is held as long.
+pub(super) async fn read_first_unless_small(
+    State(state): State<HttpState>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (head, body) = request.into_parts();
+    let request = Request::from_parts(head.clone(), body);
+    let place = match is_small(&head.headers) {
+        true => Ok(None),
+        false => place(&state, &request).map(Some),
+    };
+    let read = match place {
+        Ok(place) => in_time(&state, request).await.map(|body| (place, body)),
+        Err(problem) => Err(problem),
+    };
+    match read {
+        Ok((_place, body)) => next.run(Request::from_parts(head, Body::from(body))).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// Whether it says that it is no larger than those of other requests, which are read as they come; or there is none.
+fn is_small(headers: &HeaderMap) -> bool {
+    let length =
+        headers.get(header::CONTENT_LENGTH).map(|length| length.to_str().ok()?.parse::<usize>().ok());
+    match length {
+        Some(length) => length.is_some_and(|length| length <= SMALL),
+        None => !headers.contains_key(header::TRANSFER_ENCODING),
+    }
+}
+
+fn place(state: &HttpState, request: &Request) -> Result<Share, Problem> {
+    state.bodies.take(Whose::of(request.extensions())).map_err(|why| Problem::no_share(why, "bodies"))
+}
+
 async fn read(state: &HttpState, request: Request) -> Result<Bytes, Problem> {
+    let _place = place(state, &request)?;
+    in_time(state, request).await
+}
+
+async fn in_time(state: &HttpState, request: Request) -> Result<Bytes, Problem> {
     let limits = state.limits;
-    let _place =
-        state.bodies.take(Whose::of(request.extensions())).map_err(|why| Problem::no_share(why, "bodies"))?;
     match timeout(limits.answer, Bytes::from_request(request, &())).await {
         Ok(read) => Ok(read?),
         Err(_) => {

@@ -77,6 +77,6 @@ pub(super) async fn export(
     let all = export::export(state.clock);
     match wanted.format {
         ExportFormat::Json => large::list(Map::new(), "schedules", all).await,
-        ExportFormat::Toml => large::text("application/toml", all, export::toml_of).await,
+        ExportFormat::Toml => large::text("application/toml", export::head(), all, export::toml_of).await,
     }
 }

@@ -43,7 +43,7 @@ pub(super) async fn discard(
 #[utoipa::path(
     post, path = "/reload", tag = "clock",
     responses(
-        (status = 200, description = "What came of it", body = Reloaded),
+        (status = 200, description = "What came of it; also which schedules of the files were left out, for their names exist at run time", body = Reloaded),
         (status = 422, description = "They are wrong, and nothing has changed", body = Problem,
             content_type = "application/problem+json"),
     )

@@ -63,9 +63,10 @@ pub(super) async fn list<P: Pages>(
     Ok(([(header::CONTENT_TYPE, json)], Body::from_stream(stream)).into_response())
 }
 
-/// Items as texts one behind the other, written as they are read. An error in between cuts the answer off.
+/// Items as texts one behind the other, below a head, written as they are read. An error in between cuts the answer off.
 pub(super) async fn text<P: Pages>(
     kind: &'static str,
+    head: String,
     mut pages: P,
     write: fn(&P::Item) -> String,
 ) -> Result<Response, Problem>
@@ -89,7 +90,9 @@ where
         let (piece, page) = run_blocking(write_some).await.map_err(axum::Error::new)?;
         Ok::<_, axum::Error>((!piece.is_empty()).then(|| (Bytes::from(piece), (pages, page))))
     });
-    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], Body::from_stream(stream)).into_response())
+    let head = futures_util::stream::once(async { Ok(Bytes::from(head)) });
+    let body = Body::from_stream(futures_util::StreamExt::chain(head, stream));
+    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], body).into_response())
 }
 
 struct List<P: Pages> {

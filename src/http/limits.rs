@@ -19,7 +19,7 @@ pub struct Limits {
     pub bodies: usize,
     /// How long a long answer has its place for sure; then it is cut off when all places are taken and one more is wanted.
     pub hold: Duration,
-    /// Requests at a time whose definition is read; more wait, their bodies unread.
+    /// Requests at a time whose definition is worked on; more wait for half of `answer`.
     pub puts: usize,
     /// The same of requests with many definitions.
     pub batches: usize,

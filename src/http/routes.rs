@@ -30,7 +30,7 @@ use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// Requests that change something are small.
-const BODY: usize = 64 * 1024;
+const BODY: usize = body::SMALL;
 
 /// Paths with what they give.
 const INDEX: &[(&str, &str)] = &[
@@ -40,7 +40,7 @@ const INDEX: &[(&str, &str)] = &[
     ),
     (
         "/v1/schedules",
-        "schedules with their next due time; ?prefix= ?domain= ?owner= ?origin= ?state= ?limit= ?page=",
+        "schedules with their next due time; ?prefix= ?domain= ?owner= ?origin= ?state= ?label= ?limit= ?page=",
     ),
     (
         "/v1/schedules/{name}",
@@ -186,26 +186,28 @@ fn all(state: &HttpState, shutdown: Shutdown) -> Router {
         .routes(routes!(schedules::delete_some))
         .routes(routes!(operations::backfill))
         .layer(middleware::from_fn_with_state(state.clone(), large::limit_answers));
-    let watched = OpenApiRouter::new()
-        .routes(routes!(operations::all))
-        .routes(routes!(operations::one))
-        .layer(prompt.clone())
-        .with_state(state.clone());
+    let watched =
+        OpenApiRouter::new().routes(routes!(operations::one)).layer(prompt.clone()).with_state(state.clone());
+    // The limit is that of whoever reads: it lies outside.
+    let read_first = middleware::from_fn_with_state(state.clone(), body::read_first_unless_small);
     let written = OpenApiRouter::new()
         .routes(routes!(schedules::put, schedules::delete))
-        .layer(schedules::one_limit())
         .layer(middleware::from_fn_with_state(state.puts.clone(), gate::through))
+        .layer(read_first.clone())
+        .layer(schedules::one_limit())
         .merge(
             OpenApiRouter::new()
                 .routes(routes!(schedules::batch))
-                .layer(schedules::batch_limit())
-                .layer(middleware::from_fn_with_state(state.batches.clone(), gate::through)),
+                .layer(middleware::from_fn_with_state(state.batches.clone(), gate::through))
+                .layer(read_first.clone())
+                .layer(schedules::batch_limit()),
         )
         .merge(
             OpenApiRouter::new()
                 .routes(routes!(calendars::put, calendars::delete))
-                .layer(calendars::limit())
-                .layer(middleware::from_fn_with_state(state.batches.clone(), gate::through)),
+                .layer(middleware::from_fn_with_state(state.batches.clone(), gate::through))
+                .layer(read_first)
+                .layer(calendars::limit()),
         );
     let logged = OpenApiRouter::new().routes(routes!(changes::changes)).routes(routes!(changes::export));
     let next = dear(OpenApiRouter::new().routes(routes!(preview::next)));
@@ -219,6 +221,8 @@ fn all(state: &HttpState, shutdown: Shutdown) -> Router {
         .merge(next)
         .merge(preview)
         .merge(dear(logged))
+        // Of thousands, each with what is left of it.
+        .merge(dear(OpenApiRouter::new().routes(routes!(operations::all))))
         .merge(changing(state, paused))
         .merge(changing(state, many))
         .merge(changing(state, written))

@@ -15,7 +15,7 @@ use crate::{
     clock_loop::CHANGES,
     engine::{Expect, Verdict},
     ops::{
-        self, FilterDecision, OutcomeView, PutView, ScheduleFilter,
+        self, Coming, FilterDecision, OutcomeView, PutView, ScheduleFilter,
         change::{Batch, Outcome, Wanted},
         delete_some::Asked,
     },
@@ -31,6 +31,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use ponos::event::Timestamp;
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{Error as _, SeqAccess, Visitor},
@@ -120,10 +121,10 @@ pub(super) async fn put(
         ("If-Match" = Option<String>, Header, description = "Only if this revision is there, as in `\"17.3\"` (creation and revision), or any: `*`"),
     ),
     responses(
-        (status = 204, description = "There is none of this name any more"),
+        (status = 204, description = "There is none of this name any more; also where a revision was expected and there was none"),
         (status = 409, description = "A file has this name; or its only event may have been sent, or is settled", body = Problem,
             content_type = "application/problem+json"),
-        (status = 412, description = "Another revision is there, or none", body = Problem,
+        (status = 412, description = "Another revision is there; or none, where any was expected (`*`)", body = Problem,
             content_type = "application/problem+json"),
     )
 )]
@@ -177,6 +178,14 @@ pub(super) struct BatchItem {
     /// What became of it.
     #[serde(flatten)]
     change: OutcomeView,
+    /// How many occurrences are left; left out where there is no end to them, or they were not counted (10,000 are of all
+    /// definitions together, 1,000 of one).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    occurrences_left: Option<u64>,
+    /// When it is due next; left out where that is never, or is not known at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    next_due_at: Option<Timestamp>,
     /// Why it was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<Problem>,
@@ -219,9 +228,11 @@ pub(super) async fn batch(
 
 impl From<(usize, Outcome)> for BatchItem {
     fn from((index, outcome): (usize, Outcome)) -> Self {
-        let Outcome { name, verdict, remarks, .. } = outcome.clone();
+        let Outcome { name, verdict, remarks, coming, .. } = outcome.clone();
         let change = OutcomeView::new(&name, &verdict, remarks);
-        Self { index, change, problem: outcome.done().err().map(Problem::from) }
+        let Coming { left, next } = coming.unwrap_or_default();
+        let problem = outcome.done().err().map(Problem::from);
+        Self { index, change, occurrences_left: left, next_due_at: next, problem }
     }
 }
 

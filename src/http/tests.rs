@@ -276,7 +276,7 @@ async fn play(
             }
             Command::Release(ids, reply) | Command::Drop(ids, reply) => {
                 let of = |wanted| ids.iter().copied().filter(|id| *id == wanted).collect();
-                drop(reply.send(Decided { done: of(7), being_sent: of(9) }));
+                drop(reply.send(Ok(Decided { done: of(7), being_sent: of(9) })));
             }
             Command::Pause(request, reply) => drop(reply.send(pauses::begun(request))),
             Command::Resume(_, _, reply) => {

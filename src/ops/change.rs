@@ -1,21 +1,29 @@
 //! Changes of schedules at run time: several at once, or one by [`put`](super::put) and [`delete`](super::delete).
 
-use super::{OpsError, RunningClock, error::said, judge::Judge, message::Asked, run_blocking};
+mod read;
+
+use super::{
+    Coming, OpsError, RunningClock, error::said, judge::Judge, message::Asked, put_view::COUNTED_TOGETHER,
+    run_blocking,
+};
 use crate::{
     authority::{Caller, Denied, Role},
     clock,
     clock_loop::{CHANGES, ChangesAsked, Command},
-    engine::{Expect, Message, Refusal, ScheduleChange, Verdict},
+    engine::{Expect, Message, Refusal, Verdict},
     schedule::{
-        FaultCode, Packed,
+        Packed,
         file::{FieldFault, FieldFaults, JsonEntry},
         is_name,
     },
     sources::Place,
 };
-use serde::Deserialize;
-use std::{sync::Arc, time::Duration};
+use ponos::text::shortened;
+use read::{Named, Read};
+pub(super) use read::{kept, told};
+use std::time::Duration;
 use tokio::time::Instant;
+use tracing::{debug, info};
 
 /// One change that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,12 +65,14 @@ pub struct Outcome {
     pub name: String,
     /// What became of it.
     pub verdict: Verdict,
-    /// What is wrong with its definition, where that is why it was refused.
+    /// What is wrong with its definition, or has it never be due, where that is why it was refused.
     pub faults: Option<FieldFaults>,
     /// Where a file has it, where that is why it was refused.
     pub place: Option<Place>,
     /// What is valid in its definition, and seldom meant.
     pub remarks: Vec<FieldFault>,
+    /// When it is due, where it was put, and that is known.
+    pub coming: Option<Coming>,
     /// The rule, where it is refused because it is outside of the caller's domains.
     pub denied: Option<Denied>,
 }
@@ -78,6 +88,9 @@ impl Outcome {
         }
         match (self.verdict, self.faults) {
             (Verdict::Refused(Refusal::Invalid { .. }), Some(faults)) => Err(OpsError::Definition(faults)),
+            (Verdict::Refused(Refusal::NeverDue), Some(faults)) => {
+                Err(OpsError::NeverDue { name: self.name, faults })
+            }
             (Verdict::Refused(refusal), _) => {
                 Err(OpsError::Unchanged { name: self.name, refusal, place: self.place })
             }
@@ -91,7 +104,9 @@ impl Outcome {
             return Some(denied.to_string());
         }
         match (&self.verdict, &self.faults) {
-            (Verdict::Refused(Refusal::Invalid { .. }), Some(faults)) => Some(faults.to_string()),
+            (Verdict::Refused(Refusal::Invalid { .. } | Refusal::NeverDue), Some(faults)) => {
+                Some(faults.to_string())
+            }
             (Verdict::Refused(refusal), _) => Some(said(refusal, self.place.as_ref())),
             _ => None,
         }
@@ -120,7 +135,39 @@ pub async fn change(clock: &RunningClock, caller: &Caller, batch: Batch) -> Resu
         return Err(OpsError::Invalid(format!("{count} changes; 1 to {CHANGES} are allowed at once")));
     }
     caller.take_puts(u32::try_from(count).unwrap_or(u32::MAX), Instant::now())?;
-    read_and_change(clock, caller, (wanted, atomic, message), judge).await
+    let outcomes = read_and_change(clock, caller, (wanted, atomic, message), judge).await?;
+    match log_line(&outcomes) {
+        Some(line) => info!("{caller} changed schedules: {line}"),
+        None => debug!("{caller} asked to change {count} schedules: nothing changed"),
+    }
+    Ok(outcomes)
+}
+
+/// Bytes of a name in a line of the log.
+const NAME: usize = 200;
+
+/// What the log says of it where something changed; the log of changes has each of them.
+fn log_line(outcomes: &[Outcome]) -> Option<String> {
+    let word = |outcome: &Outcome| match &outcome.verdict {
+        Verdict::Created { .. } => Some("created"),
+        Verdict::Changed { .. } => Some("changed"),
+        Verdict::Deleted { .. } => Some("deleted"),
+        _ => None,
+    };
+    let first = outcomes.iter().find(|outcome| word(outcome).is_some())?;
+    let name = shortened(&first.name, NAME);
+    if let [only] = outcomes {
+        return Some(format!("{name:?} is {}", word(only).unwrap_or_default()));
+    }
+    let count = |wanted| outcomes.iter().filter(|outcome| word(outcome) == Some(wanted)).count();
+    let refused = outcomes.iter().filter(|outcome| matches!(outcome.verdict, Verdict::Refused(_))).count();
+    Some(format!(
+        "of {} {} are created, {} changed, {} deleted and {refused} refused; first {name:?}",
+        outcomes.len(),
+        count("created"),
+        count("changed"),
+        count("deleted"),
+    ))
 }
 
 /// The same, of a caller who may do it and was charged for it.
@@ -139,10 +186,15 @@ async fn read_and_change(
     judge: Judge,
 ) -> Result<Vec<Outcome>, OpsError> {
     let least = caller.least_interval();
-    let read = move || wanted.into_iter().map(|one| Read::new(one, &judge, least)).collect();
+    let reader = judge.clone();
+    let read = move || wanted.into_iter().map(|one| Read::new(one, &reader, least)).collect();
     let read: Vec<Read> = run_blocking::<Result<_, _>>(read).await??;
-    let (changes, mut outcomes): (Vec<_>, Vec<_>) =
-        read.into_iter().map(|one| (one.change, one.outcome)).unzip();
+    let (mut changes, mut outcomes, mut entries) = (Vec::new(), Vec::new(), Vec::new());
+    for Read { change, outcome, entry } in read {
+        changes.push(change);
+        outcomes.push(outcome);
+        entries.push(entry);
+    }
     let asked = ChangesAsked { by: caller.author(), message, atomic, changes };
     let verdicts = clock.ask_to_change(|reply| Command::Change(asked, reply)).await??;
     for (outcome, verdict) in outcomes.iter_mut().zip(verdicts) {
@@ -154,7 +206,29 @@ async fn read_and_change(
             if verdict == Verdict::Refused(Refusal::FileOwned) { clock.place(&outcome.name) } else { None };
         outcome.verdict = verdict;
     }
-    Ok(outcomes)
+    run_blocking(move || {
+        explain(&mut outcomes, &entries, &judge);
+        outcomes
+    })
+    .await
+}
+
+/// Definitions in one request that would never be due and of which is said why: it takes a while to find out.
+const EXPLAINED: usize = 100;
+
+/// Says of what was put when it is due, and of what is never due why.
+fn explain(outcomes: &mut [Outcome], entries: &[Option<Box<JsonEntry>>], judge: &Judge) {
+    let (now, mut counted, mut explained) = (clock::now(), COUNTED_TOGETHER, 0);
+    for (outcome, entry) in outcomes.iter_mut().zip(entries) {
+        let Some(entry) = entry else { continue };
+        if outcome.verdict != Verdict::Refused(Refusal::NeverDue) {
+            let definition = Packed::new(&entry.definition, &entry.schedule);
+            outcome.coming = Coming::of(definition, &outcome.verdict, now, &mut counted);
+        } else if explained < EXPLAINED {
+            explained += 1;
+            outcome.faults = judge.never_due(entry, now);
+        }
+    }
 }
 
 /// The outcome of a change whose message came before, and became that then. What is seldom meant in its definition is so still.
@@ -168,13 +242,14 @@ fn again(wanted: Wanted, verdict: Verdict, (judge, caller): (&Judge, &Caller)) -
             .unwrap_or_default(),
     };
     let read = Read::new(wanted, judge, Duration::ZERO);
-    let remarks = read.map_or(Vec::new(), |read| read.outcome.remarks);
+    let (entry, remarks) = read.map_or((None, Vec::new()), |read| (read.entry, read.outcome.remarks));
     let faults = match &verdict {
         Verdict::Refused(Refusal::Invalid { faults }) => told(faults),
+        Verdict::Refused(Refusal::NeverDue) => entry.and_then(|entry| judge.never_due(&entry, clock::now())),
         _ => None,
     };
     let denied = denied(caller, &verdict);
-    Outcome { name, verdict, faults, place: None, remarks, denied }
+    Outcome { name, verdict, faults, place: None, remarks, coming: None, denied }
 }
 
 /// The rule by which it is none of his domains, where that is so.
@@ -199,102 +274,6 @@ pub(super) async fn one(
     Ok((name, verdict, remarks))
 }
 
-/// A change as it was read.
-struct Read {
-    change: ScheduleChange,
-    outcome: Outcome,
-}
-
-impl Read {
-    fn new(wanted: Wanted, judge: &Judge, least: Duration) -> Result<Self, OpsError> {
-        let verdict = Verdict::Refused(Refusal::Invalid { faults: "".into() });
-        let outcome = |name: &str| Outcome {
-            name: name.to_owned(),
-            verdict: verdict.clone(),
-            faults: None,
-            place: None,
-            remarks: Vec::new(),
-            denied: None,
-        };
-        Ok(match wanted {
-            // What can't be a name is nobody's.
-            Wanted::Delete { name, expect } => {
-                let name_of = if is_name(&name) { name.as_str() } else { "" }.into();
-                Self { outcome: outcome(&name), change: ScheduleChange::Delete { name: name_of, expect } }
-            }
-            Wanted::Put { name, json, expect } => match read(name.as_deref(), json, judge, least)? {
-                Ok(read) => {
-                    let definition = Packed::new(&read.definition, &read.schedule);
-                    let outcome = Outcome { remarks: read.remarks, ..outcome(&read.definition.name) };
-                    Self { outcome, change: ScheduleChange::Put { definition, expect } }
-                }
-                Err((name, faults)) => {
-                    let name = name.unwrap_or_default();
-                    let change =
-                        ScheduleChange::Invalid { name: name.as_str().into(), faults: kept(&faults) };
-                    Self { outcome: Outcome { faults: Some(faults), ..outcome(&name) }, change }
-                }
-            },
-        })
-    }
-}
-
-/// The name that a definition says of itself.
-#[derive(Deserialize)]
-struct Named {
-    #[serde(default)]
-    name: Option<serde_json::Value>,
-}
-
-/// A definition as it was read; else its name, as far as there is one, and why it can't be used.
-type ReadDefinition = Result<JsonEntry, (Option<String>, FieldFaults)>;
-
-/// Reads a definition that is to have this name, and that comes no more often than the caller may have it.
-fn read(
-    name: Option<&str>,
-    json: Vec<u8>,
-    judge: &Judge,
-    least: Duration,
-) -> Result<ReadDefinition, OpsError> {
-    let said = serde_json::from_slice::<Named>(&json).ok().map(|named| named.name);
-    let json = match (name, &said) {
-        (Some(name), Some(None)) => with_name(&json, name),
-        _ => json,
-    };
-    let read = match judge.read(&json, clock::now()) {
-        Ok(read) => read,
-        Err(OpsError::Definition(faults)) => {
-            let said = said.flatten().and_then(|said| said.as_str().map(str::to_owned));
-            return Ok(Err((name.map(str::to_owned).or(said).filter(|name| is_name(name)), faults)));
-        }
-        Err(error) => return Err(error),
-    };
-    let mut faults = judge.too_often(&read, least);
-    if let Some(name) = name.filter(|name| *name != read.definition.name) {
-        faults.add(FieldFault {
-            pointer: "/name".into(),
-            code: FaultCode::Conflict,
-            detail: format!("name: it says '{}' and is to be '{name}'", read.definition.name),
-            expected: Some(name.to_owned()),
-            suggestion: Some("leave it out, or say the same".into()),
-        });
-    }
-    Ok(match faults.list.is_empty() {
-        true => Ok(read),
-        false => Err((Some(name.unwrap_or(&read.definition.name).to_owned()), faults)),
-    })
-}
-
-/// A JSON object with a name in front of what it says.
-fn with_name(json: &[u8], name: &str) -> Vec<u8> {
-    let Some(brace) = json.iter().position(|byte| *byte == b'{') else { return json.to_vec() };
-    let (before, after) = json.split_at(brace + 1);
-    let is_empty = after.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'}');
-    // As a JSON text, whatever it is: that it is no name is said of it then.
-    let name = format!("\"name\":{}{}", serde_json::Value::from(name), if is_empty { "" } else { "," });
-    [before, name.as_bytes(), after].concat()
-}
-
 /// All that is asked for, as the message of this id.
 fn message(id: Option<String>, wanted: &[Wanted], atomic: bool) -> Option<Message> {
     // Reading much JSON takes a while, and is only of use where there is a message.
@@ -311,48 +290,26 @@ fn message(id: Option<String>, wanted: &[Wanted], atomic: bool) -> Option<Messag
     asked.message(Some(id))
 }
 
-/// Bytes of what is wrong with a definition that are kept, about.
-const FAULTS: usize = 600;
-
-/// What is wrong with a definition, as it is told again: the first of it.
-pub(super) fn kept(faults: &FieldFaults) -> Arc<str> {
-    let (mut bytes, mut more) = (0, faults.more);
-    let mut list = Vec::new();
-    for fault in &faults.list {
-        bytes += serde_json::to_string(fault).map_or(FAULTS, |fault| fault.len());
-        match bytes <= FAULTS {
-            true => list.push(fault),
-            false => more += 1,
-        }
-    }
-    serde_json::to_string(&(list, more)).unwrap_or_default().into()
-}
-
-/// The same, as it was kept; none: nothing is known any more.
-pub(super) fn told(kept: &str) -> Option<FieldFaults> {
-    let (list, more) = serde_json::from_str(kept).ok()?;
-    Some(FieldFaults { list, more }).filter(|faults| !faults.list.is_empty())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn of_much_that_is_wrong_as_much_is_told_again_as_is_kept() {
-        let fault = |number: usize| FieldFault {
-            pointer: format!("/{number}"),
-            code: FaultCode::UnknownKey,
-            detail: "x".repeat(100),
-            expected: None,
-            suggestion: None,
+    fn the_log_names_the_first_schedule_that_changed_and_counts_the_others() {
+        let outcome = |name: &str, verdict| Outcome {
+            name: name.into(),
+            verdict,
+            faults: None,
+            place: None,
+            remarks: Vec::new(),
+            coming: None,
+            denied: None,
         };
-        let faults = |count| FieldFaults { list: (0..count).map(fault).collect(), more: 3 };
-        assert_eq!(told(&kept(&faults(2))), Some(faults(2)));
-        let all = faults(100);
-        let again = told(&kept(&all)).unwrap();
-        assert!(kept(&all).len() < 2 * FAULTS && again.list.len() > 2);
-        assert_eq!((again.list.len() + again.more, &again.list[0]), (103, &all.list[0]));
-        assert_eq!((told(""), told("[[],1]")), (None, None));
+        let created = Verdict::Created { creation: 1, revision: 1, since: ponos::event::Timestamp::EPOCH };
+        let refused = outcome("a", Verdict::Refused(Refusal::NeverDue));
+        assert_eq!(log_line(&[refused.clone(), outcome("b", Verdict::GoneAlready)]), None);
+        assert_eq!(log_line(&[outcome("a\n", created.clone())]).unwrap(), "\"a\\n\" is created");
+        let line = log_line(&[refused, outcome("b", created.clone()), outcome("c", created)]).unwrap();
+        assert_eq!(line, "of 3 2 are created, 0 changed, 0 deleted and 1 refused; first \"b\"");
     }
 }

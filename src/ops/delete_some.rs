@@ -18,6 +18,8 @@ use tracing::info;
 
 /// Schedules in one request, at most.
 const MOST: usize = 100_000;
+/// Names in one request, at most: each is looked up.
+const MOST_NAMES: usize = 1_000;
 /// Names, and refusals, in the answer.
 const SHOWN: usize = 100;
 
@@ -46,6 +48,13 @@ pub async fn delete_some(
 ) -> Result<FilterDecision, OpsError> {
     caller.may(Role::Write, "delete schedules")?;
     let Asked { filter, dry_run, expect_count } = asked;
+    if filter.names.len() > MOST_NAMES {
+        let what = format!("names: there are {}; {MOST_NAMES} are taken at once", filter.names.len());
+        return Err(OpsError::parameter("filter", FaultCode::OutOfRange, what));
+    }
+    // Also who only counts has many looked at.
+    let now = Instant::now();
+    caller.take_puts(1, now)?;
     let found = match (filter.names.is_empty(), filter.says_more_than_names()) {
         (true, false) => {
             let what = format!("give names, or at least one of {}", ScheduleFilter::PARTS);
@@ -79,8 +88,6 @@ pub async fn delete_some(
     if dry_run {
         return Ok(decision);
     }
-    let now = Instant::now();
-    caller.take_puts(1, now)?;
     // It is one request: what more it takes is earned before the next one.
     caller.owe_puts(u32::try_from(matched.saturating_sub(1)).unwrap_or(u32::MAX), now);
     // On a task of its own: who asked may go away, or be given up, and what is begun is done to the end.

@@ -11,7 +11,7 @@ use crate::{
     store::StoreError,
 };
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{fmt, time::Duration};
 
 /// Why an operation has no result. `Display` says what happened, to what, and what to do; only [`OpsError::NotFound`]
 /// leaves to the interface where to look instead.
@@ -56,6 +56,14 @@ pub enum OpsError {
         /// Why.
         refusal: Refusal,
     },
+    /// The schedule would never be due.
+    #[error("the schedule '{name}' is as it was: {faults}")]
+    NeverDue {
+        /// The schedule.
+        name: String,
+        /// What in its definition says so.
+        faults: FieldFaults,
+    },
     /// Another number of schedules passes a filter than was expected.
     #[error(
         "nothing changed: {found} schedules pass the filter, and {expected} were expected; look at what it finds (dry_run)"
@@ -79,6 +87,14 @@ pub enum OpsError {
     /// Nothing changed: too many others wait for their changes.
     #[error("{0}")]
     TooMany(String),
+    /// Nothing changed: there is no room for it, and for so long there will be none.
+    #[error("{what}")]
+    NoRoom {
+        /// What there is no room for, and why.
+        what: String,
+        /// For how long at least.
+        wait: Duration,
+    },
     /// Whether it was done is not known at present; or it is done, and may be forgotten.
     #[error("{0}")]
     Unknown(String),
@@ -207,6 +223,7 @@ impl From<Unchanged> for OpsError {
             Unchanged::Refused(refusal) => Self::Refused(said(&refusal, None)),
             Unchanged::Conflict(what) => Self::Conflict(what),
             Unchanged::TooMany(what) => Self::TooMany(what),
+            Unchanged::NoRoom(what, wait) => Self::NoRoom { what, wait },
             Unchanged::Unavailable(what) => Self::Unavailable(what),
             Unchanged::Unknown(what) => Self::Unknown(what),
         }
@@ -217,6 +234,7 @@ impl From<NotDecided> for OpsError {
     fn from(why: NotDecided) -> Self {
         match why {
             NotDecided::TooMany(what) => Self::TooMany(what),
+            NotDecided::NoRoom(what, wait) => Self::NoRoom { what, wait },
             NotDecided::Unavailable(what) => Self::Unavailable(what),
             NotDecided::Unknown(what) => Self::Unknown(what),
         }

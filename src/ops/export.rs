@@ -5,7 +5,7 @@ use super::{
     Clock, OpsError, Pages,
     schedules::{Schedules, all},
 };
-use crate::{engine::ScheduleStatus, schedule::Definition};
+use crate::{engine::ScheduleStatus, schedule::Definition, sources::EXPORTED};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -77,6 +77,13 @@ struct File<'a> {
     schedule: [&'a Definition; 1],
 }
 
+/// How an export as TOML begins. `khronos check` knows it by that.
+pub fn head() -> String {
+    format!(
+        "{EXPORTED} created at run time, to be put again (khronos put --file); in a schedule file these are other schedules\n\n"
+    )
+}
+
 /// One that is exported, under a line with what its definition does not say.
 pub fn toml_of(Exported { definition, beside }: &Exported) -> String {
     format!("{beside}\n{}", toml(definition))
@@ -111,9 +118,11 @@ fn is_toml(data: &Value) -> bool {
 mod tests {
     use super::*;
     use crate::{
+        config::{CalendarSource, ScheduleSource},
         diagnostic::Text,
         engine::{Era, Pause, Reached, Sent},
-        schedule::{Calendars, Created, DoorKind, Packed, file},
+        schedule::{CalendarStore, Calendars, Created, DoorKind, Packed, file},
+        sources::GivenFiles,
     };
     use ponos::event::Timestamp;
     use serde_json::json;
@@ -138,6 +147,31 @@ mod tests {
             assert!(faults.errors() == 0 && read.len() == 1, "{text}\n{faults}");
             let found = Definition { calendars: None, zones: None, ..read[0].definition.clone() };
             assert_eq!(found, definition, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_export_among_the_schedule_files_is_said_to_have_other_schedules() {
+        let definition = Definition {
+            name: "a".into(),
+            event: Some("billing.invoice.due".into()),
+            every: Some("1 hour".into()),
+            ..Definition::default()
+        };
+        let limits = crate::config::LimitsConfig {
+            shortest_interval: std::time::Duration::from_millis(50),
+            rate: 1_000,
+            schedules: 10,
+        };
+        for (head, warned) in [(head(), true), (String::new(), false)] {
+            let text = format!("{head}{}", toml(&definition));
+            let given = GivenFiles::read(&["-".into()], text.as_bytes(), None);
+            let (source, calendars) = (ScheduleSource::None, CalendarSource::Beside);
+            let now = "2026-12-01T00:30:00Z".parse().unwrap();
+            let found = given.judged(&source, &calendars, &CalendarStore::default(), &limits, now);
+            let said = found.diagnostics.to_string();
+            assert_eq!((found.schedules, found.diagnostics.errors()), (1, 0), "{said}");
+            assert_eq!(said.contains("are other schedules"), warned, "{said}");
         }
     }
 

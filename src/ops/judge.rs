@@ -60,6 +60,11 @@ impl Judge {
         too_often(read, self.limits.as_ref(), least)
     }
 
+    /// What has it never be due any more, if it is so.
+    pub(super) fn never_due(&self, read: &JsonEntry, now: Timestamp) -> Option<FieldFaults> {
+        never_due(read, now).map(FieldFaults::from)
+    }
+
     /// Whether the clock may take it over now.
     ///
     /// # Errors
@@ -74,28 +79,33 @@ impl Judge {
 /// # Errors
 /// All that speaks against it.
 pub fn judge(read: &JsonEntry, limits: Option<&LimitsConfig>, now: Timestamp) -> Result<(), FieldFaults> {
-    let (definition, timing) = (&read.definition, &read.schedule.timing);
     let mut faults = too_often(read, limits, Duration::ZERO);
-    let key = timing_key(definition);
+    never_due(read, now).into_iter().for_each(|fault| faults.add(fault));
+    if faults.list.is_empty() { Ok(()) } else { Err(faults) }
+}
+
+/// What has it never be due from now on, if it is so.
+fn never_due(read: &JsonEntry, now: Timestamp) -> Option<FieldFault> {
+    let timing = &read.schedule.timing;
     let is_sent_late = timing.is_one_shot() && read.schedule.past == Past::Send;
     let counted = timing.clone().counting_since(now);
-    if !is_sent_late && counted.after(now).is_none() {
-        let last = counted.last().map_or(String::new(), |last| format!(": it was last due at {last}"));
-        let key = match counted.ending() {
-            Ending::Until => "until",
-            Ending::Limit(_) => "limit",
-            Ending::Once | Ending::Rule => key,
-        };
-        let suggestion = timing.is_one_shot().then(|| "past = \"send\" has it sent at once".to_owned());
-        faults.add(FieldFault {
-            pointer: format!("/{key}"),
-            code: FaultCode::NeverFires,
-            detail: format!("{key}: it would never be due from {now} on{last}"),
-            expected: None,
-            suggestion,
-        });
+    if is_sent_late || counted.after(now).is_some() {
+        return None;
     }
-    if faults.list.is_empty() { Ok(()) } else { Err(faults) }
+    let last = counted.last().map_or(String::new(), |last| format!(": it was last due at {last}"));
+    let key = match counted.ending() {
+        Ending::Until => "until",
+        Ending::Limit(_) => "limit",
+        Ending::Once | Ending::Rule => timing_key(&read.definition),
+    };
+    let suggestion = timing.is_one_shot().then(|| "past = \"send\" has it sent at once".to_owned());
+    Some(FieldFault {
+        pointer: format!("/{key}"),
+        code: FaultCode::NeverFires,
+        detail: format!("{key}: it would never be due from {now} on{last}"),
+        expected: None,
+        suggestion,
+    })
 }
 
 /// What a clock with these limits says of how often it comes, of which one caller may have no two within `least`.

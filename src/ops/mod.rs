@@ -49,7 +49,7 @@ use events::DefinitionCache;
 pub(crate) use events::structured;
 pub(crate) use pages::run_blocking;
 pub use pages::{Pages, collect};
-pub use put_view::put_view;
+pub use put_view::{Coming, put_view};
 pub use record::RecordReader;
 pub use stopped::StoppedClock;
 pub use tag::{NoTag, Tag};

@@ -5,7 +5,7 @@ use super::{
 };
 use crate::{
     authority::{Caller, Role},
-    clock_loop::{Command, Decided, PAGE},
+    clock_loop::{Command, Decided, DecidedAnswer, PAGE},
     engine::Parked,
 };
 use std::collections::BTreeSet;
@@ -80,7 +80,7 @@ pub async fn discard(
 }
 
 /// In words, and as the loop is asked for it.
-type Decision = (&'static str, fn(Vec<u64>, oneshot::Sender<Decided>) -> Command);
+type Decision = (&'static str, fn(Vec<u64>, oneshot::Sender<DecidedAnswer>) -> Command);
 
 async fn decide(
     clock: &RunningClock,
@@ -99,6 +99,7 @@ async fn decide(
         false => within_domains(clock, caller, &numbers).await?,
     };
     let answer = clock.ask_for(asker(caller, None), |reply| decision(his, reply)).await;
+    let answer = answer.and_then(|decided| decided.map_err(OpsError::from));
     let Decided { done, being_sent } =
         answer.inspect_err(|error| warn!("{caller} asked to {what} ({}): {error}", shown(&numbers)))?;
     match done.is_empty() && being_sent.is_empty() {

@@ -32,7 +32,8 @@ async fn turns(clock: &RunningClock) -> Result<(), OpsError> {
     clock.ask(|reply| Command::Schedule(Arc::from(""), reply)).await.map(drop)
 }
 
-/// Reads the schedule files again; what the operator should know of it.
+/// Reads the schedule files again; what the operator should know of it, such as which schedules were left out because their names
+/// exist at run time.
 ///
 /// # Errors
 /// [`OpsError::Denied`]; [`OpsError::Refused`]: they are wrong, and nothing changed; [`OpsError::Unavailable`];

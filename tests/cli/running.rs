@@ -78,7 +78,7 @@ async fn play(
             Ask::Write(reply) => drop(reply.send(write())),
             Ask::Release(ids, reply) | Ask::Drop(ids, reply) => {
                 let of = |wanted| ids.iter().copied().filter(|id| *id == wanted).collect();
-                drop(reply.send(Decided { done: of(7), being_sent: of(9) }));
+                drop(reply.send(Ok(Decided { done: of(7), being_sent: of(9) })));
             }
             Ask::Pause(asked, reply) => {
                 let why = match asked.end {

@@ -91,6 +91,11 @@ impl Engine {
         true
     }
 
+    /// In how many milliseconds there may be room for the answer to a message again, where there was none; none: no answer is kept.
+    pub fn message_room_in(&self) -> Option<i64> {
+        self.messages.room_in(self.now())
+    }
+
     /// Whether there were some that are old enough.
     pub(super) fn forget_messages(&mut self) -> bool {
         let forgotten = self.messages.forget(self.now());
@@ -127,15 +132,18 @@ impl Engine {
         let mut new = 0;
         let judged: Vec<Result<Step, Refusal>> = changes
             .iter()
-            .map(|change| match names.insert((change.is_of_calendar(), change.name())) {
-                true => match self.judge(by, change)? {
-                    step @ Step::Put { before: None } => {
-                        new += 1;
-                        self.too_many(by, new).map_or(Ok(step), Err)
-                    }
-                    step => Ok(step),
-                },
-                false => Err(Refusal::Twice),
+            .map(|change| {
+                match change.name().is_empty() || names.insert((change.is_of_calendar(), change.name())) {
+                    // Of several without a name each has faults of its own.
+                    true => match self.judge(by, change)? {
+                        step @ Step::Put { before: None } => {
+                            new += 1;
+                            self.too_many(by, new).map_or(Ok(step), Err)
+                        }
+                        step => Ok(step),
+                    },
+                    false => Err(Refusal::Twice),
+                }
             })
             .collect();
         let beyond = self.beyond_together(changes.iter().zip(&judged));

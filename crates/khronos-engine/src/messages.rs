@@ -123,6 +123,12 @@ impl Messages {
         forgotten
     }
 
+    /// In how many milliseconds the oldest of all is old enough to be forgotten: before that nobody has more room.
+    pub(super) fn room_in(&self, now: Timestamp) -> Option<i64> {
+        let oldest = self.all.get(self.order.front()?)?;
+        Some((KEPT + 1 - now.since(oldest.at)).max(0))
+    }
+
     /// The clock goes on from here: what was answered after it is kept as long as what is answered now.
     pub(super) fn set_back(&mut self, now: Timestamp) {
         for key in self.order.iter().rev() {
@@ -170,6 +176,7 @@ mod tests {
         let flooded = flood(&mut messages, "ops", 1);
         assert_eq!(flooded, MOST / 4 - 1);
         assert_eq!(messages.forget(at(KEPT)), [] as [MessageKey; 0]);
+        assert_eq!((messages.room_in(at(1)), messages.room_in(at(2 * KEPT))), (Some(KEPT), Some(0)));
         assert!(messages.get(&key("billing", 1)).is_some() && messages.get(&key("ops", 0)).is_some());
         assert!(!messages.has_room("ops", 1) && messages.has_room("billing", 1));
         // Those of the other one are older first.

@@ -215,6 +215,7 @@ async fn an_owner_takes_half_of_the_feeds_and_long_answers_and_leaves_the_rest()
     let places = [&billing, &billing].map(|owner| clock.state.large.take(owner).unwrap());
     let (status, answer) = asked(&clock, Some(&token(3)), "GET", "/v1/schedules", "").await;
     assert!(status == 429 && answer.contains("2 long answers of yours are open"), "{answer}");
+    assert_eq!(asked(&clock, Some(&token(3)), "GET", "/v1/operations", "").await.0, 429);
     assert_eq!(asked(&clock, Some(&token(2)), "GET", "/v1/schedules", "").await.0, 200);
     drop(places);
     assert_eq!(asked(&clock, Some(&token(3)), "GET", "/v1/schedules", "").await.0, 200);

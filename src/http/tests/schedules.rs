@@ -29,7 +29,9 @@ fn decided(change: &ScheduleChange) -> Verdict {
         ("one-minute", _) => Some(Refusal::FileOwned),
         ("taken", Expect::Absent) => Some(Refusal::Exists { revision: 2 }),
         ("taken", _) => Some(Refusal::NotOwner { owner: "reports".into() }),
-        (_, Expect::Revision { .. }) => Some(Refusal::Stale { revision: None }),
+        (_, Expect::Revision { .. }) if matches!(change, ScheduleChange::Put { .. }) => {
+            Some(Refusal::Stale { revision: None })
+        }
         ("once", _) => Some(Refusal::MayHaveBeenSent { due: at(9) }),
         ("sent", _) => Some(Refusal::AlreadySettled { due: at(9) }),
         ("never", _) => Some(Refusal::NeverDue),
@@ -102,12 +104,27 @@ async fn a_schedule_is_put_on_conditions_and_its_revision_is_its_tag() {
         ("/v1/schedules/never", "", NIGHT, 422, "would never be due"),
         ("/v1/schedules/night", "", "{\"name\":\"day\"}", 422, "every"),
         ("/v1/schedules/Night", "", NIGHT, 422, "name"),
+        (
+            "/v1/schedules/night",
+            "",
+            "{\"name\":null,\"event\":\"billing.a.b\",\"every\":\"1h\"}",
+            422,
+            "\"pointer\":\"/name\"",
+        ),
         ("/v1/schedules/night", "", "{", 400, "JSON"),
         ("/v1/schedules/night", "Content-Type: text/plain\r\n", NIGHT, 415, "Content-Type"),
     ] {
         let (found, _, answer) = put(path, head, body).await;
         assert!(found == status && answer.to_string().contains(said), "{path} {head}: {found} {answer}");
     }
+    let past = r#"{"event":"billing.night.passed","at":"2020-01-01T00:00:00Z"}"#;
+    let (status, _, answer) = put("/v1/schedules/never", "", past).await;
+    assert_eq!((status, &answer["code"]), (422, &json!("never-due")), "{answer}");
+    let error = &answer["errors"][0];
+    assert_eq!((&error["pointer"], &error["code"]), (&json!("/at"), &json!("never-fires")), "{answer}");
+    assert!(error["suggestion"].as_str().unwrap().contains("past"), "{answer}");
+    let detail = answer["detail"].as_str().unwrap();
+    assert!(detail.starts_with("the schedule 'never' is as it was: at: it would never be due"), "{detail}");
     let (status, head, answer) = put("/v1/schedules/full", "", NIGHT).await;
     assert_eq!((status, &answer["code"]), (507, &json!("out-of-disk")), "{answer}");
     assert!(head.contains("\r\nretry-after: "), "{head}");
@@ -117,13 +134,50 @@ async fn a_schedule_is_put_on_conditions_and_its_revision_is_its_tag() {
     assert!(status == 200 && head.contains("\r\netag: \"0.1\""), "{head}");
 }
 
+/// The head of a put, and no body that it announces.
+async fn put_slowly(clock: &Clock, length: usize) -> tokio::net::TcpStream {
+    use tokio::io::AsyncWriteExt;
+    let token = Token::from_random([4; RANDOM_BYTES]);
+    let mut stream = tokio::net::TcpStream::connect(clock.address).await.unwrap();
+    let head = format!(
+        "PUT /v1/schedules/slow HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nAuthorization: Bearer {}\r\n\r\n{{",
+        token.reveal()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn who_sends_slowly_has_no_place_of_those_that_are_worked_on() {
+    let mut clock = access::clock().await;
+    clock.state.puts = gate::Gate::new(1, Duration::from_secs(60));
+    clock.serve_again().await;
+    let _slow = [put_slowly(&clock, 1_000).await, put_slowly(&clock, 100_000).await];
+    assert_eq!(sent(&clock, 4, "PUT", "/v1/schedules/night", "", NIGHT).await.0, 201);
+}
+
+#[tokio::test]
+async fn of_a_body_that_does_not_come_it_is_known_that_nothing_is_done() {
+    use tokio::io::AsyncReadExt;
+    let mut clock = access::clock().await;
+    clock.state.limits.answer = Duration::from_millis(50);
+    clock.serve_again().await;
+    for length in [1_000, 100_000] {
+        let mut stream = put_slowly(&clock, length).await;
+        let mut answer = vec![0; 4_096];
+        let length = tokio::time::timeout(Duration::from_secs(60), stream.read(&mut answer)).await;
+        let said = String::from_utf8_lossy(&answer[..length.expect("in time").unwrap()]).into_owned();
+        assert!(said.starts_with("HTTP/1.1 408"), "{said}");
+    }
+}
+
 #[tokio::test]
 async fn a_schedule_is_deleted_on_conditions_and_so_it_is_where_there_is_none() {
     let clock = access::clock().await;
     for (path, head, status, said) in [
         ("/v1/schedules/night", "", 204, ""),
         ("/v1/schedules/Night", "", 204, ""),
-        ("/v1/schedules/night", "If-Match: \"3.7\"\r\n", 412, "does not exist"),
+        ("/v1/schedules/night", "If-Match: \"3.7\"\r\n", 204, ""),
         ("/v1/schedules/night", "If-Match: *\r\n", 412, "some revision of it was expected"),
         ("/v1/schedules/night", "If-None-Match: *\r\n", 400, "leave it out"),
         ("/v1/schedules/one-minute", "", 409, "comes from a schedule file"),

@@ -16,6 +16,7 @@ use crate::{
 };
 use serde::Serialize;
 use std::{collections::BTreeSet, sync::Arc};
+use tokio::time::Instant;
 use tracing::info;
 
 /// Names in one command of the loop: one turn of it, which what is due must not wait for.
@@ -150,6 +151,9 @@ async fn done(
     let said = names.iter().take(SAID).map(ToString::to_string).collect();
     let mut count = found;
     if !dry_run {
+        // Each piece is as much work as a request of its own; the first is paid.
+        let pieces = u32::try_from(names.len().div_ceil(TOGETHER)).unwrap_or(u32::MAX);
+        caller.owe_changes(pieces.saturating_sub(1), Instant::now());
         info!("{caller} asked to {what}: {found}, first {:?}", names.first());
         let (clock, caller) = (clock.clone(), caller.clone());
         // On a task of its own: who asked may go away, or be given up, and what is begun is done to the end.

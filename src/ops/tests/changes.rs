@@ -6,11 +6,12 @@ use crate::{
     config::MetricsConfig,
     engine::{Expect, Refusal, Verdict},
     ops::{
-        OpsError, RunningClock, ScheduleFilter,
+        OpsError, PauseOneAsked, RunningClock, ScheduleFilter,
         change::{Batch, Wanted, change},
         changes::{self, ChangesQuery},
         delete::delete,
         delete_some::{Asked, delete_some},
+        pause::pause_one,
         put::put,
         put_view, schedules,
         status::reload,
@@ -180,7 +181,9 @@ async fn names_are_free_once_the_files_were_read_and_the_files_get_theirs_when_i
     // Nothing is kept of a message that was not taken.
     assert!(matches!(ask("a").await.unwrap().verdict, Verdict::Created { .. }));
     wanted.lock().unwrap().extend([packed("a", "2h"), packed("b", "2h")]);
-    assert!(reload(&clock, &Caller::operator()).await.is_err(), "the name is taken");
+    // What else the files have is loaded: it is done.
+    let told = reload(&clock, &Caller::operator()).await.unwrap();
+    assert!(told.contains("; but the schedule a of the files is not loaded"), "{told}");
     assert_eq!(refusal(ask("b").await), Refusal::FileOwned);
     delete(&clock, &ann, "a", Expect::Any, None).await.unwrap();
     let is_the_files = async || {
@@ -208,6 +211,13 @@ async fn a_batch_is_made_item_by_item_or_all_or_nothing() {
     assert_eq!(said, [another.clone(), file, another.clone(), another].map(Verdict::Refused));
     let twice = change(wanted(&["a", "a"]), true).await;
     assert_eq!(twice[1].verdict, Verdict::Refused(Refusal::Twice));
+    let nameless = [b"{\"event\":7}".to_vec(), b"{\"every\":7}".to_vec()];
+    let nameless =
+        nameless.map(|json| Wanted::Put { name: None, json, expect: Expect::Any }).into_iter().collect();
+    for (outcome, pointer) in change(nameless, true).await.iter().zip(["/event", "/every"]) {
+        let faults = outcome.faults.as_ref().expect("each has faults of its own");
+        assert!(faults.list.iter().any(|fault| fault.pointer == pointer), "{faults:?}");
+    }
     let mut some = wanted(&["a", "often", "a"]);
     some.push(Wanted::Put {
         name: Some("c".into()),
@@ -246,10 +256,20 @@ async fn more_than_a_batch_are_deleted_in_one_go_and_are_owed() {
     let some = delete_some(&clock, &quick, all((0..10).map(name).collect())).await.unwrap();
     assert_eq!((some.matched, some.done), (10, 10));
     // Those that are gone do not keep the others.
-    let decision = delete_some(&clock, &quick, all((0..2_500).map(name).collect())).await.unwrap();
+    let filter = ScheduleFilter { prefix: Some("a".into()), ..ScheduleFilter::default() };
+    let others = Asked { filter, ..Asked::default() };
+    let decision = delete_some(&clock, &quick, others).await.unwrap();
     assert_eq!((decision.matched, decision.done, decision.refused), (2_490, 2_490, 0), "{decision:?}");
     let again = delete_some(&clock, &quick, all(vec![name(7)])).await;
     assert!(matches!(again, Err(OpsError::Denied(Denied::TooOften { .. }))), "it is owed: {again:?}");
+    let counted = Asked { dry_run: true, ..all(vec![name(7)]) };
+    let counted = delete_some(&clock, &quick, counted).await;
+    assert!(
+        matches!(counted, Err(OpsError::Denied(Denied::TooOften { .. }))),
+        "to count is work: {counted:?}"
+    );
+    let many = delete_some(&clock, &ann, all((0..1_001).map(name).collect())).await;
+    assert!(matches!(many, Err(OpsError::Parameter(_))), "each is looked up: {many:?}");
     running.abort();
 }
 
@@ -259,7 +279,12 @@ async fn what_was_put_is_answered_also_where_nothing_more_can_be_said_of_it() {
     let ann = owner("ann", "billing");
     let put = put(&clock, &ann, (None, json("a", "1h")), Expect::Any, None).await.unwrap();
     let known = put_view(&clock, put.clone(), crate::clock::now()).await;
-    assert_eq!((known.occurrences_left, known.next_due_at.len()), (None, 5));
+    assert_eq!((known.occurrences_left, known.next_due_at.len(), &known.paused), (None, 5, &None));
+    // What is due is kept back, and that is said.
+    let asked = PauseOneAsked { note: "new disks".into(), ..PauseOneAsked::default() };
+    pause_one(&clock, &ann, "a", asked, None).await.unwrap();
+    let held = put_view(&clock, put.clone(), crate::clock::now()).await;
+    assert_eq!(held.paused.unwrap().note, "new disks");
     running.abort();
     drop(running.await);
     let view = put_view(&clock, put, crate::clock::now()).await;

@@ -1,5 +1,6 @@
 //! What became of a change of a schedule, or of a calendar.
 
+use super::PauseView;
 use crate::{
     engine::Verdict,
     ops::schedules::{MOST_OF_A_PAGE, ScheduleQuery},
@@ -76,6 +77,9 @@ pub struct PutView {
     /// The next due times, at most 5.
     #[schema(value_type = Vec<String>)]
     pub next_due_at: Vec<Timestamp>,
+    /// The pause that keeps back what is due: by its name, or of everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<PauseView>,
 }
 
 /// Which schedules: those that are named, or else those that pass all that is given.
