@@ -10,6 +10,7 @@ mod event;
 mod limits;
 mod memory;
 mod reader;
+mod sending;
 
 pub use batch::{Balance, DelayedBatch, DelayedStep, DelayedWritten};
 pub use event::{
@@ -19,6 +20,9 @@ pub use event::{
 pub use limits::{ANSWERS_KEPT, DelayedLimits, PORTION, TOMBSTONES_KEPT};
 pub use memory::{DelayedMemory, MemoryDelayed};
 pub use reader::{DelayedPage, DelayedReader, Found, Listed};
+pub use sending::{
+    DelayedAction, DelayedChange, DelayedInput, DelayedRequest, DelayedRules, Marks, PastDue, Sending,
+};
 
 use crate::store::{StoreError, Written};
 use std::sync::Arc;

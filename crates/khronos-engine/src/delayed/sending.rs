@@ -1,0 +1,353 @@
+//! Delayed events at run time: what is asked for is decided, what is due is handed over, what has ended is written. A state machine of
+//! its own beside the [engine](crate::Engine), and as pure: it is told where the marks stand, and asks for what it needs read.
+//!
+//! Only the near future is in memory (`window`). Invariants: nothing is handed over whose row is not durable, nor above the
+//! durable H, nor before its send time; what may have been sent (its present send time lies at or below R) is neither changed nor
+//! deleted; what is being changed or deleted is not handed over meanwhile; what was deleted, once that is answered, never is. What is
+//! settled stays in flight, as far as the store goes, until it is written: a crash before that sends the same id again.
+//!
+//! Absent: I/O, what is published, and H, which is durable in the other store alone.
+
+mod decide;
+mod faults;
+mod io;
+mod overlay;
+#[cfg(test)]
+mod simulation;
+mod window;
+
+pub use io::{DelayedAction, DelayedChange, DelayedInput, DelayedRequest, DelayedRules, Marks, PastDue};
+
+use super::{DelayedBatch, DelayedEvent, DelayedKey, DelayedSnapshot, DelayedStep, DueEvent, Found};
+use crate::{Answer, Answered, MessageKey, Outcome, Verdict};
+use decide::Decided;
+use faults::{Fault, planted};
+use overlay::Overlay;
+use ponos_event::Timestamp;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+use window::Window;
+
+/// The state machine.
+#[derive(Debug)]
+pub struct Sending {
+    rules: DelayedRules,
+    window: Window,
+    /// By token.
+    in_flight: BTreeMap<u64, DueEvent>,
+    /// What is asked for and not looked up yet; the first ones may be.
+    waiting: VecDeque<DelayedRequest>,
+    /// Changes that wait, of all requests.
+    changes: usize,
+    /// What is being looked up, and for how many of those that wait.
+    looking: Option<(u64, usize)>,
+    /// What was decided, and is not known to be durable by what is being looked up.
+    overlay: Overlay,
+    /// What goes with the next write.
+    next: Pending,
+    /// What is being written.
+    writing: Option<(u64, Pending)>,
+    created: u64,
+    answers: u64,
+    numbers: u64,
+    link_up: bool,
+    draining: bool,
+}
+
+/// One write, and what follows once it is durable.
+#[derive(Debug, Default)]
+struct Pending {
+    batch: DelayedBatch,
+    decided: Vec<(u64, Vec<Verdict>)>,
+    /// They come into the window if they are due that soon, and nothing else was decided about them since.
+    put: BTreeMap<DelayedKey, DueEvent>,
+}
+
+impl Pending {
+    fn is_empty(&self) -> bool {
+        self.batch.steps.is_empty() && self.decided.is_empty()
+    }
+}
+
+impl Sending {
+    /// What was kept is sent from here on.
+    pub fn new(rules: DelayedRules, kept: &DelayedSnapshot) -> Self {
+        Self {
+            rules,
+            window: Window::new(),
+            in_flight: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            changes: 0,
+            looking: None,
+            overlay: Overlay::default(),
+            next: Pending::default(),
+            writing: None,
+            created: kept.created,
+            answers: 0,
+            numbers: 0,
+            link_up: false,
+            draining: false,
+        }
+    }
+
+    /// One step. Actions are to be performed in order.
+    pub fn step(&mut self, marks: Marks, input: DelayedInput) -> Vec<DelayedAction> {
+        let mut actions = Vec::new();
+        match input {
+            DelayedInput::Tick => {}
+            DelayedInput::Link(up) => self.link_up = up,
+            DelayedInput::Drain => self.draining = true,
+            DelayedInput::Change(request) => self.take_in(*request, &mut actions),
+            DelayedInput::Found { ticket, found, answered } => self.found(marks, ticket, found, answered),
+            DelayedInput::Due { ticket, events } => self.window.loaded(ticket, events, self.rules.page),
+            DelayedInput::Written(ticket) => self.written(ticket, &mut actions),
+            DelayedInput::Settled(answers) => self.settled(marks, answers),
+        }
+        self.look_up(&mut actions);
+        self.load(marks, &mut actions);
+        self.hand_over(marks, &mut actions);
+        self.write(marks, &mut actions);
+        actions
+    }
+
+    /// When to step next even if nothing happens; `None`: no wish of its own.
+    pub fn next_wakeup(&self, marks: Marks) -> Option<Timestamp> {
+        let first = self.window.first().map(|event| event.key.send);
+        let first = first.filter(|_| self.link_up && !self.draining && self.has_room());
+        // Where it waits for H, it is stepped when that is durable.
+        let due = first.filter(|send| *send > marks.now || *send <= marks.handed);
+        let reserve = first.map(|send| send.plus(-self.rules.lead)).filter(|at| *at > marks.now);
+        let load = self.window.next_load(&self.rules).filter(|at| *at > marks.now);
+        [due, reserve, load].into_iter().flatten().min()
+    }
+
+    /// Handed over and not answered.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    fn number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    fn has_room(&self) -> bool {
+        self.in_flight.len() < self.rules.in_flight
+    }
+
+    fn take_in(&mut self, request: DelayedRequest, actions: &mut Vec<DelayedAction>) {
+        let more = request.changes.len();
+        if self.draining || self.changes.saturating_add(more) > self.rules.waiting && self.changes > 0 {
+            actions.push(DelayedAction::TooMany(request.command));
+            return;
+        }
+        self.changes += more;
+        self.waiting.push_back(request);
+    }
+
+    /// Asks what is known of what the next requests are about; one question at a time.
+    fn look_up(&mut self, actions: &mut Vec<DelayedAction>) {
+        if self.looking.is_some() || self.waiting.is_empty() {
+            return;
+        }
+        let (mut names, mut messages, mut count) = (Vec::new(), Vec::new(), 0);
+        for request in &self.waiting {
+            if count > 0 && names.len() + request.changes.len() > self.rules.batch {
+                break;
+            }
+            count += 1;
+            names.extend(request.changes.iter().map(|change| change.name().clone()));
+            messages.extend(request.message_key());
+        }
+        let ticket = self.number();
+        self.looking = Some((ticket, count));
+        actions.push(DelayedAction::Find { ticket, names, messages });
+    }
+
+    /// Decides what was looked up. What was decided since the store was asked is known here.
+    fn found(&mut self, marks: Marks, ticket: u64, found: Vec<Found>, answered: Vec<Option<Answered>>) {
+        let Some((_, count)) = self.looking.take_if(|(looking, _)| *looking == ticket) else { return };
+        let (mut found, mut answered) = (found.into_iter(), answered.into_iter());
+        for _ in 0..count {
+            let Some(request) = self.waiting.pop_front() else { break };
+            self.changes -= request.changes.len();
+            let known: Vec<Found> = found.by_ref().take(request.changes.len()).collect();
+            let before = request.message_key().and_then(|_| answered.next().flatten());
+            self.decide(marks, request, known, before);
+        }
+        self.overlay.asked();
+    }
+
+    fn decide(&mut self, marks: Marks, request: DelayedRequest, known: Vec<Found>, before: Option<Answered>) {
+        let message = request.message_key();
+        let before = message.as_ref().and_then(|key| self.overlay.answer(key).cloned()).or(before);
+        if let (Some(before), Some(message)) = (before, &request.message) {
+            let verdicts = decide::again(&before, message, request.changes.len());
+            self.next.decided.push((request.command, verdicts));
+            return;
+        }
+        let command = request.command;
+        let decided = decide::all(marks, &request, known, &self.overlay, self.created);
+        let verdicts: Vec<Verdict> = decided.iter().map(|one| one.verdict.clone()).collect();
+        self.next.batch.changes.extend(decide::logged(marks.now, &request, &decided));
+        for (one, change) in decided.into_iter().zip(request.changes) {
+            self.carry_out(one, change);
+        }
+        if let (Some(key), Some(message)) = (message, request.message) {
+            self.answers += 1;
+            let (digest, number) = (message.digest, self.answers);
+            let answered = Answered { digest, verdicts: verdicts.clone(), at: marks.now, number };
+            self.overlay.answered(key.clone(), answered.clone());
+            self.next.batch.messages.push((key, answered));
+        }
+        self.next.decided.push((command, verdicts));
+    }
+
+    fn carry_out(&mut self, decided: Decided, change: DelayedChange) {
+        if !decided.verdict.is_change() {
+            return;
+        }
+        if let Some(key) = &decided.before {
+            if !planted(Fault::HandOverWhatIsBeingChanged) {
+                self.window.remove(key);
+            }
+            self.window.gone(key.clone());
+            self.next.put.remove(key);
+            if let Some((_, writing)) = &mut self.writing {
+                writing.put.remove(key);
+            }
+        }
+        match (change, decided.head) {
+            (DelayedChange::Put { event, .. }, Some(head)) => {
+                self.created = self.created.max(head.creation);
+                self.overlay.say(head.key.name.clone(), Found::Pending(Box::new(head.clone())));
+                let due = DueEvent::from(&head);
+                if planted(Fault::HandOverBeforeDurable) {
+                    self.window.put(due.clone());
+                }
+                self.next.put.insert(due.key.clone(), due);
+                let event = DelayedEvent { head, content: event.content };
+                self.next.batch.steps.push(DelayedStep::Put(Box::new(event)));
+            }
+            (change, _) => {
+                let name = change.name().clone();
+                self.overlay.say(name.clone(), Found::Nothing);
+                self.next.batch.steps.push(DelayedStep::Cancel(name));
+            }
+        }
+    }
+
+    /// Asks for what is due next, while there is room for it.
+    fn load(&mut self, marks: Marks, actions: &mut Vec<DelayedAction>) {
+        let ticket = self.numbers + 1;
+        let in_flight = self.in_flight.len();
+        if let Some((range, after)) = self.window.wants(marks.now, &self.rules, in_flight, ticket) {
+            self.numbers = ticket;
+            actions.push(DelayedAction::Load { ticket, range, after, most: self.rules.page });
+        }
+    }
+
+    /// Hands over what is due, at or below H; and asks that H is raised beyond what is due next.
+    fn hand_over(&mut self, marks: Marks, actions: &mut Vec<DelayedAction>) {
+        if !self.link_up || self.draining {
+            return;
+        }
+        let until = match planted(Fault::HandOverAboveH) {
+            true => marks.now,
+            false => marks.now.min(marks.handed),
+        };
+        let mut events = Vec::new();
+        while self.has_room()
+            && let Some(event) = self.window.pop_due(until)
+        {
+            let token = self.number();
+            self.in_flight.insert(token, event.clone());
+            events.push((token, event));
+        }
+        if !events.is_empty() {
+            actions.push(DelayedAction::Publish(events));
+        }
+        let next = self.window.first().map(|event| event.key.send);
+        if let Some(send) =
+            next.filter(|send| *send > marks.handed && send.plus(-self.rules.lead) <= marks.now)
+        {
+            actions.push(DelayedAction::Reserve(send.max(marks.now)));
+        }
+    }
+
+    /// The broker answered.
+    fn settled(&mut self, marks: Marks, answers: Vec<(u64, Answer)>) {
+        for (token, answer) in answers {
+            let Some(event) = self.in_flight.remove(&token) else { continue };
+            let outcome = match answer {
+                Answer::Confirmed { returned } => {
+                    let sent_at = marks.now;
+                    Outcome::Confirmed { sent_at, lateness: sent_at.since(event.key.send).max(0), returned }
+                }
+                Answer::Refused(reason) => Outcome::Parked(reason),
+                // It is due again at once, as it was.
+                Answer::Lost if planted(Fault::SettleWhatIsLost) => Outcome::Dropped,
+                Answer::Lost => {
+                    self.window.again(event);
+                    continue;
+                }
+            };
+            self.window.gone(event.key.clone());
+            let keeps_content = self.rules.keeps_content;
+            self.next.batch.lasts |= keeps_content;
+            self.next.batch.steps.push(DelayedStep::Settle { key: event.key, outcome, keeps_content });
+        }
+    }
+
+    fn write(&mut self, marks: Marks, actions: &mut Vec<DelayedAction>) {
+        if self.writing.is_some() || self.next.is_empty() {
+            return;
+        }
+        let mut pending = std::mem::take(&mut self.next);
+        pending.batch.now = marks.now;
+        pending.batch.created = self.created;
+        let ticket = self.number();
+        self.window.writing(ticket);
+        self.overlay.writing(ticket);
+        if planted(Fault::AnswerBeforeDurable) {
+            actions.push(DelayedAction::Decided(std::mem::take(&mut pending.decided)));
+        }
+        // Of a put what is due soon is kept here, and nothing else.
+        let batch = std::mem::take(&mut pending.batch);
+        self.writing = Some((ticket, pending));
+        actions.push(DelayedAction::Write { ticket, batch: Box::new(batch) });
+    }
+
+    /// What was written is durable, or seen by readers where it need not be.
+    fn written(&mut self, ticket: u64, actions: &mut Vec<DelayedAction>) {
+        let Some((_, pending)) = self.writing.take_if(|(writing, _)| *writing == ticket) else { return };
+        self.window.written(ticket);
+        self.overlay.written(ticket, self.looking.is_some());
+        for due in pending.put.into_values() {
+            self.window.put(due);
+        }
+        self.window.shorten(&self.rules);
+        if !pending.decided.is_empty() {
+            actions.push(DelayedAction::Decided(pending.decided));
+        }
+    }
+}
+
+impl DelayedRequest {
+    fn message_key(&self) -> Option<MessageKey> {
+        let message = self.message.as_ref()?;
+        Some((self.by.owner.clone(), message.id.clone()))
+    }
+}
+
+impl DelayedChange {
+    /// What it is about.
+    pub fn name(&self) -> &Arc<str> {
+        match self {
+            Self::Put { event, .. } => &event.head.key.name,
+            Self::Delete { name, .. } => name,
+        }
+    }
+}

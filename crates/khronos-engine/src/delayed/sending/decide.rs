@@ -1,0 +1,213 @@
+//! What becomes of a request, change by change: against what is known, whose it is, what is expected, and what may have been sent.
+
+use super::{
+    faults::{Fault, planted},
+    io::{DelayedChange, DelayedRequest, Marks, PastDue},
+    overlay::Overlay,
+};
+use crate::{
+    Answered, Author, ChangeEntry, ChangeKind, Expect, Message, Refusal, Verdict,
+    delayed::{DelayedHead, DelayedKey, Found, TOMBSTONES_KEPT, Tombstone},
+};
+use ponos_event::Timestamp;
+use std::{collections::HashMap, sync::Arc};
+
+/// What becomes of one change.
+#[derive(Debug)]
+pub(super) struct Decided {
+    pub(super) verdict: Verdict,
+    /// Where the event was that goes, or moves.
+    pub(super) before: Option<DelayedKey>,
+    /// The event as it is put.
+    pub(super) head: Option<DelayedHead>,
+}
+
+impl From<Refusal> for Decided {
+    fn from(refusal: Refusal) -> Self {
+        Verdict::Refused(refusal).into()
+    }
+}
+
+impl From<Verdict> for Decided {
+    fn from(verdict: Verdict) -> Self {
+        Self { verdict, before: None, head: None }
+    }
+}
+
+/// What a message is answered that was answered before.
+pub(super) fn again(before: &Answered, message: &Message, changes: usize) -> Vec<Verdict> {
+    match before.digest == message.digest {
+        true => before.verdicts.clone(),
+        false => vec![Verdict::Refused(Refusal::MessageIdUsed); changes],
+    }
+}
+
+/// Decides the changes of a request in their order. Nothing is carried out yet.
+pub(super) fn all(
+    marks: Marks,
+    request: &DelayedRequest,
+    known: Vec<Found>,
+    overlay: &Overlay,
+    mut created: u64,
+) -> Vec<Decided> {
+    // What an earlier change of this request makes of a name.
+    let mut here: HashMap<Arc<str>, Found> = HashMap::new();
+    let mut all = Vec::with_capacity(request.changes.len());
+    for (change, known) in request.changes.iter().zip(known) {
+        let name = change.name();
+        let twice = request.atomic && here.contains_key(name);
+        let found = here.get(name).or_else(|| overlay.name(name)).cloned().unwrap_or(known);
+        let decided = match change {
+            _ if twice => Refusal::Twice.into(),
+            DelayedChange::Put { event, expect, past } => {
+                put(marks, &request.by, &found, &event.head, *expect, *past, created + 1)
+            }
+            DelayedChange::Delete { expect, .. } => delete(marks, &request.by, &found, *expect),
+        };
+        if decided.verdict.is_change() {
+            let after = decided.head.clone().map_or(Found::Nothing, |head| Found::Pending(Box::new(head)));
+            created = created.max(decided.head.as_ref().map_or(0, |head| head.creation));
+            here.insert(name.clone(), after);
+        } else if request.atomic {
+            here.entry(name.clone()).or_insert(found);
+        }
+        all.push(decided);
+    }
+    let is_refused = |one: &Decided| matches!(one.verdict, Verdict::Refused(_));
+    if request.atomic && all.iter().any(is_refused) {
+        let others = all.iter_mut().filter(|one| !is_refused(one));
+        others.for_each(|one| *one = Refusal::Another.into());
+    }
+    all
+}
+
+fn put(
+    marks: Marks,
+    by: &Author,
+    found: &Found,
+    wanted: &DelayedHead,
+    expect: Expect,
+    past: PastDue,
+    creation: u64,
+) -> Decided {
+    if !(by.covers)(&wanted.event) {
+        return Refusal::OutsideDomains { event: wanted.event.clone() }.into();
+    }
+    let since = wanted.due;
+    let (verdict, before, head) = match found {
+        Found::Pending(head) => {
+            if let Some(refusal) = not_his(by, &head.owner, &head.event) {
+                return refusal.into();
+            }
+            let (creation, revision) = (head.creation, head.revision);
+            if head.digest == wanted.digest && expect == Expect::Any {
+                return Verdict::Unchanged { creation, revision }.into();
+            }
+            if let Some(refusal) = not_expected(expect, head).or_else(|| may_have_been_sent(marks, head)) {
+                return refusal.into();
+            }
+            let revision = revision + 1;
+            let verdict = Verdict::Changed { creation, revision, since };
+            (verdict, Some(head.key.clone()), (creation, revision, head.owner.clone()))
+        }
+        Found::Settled(stone) if is_known(marks, stone) => {
+            if let Some(refusal) = not_his(by, &stone.owner, &stone.event) {
+                return refusal.into();
+            }
+            let (creation, revision) = (stone.creation, stone.revision);
+            return match stone.digest == wanted.digest {
+                true => Verdict::Unchanged { creation, revision }.into(),
+                false => Refusal::AlreadySettled { due: stone.due }.into(),
+            };
+        }
+        _ if matches!(expect, Expect::Revision { .. }) => {
+            return Refusal::Stale { revision: None }.into();
+        }
+        _ if past == PastDue::Refuse && wanted.key.send <= marks.now => return Refusal::NeverDue.into(),
+        _ => (Verdict::Created { creation, revision: 1, since }, None, (creation, 1, by.owner.clone())),
+    };
+    let (creation, revision, owner) = head;
+    let head = DelayedHead { creation, revision, owner, at: marks.now, ..wanted.clone() };
+    Decided { verdict, before, head: Some(head) }
+}
+
+fn delete(marks: Marks, by: &Author, found: &Found, expect: Expect) -> Decided {
+    match found {
+        Found::Pending(head) => {
+            let refusal = not_his(by, &head.owner, &head.event)
+                .or_else(|| not_expected(expect, head))
+                .or_else(|| may_have_been_sent(marks, head));
+            if let Some(refusal) = refusal {
+                return refusal.into();
+            }
+            let (creation, revision) = (head.creation, head.revision);
+            // Nothing of it is sent, through whatever instant.
+            let verdict = Verdict::Deleted { creation, revision, through: marks.reached };
+            Decided { verdict, before: Some(head.key.clone()), head: None }
+        }
+        Found::Settled(stone) if is_known(marks, stone) => {
+            let refusal = not_his(by, &stone.owner, &stone.event);
+            refusal.unwrap_or(Refusal::AlreadySettled { due: stone.due }).into()
+        }
+        _ if matches!(expect, Expect::Revision { .. }) => Refusal::Stale { revision: None }.into(),
+        _ => Verdict::GoneAlready.into(),
+    }
+}
+
+fn may_have_been_sent(marks: Marks, head: &DelayedHead) -> Option<Refusal> {
+    let may_have = head.key.send <= marks.reached && !planted(Fault::ChangeWhatMayHaveBeenSent);
+    may_have.then_some(Refusal::MayHaveBeenSent { due: head.due })
+}
+
+fn is_known(marks: Marks, stone: &Tombstone) -> bool {
+    marks.now.since(stone.at) <= TOMBSTONES_KEPT
+}
+
+fn not_his(by: &Author, owner: &Arc<str>, event: &Arc<str>) -> Option<Refusal> {
+    if !by.is_admin && by.owner != *owner {
+        return Some(Refusal::NotOwner { owner: owner.clone() });
+    }
+    (!(by.covers)(event)).then(|| Refusal::OutsideDomains { event: event.clone() })
+}
+
+fn not_expected(expect: Expect, head: &DelayedHead) -> Option<Refusal> {
+    match expect {
+        Expect::Any => None,
+        Expect::Absent => Some(Refusal::Exists { revision: head.revision }),
+        Expect::Revision { creation, number } => {
+            let is_it = (creation, number) == (head.creation, head.revision);
+            (!is_it).then_some(Refusal::Stale { revision: Some(head.revision) })
+        }
+    }
+}
+
+/// What the log says of a request: one entry for all that were created, one for all that were changed, one for all that were deleted.
+pub(super) fn logged(now: Timestamp, request: &DelayedRequest, decided: &[Decided]) -> Vec<ChangeEntry> {
+    let kind = |verdict: &Verdict| match verdict {
+        Verdict::Created { creation, .. } => Some((ChangeKind::Created, *creation)),
+        Verdict::Changed { creation, .. } => Some((ChangeKind::Changed, *creation)),
+        Verdict::Deleted { creation, .. } => Some((ChangeKind::Deleted, *creation)),
+        _ => None,
+    };
+    let mut entries: Vec<ChangeEntry> = Vec::new();
+    for (change, one) in request.changes.iter().zip(decided) {
+        let Some((what, creation)) = kind(&one.verdict) else { continue };
+        match entries.iter_mut().find(|entry| entry.what == what) {
+            Some(entry) => entry.others.push(change.name().clone()),
+            None => entries.push(ChangeEntry {
+                at: now,
+                by: request.by.owner.clone(),
+                door: request.by.door.clone(),
+                what,
+                name: change.name().clone(),
+                others: Vec::new(),
+                creation,
+                before: None,
+                after: None,
+                command: request.message.as_ref().map(|message| message.id.clone()),
+                note: "".into(),
+            }),
+        }
+    }
+    entries
+}

@@ -1,0 +1,176 @@
+//! What goes in and what comes out.
+
+use crate::{
+    Answer, Answered, Author, Expect, Message, MessageKey, Verdict,
+    delayed::{DelayedBatch, DelayedEvent, DelayedKey, DueEvent, Found},
+};
+use ponos_event::Timestamp;
+use std::{ops::Range, sync::Arc};
+
+/// Where the marks stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Marks {
+    /// The highest reading that is believed.
+    pub now: Timestamp,
+    /// H, as it is durable.
+    pub handed: Timestamp,
+    /// R: up to this send time something may have been sent; what is asked to become durable counts.
+    pub reached: Timestamp,
+}
+
+/// Limits, from the configuration.
+#[derive(Debug, Clone, Copy)]
+pub struct DelayedRules {
+    /// Milliseconds ahead: what is due by then is in memory.
+    pub window: i64,
+    /// So many of them at most; somewhat more where much is put that is due soon.
+    pub most: usize,
+    /// So many are read at once.
+    pub page: usize,
+    /// So many handed over and not answered.
+    pub in_flight: usize,
+    /// So many changes wait to be decided; what comes alone may have more.
+    pub waiting: usize,
+    /// So many changes are looked up at once; what comes alone may have more.
+    pub batch: usize,
+    /// Milliseconds: so long before something is due, H is asked to be raised beyond it.
+    pub lead: i64,
+    /// The record is the only copy of what was published, as on the embedded broker.
+    pub keeps_content: bool,
+}
+
+impl Default for DelayedRules {
+    /// A minute, 100,000 events, pages of 4,096; half a second of lead.
+    fn default() -> Self {
+        Self {
+            window: 60_000,
+            most: 100_000,
+            page: 4_096,
+            in_flight: 4_096,
+            waiting: 40_000,
+            batch: 10_000,
+            lead: 500,
+            keeps_content: false,
+        }
+    }
+}
+
+/// Some changes that one caller asks for at once: they go down in one write.
+#[derive(Debug)]
+pub struct DelayedRequest {
+    /// Names the request.
+    pub command: u64,
+    /// Who asks.
+    pub by: Author,
+    /// Where it came as a message: the same one may come again.
+    pub message: Option<Message>,
+    /// All of them or none.
+    pub atomic: bool,
+    /// What is asked for, in this order.
+    pub changes: Vec<DelayedChange>,
+}
+
+/// One change.
+#[derive(Debug)]
+pub enum DelayedChange {
+    /// This event is wanted, new or instead of the one of its name. Whose it is, which creation and which revision, is said when
+    /// it is decided.
+    Put {
+        /// It.
+        event: Box<DelayedEvent>,
+        /// What has to be there.
+        expect: Expect,
+        /// A new one whose time is gone.
+        past: PastDue,
+    },
+    /// The event of this name is not wanted any more.
+    Delete {
+        /// Its name.
+        name: Arc<str>,
+        /// What has to be there.
+        expect: Expect,
+    },
+}
+
+/// What becomes of a new event whose time is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PastDue {
+    /// It is sent at once.
+    Send,
+    /// It is refused.
+    Refuse,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum DelayedInput {
+    /// Nothing but time, or H.
+    Tick,
+    /// The publisher became usable, or stopped being so.
+    Link(bool),
+    /// Somebody asks for this. Answered by [`DelayedAction::Decided`] or [`DelayedAction::TooMany`].
+    Change(Box<DelayedRequest>),
+    /// The answer to [`DelayedAction::Find`].
+    Found {
+        /// As asked.
+        ticket: u64,
+        /// By each name, in the order asked.
+        found: Vec<Found>,
+        /// To each message, likewise.
+        answered: Vec<Option<Answered>>,
+    },
+    /// The answer to [`DelayedAction::Load`].
+    Due {
+        /// As asked.
+        ticket: u64,
+        /// What there is; fewer than asked for: that was all.
+        events: Vec<DueEvent>,
+    },
+    /// What was to be written is: durable, if it [must be](DelayedBatch::must_last), and seen by whoever reads.
+    Written(u64),
+    /// The broker answered.
+    Settled(Vec<(u64, Answer)>),
+    /// Hand nothing over any more, and take nothing in.
+    Drain,
+}
+
+/// What is to be done. Actions are to be performed in order.
+#[must_use]
+#[derive(Debug)]
+pub enum DelayedAction {
+    /// Look these up, and say [`DelayedInput::Found`]. There is never more than one under way.
+    Find {
+        /// Names the question.
+        ticket: u64,
+        /// Names of events.
+        names: Vec<Arc<str>>,
+        /// Messages.
+        messages: Vec<MessageKey>,
+    },
+    /// Read what is due there, and say [`DelayedInput::Due`]. There is never more than one under way that counts.
+    Load {
+        /// Names the question.
+        ticket: u64,
+        /// In this range of send times, the end exclusive, …
+        range: Range<Timestamp>,
+        /// … behind this place, …
+        after: Option<DelayedKey>,
+        /// … so many at most.
+        most: usize,
+    },
+    /// Write this, then say [`DelayedInput::Written`]. There is never more than one under way.
+    Write {
+        /// Names the write.
+        ticket: u64,
+        /// What.
+        batch: Box<DelayedBatch>,
+    },
+    /// What became of these requests is durable: answer each, change by change.
+    Decided(Vec<(u64, Vec<Verdict>)>),
+    /// This request changes nothing, for too many wait: it may be given again later.
+    TooMany(u64),
+    /// Something of this send time is due soon: raise H to it, or beyond, durably.
+    Reserve(Timestamp),
+    /// Read the content of these, publish them, and answer each token with [`DelayedInput::Settled`].
+    Publish(Vec<(u64, DueEvent)>),
+}

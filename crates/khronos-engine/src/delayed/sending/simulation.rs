@@ -1,0 +1,63 @@
+//! A seeded simulation: a store that takes its time and loses what was not durable, H in a store of its own, a broker that refuses and
+//! gives no answer, clients that put, move, delete and repeat themselves, and crashes between any two of these. What is read is read at
+//! one moment and told at another. Every run is checked against the promises; every planted fault must be seen.
+
+mod promises;
+mod world;
+
+use super::faults::{Fault, plant};
+use world::World;
+
+/// What a run did: arrivals, how many of these were repeated, crashes, and events that were changed, deleted and parked.
+type Did = [usize; 6];
+
+/// One run: what it did, or what it broke.
+fn run(seed: u64) -> Result<Did, String> {
+    let mut world = World::new(seed);
+    let lived = world.live().and_then(|()| promises::at_the_end(&world));
+    lived.map(|()| world.did()).map_err(|broken| format!("seed {seed}: {broken}"))
+}
+
+fn seeds() -> u64 {
+    let scale = std::env::var("TEST_SCALE").ok().and_then(|scale| scale.parse().ok()).unwrap_or(1);
+    1_500 * scale
+}
+
+#[test]
+fn no_seed_breaks_a_promise() {
+    plant(None);
+    let mut did = Did::default();
+    for seed in 0..seeds() {
+        let this = run(seed).unwrap_or_else(|broken| panic!("{broken}"));
+        did.iter_mut().zip(this).for_each(|(all, this)| *all += this);
+    }
+    println!("arrivals, repeated, crashes, changed, deleted, parked: {did:?}");
+    let least = seeds() as usize;
+    assert!(did[0] > 8 * least && did.iter().skip(1).all(|count| *count > least / 5), "{did:?}");
+}
+
+macro_rules! caught {
+    ($($name:ident: $fault:ident,)*) => { $(
+        #[test]
+        fn $name() {
+            plant(Some(Fault::$fault));
+            let broken = (0..4 * seeds()).find_map(|seed| run(seed).err());
+            plant(None);
+            println!("{}", broken.expect("no seed shows the fault"));
+        }
+    )* };
+}
+
+caught! {
+    handing_over_before_the_row_is_durable_is_caught: HandOverBeforeDurable,
+    handing_over_above_h_is_caught: HandOverAboveH,
+    handing_over_what_is_being_changed_is_caught: HandOverWhatIsBeingChanged,
+    changing_what_may_have_been_sent_is_caught: ChangeWhatMayHaveBeenSent,
+    answering_before_it_is_durable_is_caught: AnswerBeforeDurable,
+    settling_what_no_answer_came_to_is_caught: SettleWhatIsLost,
+    bringing_back_what_went_is_caught: BringBackWhatWent,
+    forgetting_what_was_decided_is_caught: ForgetWhatWasDecided,
+    forgetting_what_had_no_room_is_caught: ForgetWhatHadNoRoom,
+    trusting_a_page_that_was_read_before_is_caught: TrustThePage,
+    leaving_out_what_is_put_and_due_soon_is_caught: LeaveOutWhatIsPut,
+}

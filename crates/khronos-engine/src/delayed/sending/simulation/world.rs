@@ -1,0 +1,323 @@
+//! The world around it: what is asked for is done at some later moment, in any order, and told at another.
+
+use super::{Did, promises::Promises};
+use crate::{
+    Answer, Author, Expect, Message, Outcome,
+    delayed::{
+        DelayedAction, DelayedBatch, DelayedChange, DelayedContent, DelayedEvent, DelayedHead, DelayedInput,
+        DelayedKey, DelayedLimits, DelayedMemory, DelayedReader, DelayedRequest, DelayedRules, DelayedStore,
+        DueEvent, Marks, MemoryDelayed, PastDue, Sending,
+    },
+};
+use ponos_event::Timestamp;
+use std::sync::Arc;
+
+/// Milliseconds of a life.
+const LIFE: i64 = 12_000;
+
+pub(super) struct World {
+    random: fastrand::Rng,
+    now: Timestamp,
+    /// H, and R: durable; and what is asked to be.
+    handed: Timestamp,
+    wanted: Timestamp,
+    disk: DelayedMemory,
+    store: MemoryDelayed,
+    sending: Sending,
+    /// What is to be done.
+    tasks: Vec<DelayedAction>,
+    /// What was done and is to be told.
+    told: Vec<DelayedInput>,
+    /// Messages that were sent before, which may come again.
+    messages: Vec<(String, Vec<Wanted>)>,
+    commands: u64,
+    crashes: usize,
+    pub(super) promises: Promises,
+}
+
+/// What a client wants.
+#[derive(Debug, Clone)]
+struct Wanted {
+    name: Arc<str>,
+    /// When, and what it says; nothing: it is not wanted any more.
+    put: Option<(Timestamp, u64)>,
+}
+
+impl World {
+    pub(super) fn new(seed: u64) -> Self {
+        let disk = DelayedMemory::forgetful();
+        let (store, sending) = started(&disk);
+        let now = Timestamp::from_millis(1_764_547_200_000);
+        Self {
+            random: fastrand::Rng::with_seed(seed),
+            now,
+            handed: now,
+            wanted: now,
+            disk,
+            store,
+            sending,
+            tasks: Vec::new(),
+            told: Vec::new(),
+            messages: Vec::new(),
+            commands: 0,
+            crashes: 0,
+            promises: Promises::default(),
+        }
+    }
+
+    pub(super) fn did(&self) -> Did {
+        let [arrivals, repeated, changed, deleted] = self.promises.did();
+        [arrivals, repeated, self.crashes, changed, deleted, self.parked()]
+    }
+
+    pub(super) fn reader(&self) -> Arc<dyn DelayedReader> {
+        self.store.reader()
+    }
+
+    fn parked(&self) -> usize {
+        let rows = self.reader().read(0, usize::MAX).map(|page| page.rows).unwrap_or_default();
+        rows.iter().filter(|row| matches!(row.row.outcome, Outcome::Parked(_))).count()
+    }
+
+    /// A life, and then an end in which everything comes to rest.
+    pub(super) fn live(&mut self) -> Result<(), String> {
+        let end = self.now.plus(LIFE);
+        self.step(DelayedInput::Link(true))?;
+        while self.now < end {
+            match self.random.u8(0..100) {
+                0..35 => self.perform()?,
+                35..65 => self.tell()?,
+                65..84 => {
+                    let millis = self.random.i64(1..120);
+                    self.pass_time(millis)?;
+                }
+                84..98 => self.ask()?,
+                98 if self.random.bool() => self.step(DelayedInput::Link(false))?,
+                98 => self.step(DelayedInput::Link(true))?,
+                _ => self.crash()?,
+            }
+        }
+        self.step(DelayedInput::Link(true))?;
+        for _ in 0..4_000 {
+            if self.tasks.is_empty() && self.told.is_empty() {
+                let balance = self.disk.balance();
+                let Some(at) = self.sending.next_wakeup(self.marks()) else { break };
+                if balance.pending == 0 && self.sending.in_flight() == 0 || at.since(self.now) > 100_000 {
+                    break;
+                }
+                self.pass_time(at.since(self.now).max(1))?;
+            }
+            self.perform()?;
+            self.tell()?;
+        }
+        Ok(())
+    }
+
+    fn marks(&self) -> Marks {
+        Marks { now: self.now, handed: self.handed, reached: self.wanted.max(self.handed) }
+    }
+
+    fn step(&mut self, input: DelayedInput) -> Result<(), String> {
+        let marks = self.marks();
+        for action in self.sending.step(marks, input) {
+            match action {
+                DelayedAction::Decided(answers) => {
+                    answers
+                        .into_iter()
+                        .try_for_each(|(command, verdicts)| self.promises.answered(command, &verdicts))?;
+                }
+                DelayedAction::TooMany(command) => self.promises.refused(command),
+                DelayedAction::Reserve(send) => {
+                    self.wanted = self.wanted.max(send);
+                    self.tasks.push(DelayedAction::Reserve(send));
+                }
+                DelayedAction::Publish(events) => {
+                    let wrong = events.iter().find(|(_, event)| event.key.send > self.handed);
+                    if let Some((_, event)) = wrong {
+                        return Err(format!("{event:?} is handed over above H"));
+                    }
+                    self.tasks.extend(events.into_iter().map(|event| DelayedAction::Publish(vec![event])));
+                }
+                other => self.tasks.push(other),
+            }
+        }
+        Ok(())
+    }
+
+    fn pass_time(&mut self, millis: i64) -> Result<(), String> {
+        self.now = self.now.plus(millis);
+        self.step(DelayedInput::Tick)
+    }
+
+    /// Does one of the things that are to be done.
+    fn perform(&mut self) -> Result<(), String> {
+        if self.tasks.is_empty() {
+            return Ok(());
+        }
+        let index = self.random.usize(0..self.tasks.len());
+        let broken = |error: crate::store::StoreError| error.to_string();
+        let reader = self.store.reader();
+        let done = match self.tasks.swap_remove(index) {
+            DelayedAction::Find { ticket, names, messages } => {
+                let found = reader.find(&names).map_err(broken)?;
+                let answered = reader.answers(&messages).map_err(broken)?;
+                DelayedInput::Found { ticket, found, answered }
+            }
+            DelayedAction::Load { ticket, range, after, most } => {
+                let events = reader.due(range, after.as_ref(), most).map_err(broken)?;
+                DelayedInput::Due { ticket, events }
+            }
+            DelayedAction::Write { ticket, batch } => {
+                self.write(&batch)?;
+                DelayedInput::Written(ticket)
+            }
+            DelayedAction::Reserve(send) => {
+                self.handed = self.handed.max(send);
+                DelayedInput::Tick
+            }
+            DelayedAction::Publish(events) => {
+                let answers = events.into_iter().map(|(token, event)| Ok((token, self.publish(&event)?)));
+                DelayedInput::Settled(answers.collect::<Result<_, String>>()?)
+            }
+            DelayedAction::Decided(_) | DelayedAction::TooMany(_) => DelayedInput::Tick,
+        };
+        self.told.push(done);
+        Ok(())
+    }
+
+    fn write(&mut self, batch: &DelayedBatch) -> Result<(), String> {
+        let written = self.store.write(0, batch).map_err(|error| error.to_string())?;
+        if !written.balance.is_right() || self.random.u8(0..4) == 0 && self.store.flush(0).is_err() {
+            return Err(format!("{:?} is wrong", written.balance));
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, event: &DueEvent) -> Result<Answer, String> {
+        let found =
+            self.reader().events(std::slice::from_ref(&event.key)).map_err(|error| error.to_string())?;
+        let Some(found) = found.into_iter().next().flatten() else {
+            return Err(format!("{event:?} is handed over and not in the store"));
+        };
+        let answer = match self.random.u8(0..20) {
+            0 => return Ok(Answer::Lost),
+            1 => return Ok(Answer::Refused("full".into())),
+            2..5 => Answer::Lost,
+            _ => Answer::Confirmed { returned: false },
+        };
+        self.promises.arrived(&found, self.now)?;
+        Ok(answer)
+    }
+
+    /// Tells one of the things that were done.
+    fn tell(&mut self) -> Result<(), String> {
+        if self.told.is_empty() {
+            return Ok(());
+        }
+        let index = self.random.usize(0..self.told.len());
+        let told = self.told.swap_remove(index);
+        self.step(told)
+    }
+
+    /// A client asks for something, or for the same once more.
+    fn ask(&mut self) -> Result<(), String> {
+        self.commands += 1;
+        let again = self.random.u8(0..5) == 0 && !self.messages.is_empty();
+        let (id, wanted) = match again {
+            true => {
+                // Of the last ones, so that its first copy may still wait.
+                let last = self.messages.len().min(4);
+                self.messages[self.messages.len() - 1 - self.random.usize(0..last)].clone()
+            }
+            false => {
+                let wanted = (0..self.random.usize(1..4)).map(|_| self.wanted()).collect();
+                (format!("message {}", self.commands), wanted)
+            }
+        };
+        let is_message = again || self.random.bool();
+        if is_message && !again {
+            self.messages.push((id.clone(), wanted.clone()));
+        }
+        let message = is_message.then(|| Message { id: id.as_str().into(), digest: [7; 32] });
+        self.promises.asked(self.commands, is_message.then_some(id));
+        let changes = wanted.iter().map(change).collect();
+        let by = Author::owner("billing", "a test");
+        let request = DelayedRequest {
+            command: self.commands,
+            by,
+            message,
+            atomic: self.random.u8(0..4) == 0,
+            changes,
+        };
+        self.step(DelayedInput::Change(Box::new(request)))
+    }
+
+    fn wanted(&mut self) -> Wanted {
+        let name = format!("n{}", self.random.u8(0..60)).as_str().into();
+        let most = [400, 4_000][self.random.usize(0..2)];
+        let soon = self.random.i64(-100..most);
+        // Some at one instant.
+        let send = self.now.millis() + soon;
+        let send = Timestamp::from_millis(if self.random.bool() { send } else { send - send % 500 });
+        let put = (self.random.u8(0..4) > 0).then(|| (send, self.random.u64(..)));
+        Wanted { name, put }
+    }
+
+    /// The process ends, maybe the machine with it, and starts again.
+    fn crash(&mut self) -> Result<(), String> {
+        self.crashes += 1;
+        if self.random.bool() {
+            self.disk.crash();
+        }
+        self.tasks.clear();
+        self.told.clear();
+        self.wanted = self.handed;
+        (self.store, self.sending) = started(&self.disk);
+        if !self.disk.balance().is_right() {
+            return Err(format!("{:?} is wrong", self.disk.balance()));
+        }
+        self.promises.crashed();
+        self.step(DelayedInput::Link(true))
+    }
+}
+
+fn started(disk: &DelayedMemory) -> (MemoryDelayed, Sending) {
+    // Small, so that there is too much of everything.
+    let rules = DelayedRules {
+        window: 1_000,
+        most: 6,
+        page: 3,
+        in_flight: 4,
+        waiting: 12,
+        batch: 6,
+        lead: 100,
+        keeps_content: false,
+    };
+    let mut store = disk.open("khronos", DelayedLimits::default()).unwrap();
+    let kept = store.load().unwrap();
+    (store, Sending::new(rules, &kept))
+}
+
+fn change(Wanted { name, put }: &Wanted) -> DelayedChange {
+    let Some((send, says)) = *put else {
+        return DelayedChange::Delete { name: name.clone(), expect: Expect::Any };
+    };
+    let mut digest = [0; 16];
+    digest[..8].copy_from_slice(&says.to_le_bytes());
+    let head = DelayedHead {
+        key: DelayedKey { send, name: name.clone() },
+        due: send,
+        creation: 0,
+        revision: 0,
+        owner: "billing".into(),
+        event: "order.reminder.due".into(),
+        queue: None,
+        is_named: true,
+        refused: 0,
+        at: send,
+        digest,
+    };
+    let content = DelayedContent { data: says.to_le_bytes().into(), ..DelayedContent::default() };
+    let event = Box::new(DelayedEvent { head, content });
+    DelayedChange::Put { event, expect: Expect::Any, past: PastDue::Send }
+}
