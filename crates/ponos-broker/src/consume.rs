@@ -1,6 +1,6 @@
 //! The consuming half of the port.
 
-use super::{Closed, Link, LinkError, LinkErrorClass};
+use super::{Arrivals, Closed, Link, LinkError, LinkErrorClass};
 use ponos_event::Message;
 use std::sync::{
     Arc,
@@ -156,10 +156,6 @@ pub struct Losses {
     pub last: Option<LinkError>,
 }
 
-/// Asks for deliveries that are on their way to one [`Consumer`]. It does not keep the consumer alive.
-#[derive(Debug, Clone)]
-pub struct Arrivals(mpsc::Sender<oneshot::Sender<()>>);
-
 /// Settles deliveries of one [`Consumer`] from anywhere. It does not keep the consumer alive.
 #[derive(Debug, Clone)]
 pub struct Settler {
@@ -184,8 +180,9 @@ pub struct ConsumerTask {
     pub cancelled: Arc<AtomicU64>,
     /// The connections that were lost.
     pub losses: watch::Sender<Losses>,
-    /// To be answered once all that the broker delivered before is in `deliveries`. Taken while there is a connection.
-    pub arrivals: mpsc::Receiver<oneshot::Sender<()>>,
+    /// To be answered, with the generation, once the broker has all that was settled before, and all that it delivered before
+    /// is in `deliveries`. Taken while there is a connection.
+    pub arrivals: mpsc::Receiver<oneshot::Sender<u64>>,
 }
 
 impl Consumer {
@@ -200,8 +197,7 @@ impl Consumer {
         let flow = watch::Sender::new(if options.cautious { Flow::Narrow } else { Flow::Wide });
         let (cancelled, prefetch) = (Arc::default(), Arc::new(AtomicU16::new(options.prefetch.max(1))));
         let (losses_in, losses) = watch::channel(Losses::default());
-        // each waits for its answer, so that more than one is seldom
-        let (ask, asked) = mpsc::channel(1);
+        let (arrivals, asked) = Arrivals::channel();
         let task = ConsumerTask {
             deliveries: deliveries_in,
             settle: settle_out,
@@ -212,7 +208,7 @@ impl Consumer {
             losses: losses_in,
             arrivals: asked,
         };
-        let (settler, arrivals) = (Settler { settle, flow: flow.clone() }, Arrivals(ask));
+        let settler = Settler { settle, flow: flow.clone() };
         (Self { deliveries, settler, link, flow, prefetch, most, cancelled, losses, arrivals }, task)
     }
 
@@ -291,20 +287,9 @@ impl Consumer {
         self.losses.clone()
     }
 
-    /// Asks from elsewhere whether all has arrived.
+    /// Asks from elsewhere whether all has arrived, here and there.
     pub fn arrivals(&self) -> Arrivals {
         self.arrivals.clone()
-    }
-}
-
-impl Arrivals {
-    /// Waits until all deliveries that the broker had given to the channel that the consumer has now, when it was asked, can be had
-    /// from [`Consumer::next`] at once, however long they take to be written and read. A queue without ready messages may have
-    /// given many that have not come yet. It says nothing of what was given to a channel that was lost before: the broker may
-    /// not have put that back yet ([`Consumer::losses`]). False if the connection was lost meanwhile, or the consumer was dropped. While there is no connection it waits for one.
-    pub async fn are_complete(&self) -> bool {
-        let (answer, answered) = oneshot::channel();
-        self.0.send(answer).await.is_ok() && answered.await.is_ok()
     }
 }
 

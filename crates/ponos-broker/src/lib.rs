@@ -13,6 +13,7 @@
 //!   [`Missing`](PublishOutcome::Missing).
 
 pub mod amqp;
+mod arrivals;
 mod consume;
 pub mod files;
 mod link;
@@ -23,9 +24,8 @@ pub mod shutdown;
 pub mod stack;
 mod transport;
 
-pub use consume::{
-    Arrivals, Consume, Consumer, ConsumerTask, Delivery, DeliveryTag, Flow, Losses, Settle, Settler,
-};
+pub use arrivals::Arrivals;
+pub use consume::{Consume, Consumer, ConsumerTask, Delivery, DeliveryTag, Flow, Losses, Settle, Settler};
 pub use link::{Closed, Link, LinkError, LinkErrorClass, Unclosed};
 #[doc(hidden)]
 pub use publish::{NO_FRAME, TOO_DEEP};

@@ -204,7 +204,7 @@ impl ConsumerSupervisor {
         let mut binding: Option<BoxFuture<'_, Result<(), LinkError>>> = None;
         let mut bind_at = self.next_compare();
         // who waits for the echo, and who is to be answered when what came before it is handed on
-        let (mut echo, mut asked): (Option<BoxFuture<'_, bool>>, Option<oneshot::Sender<()>>) = (None, None);
+        let (mut echo, mut asked): (Option<BoxFuture<'_, bool>>, Option<oneshot::Sender<u64>>) = (None, None);
         let mut echoed = false;
         loop {
             let wanted = *flow.borrow_and_update();
@@ -283,7 +283,9 @@ impl ConsumerSupervisor {
                         _ => {}
                     }
                 }
-                ask = self.task.arrivals.recv(), if asked.is_none() && !dropped => {
+                // in front of the echo goes all that was settled, which waits while the subscription turns
+                ask = self.task.arrivals.recv(), if asked.is_none() && !dropped && !intake.is_turning() => {
+                    intake.flush(Flush::All).await?;
                     echo = ask.is_some().then(|| intake.echo());
                     asked = ask;
                 }
@@ -296,7 +298,7 @@ impl ConsumerSupervisor {
                 () = std::future::ready(()), if echoed && unheard.is_empty() => {
                     echoed = false;
                     // an error: nobody waits for it any more
-                    let _ = asked.take().map(|asked| asked.send(()));
+                    let _ = asked.take().map(|asked| asked.send(self.generation));
                 }
                 _ = tick.tick() => {
                     if !intake.session.is_open() {

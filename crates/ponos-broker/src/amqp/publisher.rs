@@ -84,6 +84,10 @@ impl PublisherSupervisor {
                 Some(Ok((session, channels))) => {
                     let since = Instant::now();
                     let end = self.serve(&session, channels, caller).await;
+                    if let ConnectionEnd::Lost(error) = &end {
+                        // Before what was on it is reported as lost, and before the goodbye, which may take long.
+                        self.down(failures.saturating_add(1), error.clone());
+                    }
                     let closing = caller.losing_while(Box::pin(session.close())).await;
                     match end {
                         ConnectionEnd::Closed => return,
@@ -98,7 +102,7 @@ impl PublisherSupervisor {
                 }
             };
             failures = failures.saturating_add(1);
-            self.link.send_replace(Link::Down { attempts: failures, error: Some(error) });
+            self.down(failures, error);
             let wait = backoff::wait(failures, self.config.backoff_max, fastrand::f64());
             if caller.losing_while(tokio::time::sleep(wait)).await.is_none() {
                 return;
@@ -117,6 +121,10 @@ impl PublisherSupervisor {
             lanes.push(confirms);
         }
         Ok((session, Channels::new(lanes)))
+    }
+
+    fn down(&self, attempts: u32, error: LinkError) {
+        self.link.send_replace(Link::Down { attempts, error: Some(error) });
     }
 
     fn up(&self, session: &Session) {
@@ -183,10 +191,12 @@ impl PublisherSupervisor {
             if opening.is_none() && !blocked && channels.apart.wants_a_channel() {
                 opening = Some(confirm_channel(session).boxed());
             }
-            for confirms in channels.iter_mut() {
-                confirms.write(user, frame_max);
-                caller.unsaid.extend(confirms.settlements());
+            channels.iter_mut().for_each(|confirms| confirms.write(user, frame_max));
+            if channels.iter().any(|confirms| confirms.death().is_some()) {
+                // It may be the connection's: then the link shows that before anything is reported as lost.
+                continue;
             }
+            channels.iter_mut().for_each(|confirms| caller.unsaid.extend(confirms.settlements()));
             let idle = channels.iter().all(Confirms::is_idle);
             if close_by.is_some_and(|by| idle && caller.unsaid.is_empty() || by <= Instant::now()) {
                 return ConnectionEnd::Closed;

@@ -141,7 +141,7 @@ impl Subscription {
                 }
                 () = std::future::ready(()), if asked.is_some() && pending.is_empty() => {
                     // an error: nobody waits for it any more
-                    let _ = asked.take().map(|asked: oneshot::Sender<()>| asked.send(()));
+                    let _ = asked.take().map(|asked: oneshot::Sender<u64>| asked.send(self.generation));
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! Connections and queues that go away.
 
 use super::*;
-use ponos_broker::{LinkErrorClass, Losses, PublishOutcome, Settle};
+use ponos_broker::{Link, LinkErrorClass, Losses, PublishOutcome, Settle};
 use ponos_event::topology::{Queue, Topology};
 use std::collections::BTreeSet;
 
@@ -55,6 +55,62 @@ pub(crate) async fn a_lost_connection_settles_all_and_redelivers_under_a_newer_g
         consumer.settle(delivery.tag, Settle::Ack).await.unwrap();
     }
     assert!(up(consumer.link()).await > first.tag.generation);
+}
+
+pub(crate) async fn the_link_shows_that_a_connection_is_lost_before_that_is_said_of_a_publishing(
+    harness: &impl Harness,
+) {
+    let mut publisher = harness.publisher(queue());
+    let link = publisher.link();
+    for round in 0..5 {
+        let before = up(link.clone()).await;
+        let batch = (0..500).map(|n| publishing(n, "", message("q", &format!("{round} {n}")))).collect();
+        publisher.submit(batch).await.unwrap();
+        harness.disconnect_all();
+        let mut settled = 0;
+        while settled < 500 {
+            let settlements = within("settlements", publisher.settlements()).await.unwrap();
+            // Whoever publishes it again at once would do so into the same connection.
+            let is_lost = settlements.iter().any(|one| one.outcome == PublishOutcome::Lost);
+            let is_up = matches!(&*link.borrow(), Link::Up { generation, .. } if *generation == before);
+            assert!(!(is_lost && is_up), "{round}: {settled} were settled before");
+            settled += settlements.len();
+        }
+    }
+}
+
+pub(crate) async fn what_was_settled_has_arrived_once_that_is_answered(harness: &impl Harness) {
+    let mut publisher = harness.publisher(queue());
+    let mut consumer = harness.consumer(queue(), "q", 10);
+    let arrivals = consumer.arrivals();
+    send(&mut publisher, "", ["1", "2", "3"].map(|id| message("q", id))).await;
+    let mut tags = Vec::new();
+    for _ in 0..3 {
+        tags.push(next(&mut consumer).await.tag);
+    }
+    // The third waits for the second, that one frame may ack both; but not for long, and not for this.
+    consumer.settle(tags[0], Settle::Ack).await.unwrap();
+    consumer.settle(tags[2], Settle::Ack).await.unwrap();
+    assert_eq!(within("the answer", arrivals.of_settlements()).await, Some(tags[1].generation));
+    harness.disconnect_all();
+    let again = next(&mut consumer).await;
+    assert_eq!(text(&again), "2");
+    // What is settled too late is told apart by its generation.
+    consumer.settle(tags[1], Settle::Ack).await.unwrap();
+    let of = within("the answer", arrivals.of_settlements()).await.unwrap();
+    assert!(of > tags[1].generation && of == again.tag.generation);
+    consumer.settle(again.tag, Settle::Ack).await.unwrap();
+    within("the answer", arrivals.of_settlements()).await.unwrap();
+    harness.disconnect_all();
+    within("publishing to go on", async {
+        while publish(&mut publisher, "", [message("q", "last")]).await != [REACHED] {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(take(&mut consumer, 1).await, ["last"]);
+    drop(consumer);
+    assert_eq!(within("the end", arrivals.of_settlements()).await, None);
 }
 
 pub(crate) async fn settling_a_delivery_of_a_lost_connection_is_void(harness: &impl Harness) {

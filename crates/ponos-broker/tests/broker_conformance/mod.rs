@@ -69,6 +69,8 @@ macro_rules! conformance {
             consuming_a_missing_queue_is_reported_until_it_exists
             an_argument_of_the_wrong_kind_is_refused
             a_lost_connection_settles_all_and_redelivers_under_a_newer_generation
+            the_link_shows_that_a_connection_is_lost_before_that_is_said_of_a_publishing
+            what_was_settled_has_arrived_once_that_is_answered
             settling_a_delivery_of_a_lost_connection_is_void
             why_a_connection_was_lost_is_known_when_it_was_made_again
             why_a_deleted_queue_is_not_consumed_again_is_known
