@@ -3,6 +3,7 @@
 
 mod apart;
 pub mod authority;
+mod batch;
 pub mod broker;
 pub mod cli;
 pub mod clock;

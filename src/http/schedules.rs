@@ -11,14 +11,11 @@ use super::{
 };
 use crate::{
     authority::Caller,
+    batch::{self, BatchAnswer, BatchAsked},
     clock,
     clock_loop::CHANGES,
     engine::{Expect, Verdict},
-    ops::{
-        self, Coming, FilterDecision, OutcomeView, PutView, ScheduleFilter,
-        change::{Batch, Outcome, Wanted},
-        delete_some::Asked,
-    },
+    ops::{self, FilterDecision, PutView, ScheduleFilter, delete_some::Asked},
     schedule::{Definition, file},
 };
 use axum::{
@@ -31,13 +28,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use ponos::event::Timestamp;
-use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{Error as _, SeqAccess, Visitor},
-};
-use serde_json::value::RawValue;
-use std::fmt;
+use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 /// How large a batch may be: a thousand definitions of some kilobytes.
@@ -159,38 +150,6 @@ pub(super) struct BatchQuery {
 #[allow(dead_code, reason = "for the description: each is read by itself")]
 pub(super) struct Definitions(Vec<serde_json::Value>);
 
-/// What became of each definition of a batch.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct BatchAnswer {
-    /// How many schedules were created, changed, or were so already.
-    done: usize,
-    /// How many definitions were refused.
-    refused: usize,
-    /// Of each, in their order.
-    results: Vec<BatchItem>,
-}
-
-/// What became of one of them.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct BatchItem {
-    /// Which one, counted from 0.
-    index: usize,
-    /// What became of it.
-    #[serde(flatten)]
-    change: OutcomeView,
-    /// How many occurrences are left; left out where there is no end to them, or they were not counted (10,000 are of all
-    /// definitions together, 1,000 of one).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    occurrences_left: Option<u64>,
-    /// When it is due next; left out where that is never, or is not known at once.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    next_due_at: Option<Timestamp>,
-    /// Why it was refused.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    problem: Option<Problem>,
-}
-
 /// Creates or changes many schedules
 ///
 /// A list of definitions, or one in each line (`application/x-ndjson`): 1 to 1,000, 4 MiB at most. All that is done is durable
@@ -217,23 +176,9 @@ pub(super) async fn batch(
     if !lines {
         check_json(&headers, "a definition")?;
     }
-    let definitions = if lines { of_lines(&body?) } else { of_list(&body?)? };
-    let put = |json| Wanted::Put { name: None, json, expect: Expect::Any };
-    let batch = Batch { wanted: definitions.into_iter().map(put).collect(), atomic, message: None };
-    let outcomes = ops::change::change(&state.clock, &caller, batch).await?;
-    let results: Vec<BatchItem> = outcomes.into_iter().enumerate().map(BatchItem::from).collect();
-    let refused = results.iter().filter(|item| item.problem.is_some()).count();
-    Ok(Json(BatchAnswer { done: results.len() - refused, refused, results }))
-}
-
-impl From<(usize, Outcome)> for BatchItem {
-    fn from((index, outcome): (usize, Outcome)) -> Self {
-        let Outcome { name, verdict, remarks, coming, .. } = outcome.clone();
-        let change = OutcomeView::new(&name, &verdict, remarks);
-        let Coming { left, next } = coming.unwrap_or_default();
-        let problem = outcome.done().err().map(Problem::from);
-        Self { index, change, occurrences_left: left, next_due_at: next, problem }
-    }
+    let definitions = if lines { of_lines(&body?) } else { batch::definitions(&body?)? };
+    let asked = BatchAsked { definitions, atomic, message: None };
+    Ok(Json(batch::put_all(&state.clock, &caller, asked).await?))
 }
 
 fn is_lines(headers: &HeaderMap) -> bool {
@@ -241,45 +186,10 @@ fn is_lines(headers: &HeaderMap) -> bool {
     given.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/x-ndjson")
 }
 
-/// Each as it is written, to be read by itself.
-fn of_list(body: &[u8]) -> Result<Vec<Vec<u8>>, Problem> {
-    let list: FewDefinitions = serde_json::from_slice(body)
-        .map_err(|error| Problem::malformed(format!("the body is no list of definitions: {error}")))?;
-    Ok(list.0)
-}
-
 fn of_lines(body: &[u8]) -> Vec<Vec<u8>> {
     let lines = body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     // One more than are taken is enough to refuse them all.
     lines.filter(|line| !line.is_empty()).map(<[u8]>::to_vec).take(CHANGES + 1).collect()
-}
-
-/// As many as may be changed at once. A list of more is refused where that shows, however long it is.
-struct FewDefinitions(Vec<Vec<u8>>);
-
-impl<'de> Deserialize<'de> for FewDefinitions {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Few;
-        impl<'de> Visitor<'de> for Few {
-            type Value = FewDefinitions;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list of definitions")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-                let mut few = Vec::new();
-                while let Some(one) = list.next_element::<&RawValue>()? {
-                    if few.len() == CHANGES {
-                        return Err(A::Error::custom(format_args!("more than {CHANGES} definitions")));
-                    }
-                    few.push(one.get().as_bytes().to_vec());
-                }
-                Ok(FewDefinitions(few))
-            }
-        }
-        deserializer.deserialize_seq(Few)
-    }
 }
 
 /// Which schedules are to be deleted.
