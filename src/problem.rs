@@ -146,6 +146,9 @@ pub(crate) struct Problem {
     /// Seconds until it is worth asking again.
     #[serde(skip)]
     pub(crate) retry_after: u64,
+    /// The clock ended before it answered.
+    #[serde(skip)]
+    of_the_end: bool,
 }
 
 /// Seconds until it is worth asking again, where nothing better is known.
@@ -193,6 +196,7 @@ impl Problem {
             errors: Vec::new(),
             more_errors: 0,
             retry_after: RETRY_AFTER,
+            of_the_end: false,
         }
     }
 
@@ -300,6 +304,16 @@ impl Problem {
         Self { retry_after, ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
     }
 
+    /// Whether it is refused as things are at present, or nothing is known of it: the same request may be done later.
+    pub(crate) fn is_for_now(&self) -> bool {
+        self.status == StatusCode::TOO_MANY_REQUESTS.as_u16() || self.status >= 500
+    }
+
+    /// Whether the clock that was asked has ended, so that another one is to answer.
+    pub(crate) fn is_of_the_end(&self) -> bool {
+        self.of_the_end
+    }
+
     /// Whether the request can't be answered otherwise, whatever the state of the clock: nobody says who asks, or what is
     /// asked for makes no sense.
     pub(crate) fn is_of_the_request(&self) -> bool {
@@ -381,8 +395,15 @@ impl From<OpsError> for Problem {
             }
             OpsError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, ProblemCode::Unavailable),
             OpsError::Record(_) => (StatusCode::SERVICE_UNAVAILABLE, ProblemCode::RecordUnreadable),
+            OpsError::Ending { is_known: true, .. } => {
+                (StatusCode::SERVICE_UNAVAILABLE, ProblemCode::Unavailable)
+            }
+            OpsError::Ending { is_known: false, .. } => {
+                (StatusCode::SERVICE_UNAVAILABLE, ProblemCode::Unknown)
+            }
             OpsError::Defect => (StatusCode::INTERNAL_SERVER_ERROR, ProblemCode::Defect),
         };
-        Self::new(status, error.to_string()).code(code)
+        let of_the_end = matches!(error, OpsError::Ending { .. });
+        Self { of_the_end, ..Self::new(status, error.to_string()).code(code) }
     }
 }

@@ -104,6 +104,7 @@ fn ops_exit(error: &OpsError) -> Exit {
         | OpsError::TooMany(_)
         | OpsError::NoRoom { .. }
         | OpsError::Unknown(_)
+        | OpsError::Ending { .. }
         | OpsError::Partly { .. } => Exit::Unavailable,
         OpsError::Denied(Denied::TooOften { .. }) => Exit::Unavailable,
         OpsError::Denied(_) => Exit::AccessRefused,

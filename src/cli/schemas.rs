@@ -19,7 +19,7 @@ macro_rules! command {
 }
 
 /// All of them, by name.
-const SCHEMAS: [(&str, &str); 14] = [
+const SCHEMAS: [(&str, &str); 15] = [
     ("time-event", include_str!("../../schemas/time-event.json")),
     command!("schedule.get"),
     command!("schedule.list"),
@@ -29,6 +29,7 @@ const SCHEMAS: [(&str, &str); 14] = [
     command!("schedule.pause"),
     command!("schedule.resume"),
     command!("schedule.trigger"),
+    command!("schedules.put"),
     command!("calendar.get"),
     command!("calendar.list"),
     command!("calendar.put"),

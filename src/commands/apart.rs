@@ -1,19 +1,21 @@
 //! The door on a thread and an event loop of its own, so that no command can delay publishing.
 
 use super::{
-    door::{DoorLoop, PREFETCH},
+    door::{DoorLoop, End, PREFETCH},
     outbox::Outbox,
+    report::Warning,
     topology,
 };
 use crate::{apart::yield_to_publishing, authority::Owners, config::CommandsConfig, ops::RunningClock};
 use ponos::{
     broker::{Consume, Transport},
-    shutdown::Shutdown,
+    shutdown::{Shutdown, Stage},
 };
-use std::io;
+use std::{io, time::Duration};
 use tokio::{
     runtime::Builder,
     sync::{oneshot, watch},
+    time::{Instant, sleep},
 };
 
 /// Threads for what takes a while.
@@ -69,12 +71,91 @@ pub fn start(door: Door, shutdown: Shutdown) -> Result<Running, StartError> {
     Ok(Running(ended))
 }
 
+/// How long after the door ended by itself it is opened again: at first, and at most; twice as long each time.
+const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// A door that was open so long begins with the first of these.
+const HELD: Duration = Duration::from_secs(300);
+
 /// Takes commands on the event loop that it is called on.
 pub(super) async fn run(door: Door, shutdown: Shutdown) {
     let Door { config, owners, transport, clock, warning } = door;
+    let warning = Warning::new(&config.queue, warning);
     let declared = topology(&config);
-    let outbox = Outbox::new(transport.publisher(declared.clone()));
-    let consume = Consume::new(&*config.queue).prefetch(PREFETCH).cautious();
-    let consumer = transport.consumer(declared, consume);
-    DoorLoop::new(&config, &owners, clock, (consumer, outbox), warning).run(shutdown).await;
+    let shown = warning.clone();
+    let open = |shutdown| {
+        let outbox = Outbox::new(transport.publisher(declared.clone()));
+        let consume = Consume::new(&*config.queue).prefetch(PREFETCH).cautious();
+        let consumer = transport.consumer(declared.clone(), consume);
+        DoorLoop::new(&config, &owners, clock.clone(), (consumer, outbox), shown.clone()).run(shutdown)
+    };
+    keep_open(open, &warning, shutdown).await;
+}
+
+/// Opens the door until the shutdown: a door that ends by itself, be it by a defect, is opened again.
+async fn keep_open<F: Future<Output = End> + Send + 'static>(
+    open: impl Fn(Shutdown) -> F,
+    warning: &Warning,
+    shutdown: Shutdown,
+) {
+    let mut wait = AGAIN.0;
+    loop {
+        let begun = Instant::now();
+        // On a task of its own, which may panic.
+        let why = match tokio::spawn(open(shutdown.clone())).await {
+            Ok(End::Shutdown) => return,
+            Ok(End::Gone(why)) => why,
+            Err(_) => "a defect, which the log describes; please report it",
+        };
+        if begun.elapsed() >= HELD {
+            wait = AGAIN.0;
+        }
+        warning.ended(why, wait);
+        tokio::select! {
+            biased;
+            () = shutdown.reached(Stage::Draining) => return,
+            () = sleep(wait) => {}
+        }
+        wait = (2 * wait).min(AGAIN.1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ponos::shutdown;
+    use tokio::time::timeout;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_door_that_ends_by_itself_is_opened_again_and_that_is_shown() {
+        let (shown_in, mut shown) = watch::channel(None);
+        let warning = Warning::new("khronos.commands", shown_in);
+        let (trigger, end) = shutdown::shutdown();
+        let begun = Instant::now();
+        let (times, mut opened) = watch::channel(0);
+        let open = move |shutdown: Shutdown| {
+            times.send_modify(|times| *times += 1);
+            let time = *times.borrow();
+            async move {
+                match time {
+                    1 => panic!("a defect"),
+                    2..=10 => End::Gone("its consumer is gone"),
+                    _ => {
+                        shutdown.reached(Stage::Draining).await;
+                        End::Shutdown
+                    }
+                }
+            }
+        };
+        let kept = tokio::spawn(async move { keep_open(open, &warning, end).await });
+        let told = |part: &'static str| {
+            move |shown: &Option<String>| shown.as_ref().is_some_and(|shown| shown.contains(part))
+        };
+        shown.wait_for(told("opened again within 1 s: a defect")).await.unwrap();
+        shown.wait_for(told("opened again within 2 s: its consumer is gone")).await.unwrap();
+        shown.wait_for(told("opened again within 60 s: its consumer is gone")).await.unwrap();
+        opened.wait_for(|times| *times == 11).await.unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(600), "{:?}", begun.elapsed());
+        trigger.advance();
+        timeout(AGAIN.0, kept).await.expect("it ends with the shutdown").unwrap();
+    }
 }

@@ -22,6 +22,8 @@ pub(super) enum CommandKind {
     Preview,
     /// Creates or changes a schedule.
     Put,
+    /// Creates or changes many.
+    PutAll,
     /// Deletes one.
     Delete,
     /// Has nothing of a schedule sent.
@@ -55,11 +57,12 @@ const ANY_NUMBER: Kind = Kind::Count { least: 0, most: u32::MAX };
 
 impl CommandKind {
     /// All of them.
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::Get,
         Self::List,
         Self::Preview,
         Self::Put,
+        Self::PutAll,
         Self::Delete,
         Self::Pause,
         Self::Resume,
@@ -77,6 +80,7 @@ impl CommandKind {
             Self::List => "schedule.list",
             Self::Preview => "schedule.preview",
             Self::Put => "schedule.put",
+            Self::PutAll => "schedules.put",
             Self::Delete => "schedule.delete",
             Self::Pause => "schedule.pause",
             Self::Resume => "schedule.resume",
@@ -111,6 +115,7 @@ impl CommandKind {
             Self::Put => {
                 &[("definition", Kind::Payload), ("if_revision", Kind::Text), ("if_absent", Kind::Boolean)]
             }
+            Self::PutAll => &[("definitions", Kind::Tables(&[])), ("atomic", Kind::Boolean)],
             Self::Delete => &[("name", Kind::Text), ("if_revision", Kind::Text)],
             Self::Pause => &[
                 ("name", Kind::Text),
@@ -140,16 +145,26 @@ impl CommandKind {
             Self::Get | Self::Delete | Self::Trigger | Self::CalendarGet | Self::CalendarDelete => &["name"],
             Self::CalendarPut => &["name", "form", "text"],
             Self::Put => &["definition"],
+            Self::PutAll => &["definitions"],
             Self::Pause => &["name", "note"],
             Self::Resume => &["name", "on_resume"],
             Self::List | Self::Preview | Self::CalendarList => &[],
         }
     }
 
-    /// Whether it changes something, so that it matters whether it comes again.
-    fn changes(self) -> bool {
+    /// Keys whose values are left as they are written: definitions, which are read as those over HTTP are.
+    pub(super) fn written(self) -> &'static [&'static str] {
         match self {
-            Self::Put | Self::Delete | Self::Pause | Self::Resume | Self::Trigger => true,
+            Self::Put | Self::Preview => &["definition"],
+            Self::PutAll => &["definitions"],
+            _ => &[],
+        }
+    }
+
+    /// Whether it changes something, so that it matters whether it comes again.
+    pub(super) fn changes(self) -> bool {
+        match self {
+            Self::Put | Self::PutAll | Self::Delete | Self::Pause | Self::Resume | Self::Trigger => true,
             Self::CalendarPut | Self::CalendarDelete => true,
             Self::Get | Self::List | Self::Preview | Self::CalendarGet | Self::CalendarList => false,
         }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     authority::{Caller, Role},
-    clock,
+    batch, clock,
     engine::Verdict,
     ops::{
         self, OpsError, OutcomeView, Pages, ParameterFault, PauseView, RunningClock,
@@ -45,6 +45,10 @@ pub(super) async fn run(clock: &RunningClock, caller: &Caller, request: Request)
             let status = if matches!(put.verdict, Verdict::Created { .. }) { 201 } else { 200 };
             let view = ops::put_view(clock, put, clock::now()).await;
             Ok(Answer::of(status, &view)?)
+        }
+        Request::PutAll { asked, .. } => {
+            let put = batch::put_all(clock, caller, asked).await.map_err(in_body)?;
+            Ok(Answer::of(200, &put)?)
         }
         Request::Delete { name, expect, id } => {
             ops::delete::delete(clock, caller, &name, expect, id).await.map_err(in_body)?;

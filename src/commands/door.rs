@@ -1,30 +1,31 @@
 //! The loop of the door: takes commands from the queue, has them done, publishes what follows, and settles them. All waiting
-//! is here.
+//! is here; `taking.rs` reads what comes, `settling.rs` answers and settles.
 //!
 //! Invariant: a command is settled once its effect is durable and its answer is confirmed (or can't arrive). Until then it stays
 //! the broker's: after a crash, or a lost connection, it comes again.
 
 use super::{
     answer::Answer,
-    command::CommandKind,
     dispatch,
-    lanes::Lanes,
-    outbox::{Note, Outbox, Told},
-    outcome::{dead_letter, reply},
+    outbox::Outbox,
+    report::{PassedOver, Warning},
     request::Request,
+    settling::Open,
+    taking::{STRANGERS, too_many},
+    turns::{Crowded, Turns},
     users::Users,
 };
 use crate::{
-    authority::{Caller, Owners, Rate, TooOften},
+    authority::{Caller, Owners, Rate},
     clock,
     config::CommandsConfig,
     ops::{OpsError, RunningClock},
     problem::Problem,
-    telemetry::{CommandCounts, CommandResult, EVENT_SPAN},
+    telemetry::CommandCounts,
 };
+use futures_util::future::BoxFuture;
 use ponos::{
-    broker::{Consumer, Delivery, DeliveryTag, Link, Settle},
-    event::{Message, TraceParent},
+    broker::{Consumer, DeliveryTag, Link},
     shutdown::{Shutdown, Stage},
 };
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -33,7 +34,7 @@ use tokio::{
     task::JoinSet,
     time::{Instant, sleep_until},
 };
-use tracing::{Span, debug, field::Empty, info, info_span, warn};
+use tracing::{info, warn};
 
 /// Commands that are taken and not settled: as many may wait in memory.
 pub(super) const PREFETCH: u16 = 32;
@@ -44,58 +45,64 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// The door, open.
 pub(super) struct DoorLoop {
-    queue: String,
-    replies: Arc<str>,
+    pub(super) queue: String,
+    pub(super) replies: Arc<str>,
     clock: RunningClock,
-    counts: CommandCounts,
-    users: Users,
+    pub(super) counts: CommandCounts,
+    pub(super) users: Users,
     /// Commands a second of each owner.
-    rate: u32,
+    pub(super) rate: u32,
     /// By owner: how many he has sent.
-    rates: HashMap<Arc<str>, Rate>,
-    consumer: Consumer,
+    pub(super) rates: HashMap<Arc<str>, Rate>,
+    /// How many came of users who are not known.
+    pub(super) strangers: Rate,
+    pub(super) passed_over: PassedOver,
+    pub(super) consumer: Consumer,
     link: watch::Receiver<Link>,
-    outbox: Outbox,
+    /// Deliveries up to this generation can't be settled any more, though the link may not show it yet.
+    pub(super) void: u64,
+    pub(super) outbox: Outbox,
     replying: watch::Receiver<Link>,
-    warning: watch::Sender<Option<String>>,
-    lanes: Lanes<Begun>,
+    warning: Warning,
+    pub(super) turns: Turns<Begun>,
     tasks: JoinSet<Ended>,
-    /// By number: taken and not settled.
-    open: HashMap<u64, Open>,
-    last: u64,
+    /// By number: taken and not settled, or not answered.
+    pub(super) open: HashMap<u64, Open>,
+    /// Settled before they are answered: whether the broker knows that is to be asked.
+    pub(super) settled: Vec<u64>,
+    /// Whether it knows that of these.
+    pub(super) asking: Option<BoxFuture<'static, (Vec<u64>, Option<u64>)>>,
+    pub(super) last: u64,
     /// In front of the ids of answers: no two processes have the same.
-    begun_at: i64,
+    pub(super) begun_at: i64,
 }
 
 /// A command that can be done.
 #[derive(Debug)]
-struct Begun {
-    number: u64,
-    caller: Caller,
-    request: Request,
-    /// What it is about: one at a time.
-    subject: Option<String>,
+pub(super) struct Begun {
+    pub(super) number: u64,
+    pub(super) tag: DeliveryTag,
+    pub(super) caller: Caller,
+    pub(super) request: Request,
 }
 
 /// A command that is done, or is not.
 struct Ended {
     number: u64,
-    subject: Option<String>,
     result: Result<Answer, Problem>,
 }
 
-/// A command that is taken and not settled.
-#[derive(Debug)]
-struct Open {
-    tag: DeliveryTag,
-    message: Message,
-    kind: Option<CommandKind>,
-    /// Messages that follow from it and are not confirmed.
-    left: u8,
-    settle: Settle,
-    /// The broker gave it before, or may have.
-    came_before: bool,
+/// How the loop ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// As it was to.
+    Shutdown,
+    /// This, which it works with, is gone.
+    Gone(&'static str),
 }
+
+const NO_CONSUMER: End = End::Gone("its consumer is gone");
+const NO_PUBLISHER: End = End::Gone("its publisher is gone");
 
 impl DoorLoop {
     pub(super) fn new(
@@ -103,7 +110,7 @@ impl DoorLoop {
         owners: &Owners,
         clock: RunningClock,
         (consumer, outbox): (Consumer, Outbox),
-        warning: watch::Sender<Option<String>>,
+        warning: Warning,
     ) -> Self {
         Self {
             queue: config.queue.clone(),
@@ -113,53 +120,70 @@ impl DoorLoop {
             users: Users::new(&config.users, owners),
             rate: config.rate,
             rates: HashMap::new(),
+            strangers: Rate::new(STRANGERS, STRANGERS),
+            passed_over: PassedOver::default(),
             link: consumer.link(),
             consumer,
+            void: 0,
             replying: outbox.link(),
             outbox,
             warning,
-            lanes: Lanes::default(),
+            turns: Turns::default(),
             tasks: JoinSet::new(),
             open: HashMap::new(),
+            settled: Vec::new(),
+            asking: None,
             last: 0,
             begun_at: clock::now().millis(),
         }
     }
 
     /// Takes commands until the shutdown; then ends what is begun, for a while. What is left comes again.
-    pub(super) async fn run(mut self, shutdown: Shutdown) {
+    pub(super) async fn run(mut self, shutdown: Shutdown) -> End {
         let draining = shutdown.reached(Stage::Draining);
         let stopping = shutdown.reached(Stage::Stopping);
         tokio::pin!(draining, stopping);
         let mut end: Option<Instant> = None;
-        while end.is_none() || !self.open.is_empty() {
+        let ended = loop {
             self.show();
-            let limit = sleep_until(end.unwrap_or_else(Instant::now));
+            match end {
+                None => self.begin_all(),
+                Some(_) if self.open.is_empty() => break End::Shutdown,
+                Some(_) => {}
+            }
+            self.ask_what_is_settled();
+            let late = self.turns.next_late();
             tokio::select! {
                 biased;
-                () = &mut stopping => break,
-                () = limit, if end.is_some() => break,
+                () = &mut stopping => break End::Shutdown,
+                () = until(end) => break End::Shutdown,
                 () = &mut draining, if end.is_none() => {
                     end = Some(Instant::now() + GRACE);
                     self.consumer.stop();
+                    self.forget(|_| true);
                 }
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => match ended {
                     Ok(ended) => self.on_ended(ended, end.is_some()).await,
                     // Its own panics are caught: this one was cut off.
                     Err(error) => warn!(%error, "a command was cut off; it comes again"),
                 },
+                (numbers, of) = answered(&mut self.asking) => {
+                    self.asking = None;
+                    self.on_settled(numbers, of);
+                }
                 told = self.outbox.turn() => match told {
                     Some(told) => self.on_told(told).await,
-                    None => break,
+                    None => break NO_PUBLISHER,
                 },
+                () = until(late) => self.refuse_late().await,
                 delivery = self.consumer.next(), if end.is_none() && self.open.len() < MOST => match delivery {
                     Some(delivery) => self.take(delivery).await,
-                    None => break,
+                    None => break NO_CONSUMER,
                 },
-                changed = self.link.changed() => if changed.is_err() { break },
-                changed = self.replying.changed() => if changed.is_err() { break },
+                changed = self.link.changed() => if changed.is_err() { break NO_CONSUMER },
+                changed = self.replying.changed() => if changed.is_err() { break NO_PUBLISHER },
             }
-        }
+        };
         if !self.open.is_empty() {
             info!(
                 commands = self.open.len(),
@@ -167,6 +191,7 @@ impl DoorLoop {
             );
         }
         self.close().await;
+        ended
     }
 
     /// Says goodbye to the broker: what was settled arrives, and what was not goes back to the queue at once.
@@ -178,196 +203,75 @@ impl DoorLoop {
         let _ = tokio::join!(Link::closed(link, goodbye), Link::closed(replying, goodbye));
     }
 
-    /// Says what is wrong with the door, if anything is.
     fn show(&self) {
-        let said = trouble(&self.link.borrow())
-            .map(|why| format!("commands: nothing is taken from the queue '{}': {why}", self.queue))
-            .or_else(|| {
-                let why = trouble(&self.replying.borrow())?;
-                Some(format!("commands: answers can't be sent, so commands wait: {why}"))
+        self.warning.show(&self.link.borrow(), &self.replying.borrow(), self.outbox.is_stuck());
+    }
+
+    /// The generation of the deliveries that can be settled. All others come again, in front of what came after them.
+    pub(super) fn current(&self) -> Option<u64> {
+        match &*self.link.borrow() {
+            Link::Up { generation, .. } if *generation > self.void => Some(*generation),
+            _ => None,
+        }
+    }
+
+    /// Forgets what waits, as far as it is meant: it stays the broker's.
+    fn forget(&mut self, is_meant: impl Fn(&Begun) -> bool) {
+        for number in self.turns.forget(is_meant) {
+            self.open.remove(&number);
+        }
+    }
+
+    /// Begins all whose turn it is. What comes again is begun then, in the order in which it comes.
+    fn begin_all(&mut self) {
+        let current = self.current();
+        self.forget(|begun| Some(begun.tag.generation) != current);
+        while let Some(Begun { number, caller, request, .. }) = self.turns.next() {
+            let clock = self.clock.clone();
+            self.tasks.spawn(async move {
+                // On a task of its own: whatever becomes of it, the command is answered.
+                let work = tokio::spawn(async move { dispatch::run(&clock, &caller, request).await });
+                let result = work.await.unwrap_or_else(|_| Err(OpsError::Defect.into()));
+                Ended { number, result }
             });
-        self.warning.send_if_modified(|shown| {
-            let is_news = *shown != said;
-            match &said {
-                Some(said) if is_news => warn!("{said}"),
-                None if is_news => info!("commands are taken from the queue '{}'", self.queue),
-                _ => {}
-            }
-            shown.clone_from(&said);
-            is_news
-        });
-    }
-
-    async fn take(&mut self, delivery: Delivery) {
-        self.last += 1;
-        let number = self.last;
-        let came_before = delivery.redelivered || delivery.delivery_count().is_some();
-        if came_before {
-            self.counts.came_again();
-        }
-        let Delivery { message, tag, .. } = delivery;
-        let kind = CommandKind::of(&message);
-        let read = self.read(&message, &kind);
-        let kind = kind.ok();
-        self.open.insert(number, Open { tag, message, kind, left: 0, settle: Settle::Ack, came_before });
-        match read {
-            Ok((caller, request)) => {
-                let subject = request.subject().map(str::to_owned);
-                let begun = Begun { number, caller, request, subject: subject.clone() };
-                let now = match &subject {
-                    Some(subject) => self.lanes.enter(subject, begun),
-                    None => Some(begun),
-                };
-                if let Some(begun) = now {
-                    self.begin(begun);
-                }
-            }
-            Err(problem) => self.answer(number, Answer::from(&problem), Some(problem)).await,
         }
     }
 
-    /// Who asks, and for what: in this order, so that a flood costs little.
-    fn read(
-        &mut self,
-        message: &Message,
-        kind: &Result<CommandKind, Problem>,
-    ) -> Result<(Caller, Request), Problem> {
-        let caller = self.users.caller(message)?.clone();
-        // As many as are configured.
-        let rate =
-            self.rates.entry(caller.owner().clone()).or_insert_with(|| Rate::new(self.rate, self.rate));
-        rate.take(1, Instant::now()).map_err(|TooOften(wait)| {
-            let what = format!(
-                "'{}' sends more commands than the clock takes of one owner (commands.rate); this one was not looked at",
-                caller.owner()
-            );
-            Problem::too_often(what, wait)
-        })?;
-        let kind = kind.as_ref().map_err(Problem::clone)?;
-        Ok((caller, Request::read(*kind, message)?))
-    }
-
-    fn begin(&mut self, begun: Begun) {
-        let Begun { number, caller, request, subject } = begun;
-        let clock = self.clock.clone();
-        self.tasks.spawn(async move {
-            // On a task of its own: whatever becomes of it, the command is answered.
-            let work = tokio::spawn(async move { dispatch::run(&clock, &caller, request).await });
-            let result = work.await.unwrap_or_else(|_| Err(OpsError::Defect.into()));
-            Ended { number, subject, result }
-        });
-    }
-
-    async fn on_ended(&mut self, Ended { number, subject, result }: Ended, is_stopping: bool) {
-        if let Some(next) = subject.and_then(|subject| self.lanes.leave(&subject)) {
-            if is_stopping {
-                self.open.remove(&next.number);
-            } else {
-                self.begin(next);
-            }
-        }
+    async fn on_ended(&mut self, Ended { number, result }: Ended, is_stopping: bool) {
+        self.turns.ended(number);
         match result {
             Ok(answer) => self.answer(number, answer, None).await,
             // The clock that starts next answers it.
-            Err(problem) if is_stopping && problem.status() >= 500 => drop(self.open.remove(&number)),
-            Err(problem) => self.answer(number, Answer::from(&problem), Some(problem)).await,
-        }
-    }
-
-    /// Sends the answer to whom it may concern, and the message to the dead letters if it can't be a command.
-    async fn answer(&mut self, number: u64, answer: Answer, problem: Option<Problem>) {
-        let Some(open) = self.open.get_mut(&number) else { return };
-        let dead = problem.as_ref().filter(|problem| problem.is_of_the_request());
-        let result = match answer.status() {
-            200..=299 => CommandResult::Done,
-            _ if dead.is_some() => CommandResult::Invalid,
-            429 => CommandResult::Limited,
-            300..=499 => CommandResult::Refused,
-            _ => CommandResult::Failed,
-        };
-        self.counts.answered(open.kind.map(CommandKind::word), result);
-        log(open, &answer, problem.as_ref());
-        let id = format!("reply-{}-{number}", self.begun_at);
-        if let Some(reply) = reply(&open.message, &answer, &self.replies, id) {
-            self.outbox.send(Note { command: number, is_letter: false }, reply);
-            open.left += 1;
-        }
-        let message = std::mem::take(&mut open.message);
-        if let Some(problem) = dead {
-            let letter = dead_letter(message, &self.queue, problem, clock::now());
-            self.outbox.send(Note { command: number, is_letter: true }, letter);
-            open.left += 1;
-        }
-        self.settle_if_done(number).await;
-    }
-
-    async fn on_told(&mut self, told: Vec<Told>) {
-        for Told { note: Note { command, is_letter }, failure } in told {
-            let Some(open) = self.open.get_mut(&command) else { continue };
-            open.left = open.left.saturating_sub(1);
-            match failure {
-                Some(why) if is_letter => {
-                    warn!(
-                        "a dead letter could not be published ({why}); the broker moves the message itself"
-                    );
-                    open.settle = Settle::Dead;
-                }
-                Some(why) => {
-                    self.counts.reply_dropped();
-                    debug!("an answer was dropped: {why}");
-                }
-                None => {}
+            Err(problem) if problem.is_of_the_end() || is_stopping && problem.status() >= 500 => {
+                self.open.remove(&number);
             }
-            self.settle_if_done(command).await;
+            Err(problem) => self.refuse(number, problem).await,
         }
     }
 
-    async fn settle_if_done(&mut self, number: u64) {
-        if self.open.get(&number).is_none_or(|open| open.left > 0) {
-            return;
-        }
-        let Some(Open { tag, settle, came_before, .. }) = self.open.remove(&number) else { return };
-        // Gone with its task: it comes again, which the loop notices by itself.
-        let _ = self.consumer.settle(tag, settle).await;
-        if !came_before {
-            // After a crash one is taken at a time, so that what caused it harms no other.
-            self.consumer.widen();
+    async fn refuse_late(&mut self) {
+        for number in self.turns.late(Instant::now()) {
+            let Some(owner) = self.open.get(&number).and_then(|open| open.owner.clone()) else { continue };
+            self.refuse(number, too_many(&owner, &Crowded::Owner)).await;
         }
     }
-}
 
-/// Why a connection is of no use at present.
-fn trouble(link: &Link) -> Option<String> {
-    match link {
-        Link::Up { .. } => None,
-        Link::Down { error: Some(error), .. } => Some(error.to_string()),
-        Link::Down { error: None, .. } => Some("connecting".to_owned()),
-        Link::Blocked { reason } => Some(format!("the broker accepts no messages ({reason})")),
-        Link::Closed => Some("closed".to_owned()),
+    pub(super) async fn refuse(&mut self, number: u64, problem: Problem) {
+        self.answer(number, Answer::from(&problem), Some(problem)).await;
     }
 }
 
-/// A line of the log, in the trace of the command: of what was refused at a level that is seen, of what was read at none.
-fn log(open: &Open, answer: &Answer, problem: Option<&Problem>) {
-    let properties = &open.message.properties;
-    let user = properties.user_id.as_deref().unwrap_or("?");
-    let id = properties.message_id.as_deref().unwrap_or("?");
-    let kind = open.kind.map_or("unknown", CommandKind::word);
-    let status = answer.status();
-    span(&open.message).in_scope(|| match problem {
-        Some(problem) if status >= 500 => warn!(user, id, status, "{kind}: {}", problem.detail),
-        Some(problem) => debug!(user, id, status, "{kind}: {}", problem.detail),
-        None => debug!(user, id, status, "{kind}"),
-    });
+/// What was asked, once something is.
+async fn answered<T>(asking: &mut Option<BoxFuture<'static, T>>) -> T {
+    match asking {
+        Some(asking) => asking.await,
+        None => std::future::pending().await,
+    }
 }
 
-/// The span of a command's line, with the ids of the trace that it belongs to.
-fn span(message: &Message) -> Span {
-    let span = info_span!(target: EVENT_SPAN, "command", trace_id = Empty, span_id = Empty);
-    if let Some(TraceParent { trace_id, parent_id }) =
-        message.headers.text("traceparent").and_then(TraceParent::parse)
-    {
-        span.record("trace_id", trace_id).record("span_id", parent_id);
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
     }
-    span
 }

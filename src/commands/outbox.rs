@@ -1,16 +1,24 @@
-//! Publishes what follows from commands, and tells when it is confirmed. What gets no answer, because the connection is lost, is
-//! published again.
+//! Publishes what follows from commands, and reports when it is confirmed. What gets no answer, because the connection is lost, is
+//! published again; what is not confirmed within a while is given up.
 //!
-//! Invariant: each message handed in is told of exactly once, whatever happens to the connection.
+//! Invariant: each message handed in is reported exactly once, whatever happens to the connection, and within [`LONGEST`].
 
 use ponos::broker::{Link, PublishOutcome, Publisher, Publishing, Settlement};
-use std::collections::{HashMap, VecDeque};
-use tokio::sync::{mpsc, watch};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep_until},
+};
 
 /// Messages handed over at once.
 const BATCH: usize = 64;
-/// How often one is published on a connection that is up and gives no answer.
+/// How often one is published on connections that stay up and give no answer.
 const TRIES: u32 = 3;
+/// After this long without a confirm a message is given up: a broker that takes no messages must not hold all places.
+pub(super) const LONGEST: Duration = Duration::from_secs(10);
 
 /// What is published and not confirmed. Bounded by what is taken from the queue and not settled.
 #[derive(Debug)]
@@ -20,9 +28,11 @@ pub(super) struct Outbox {
     link: watch::Receiver<Link>,
     /// To be handed over.
     waiting: VecDeque<Publishing>,
-    /// By token: handed over, or waiting.
-    pending: HashMap<u64, Pending>,
+    /// By token, which is the order in which they are given up: handed over, or waiting.
+    pending: BTreeMap<u64, Pending>,
     last: u64,
+    /// The last one that was reported was given up for its time.
+    stuck: bool,
 }
 
 #[derive(Debug)]
@@ -30,6 +40,9 @@ struct Pending {
     note: Note,
     publishing: Publishing,
     tries: u32,
+    /// The connection that it was handed over on.
+    generation: Option<u64>,
+    until: Instant,
 }
 
 /// What a message is about: for whoever handed it in.
@@ -52,8 +65,8 @@ pub(super) struct Told {
 impl Outbox {
     pub(super) fn new(publisher: Publisher) -> Self {
         let (submit, settled, link) = publisher.split();
-        let (waiting, pending) = (VecDeque::new(), HashMap::new());
-        Self { submit, settled, link, waiting, pending, last: 0 }
+        let (waiting, pending) = (VecDeque::new(), BTreeMap::new());
+        Self { submit, settled, link, waiting, pending, last: 0, stuck: false }
     }
 
     /// The state of the connection.
@@ -61,32 +74,48 @@ impl Outbox {
         self.link.clone()
     }
 
+    /// Whether messages are given up at present, for the broker does not confirm them.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.stuck
+    }
+
     /// Hands a message in.
     pub(super) fn send(&mut self, note: Note, publishing: Publishing) {
         self.last += 1;
         let publishing = Publishing { token: self.last, ..publishing };
         self.waiting.push_back(publishing.clone());
-        self.pending.insert(self.last, Pending { note, publishing, tries: 0 });
+        let until = Instant::now() + LONGEST;
+        self.pending.insert(self.last, Pending { note, publishing, tries: 0, generation: None, until });
     }
 
     /// Publishes, and waits until something has become of some. `None`: the adapter's task has ended. Cancel safe.
     pub(super) async fn turn(&mut self) -> Option<Vec<Told>> {
         loop {
-            let is_up = matches!(*self.link.borrow_and_update(), Link::Up { .. });
+            let up = generation(&self.link.borrow_and_update());
+            let until = self.pending.first_key_value().map(|(_, oldest)| oldest.until);
             let settlements = tokio::select! {
-                room = self.submit.reserve(), if is_up && !self.waiting.is_empty() => {
-                    let batch = self.waiting.drain(..self.waiting.len().min(BATCH)).collect();
-                    room.ok()?.send(batch);
-                    continue;
-                }
-                settlements = self.settled.recv() => settlements?,
+                biased;
+                settlements = self.settled.recv() => Some(settlements?),
+                () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => None,
                 changed = self.link.changed() => {
                     changed.ok()?;
                     continue;
                 }
+                room = self.submit.reserve(), if up.is_some() && !self.waiting.is_empty() => {
+                    let batch: Vec<Publishing> = self.waiting.drain(..self.waiting.len().min(BATCH)).collect();
+                    for one in &batch {
+                        if let Some(pending) = self.pending.get_mut(&one.token) {
+                            pending.generation = up;
+                        }
+                    }
+                    room.ok()?.send(batch);
+                    continue;
+                }
             };
-            let told: Vec<Told> =
-                settlements.into_iter().filter_map(|settlement| self.settle(settlement)).collect();
+            let told: Vec<Told> = match settlements {
+                Some(all) => all.into_iter().filter_map(|settlement| self.settle(settlement)).collect(),
+                None => self.give_up(),
+            };
             if !told.is_empty() {
                 return Some(told);
             }
@@ -103,8 +132,8 @@ impl Outbox {
             PublishOutcome::Refused(why) | PublishOutcome::Missing(why) => Some(why),
             PublishOutcome::Lost => {
                 let pending = self.pending.get_mut(&token)?;
-                // While the link is down nothing can come of it: that is no try.
-                pending.tries += u32::from(matches!(*self.link.borrow(), Link::Up { .. }));
+                // Where the connection was lost nothing could come of it: that is no try.
+                pending.tries += u32::from(pending.generation == generation(&self.link.borrow()));
                 if pending.tries < TRIES {
                     self.waiting.push_back(pending.publishing.clone());
                     return None;
@@ -112,7 +141,33 @@ impl Outbox {
                 Some("the broker does not confirm it".to_owned())
             }
         };
-        self.pending.remove(&token).map(|Pending { note, .. }| Told { note, failure })
+        let Pending { note, .. } = self.pending.remove(&token)?;
+        self.stuck = false;
+        Some(Told { note, failure })
+    }
+
+    /// Gives up what waited for too long; what the broker may still say of it is of no interest any more.
+    fn give_up(&mut self) -> Vec<Told> {
+        let now = Instant::now();
+        let mut told = Vec::new();
+        while let Some(oldest) = self.pending.first_entry()
+            && oldest.get().until <= now
+        {
+            let (token, Pending { note, .. }) = oldest.remove_entry();
+            self.waiting.retain(|waiting| waiting.token != token);
+            let failure = Some(format!("the broker did not confirm it within {} s", LONGEST.as_secs()));
+            told.push(Told { note, failure });
+        }
+        self.stuck |= !told.is_empty();
+        told
+    }
+}
+
+/// The connection that is up.
+fn generation(link: &Link) -> Option<u64> {
+    match link {
+        Link::Up { generation, .. } => Some(*generation),
+        _ => None,
     }
 }
 
@@ -159,7 +214,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_lost_is_published_again_and_told_of_once() {
+    async fn what_is_lost_is_published_again_and_reported_once() {
         let confirmed = PublishOutcome::Confirmed { returned: false };
         let told = played(vec![PublishOutcome::Lost, PublishOutcome::Lost, confirmed]).await;
         assert_eq!(told, [Told { note: note(7), failure: None }]);
@@ -180,12 +235,64 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn what_is_lost_with_its_connection_has_not_used_up_a_try() {
+        let (mut outbox, mut task) = pair();
+        outbox.send(note(7), publishing());
+        let broker = async {
+            for generation in 2..10 {
+                let batch = task.submitted.recv().await.unwrap();
+                // Another one is there before anybody hears of it.
+                task.link.send_replace(up(generation));
+                let outcome = PublishOutcome::Lost;
+                task.settled.send(vec![Settlement { token: batch[0].token, outcome }]).await.unwrap();
+            }
+            let batch = task.submitted.recv().await.unwrap();
+            let outcome = PublishOutcome::Confirmed { returned: false };
+            task.settled.send(vec![Settlement { token: batch[0].token, outcome }]).await.unwrap();
+        };
+        let (told, ()) = tokio::join!(outbox.turn(), broker);
+        assert_eq!(told.unwrap(), [Told { note: note(7), failure: None }]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_confirmed_for_a_while_is_given_up_and_that_is_shown_until_one_is() {
+        let (mut outbox, mut task) = pair();
+        let begun = Instant::now();
+        outbox.send(note(1), publishing());
+        assert!(tokio::time::timeout(LONGEST / 2, outbox.turn()).await.is_err());
+        let handed_over = task.submitted.try_recv().unwrap();
+        task.link.send_replace(Link::Blocked { reason: "low on memory".into() });
+        outbox.send(note(2), publishing());
+        for number in [1, 2] {
+            let told = outbox.turn().await.unwrap();
+            assert_eq!((told.len(), told[0].note), (1, note(number)));
+            let why = told[0].failure.as_deref().unwrap();
+            assert!(why.contains("within 10 s") && outbox.is_stuck(), "{why}");
+        }
+        assert_eq!(begun.elapsed(), LONGEST + LONGEST / 2);
+        // What is said of them later is of no interest, and what was not handed over is not.
+        task.link.send_replace(up(1));
+        outbox.send(note(3), publishing());
+        let late = async {
+            let batch = task.submitted.recv().await.unwrap();
+            assert_eq!(batch.len(), 1);
+            let tokens = [handed_over[0].token, batch[0].token];
+            let confirmed = PublishOutcome::Confirmed { returned: false };
+            let settled = tokens.map(|token| Settlement { token, outcome: confirmed.clone() });
+            task.settled.send(settled.into()).await.unwrap();
+        };
+        let (told, ()) = tokio::join!(outbox.turn(), late);
+        assert_eq!(told.unwrap(), [Told { note: note(3), failure: None }]);
+        assert!(!outbox.is_stuck());
+    }
+
     #[tokio::test(start_paused = true)]
     async fn nothing_is_published_before_there_is_a_connection() {
         let (mut outbox, mut task) = pair();
         task.link.send_replace(Link::Down { attempts: 1, error: None });
         outbox.send(note(1), publishing());
-        let wait = std::time::Duration::from_secs(60);
+        let wait = LONGEST / 2;
         assert!(tokio::time::timeout(wait, outbox.turn()).await.is_err());
         assert!(task.submitted.try_recv().is_err());
         task.link.send_replace(up(2));

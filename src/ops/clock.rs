@@ -188,30 +188,41 @@ impl RunningClock {
     /// Asks the loop something and waits for its answer.
     ///
     /// # Errors
-    /// [`OpsError::Unavailable`].
+    /// [`OpsError::Unavailable`], [`OpsError::Ending`].
     pub(super) async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(oneshot::Sender<T>) -> Command,
     ) -> Result<T, OpsError> {
-        self.answer_of(question).await.map_err(|why| OpsError::Unavailable(why.to_string()))
+        self.answer_of(question).await.map_err(|why| match why {
+            NoAnswer::Stopping | NoAnswer::Stopped => {
+                OpsError::Ending { what: why.to_string(), is_known: true }
+            }
+            NoAnswer::NotTaken(_) | NoAnswer::Late(_) => OpsError::Unavailable(why.to_string()),
+        })
     }
 
     /// The same of what changes something: what the loop did not get changes nothing; what it got may be done, also where no
     /// answer comes.
     ///
     /// # Errors
-    /// [`OpsError::Unavailable`]: nothing changed. [`OpsError::Unknown`]: it may have changed.
+    /// [`OpsError::Unavailable`]: nothing changed. [`OpsError::Unknown`]: it may have changed. [`OpsError::Ending`].
     pub(super) async fn ask_to_change<T: Send + 'static>(
         &self,
         question: impl FnOnce(oneshot::Sender<T>) -> Command,
     ) -> Result<T, OpsError> {
-        self.answer_of(question).await.map_err(|why| match why {
-            NoAnswer::NotTaken(_) | NoAnswer::Stopping => {
-                OpsError::Unavailable(format!("nothing changed, for {why}"))
+        self.answer_of(question).await.map_err(|why| {
+            let is_known = matches!(why, NoAnswer::NotTaken(_) | NoAnswer::Stopping);
+            let what = match is_known {
+                true => format!("nothing changed, for {why}"),
+                false => {
+                    format!("whether it is done is not known: {why}; see what is there before you ask again")
+                }
+            };
+            match why {
+                NoAnswer::Stopping | NoAnswer::Stopped => OpsError::Ending { what, is_known },
+                NoAnswer::NotTaken(_) => OpsError::Unavailable(what),
+                NoAnswer::Late(_) => OpsError::Unknown(what),
             }
-            NoAnswer::Late(_) | NoAnswer::Stopped => OpsError::Unknown(format!(
-                "whether it is done is not known: {why}; see what is there before you ask again"
-            )),
         })
     }
 

@@ -101,6 +101,14 @@ pub enum OpsError {
     /// The clock does not answer at present.
     #[error("{0}")]
     Unavailable(String),
+    /// The clock has ended, or ends, and does not answer any more.
+    #[error("{what}")]
+    Ending {
+        /// What is known.
+        what: String,
+        /// It changed nothing; else it may be done.
+        is_known: bool,
+    },
     /// The record can't be read.
     #[error("the record can't be read: {0}")]
     Record(#[from] StoreError),

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::{
-    clock_loop::CalendarStatus,
-    engine::{CreatedCalendar, Expect, Users},
+    clock_loop::{CalendarStatus, Command},
+    engine::{CreatedCalendar, Expect, Refusal, ScheduleChange, Users, Verdict},
     schedule::{CalendarForm, CalendarText, Created, DoorKind, ZoneData},
 };
 

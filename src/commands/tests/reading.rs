@@ -1,8 +1,13 @@
 //! What is said of a command that can't be read.
 
 use crate::{
-    commands::{command::CommandKind, request::Request},
+    commands::{
+        body::LONGEST,
+        command::CommandKind,
+        request::{Previewed, Request, cut},
+    },
     problem::Problem,
+    schedule::file::LONGEST_JSON,
 };
 use ponos::event::{Message, Properties};
 use serde_json::Value;
@@ -56,13 +61,6 @@ fn all_that_is_wrong_with_a_body_is_said_at_its_place() {
         (CommandKind::Resume, r#"{"name":"a","on_resume":"later"}"#, "/on_resume", "invalid-value"),
         (CommandKind::Trigger, "{}", "/name", "missing-key"),
         (CommandKind::Preview, r#"{"name":"a","definition":{}}"#, "", "conflict"),
-        (CommandKind::Preview, r#"{"definition":{"data":1e400}}"#, "/definition/data", "inexact-number"),
-        (
-            CommandKind::Preview,
-            r#"{"definition":{"name":"a","name":"b"}}"#,
-            "/definition/name",
-            "duplicate-key",
-        ),
     ] {
         let problem = refused(kind, body);
         let error = &problem["errors"][0];
@@ -75,13 +73,51 @@ fn all_that_is_wrong_with_a_body_is_said_at_its_place() {
 }
 
 #[test]
-fn depth_and_length_of_a_body_are_bounded() {
-    let deep = format!(r#"{{"definition":{{"data":{}1{}}}}}"#, "[".repeat(100), "]".repeat(100));
-    assert_eq!(refused(CommandKind::Preview, &deep)["errors"][0]["code"], "too-deep");
-    let deeper = format!(r#"{{"definition":{{"data":{}1{}}}}}"#, "[".repeat(100_000), "]".repeat(100_000));
-    assert_eq!(refused(CommandKind::Preview, &deeper)["status"], 400);
+fn length_of_a_body_is_bounded_and_a_definition_in_it_may_be_as_long_as_over_http() {
     let long = format!(r#"{{"name":"{}"}}"#, "x".repeat(600_000));
     assert_eq!(refused(CommandKind::Get, &long)["status"], 413);
+    let envelope = r#"{"if_revision":"17.3","definition":}"#;
+    for (kind, envelope) in [(CommandKind::Put, envelope), (CommandKind::Preview, r#"{"definition":}"#)] {
+        let of = |length: usize| {
+            let empty = r#"{"name":"a","description":""}"#.len();
+            let definition = format!(r#"{{"name":"a","description":"{}"}}"#, "x".repeat(length - empty));
+            envelope.replace(":}", &format!(":{definition}}}"))
+        };
+        let longest = of(LONGEST_JSON);
+        let read = Request::read(kind, &message(kind.word(), &longest)).unwrap();
+        let (Request::Put { definition, .. } | Request::Preview(Previewed::Definition(definition), _)) = read
+        else {
+            panic!("{read:?}")
+        };
+        assert_eq!(definition.len(), LONGEST_JSON);
+        assert_eq!(refused(kind, &of(LONGEST_JSON + 1))["status"], 413);
+    }
+}
+
+#[test]
+fn a_body_that_is_longer_than_any_is_not_kept() {
+    let mut kept = message("schedule.get", &"x".repeat(LONGEST));
+    assert!(cut(&mut kept).is_none() && kept.body.len() == LONGEST);
+    let mut longer = message("schedule.get", &"x".repeat(LONGEST + 1));
+    let problem = shown(&cut(&mut longer).unwrap());
+    assert_eq!((&problem["status"], &problem["code"]), (&413.into(), &"too-large".into()));
+    assert!(problem["detail"].as_str().unwrap().contains("528385 bytes"), "{problem}");
+    assert!(longer.body.capacity() == 0);
+}
+
+/// What is wrong with it is said by who reads a definition: `tests.rs` has that end to end.
+#[test]
+fn a_definition_is_left_as_it_is_written() {
+    for written in [
+        r#"{"name":"a","every":"1h","data":{"x":1e5,"y":"é", "z" : 1.0}}"#,
+        r#"{"data":1e400}"#,
+        r#"{"name":"a","name":"b"}"#,
+        &format!(r#"{{"data":{}1{}}}"#, "[".repeat(100_000), "]".repeat(100_000)),
+    ] {
+        let body = format!(r#"{{ "definition" : {written} }}"#);
+        let read = Request::read(CommandKind::Put, &message("schedule.put", &body)).unwrap();
+        assert!(matches!(read, Request::Put { definition, .. } if definition == written.as_bytes()));
+    }
 }
 
 #[test]
@@ -152,7 +188,7 @@ fn whatever_a_body_is_it_is_read_or_refused_with_a_reason() {
         let mut message = message(kind.word(), "");
         message.body = body;
         match Request::read(kind, &message) {
-            Ok(request) => read += usize::from(request.subject().is_none_or(|subject| subject.len() < 1_000)),
+            Ok(request) => read += usize::from(request.subjects().all(|schedule| schedule.len() < 1_000)),
             Err(problem) => {
                 let shown = shown(&problem);
                 assert!(shown["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{shown}");

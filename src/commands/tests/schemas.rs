@@ -33,6 +33,7 @@ fn named(kind: Kind) -> Value {
         Kind::Text | Kind::Duration => json!("string"),
         Kind::Boolean => json!("boolean"),
         Kind::Count { .. } | Kind::Integer => json!("integer"),
+        Kind::Tables(_) => json!("array"),
         _ => json!("object"),
     }
 }

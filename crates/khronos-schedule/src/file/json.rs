@@ -4,7 +4,10 @@
 //! they are too deep.
 
 mod entries;
+mod envelope;
 mod words;
+
+pub use self::envelope::{Envelope, Opened, object_from_json};
 
 use self::{
     entries::Entries,
@@ -91,21 +94,8 @@ pub fn from_json(text: &[u8], calendars: &Calendars, now: Timestamp) -> Result<J
 /// What is given twice, nested too deep or not kept as it is written; or that it is no object.
 pub fn json_object(text: &[u8]) -> Result<Value, FieldFaults> {
     let mut walk = JsonWalk::default();
-    let value = walk.top(text, "the body").and_then(|raw| walk.payload(&Path::Whole, raw, 1));
+    let value = walk.top(text, "the body", LONGEST_JSON).and_then(|raw| walk.payload(&Path::Whole, raw, 1));
     value.filter(|_| walk.faults.list.is_empty()).ok_or(walk.faults)
-}
-
-/// Understands another object, `what`, by the table of its keys, as strictly as a schedule.
-///
-/// # Errors
-/// All that is wrong with it.
-pub fn object_from_json(text: &[u8], what: &str, keys: &[Key]) -> Result<Map<String, Value>, FieldFaults> {
-    let mut walk = JsonWalk::default();
-    let object = walk.top(text, what).map(|raw| {
-        let entries = walk.entries(&Path::Whole, raw);
-        walk.object(&Path::Whole, entries, keys, 1)
-    });
-    object.filter(|_| walk.faults.list.is_empty()).ok_or(walk.faults)
 }
 
 /// A fault of the arithmetic at its place.
@@ -172,7 +162,7 @@ impl JsonWalk {
 
     /// The keys of the schedule that can be read; `None` where the text is no object.
     fn whole(&mut self, text: &[u8]) -> Option<Map<String, Value>> {
-        let raw = self.top(text, "a schedule")?;
+        let raw = self.top(text, "a schedule", LONGEST_JSON)?;
         let entries = self.entries(&Path::Whole, raw);
         let is_named = entries.iter().any(|(key, _)| key == "name");
         let (noted, entries): (Vec<_>, Vec<_>) =
@@ -189,11 +179,11 @@ impl JsonWalk {
         Some(object)
     }
 
-    /// The outermost object of a text; `what` it is to be.
-    fn top<'a>(&mut self, text: &'a [u8], what: &str) -> Option<&'a RawValue> {
+    /// The outermost object of a text of at most `longest` bytes; `what` it is to be.
+    fn top<'a>(&mut self, text: &'a [u8], what: &str, longest: usize) -> Option<&'a RawValue> {
         let whole = Path::Whole;
-        if text.len() > LONGEST_JSON {
-            let said = || Said::new(format!("the text has {} bytes; {LONGEST_JSON} are read", text.len()));
+        if text.len() > longest {
+            let said = || Said::new(format!("the text has {} bytes; {longest} are read", text.len()));
             self.refuse(&whole, FaultCode::TooLarge, said);
             return None;
         }

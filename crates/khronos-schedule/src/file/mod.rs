@@ -12,7 +12,7 @@ pub use field_fault::{FieldFault, FieldFaults};
 /// The most items of a list: of `timings`, `exclude` and `only`.
 pub const LONGEST_LIST: usize = MOST_CALENDARS;
 
-pub use json::{JsonEntry, LONGEST_JSON, from_json, json_object, object_from_json};
+pub use json::{Envelope, JsonEntry, LONGEST_JSON, Opened, from_json, json_object, object_from_json};
 
 use self::keys::KEYS;
 use super::{
