@@ -14,7 +14,7 @@ use tokio::time::Instant;
 /// Places of one owner: of the commands that are out at a time, a quarter is left to others.
 pub(super) const SHARE: usize = 24;
 /// How long what is beyond that waits for a place before it is refused.
-pub(super) const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 /// Changes of one owner that may wait for their turn about one schedule.
 pub(super) const WAITING: usize = 16;
 

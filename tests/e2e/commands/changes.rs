@@ -1,6 +1,6 @@
 //! Schedules that are put and deleted by message: whose they are, what comes again, and what a crash leaves of them.
 
-use super::{Client, Scene};
+use super::{Client, Reply, Scene};
 use crate::harness::{Arrivals, LIMIT, let_pass, random};
 use ponos::topology::Queue;
 use serde_json::{Value, json};
@@ -107,6 +107,30 @@ async fn a_command_that_comes_again_gets_its_old_answer_and_undoes_nothing_newer
     let mut payroll = scene.client("payroll-service").await;
     let body = json!({ "definition": { "name": "wages", "event": "payroll.run.due", "every": "1h" } });
     assert_eq!(payroll.ask_as("first", "schedule.put", body).await.status, 201);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_definitions_in_one_message_are_done_once_and_each_is_answered() {
+    let mut scene = Scene::started("commands-batch");
+    let mut billing = scene.client("billing-service").await;
+    let mut definitions: Vec<Value> = (0..500).map(|n| definition(&format!("b-{n:03}"), "1 day")).collect();
+    definitions.push(definition("wrong", "never"));
+    let body = json!({ "definitions": definitions });
+    let first = billing.ask_as("batch", "schedules.put", body.clone()).await;
+    let told = |reply: &Reply| (reply.status, reply.body["done"].clone(), reply.body["refused"].clone());
+    assert_eq!(told(&first), (200, json!(500), json!(1)), "{}", first.body["results"][0]);
+    assert_eq!(first.body["results"][500]["problem"]["code"], "invalid");
+    assert_eq!(billing.ask("schedule.delete", json!({ "name": "b-007" })).await.status, 204);
+    scene.clock.kill();
+    scene.clock.start();
+    scene.until_open();
+    // The same message gets the same answer, and creates nothing anew.
+    let again = billing.ask_as("batch", "schedules.put", body).await;
+    assert_eq!((told(&again), &again.body["results"][7]["outcome"]), (told(&first), &json!("created")));
+    assert_eq!(billing.ask("schedule.get", json!({ "name": "b-007" })).await.status, 404);
+    let whole = json!({ "definitions": [definition("b-008", "2 days"), definition("wrong", "never")], "atomic": true });
+    let none = billing.ask("schedules.put", whole).await;
+    assert_eq!(told(&none), (200, json!(0), json!(2)), "{:?}", none.body);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
