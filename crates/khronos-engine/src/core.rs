@@ -278,7 +278,7 @@ impl Engine {
             Input::Settled(answers) => self.settle(answers),
             Input::Saved(ticket) => self.saved(ticket),
             Input::Calendars(read) => self.take_calendars(read),
-            Input::Load(wanted) => self.changes.load(wanted, None),
+            Input::Load(wanted) => self.changes.load(wanted, Vec::new()),
             Input::Change(request) => self.take_command(request.command, Change::Schedules(request)),
             Input::By(asker, input) => self.take_in_by(asker, *input),
             Input::Pause { .. }

@@ -35,6 +35,7 @@ use super::{
 #[cfg(test)]
 pub(super) use admission::{COMMANDS, PAUSES, PAUSES_OF_ALL};
 use khronos_schedule::{Created, Definition, Packed};
+use pending::add_askers;
 pub(super) use pending::{Changes, Full};
 use ponos_event::{CommandId, Timestamp};
 use std::{cmp::Ordering, collections::HashMap, sync::Arc, vec::IntoIter};
@@ -85,8 +86,8 @@ struct Load {
     compared: bool,
     /// What it changed so far, after those that it replaced; `None` once that was said.
     summary: Option<LoadSummary>,
-    /// Who asked for it, if somebody did who is known.
-    by: Option<Author>,
+    /// Who asked for it, or for one that it replaces, as far as they are known.
+    by: Vec<Author>,
 }
 
 impl Engine {
@@ -147,7 +148,7 @@ impl Engine {
     }
 
     /// A load that is under way is given up for it.
-    fn begin_load(&mut self, mut wanted: Vec<Packed>, by: Option<Author>) {
+    fn begin_load(&mut self, mut wanted: Vec<Packed>, by: Vec<Author>) {
         // Mostly they are in order: sorting takes room for as many again.
         if !wanted.is_sorted_by(|a, b| a.name_bytes() < b.name_bytes()) {
             wanted.sort_by(|a, b| a.name_bytes().cmp(b.name_bytes()));
@@ -155,7 +156,9 @@ impl Engine {
         }
         self.schedules.reserve(wanted.len().saturating_sub(self.len()));
         // What that has changed nobody was told yet.
-        let summary = self.changes.load.take().and_then(|load| load.summary).unwrap_or_default();
+        let before = self.changes.load.take().and_then(|load| Some((load.summary?, load.by)));
+        let (summary, mut all) = before.unwrap_or_default();
+        add_askers(&mut all, by);
         self.changes.were_read = true;
         self.changes.taken.clear();
         self.changes.load = Some(Load {
@@ -166,7 +169,7 @@ impl Engine {
             names: Vec::new(),
             compared: false,
             summary: Some(summary),
-            by,
+            by: all,
         });
     }
 
@@ -205,9 +208,7 @@ impl Engine {
             }
             if let Some(summary) = load.summary.take() {
                 let summary = LoadSummary { schedules: self.len(), ..summary };
-                if let Some(by) = load.by.take() {
-                    self.log_load(&by, &summary);
-                }
+                load.by.drain(..).for_each(|by| self.log_load(&by, &summary));
                 self.out.notices.push(Notice::Loaded(summary));
             }
             // A million take their room until the last is forgotten.

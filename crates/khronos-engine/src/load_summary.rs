@@ -31,6 +31,13 @@ impl Named {
     }
 }
 
+impl LoadSummary {
+    /// Whether a schedule is another one than before.
+    pub(super) fn is_change(&self) -> bool {
+        [&self.added, &self.changed, &self.removed].into_iter().any(|named| named.count > 0)
+    }
+}
+
 impl fmt::Display for LoadSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.schedules {

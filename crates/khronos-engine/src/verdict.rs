@@ -120,7 +120,7 @@ impl Author {
     }
 
     /// The clock itself.
-    pub(super) fn the_clock() -> Self {
+    pub fn the_clock() -> Self {
         Self::admin(THE_CLOCK, THE_CLOCK)
     }
 

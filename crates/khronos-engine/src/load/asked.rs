@@ -5,7 +5,7 @@
 use super::{
     super::{
         Asker, Author, ChangeKind, Input, LoadSummary, LoggedChange, Message, OnResume, Pause, PauseRequest,
-        Refusal, Scope, Triggered, Verdict, core::Engine, trigger::TriggerRequest,
+        Refusal, Scope, THE_CLOCK, Triggered, Verdict, core::Engine, trigger::TriggerRequest,
     },
     Change,
 };
@@ -77,11 +77,7 @@ impl Engine {
     /// What somebody asks for who is known.
     pub(in super::super) fn take_in_by(&mut self, asker: Box<Asker>, input: Input) {
         match &input {
-            Input::Load(_) => {
-                if let Input::Load(wanted) = input {
-                    self.changes.load(wanted, Some(asker.by));
-                }
-            }
+            Input::Load(_) | Input::By(..) => self.load_by(asker, input),
             Input::Release(numbers) | Input::Drop(numbers) => {
                 let is_release = matches!(input, Input::Release(_));
                 let what = if is_release { ChangeKind::Released } else { ChangeKind::Dropped };
@@ -96,6 +92,18 @@ impl Engine {
                 self.take_in(input);
             }
             _ => self.take_command_of(Some(asker), input),
+        }
+    }
+
+    /// Several may have asked for one load: each of them stands around it.
+    fn load_by(&mut self, asker: Box<Asker>, mut input: Input) {
+        let mut all = vec![asker.by];
+        while let Input::By(asker, inner) = input {
+            all.push(asker.by);
+            input = *inner;
+        }
+        if let Input::Load(wanted) = input {
+            self.changes.load(wanted, all);
         }
     }
 
@@ -298,8 +306,11 @@ impl Engine {
         })
     }
 
-    /// Somebody had the files read, and this came of it.
+    /// Somebody had the files read, and this came of it; where it was the clock itself, that is said if something changed.
     pub(super) fn log_load(&mut self, by: &Author, summary: &LoadSummary) {
+        if *by.owner == *THE_CLOCK && !summary.is_change() {
+            return;
+        }
         let entry = LoggedChange::new(self.now(), by, ChangeKind::Reloaded);
         self.progress.log(LoggedChange { note: summary.to_string().into(), ..entry });
     }

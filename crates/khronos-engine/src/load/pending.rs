@@ -43,7 +43,7 @@ pub(in super::super) struct Changes {
     waiting: VecDeque<Change>,
     pauses: VecDeque<Change>,
     /// What the files want, until the clock is believed, and who had them read.
-    pub(super) read: Option<(Vec<Packed>, Option<Author>)>,
+    pub(super) read: Option<(Vec<Packed>, Vec<Author>)>,
     /// They were read once at least.
     pub(super) were_read: bool,
     /// The load under way.
@@ -55,10 +55,12 @@ pub(in super::super) struct Changes {
 }
 
 impl Changes {
-    /// What an earlier reading wanted that has not begun is not wanted any more. `by` is who asked for this one, where
-    /// somebody did.
-    pub(in super::super) fn load(&mut self, wanted: Vec<Packed>, by: Option<Author>) {
-        self.read = Some((wanted, by));
+    /// What an earlier reading wanted that has not begun is not wanted any more; who asked for it did so all the same. `by` is
+    /// who asked for this one, where somebody did.
+    pub(in super::super) fn load(&mut self, wanted: Vec<Packed>, by: Vec<Author>) {
+        let mut all = self.read.take().map_or_else(Vec::new, |(_, before)| before);
+        add_askers(&mut all, by);
+        self.read = Some((wanted, all));
     }
 
     pub(super) fn wait(&mut self, change: Change) {
@@ -108,5 +110,14 @@ impl Changes {
     /// Whether the files want a name that was created.
     pub(in super::super) fn is_taken(&self, name: &str) -> bool {
         self.taken.contains(name)
+    }
+}
+
+/// Each of them once: so there are no more than owners and doors, however often they ask.
+pub(super) fn add_askers(all: &mut Vec<Author>, more: Vec<Author>) {
+    for one in more {
+        if !all.iter().any(|other| (&other.owner, &other.door) == (&one.owner, &one.door)) {
+            all.push(one);
+        }
     }
 }

@@ -4,7 +4,8 @@ use super::{
     commands::{ask, put_of},
     *,
 };
-use crate::{Author, ChangeRequest, Expect, Refusal, ScheduleChange, Verdict};
+use crate::{Asker, Author, ChangeKind, ChangeRequest, Expect, Refusal, ScheduleChange, THE_CLOCK, Verdict};
+use std::sync::Arc;
 
 fn files(names: &[&str]) -> Input {
     Input::Load(names.iter().map(|name| Packed::build(&every(name, "1m")).unwrap()).collect())
@@ -81,4 +82,33 @@ fn when_a_creation_ends_whose_name_the_files_want_they_are_read_again() {
     seen.step(files(&[]));
     let verdicts = ask(&mut seen, ann(), vec![delete("c"), put_of(every("c", "2m"))]);
     assert!(matches!(verdicts[..], [Verdict::Deleted { .. }, Verdict::Created { .. }]), "{verdicts:?}");
+}
+
+#[test]
+fn each_who_asked_for_a_load_is_named_also_where_another_one_replaces_it() {
+    let mut seen = Seen::of(1);
+    let reading = Reading { wall: Timestamp::from_millis(START), boot: 0 };
+    let by = |owners: &[&str], names: &[&str]| {
+        owners.iter().rfold(files(names), |load, owner| {
+            let asker = Asker::new(Author::owner(owner, "a test"));
+            Input::By(Box::new(asker), Box::new(load))
+        })
+    };
+    let reloaded = |seen: &mut Seen| -> Vec<Arc<str>> {
+        let all = std::mem::take(&mut seen.changes).into_iter();
+        all.filter(|one| one.what == ChangeKind::Reloaded).map(|one| one.by).collect()
+    };
+    // The disk has not even the first piece when the next one comes.
+    drop(seen.engine.step(reading, by(&["ann", "bob", "ann"], &["a", "b", "c"])));
+    drop(seen.engine.step(reading, by(&["cleo"], &["a", "b"])));
+    (1..=4).for_each(|ticket| seen.step(Input::Saved(ticket)));
+    seen.pass(MINUTE, MINUTE);
+    assert_eq!(reloaded(&mut seen), ["ann", "bob", "cleo"].map(Arc::from));
+    // Of the clock's own only those that change something are said.
+    seen.step(by(&[THE_CLOCK], &["a", "b"]));
+    seen.pass(MINUTE, MINUTE);
+    assert_eq!(reloaded(&mut seen), []);
+    seen.step(by(&[THE_CLOCK], &["a"]));
+    seen.pass(MINUTE, MINUTE);
+    assert_eq!(reloaded(&mut seen), [Arc::from(THE_CLOCK)]);
 }
