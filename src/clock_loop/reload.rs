@@ -3,7 +3,7 @@
 use super::{ClockLoop, NamedCalendars, commands::by, status};
 use crate::{
     diagnostic::counted,
-    engine::{Asker, ClockState, CreatedCalendar, Input, Notice},
+    engine::{Asker, Author, ClockState, CreatedCalendar, Input, Notice},
     schedule::{Calendars, Packed},
 };
 use std::sync::Arc;
@@ -66,6 +66,16 @@ impl Reloads {
         self.taken = Some(format!("{before}{notice}"));
     }
 
+    /// Who asked for the one under way: if nobody did who is known, the clock itself; but not for what is read at the start.
+    fn askers(&self) -> Vec<Box<Asker>> {
+        let asked = self.under_way.iter().flatten().filter_map(|(_, asker)| asker.clone());
+        let asked: Vec<_> = asked.collect();
+        match asked.is_empty() && self.number > 0 {
+            true => vec![Box::new(Asker::new(Author::the_clock()))],
+            false => asked,
+        }
+    }
+
     /// The one under way has ended: who waited for it, and whether another one is to be begun.
     fn end(&mut self) -> (Waiting, bool) {
         let waiting = self.under_way.take().unwrap_or_default();
@@ -79,18 +89,19 @@ impl ClockLoop {
     /// Those that were read at the start, or why they could not be.
     pub(super) fn begin_with(&mut self, read: Option<Result<Vec<Packed>, String>>) {
         match read {
-            Some(Ok(accepted)) => self.load(None, accepted),
+            Some(Ok(accepted)) => self.load(Vec::new(), accepted),
             Some(Err(why)) => self.degraded = Some(in_brief(&why)),
             None => {}
         }
     }
 
-    fn load(&mut self, asker: Option<Box<Asker>>, accepted: Vec<Packed>) {
+    fn load(&mut self, askers: Vec<Box<Asker>>, accepted: Vec<Packed>) {
         let calendars = self.calendars.borrow().clone();
         if let Some(calendars) = calendars {
             self.step(Input::Calendars(calendars));
         }
-        self.step(by(asker, Input::Load(accepted)));
+        let load = askers.into_iter().rfold(Input::Load(accepted), |load, asker| by(Some(asker), load));
+        self.step(load);
     }
 
     /// Has those taken in that were not read yet at the start, once they are.
@@ -163,8 +174,7 @@ impl ClockLoop {
                 let count = accepted.len();
                 self.degraded = None;
                 (self.reloads.summary, self.reloads.taken) = (None, None);
-                let asker = self.reloads.under_way.iter().flatten().find_map(|(_, asker)| asker.clone());
-                self.load(asker, accepted);
+                self.load(self.reloads.askers(), accepted);
                 // Many go down in pieces, and the log says it then; nothing does while the clock is held.
                 let held = matches!(self.engine.clock(), ClockState::Held { .. });
                 let then = if held {
@@ -199,7 +209,30 @@ impl ClockLoop {
 
 #[cfg(test)]
 mod tests {
-    use super::{SHOWN, in_brief};
+    use super::{Asker, Author, Reloads, SHOWN, in_brief};
+    use crate::engine::THE_CLOCK;
+
+    #[test]
+    fn a_reload_is_of_all_who_asked_for_it_and_else_of_the_clock_but_for_the_start() {
+        let mut reloads = Reloads::default();
+        let mut answers = Vec::new();
+        let mut ask = |reloads: &mut Reloads, owner: &str| {
+            let (reply, answer) = tokio::sync::oneshot::channel();
+            answers.push(answer);
+            reloads.ask(Some((reply, Some(Box::new(Asker::new(Author::owner(owner, "a test")))))));
+        };
+        let of = |reloads: &Reloads| {
+            reloads.askers().into_iter().map(|asker| asker.by.owner.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(of(&reloads), [""; 0]);
+        ["ann", "bob", "cleo"].into_iter().for_each(|owner| ask(&mut reloads, owner));
+        assert_eq!(of(&reloads), ["ann"], "the others may want files that changed since");
+        reloads.end();
+        assert_eq!(of(&reloads), ["bob", "cleo"]);
+        reloads.end();
+        reloads.ask(None);
+        assert_eq!(of(&reloads), [THE_CLOCK]);
+    }
 
     #[test]
     fn of_much_that_is_wrong_whole_lines_are_shown_and_that_there_is_more() {

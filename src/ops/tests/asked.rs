@@ -200,11 +200,10 @@ async fn who_may_not_change_a_schedule_is_told_the_rule_and_who_errs_the_name_th
     running.abort();
 }
 
-#[tokio::test]
-async fn a_reload_that_somebody_asks_for_is_logged_with_what_came_of_it() {
-    let memory = Memory::default();
+/// A clock with one schedule whose files have none any more.
+async fn without_files(memory: &Memory) -> (RunningClock, tokio::task::JoinHandle<()>) {
     let (publisher, task) = ponos::broker::Publisher::channel(4);
-    let mut parts = crate::clock_loop::tests::parts(&memory, publisher).await;
+    let mut parts = crate::clock_loop::tests::parts(memory, publisher).await;
     parts.loader = std::sync::Arc::new(|| Ok(vec![]));
     let store = parts.store.clone();
     let (clock_loop, handle) = crate::clock_loop::ClockLoop::new(parts);
@@ -218,10 +217,33 @@ async fn a_reload_that_somebody_asks_for_is_logged_with_what_came_of_it() {
         RunningClock::new(handle, store.into(), crate::schedule::CalendarStore::default(), counts, limit);
     // What the clock began with is written first: else the reload is taken in later.
     clock.ask(Command::Write).await.unwrap().unwrap();
+    (clock, running)
+}
+
+#[tokio::test]
+async fn a_reload_that_somebody_asks_for_is_logged_with_what_came_of_it() {
+    let memory = Memory::default();
+    let (clock, running) = without_files(&memory).await;
+    assert_eq!(logged(&clock).await.len(), 0, "not what it began with");
     let said = status::reload(&clock, &Caller::operator()).await.unwrap();
     clock.ask(Command::Write).await.unwrap().unwrap();
     let entry = logged(&clock).await.pop().unwrap();
     assert_eq!((&*entry.what, &*entry.by, &*entry.door), ("reloaded", "operator", "control socket"));
     assert!(said.contains("1 removed (often)") && entry.note == said, "{said} {}", entry.note);
+    running.abort();
+}
+
+#[tokio::test]
+async fn a_reload_of_the_clocks_own_is_logged_where_it_changed_something() {
+    let memory = Memory::default();
+    let (clock, running) = without_files(&memory).await;
+    for _ in 0..2 {
+        // As on SIGHUP: nobody says who asks.
+        clock.ask(Command::Reload).await.unwrap().unwrap();
+        clock.ask(Command::Write).await.unwrap().unwrap();
+        let all = logged(&clock).await;
+        let all: Vec<_> = all.iter().map(|entry| (&*entry.what, &*entry.by)).collect();
+        assert_eq!(all, [("reloaded", crate::engine::THE_CLOCK)]);
+    }
     running.abort();
 }
