@@ -12,6 +12,8 @@ use std::collections::BTreeSet;
 use tokio::{sync::oneshot, time::Instant};
 use tracing::{debug, info, warn};
 
+/// Numbers in one command of the loop: one turn of it, which what is due must not wait for.
+const TOGETHER: usize = 256;
 /// Runs of numbers in a line of the log.
 const SHOWN: usize = 200;
 
@@ -58,7 +60,8 @@ impl Pages for ParkedEvents {
 /// Sends parked events again, under the ids that they had. Done when it is durable.
 ///
 /// # Errors
-/// [`OpsError::Denied`]; [`OpsError::Unavailable`]; [`OpsError::Unknown`]; [`OpsError::Invalid`] where none is named.
+/// [`OpsError::Denied`]; [`OpsError::Unavailable`]; [`OpsError::Unknown`]; [`OpsError::Invalid`] where none is named;
+/// [`OpsError::Partly`].
 pub async fn release(
     clock: &RunningClock,
     caller: &Caller,
@@ -70,7 +73,8 @@ pub async fn release(
 /// Drops parked events for good. Done when it is durable.
 ///
 /// # Errors
-/// [`OpsError::Denied`]; [`OpsError::Unavailable`]; [`OpsError::Unknown`]; [`OpsError::Invalid`] where none is named.
+/// [`OpsError::Denied`]; [`OpsError::Unavailable`]; [`OpsError::Unknown`]; [`OpsError::Invalid`] where none is named;
+/// [`OpsError::Partly`].
 pub async fn discard(
     clock: &RunningClock,
     caller: &Caller,
@@ -98,10 +102,9 @@ async fn decide(
         true => numbers.clone(),
         false => within_domains(clock, caller, &numbers).await?,
     };
-    let answer = clock.ask_for(asker(caller, None), |reply| decision(his, reply)).await;
-    let answer = answer.and_then(|decided| decided.map_err(OpsError::from));
+    let decided = piece_by_piece(clock, caller, &his, decision).await;
     let Decided { done, being_sent } =
-        answer.inspect_err(|error| warn!("{caller} asked to {what} ({}): {error}", shown(&numbers)))?;
+        decided.inspect_err(|error| warn!("{caller} asked to {what} ({}): {error}", shown(&numbers)))?;
     match done.is_empty() && being_sent.is_empty() {
         true => debug!("{caller} asked to {what}: none of them is parked"),
         false => info!("{caller} asked to {what}: done {}, being sent {}", shown(&done), shown(&being_sent)),
@@ -109,6 +112,26 @@ async fn decide(
     let known: BTreeSet<&u64> = done.iter().chain(&being_sent).collect();
     let unknown = numbers.into_iter().filter(|number| !known.contains(number)).collect();
     Ok(ParkedDecision { done, being_sent, unknown })
+}
+
+async fn piece_by_piece(
+    clock: &RunningClock,
+    caller: &Caller,
+    numbers: &[u64],
+    decision: fn(Vec<u64>, oneshot::Sender<DecidedAnswer>) -> Command,
+) -> Result<Decided, OpsError> {
+    let mut all = Decided::default();
+    for (piece, together) in numbers.chunks(TOGETHER).enumerate() {
+        let answer = clock.ask_for(asker(caller, None), |reply| decision(together.to_vec(), reply)).await;
+        let answer = answer.and_then(|decided| decided.map_err(OpsError::from));
+        let Decided { done, being_sent } = answer.map_err(|error| match piece {
+            0 => error,
+            _ => OpsError::Partly { done: all.done.len(), of: numbers.len(), why: Box::new(error) },
+        })?;
+        all.done.extend(done);
+        all.being_sent.extend(being_sent);
+    }
+    Ok(all)
 }
 
 /// The numbers as a line of the log has them: `7, 9-40`; how many more there are where they are too many runs.
@@ -169,6 +192,44 @@ async fn within_domains(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::tests::unanswered::played;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn many_are_decided_some_at_a_time() {
+        let (clock, mut asked) = played(Duration::from_secs(60)).await;
+        let sizes = tokio::spawn(async move {
+            let mut sizes = Vec::new();
+            while let Some(Command::By(_, command)) = asked.recv().await {
+                let Command::Drop(numbers, reply) = *command else { panic!("{command:?}") };
+                sizes.push(numbers.len());
+                let (done, being_sent) = numbers.into_iter().partition(|number| *number != 300);
+                // The last one is not answered.
+                if sizes.len() < 3 {
+                    drop(reply.send(Decided { done, being_sent }));
+                }
+            }
+            sizes
+        });
+        let dropped = discard(&clock, &Caller::operator(), (1..=500).collect()).await.unwrap();
+        assert_eq!((dropped.done.len(), dropped.being_sent, dropped.unknown), (499, vec![300], vec![]));
+        let error = discard(&clock, &Caller::operator(), vec![1]).await.unwrap_err();
+        assert!(matches!(error, OpsError::Unknown(_)), "{error:?}");
+        drop(clock);
+        assert_eq!(sizes.await.unwrap(), [256, 244, 1]);
+    }
+
+    #[tokio::test]
+    async fn what_is_done_to_some_is_not_said_to_have_changed_nothing() {
+        let (clock, mut asked) = played(Duration::from_secs(60)).await;
+        tokio::spawn(async move {
+            let Some(Command::By(_, command)) = asked.recv().await else { return };
+            let Command::Release(done, reply) = *command else { panic!("{command:?}") };
+            drop(reply.send(Decided { done, being_sent: Vec::new() }));
+        });
+        let partly = release(&clock, &Caller::operator(), (1..=300).collect()).await.unwrap_err();
+        assert!(matches!(partly, OpsError::Partly { done: 256, of: 300, .. }), "{partly}");
+    }
 
     #[test]
     fn a_line_of_the_log_names_all_numbers_as_far_as_they_are_few_runs() {
