@@ -44,10 +44,17 @@ pub async fn backfill(
 ) -> Result<BackfillDecision, OpsError> {
     const WHAT: &str = "backfill a schedule";
     permit(caller, Role::Operate, WHAT)?;
+    let id = key.map(operations::id).transpose()?;
+    // The same again is answered whatever has become of its schedule.
+    if let Some(id) = id.as_ref().filter(|_| !asked.dry_run)
+        && let Some(before) = operations::find(clock, id).await?
+        && before.operation.digest == digest(caller, name, before.operation.creation, &asked)
+    {
+        return Ok(as_it_is(before));
+    }
     let status = schedules::find(&Clock::from(clock.clone()), name).await?;
     caller.may_change(status.revision.definition.event())?;
     check(caller, &asked)?;
-    let id = key.map(operations::id).transpose()?;
     if id.is_none() && !asked.dry_run {
         let what = "name the operation with a key of your own, so that it can be asked for again and nothing is sent twice";
         return Err(OpsError::parameter("Idempotency-Key", FaultCode::MissingKey, what));
@@ -110,17 +117,22 @@ fn check(caller: &Caller, asked: &BackfillAsked) -> Result<(), OpsError> {
     Ok(())
 }
 
-/// What is answered of an operation that is there: nothing is decided anew.
+/// What is answered where an operation of the key is there.
 fn again(before: OperationStatus, digest: Digest) -> Result<BackfillDecision, OpsError> {
-    let Operation { count, first, last, digest: asked_for, .. } = before.operation;
-    if asked_for != digest {
+    if before.operation.digest != digest {
         let what = format!(
             "nothing is sent: an operation of this key ('{}') was asked for something else within a day; take another key",
             before.id
         );
         return Err(OpsError::Refused(what));
     }
-    Ok(BackfillDecision {
+    Ok(as_it_is(before))
+}
+
+/// Nothing is decided anew.
+fn as_it_is(before: OperationStatus) -> BackfillDecision {
+    let Operation { count, first, last, .. } = before.operation;
+    BackfillDecision {
         count,
         first_due_at: Some(first),
         last_due_at: Some(last),
@@ -128,7 +140,7 @@ fn again(before: OperationStatus, digest: Digest) -> Result<BackfillDecision, Op
         comes_from: None,
         recorded_since: None,
         operation: Some(before.into()),
-    })
+    }
 }
 
 async fn begin(

@@ -206,7 +206,7 @@ mod tests {
                 let (done, being_sent) = numbers.into_iter().partition(|number| *number != 300);
                 // The last one is not answered.
                 if sizes.len() < 3 {
-                    drop(reply.send(Decided { done, being_sent }));
+                    drop(reply.send(Ok(Decided { done, being_sent })));
                 }
             }
             sizes
@@ -225,7 +225,7 @@ mod tests {
         tokio::spawn(async move {
             let Some(Command::By(_, command)) = asked.recv().await else { return };
             let Command::Release(done, reply) = *command else { panic!("{command:?}") };
-            drop(reply.send(Decided { done, being_sent: Vec::new() }));
+            drop(reply.send(Ok(Decided { done, being_sent: Vec::new() })));
         });
         let partly = release(&clock, &Caller::operator(), (1..=300).collect()).await.unwrap_err();
         assert!(matches!(partly, OpsError::Partly { done: 256, of: 300, .. }), "{partly}");

@@ -7,8 +7,9 @@ use crate::{
     clock_loop::Command,
     engine::{Expect, Refusal, Verdict},
     ops::{
-        OpsError, PauseOneAsked, PauseSomeAsked, ResumeOneAsked, ResumeSomeAsked, RunningClock,
-        ScheduleFilter,
+        BackfillAsked, OpsError, PauseOneAsked, PauseSomeAsked, ResumeOneAsked, ResumeSomeAsked,
+        RunningClock, ScheduleFilter,
+        backfill::backfill,
         change::{Batch, Wanted, change},
         changes::{self, ChangeView, ChangesQuery},
         delete::delete,
@@ -245,5 +246,28 @@ async fn a_reload_of_the_clocks_own_is_logged_where_it_changed_something() {
         let all: Vec<_> = all.iter().map(|entry| (&*entry.what, &*entry.by)).collect();
         assert_eq!(all, [("reloaded", crate::engine::THE_CLOCK)]);
     }
+    running.abort();
+}
+
+#[tokio::test]
+async fn a_backfill_that_is_asked_for_again_is_answered_whatever_has_become_of_its_schedule() {
+    let memory = Memory::default();
+    let (clock, _handle, running) = running(&memory).await;
+    let operator = Caller::operator();
+    let created = async || put(&clock, &operator, (None, json("a", "1h")), Expect::Any, None).await.unwrap();
+    let asked = |to: &str| {
+        let span = serde_json::json!({ "from": "2020-01-01T00:00:00Z", "to": to });
+        serde_json::from_value::<BackfillAsked>(span).unwrap()
+    };
+    let june = "2020-01-01T05:00:00Z";
+    let again = async || backfill(&clock, &operator, "a", Some("june"), asked(june)).await.map(|it| it.count);
+    created().await;
+    assert!(matches!(again().await, Ok(6)));
+    delete(&clock, &operator, "a", Expect::Any, None).await.unwrap();
+    assert!(matches!(again().await, Ok(6)));
+    created().await;
+    assert!(matches!(again().await, Ok(6)));
+    let other = backfill(&clock, &operator, "a", Some("june"), asked("2020-01-01T06:00:00Z")).await;
+    assert!(matches!(other, Err(OpsError::Refused(_))), "{other:?}");
     running.abort();
 }
