@@ -77,7 +77,7 @@ impl Engine {
     /// What somebody asks for who is known.
     pub(in super::super) fn take_in_by(&mut self, asker: Box<Asker>, input: Input) {
         match &input {
-            Input::Load(_) | Input::By(..) => self.load_by(asker, input),
+            Input::Load(_) | Input::By(..) => self.load_by(asker.by, input),
             Input::Release(numbers) | Input::Drop(numbers) => {
                 let is_release = matches!(input, Input::Release(_));
                 let what = if is_release { ChangeKind::Released } else { ChangeKind::Dropped };
@@ -96,8 +96,8 @@ impl Engine {
     }
 
     /// Several may have asked for one load: each of them stands around it.
-    fn load_by(&mut self, asker: Box<Asker>, mut input: Input) {
-        let mut all = vec![asker.by];
+    fn load_by(&mut self, first: Author, mut input: Input) {
+        let mut all = vec![first];
         while let Input::By(asker, inner) = input {
             all.push(asker.by);
             input = *inner;
