@@ -1,7 +1,7 @@
 //! The store of delayed events by itself: how many a second are durable, in batches and one by one; what a million of them take of
 //! disk and memory; how soon it is open again, after a clean end and after a kill; how many a second are read for handing over, and
 //! settled in time order. Beside it, in the same run, what the disk gives: writes of a page made durable one by one (`fdatasync`).
-//! `EVENTS` (1,000,000), `BATCH` (1,000), `DATA` (200 bytes each); `FOLDER`: on which disk. Figures: docs/adr/0025-delayed-store.md.
+//! `EVENTS` (1,000,000), `BATCH` (1,000), `DATA` (200 bytes each); `FOLDER`: on which disk. Figures: docs/adr/0027-delayed-store.md.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // a benchmark's error is its end
 
 #[allow(dead_code, unreachable_pub)] // a part of it is used

@@ -13,6 +13,7 @@
 //! Why no serde here: it stops at the first fault, and knows nothing of the other two layers.
 
 mod build;
+mod ceilings;
 mod commands;
 mod http;
 mod keys;
@@ -24,6 +25,7 @@ mod url;
 #[cfg(test)]
 mod tests;
 
+pub use commands::{CommandsConfig, CommandsUser};
 pub(crate) use http::{check_domains, check_owner};
 pub use layers::{Override, Request};
 pub use url::BrokerUrl;
@@ -32,8 +34,10 @@ use crate::{
     authority::{
         Domains, Owners, Quota, Role,
         token::{TokenDigest, TokenId},
+        widened,
     },
     diagnostic::Diagnostics,
+    engine::{Ceiling, Ceilings},
 };
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use tracing_subscriber::filter::Targets;
@@ -184,6 +188,17 @@ pub struct PublishConfig {
     pub resends: u32,
     /// Over which time these are spread.
     pub resend_over: Duration,
+    /// How many events of some domains are handed over in a second at most.
+    pub ceilings: Vec<CeilingConfig>,
+}
+
+/// `[[publish.ceilings]]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CeilingConfig {
+    /// Of which events: as the domain of a token.
+    pub domain: String,
+    /// Events a second.
+    pub rate: u32,
 }
 
 /// `[store]`
@@ -282,46 +297,6 @@ pub struct TokenConfig {
     pub quota: Quota,
 }
 
-/// `[commands]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CommandsConfig {
-    /// Whether they are taken at all.
-    pub enabled: bool,
-    /// The topic exchange that they are published to.
-    pub exchange: String,
-    /// The queue that the clock takes them from.
-    pub queue: String,
-    /// The topic exchange of the answers that do not go by direct reply-to.
-    pub replies: String,
-    /// Commands a second of each owner.
-    pub rate: u32,
-    /// Who may send them.
-    pub users: Vec<CommandsUser>,
-}
-
-impl Default for CommandsConfig {
-    fn default() -> Self {
-        let (exchange, queue, replies) =
-            ("khronos.commands".into(), "khronos.commands".into(), "khronos.replies".into());
-        Self { enabled: false, exchange, queue, replies, rate: 1_000, users: Vec::new() }
-    }
-}
-
-/// `[[commands.users]]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CommandsUser {
-    /// The broker's user: the `user_id` of his messages.
-    pub user: String,
-    /// Whom he acts for.
-    pub owner: String,
-    /// What he may do.
-    pub role: Role,
-    /// About which events.
-    pub domains: Domains,
-    /// How much he may take.
-    pub quota: Quota,
-}
-
 /// `[metrics]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetricsConfig {
@@ -375,6 +350,13 @@ impl Config {
     /// The same for those who go on after an error: what is wrong has its default then.
     pub fn read(request: &Request) -> (Self, Diagnostics) {
         build::build(request)
+    }
+
+    /// How many events of some domains are handed over in a second at most.
+    pub fn ceilings(&self) -> Ceilings {
+        let ceiling =
+            |one: &CeilingConfig| Ceiling::of_a_second(one.domain.clone(), widened(&one.domain), one.rate);
+        Ceilings::new(self.publish.ceilings.iter().map(ceiling).collect())
     }
 
     /// Who may change the clock by tokens and by messages, with what each owner may take.

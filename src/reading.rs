@@ -128,6 +128,7 @@ pub(crate) fn reader(
     let (store, ends) = (store.clone(), Arc::clone(ends));
     let (source, calendars) = (config.schedules.clone(), config.calendars.clone());
     let (limits, time_zones) = (config.limits.clone(), config.clock.time_zones.clone());
+    let ceilings = config.ceilings();
     let had_folder = AtomicBool::new(had_folder);
     // What was warned of before is not said again.
     let warned = Mutex::new(Warned::default());
@@ -142,6 +143,7 @@ pub(crate) fn reader(
         let mut read = sources::packed(&source, &calendars, &store, names);
         read.diagnostics.append(warnings);
         read.hold_to(&limits, *demand.borrow());
+        read.hold_below(&ceilings);
         let is_warning = |found: &&Diagnostic| found.severity == diagnostic::Severity::Warning;
         let found = read.diagnostics.list().iter().filter(is_warning).map(ToString::to_string);
         let now = clock::now();

@@ -118,6 +118,7 @@ pub async fn run(
     let parts = Parts {
         clock: config.clock.name.clone(),
         rules: rules(&config),
+        ceilings: config.ceilings(),
         store: store.clone(),
         snapshot,
         store_events,

@@ -4,7 +4,7 @@ use super::EXCHANGE;
 use khronos::{
     clock_loop::{ClockLoop, Failure, Handle, Late, Parts},
     config::MetricsConfig,
-    engine::{ClockRules, Resends, Rules},
+    engine::{Ceilings, ClockRules, Resends, Rules},
     schedule::{ADay, Definition, Demand, Packed},
     store::{self, SledOptions, Tuning},
     telemetry::Counts,
@@ -47,6 +47,7 @@ impl Clock {
         let parts = Parts {
             clock: "khronos".to_owned(),
             rules: rules(),
+            ceilings: Ceilings::default(),
             store,
             snapshot,
             store_events,

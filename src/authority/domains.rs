@@ -49,8 +49,8 @@ impl Domains {
     }
 }
 
-/// The pattern with any further words behind it.
-fn widened(pattern: &str) -> String {
+/// The pattern with any further words behind it: what a domain covers.
+pub(crate) fn widened(pattern: &str) -> String {
     if pattern == "#" || pattern.ends_with(".#") { pattern.to_owned() } else { format!("{pattern}.#") }
 }
 

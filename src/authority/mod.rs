@@ -14,6 +14,7 @@ pub mod token;
 
 pub use caller::{Caller, Denied, OPEN, OPERATOR, READER, Role};
 pub use domains::Domains;
+pub(crate) use domains::widened;
 pub use door::Door;
 pub use owners::Owners;
 pub use quota::Quota;

@@ -80,6 +80,7 @@ fn all(config: &Config, store: &CalendarStore, found: &mut Diagnostics) -> Strin
         Ok((source, unknown)) => {
             let mut schedules = sources::advised(&source, &config.calendars, store, clock::now());
             schedules.hold_to(&config.limits, Demand::default());
+            schedules.hold_below(&config.ceilings());
             unknown.into_iter().for_each(|unknown| schedules.diagnostics.push(unknown));
             let (count, files) = (counted(schedules.list.len(), "schedule"), schedules.files);
             found.append(schedules.diagnostics);

@@ -33,6 +33,8 @@ pub enum Degraded {
     Parked,
     /// A load is under way.
     Loading,
+    /// Events wait long for the rate ceiling of their domain.
+    Ceiling,
     /// Calendars have run out.
     Calendars,
     /// No commands are taken, though they should be.
@@ -41,7 +43,7 @@ pub enum Degraded {
 
 impl Degraded {
     /// All of them: first the reasons for not being ready, then the warnings.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Broker,
         Self::Clock,
         Self::Store,
@@ -56,6 +58,7 @@ impl Degraded {
         Self::Refused,
         Self::Parked,
         Self::Loading,
+        Self::Ceiling,
         Self::Calendars,
         Self::Commands,
     ];
@@ -77,6 +80,7 @@ impl Degraded {
             Self::Refused => "refused",
             Self::Parked => "parked",
             Self::Loading => "loading",
+            Self::Ceiling => "ceiling",
             Self::Calendars => "calendars",
             Self::Commands => "commands",
         }
@@ -178,14 +182,15 @@ mod tests {
             Degraded::Refused => 11,
             Degraded::Parked => 12,
             Degraded::Loading => 13,
-            Degraded::Calendars => 14,
-            Degraded::Commands => 15,
+            Degraded::Ceiling => 14,
+            Degraded::Calendars => 15,
+            Degraded::Commands => 16,
         }
     }
 
     #[test]
     fn every_reason_is_among_all_of_them() {
-        assert_eq!(Degraded::ALL.map(place).to_vec(), (0..=15).collect::<Vec<_>>());
+        assert_eq!(Degraded::ALL.map(place).to_vec(), (0..=16).collect::<Vec<_>>());
     }
 
     #[test]

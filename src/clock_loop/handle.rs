@@ -3,8 +3,9 @@
 use super::{Degraded, Figures};
 use crate::{
     engine::{
-        Asker, Author, Covered, CreatedCalendar, KeptPage, Message, OldestPage, OnResume, Operation, Parked,
-        Pause, PauseEnd, Refusal, Revision, ScheduleChange, ScheduleStatus, Scope, Triggered, Users, Verdict,
+        Asker, Author, CeilingUse, Covered, CreatedCalendar, KeptPage, Message, OldestPage, OnResume,
+        Operation, Parked, Pause, PauseEnd, Refusal, Revision, ScheduleChange, ScheduleStatus, Scope,
+        Triggered, Users, Verdict,
     },
     schedule::Packed,
 };
@@ -270,6 +271,9 @@ pub struct Status {
     /// What is counted and measured besides.
     #[serde(skip)]
     pub figures: Figures,
+    /// How the rate ceilings of domains are used.
+    #[serde(skip)]
+    pub ceilings: Vec<CeilingUse>,
 }
 
 impl Status {
@@ -290,6 +294,7 @@ impl Status {
             outstanding: 0,
             settled,
             figures: Figures::default(),
+            ceilings: Vec::new(),
         }
     }
 }

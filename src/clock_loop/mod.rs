@@ -138,7 +138,7 @@ impl ClockLoop {
         let reading = clock::reading();
         let last_sequence = parts.snapshot.last_sequence;
         let settle = parts.rules.clock.settle;
-        let engine = Engine::start(parts.rules, parts.snapshot, reading);
+        let engine = Engine::start(parts.rules, parts.snapshot, reading).below(parts.ceilings);
         let (submit, settled, link) = parts.publisher.split();
         let room = submit.max_capacity().saturating_sub(AHEAD - 1).max(1);
         let (commands_in, commands) = mpsc::channel(COMMANDS);

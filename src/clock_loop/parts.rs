@@ -1,7 +1,7 @@
 //! What the loop is made of, and how it ends.
 
 use crate::{
-    engine::{CreatedCalendar, ReadCalendars, Rules, Snapshot},
+    engine::{Ceilings, CreatedCalendar, ReadCalendars, Rules, Snapshot},
     schedule::{Calendars, Demand, Packed},
     store::{StoreError, StoreEvent, StoreHandle},
 };
@@ -37,6 +37,8 @@ pub struct Parts {
     pub clock: String,
     /// The engine's limits.
     pub rules: Rules,
+    /// How many events of some domains are handed over in a second at most.
+    pub ceilings: Ceilings,
     /// Where progress and record are kept.
     pub store: StoreHandle,
     /// The state that the store held.

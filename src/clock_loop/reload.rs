@@ -67,11 +67,11 @@ impl Reloads {
     }
 
     /// Who asked for the one under way: if nobody did who is known, the clock itself; but not for what is read at the start.
-    fn askers(&self) -> Vec<Box<Asker>> {
-        let asked = self.under_way.iter().flatten().filter_map(|(_, asker)| asker.clone());
+    fn askers(&self) -> Vec<Asker> {
+        let asked = self.under_way.iter().flatten().filter_map(|(_, asker)| asker.as_deref().cloned());
         let asked: Vec<_> = asked.collect();
         match asked.is_empty() && self.number > 0 {
-            true => vec![Box::new(Asker::new(Author::the_clock()))],
+            true => vec![Asker::new(Author::the_clock())],
             false => asked,
         }
     }
@@ -95,12 +95,13 @@ impl ClockLoop {
         }
     }
 
-    fn load(&mut self, askers: Vec<Box<Asker>>, accepted: Vec<Packed>) {
+    fn load(&mut self, askers: Vec<Asker>, accepted: Vec<Packed>) {
         let calendars = self.calendars.borrow().clone();
         if let Some(calendars) = calendars {
             self.step(Input::Calendars(calendars));
         }
-        let load = askers.into_iter().rfold(Input::Load(accepted), |load, asker| by(Some(asker), load));
+        let load =
+            askers.into_iter().rfold(Input::Load(accepted), |load, asker| by(Some(Box::new(asker)), load));
         self.step(load);
     }
 

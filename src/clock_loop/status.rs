@@ -3,6 +3,7 @@
 use super::{ClockLoop, Degraded, Figures, Status, render};
 use crate::{
     clock,
+    diagnostic::counted,
     engine::{ClockState, Notice, Refused},
     schedule::id_name,
 };
@@ -17,6 +18,8 @@ use tracing::{error, info, warn};
 const STATUS: i64 = 200;
 /// A confirm that takes longer than this (milliseconds) is worth a word.
 const SLOW: i64 = 5_000;
+/// And so is what waits longer than this (milliseconds) for its domain's ceiling.
+const LONG: i64 = 60_000;
 
 /// Whether a status of that time is to be brought up to date, both by the wall clock: the effective now stands still while
 /// that one is not believed. A clock that was set back shows less than then.
@@ -45,6 +48,7 @@ impl ClockLoop {
             outstanding: self.engine.outstanding() as u64,
             settled: self.engine.settled(),
             figures: Figures::new(&self.engine, &self.counters),
+            ceilings: self.engine.ceilings(),
         };
         self.status.send_replace(status);
     }
@@ -110,6 +114,7 @@ impl ClockLoop {
                 "clock: it was set back from {from} and goes on; what ran before and is changed now counts from {from}, for what lies before may have been sent; a new name counts from now"
             )
         });
+        let ceiling = self.ceiling_warning();
         let parked = self.parked_warning();
         let loading =
             self.engine.loading().map(|(done, of)| format!("schedules: {done} of {of} are loaded so far"));
@@ -128,6 +133,7 @@ impl ClockLoop {
             (Degraded::Refused, refused),
             (Degraded::Parked, parked),
             (Degraded::Loading, loading),
+            (Degraded::Ceiling, ceiling),
         ];
         let all = all.into_iter().filter_map(|(what, said)| Some((what, said?)));
         all.chain(remarks.into_iter().map(|said| (Degraded::Calendars, said))).collect()
@@ -144,6 +150,21 @@ impl ClockLoop {
             "{} {are} refused by the broker, for longest {event} of {name}: {reason}; see `khronos list`",
             all.len()
         ))
+    }
+
+    /// Of the ceiling for which something waits longest, if that is long.
+    fn ceiling_warning(&self) -> Option<String> {
+        let all = self.engine.ceilings();
+        let waits = all.iter().filter_map(|one| Some((one.since?, one)));
+        let (since, one) = waits.min_by_key(|(since, _)| *since)?;
+        let millis = self.engine.now().since(since);
+        (millis > LONG).then(|| {
+            let (many, domain) = (counted(one.waiting, "schedule"), &one.domain);
+            format!(
+                "ceilings: {many} of {domain} wait for its ceiling ([[publish.ceilings]]), the first for {} s; if that grows, they are due more often than it lets through",
+                millis / 1000
+            )
+        })
     }
 
     /// The alarm about their number begins at a tenth of what is kept.

@@ -1,7 +1,7 @@
 use super::{ClockLoop, Command, Failure, KEPT, NEIGHBOURS, NamedCalendars, PAGE, Parts};
 use crate::{
     config::MetricsConfig,
-    engine::{ClockRules, Commit, Resends, Rules},
+    engine::{Ceilings, ClockRules, Commit, Resends, Rules},
     schedule::{ADay, Definition, Demand, Packed},
     store::{self, Limits, Memory, Store, Tuning},
     telemetry::Counts,
@@ -56,6 +56,7 @@ pub(crate) async fn parts(memory: &Memory, publisher: Publisher) -> Parts {
             keep_finished: 86_400_000,
             demand: Demand { schedules: 10_000, often: ADay::of_a_second(1_000) },
         },
+        ceilings: Ceilings::default(),
         store,
         snapshot,
         store_events,

@@ -4,7 +4,8 @@
 use super::{
     BrokerConfig, BrokerUrl, CalendarSource, ChangesConfig, ClockConfig, Config, DEFAULT, LimitsConfig,
     LogConfig, LogFormat, MetricsConfig, OnBackward, PublishConfig, RecordConfig, Request, ScheduleSource,
-    ShutdownConfig, StoreConfig, StorePath, TlsConfig, commands, http, keys, layers, reader::Reader,
+    ShutdownConfig, StoreConfig, StorePath, TlsConfig, ceilings, commands, http, keys, layers,
+    reader::Reader,
 };
 use crate::{
     diagnostic::{Diagnostic, Diagnostics, Text},
@@ -61,6 +62,7 @@ pub(super) fn build(request: &Request) -> (Config, Diagnostics) {
             in_flight: reader.integer("publish.in_flight", 10_000, 1..=1_000_000),
             resends: reader.integer("publish.resends", 5, 0..=100),
             resend_over: reader.duration("publish.resend_over", 10 * MINUTE, DAY),
+            ceilings: ceilings::ceilings(&mut reader),
         },
         store: StoreConfig {
             path: store_path(&mut reader),

@@ -1,12 +1,53 @@
 //! `[commands]`: whose messages are taken as commands, and from where.
 
 use super::{
-    BrokerUrl, CommandsConfig, CommandsUser,
+    BrokerUrl,
     http::{Grant, given, grant, within},
     keys::USERS,
     reader::Reader,
 };
+use crate::authority::{Domains, Quota, Role};
 use std::collections::BTreeSet;
+
+/// `[commands]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandsConfig {
+    /// Whether they are taken at all.
+    pub enabled: bool,
+    /// The topic exchange that they are published to.
+    pub exchange: String,
+    /// The queue that the clock takes them from.
+    pub queue: String,
+    /// The topic exchange of the answers that do not go by direct reply-to.
+    pub replies: String,
+    /// Commands a second of each owner.
+    pub rate: u32,
+    /// Who may send them.
+    pub users: Vec<CommandsUser>,
+}
+
+impl Default for CommandsConfig {
+    fn default() -> Self {
+        let (exchange, queue, replies) =
+            ("khronos.commands".into(), "khronos.commands".into(), "khronos.replies".into());
+        Self { enabled: false, exchange, queue, replies, rate: 1_000, users: Vec::new() }
+    }
+}
+
+/// `[[commands.users]]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandsUser {
+    /// The broker's user: the `user_id` of his messages.
+    pub user: String,
+    /// Whom he acts for.
+    pub owner: String,
+    /// What he may do.
+    pub role: Role,
+    /// About which events.
+    pub domains: Domains,
+    /// How much he may take.
+    pub quota: Quota,
+}
 
 /// What is to be written for a user.
 const MADE: &str =

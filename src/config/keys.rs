@@ -31,8 +31,16 @@ pub(super) const USER: &[Key] = &[
     ("commands.users.least_interval", Kind::Duration),
 ];
 
+/// The list of rate ceilings.
+pub(super) const CEILINGS: &str = "publish.ceilings";
+
+/// The keys of a ceiling.
+pub(super) const CEILING: &[Key] =
+    &[("publish.ceilings.domain", Kind::Text), ("publish.ceilings.rate", Kind::Integer)];
+
 /// All lists of tables, with the keys of their tables.
-pub(super) const LISTS: [Key; 2] = [(TOKENS, Kind::Tables(TOKEN)), (USERS, Kind::Tables(USER))];
+pub(super) const LISTS: [Key; 3] =
+    [(TOKENS, Kind::Tables(TOKEN)), (USERS, Kind::Tables(USER)), (CEILINGS, Kind::Tables(CEILING))];
 
 /// Where something of a token may have been written by mistake: neither is shown.
 const NEAR_A_TOKEN: [&str; 2] = ["id", "sha256"];
@@ -91,6 +99,7 @@ pub(super) const KEYS: &[Key] = &[
             ("publish.in_flight", Kind::Integer),
             ("publish.resends", Kind::Integer),
             ("publish.resend_over", Kind::Duration),
+            (CEILINGS, Kind::Tables(CEILING)),
         ]),
     ),
     ("store", Kind::Section(&[("store.path", Kind::Text), ("store.cache", Kind::Text)])),
@@ -158,7 +167,9 @@ pub(super) fn key(path: &str) -> Option<Key> {
 /// Whether the values of keys of this name may be shown: those of unknown keys may be secrets, as the broker's URL is one.
 pub(super) fn may_be_shown(name: &str) -> bool {
     let is_named = |(key, _): &Key| key.rsplit('.').next() == Some(name);
-    name != "url" && !NEAR_A_TOKEN.contains(&name) && all().iter().chain(TOKEN).chain(USER).any(is_named)
+    name != "url"
+        && !NEAR_A_TOKEN.contains(&name)
+        && all().iter().chain(TOKEN).chain(USER).chain(CEILING).any(is_named)
 }
 
 /// The variable by which a key is overridden: `broker.tls.ca_file` → `KHRONOS_BROKER_TLS_CA_FILE`.

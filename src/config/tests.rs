@@ -1,3 +1,4 @@
+mod ceilings;
 mod commands;
 mod http;
 

@@ -4,8 +4,10 @@ use super::{Kept, Place, Schedules};
 use crate::{
     config::LimitsConfig,
     diagnostic::{Diagnostic, counted},
+    engine::{CeilingId, Ceilings},
     schedule::{ADay, Demand, FaultCode},
 };
+use std::collections::BTreeMap;
 
 /// How many of the most frequent schedules are named.
 const NAMED: usize = 3;
@@ -39,6 +41,43 @@ impl<K: Kept> Schedules<K> {
         }
         found.extend(self.too_many_events(limits.rate, created));
         found.into_iter().for_each(|diagnostic| self.diagnostics.push(diagnostic));
+    }
+
+    /// Warns of each rate ceiling above which the schedules of its domain are, all together.
+    pub fn hold_below(&mut self, ceilings: &Ceilings) {
+        if ceilings.is_empty() {
+            return;
+        }
+        let mut demand: BTreeMap<CeilingId, (Demand, usize, ADay)> = BTreeMap::new();
+        for (index, kept) in self.list.iter().enumerate().filter(|(_, kept)| !kept.is_paused()) {
+            let Some(ceiling) = ceilings.of(kept.event()) else { continue };
+            let one = Demand::of(&kept.timing(), false);
+            let (all, first, most) = demand.entry(ceiling).or_insert((Demand::default(), index, one.often));
+            *all = all.and(one);
+            if one.often > *most {
+                (*first, *most) = (index, one.often);
+            }
+        }
+        for (id, (all, first, _)) in demand {
+            let Some(ceiling) = ceilings.get(id).filter(|one| all.often > one.a_day()) else { continue };
+            let what = format!(
+                "the schedules of '{}' are due {} times a second, averaged over a day on which each is due, and its ceiling lets {} through: what is over waits longer and longer",
+                ceiling.domain,
+                all.often,
+                ceiling.a_day()
+            );
+            let Place { file, line } = self.place(first);
+            let help = "make some of them less frequent (this one comes most often), or change publish.ceilings in the configuration";
+            self.diagnostics.push(
+                Diagnostic {
+                    file: Some(file),
+                    line: Some(line),
+                    column: Some(1),
+                    ..Diagnostic::error(what).code(FaultCode::OutOfRange).help(help)
+                }
+                .warning(),
+            );
+        }
     }
 
     fn too_many_events(&self, allowed: u32, created: Demand) -> Option<Diagnostic> {
@@ -92,7 +131,7 @@ fn length(millis: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{diagnostic::Text, sources::Bounds};
+    use crate::{diagnostic::Text, engine::Ceiling, sources::Bounds};
     use std::time::Duration;
 
     fn held(text: &str, limits: &LimitsConfig) -> Vec<String> {
@@ -174,5 +213,28 @@ mod tests {
         );
         let few = Demand { schedules: 2, often: ADay(0) };
         assert_eq!(held_beside(FAST, &limits(), few), [""; 0]);
+    }
+
+    #[test]
+    fn schedules_of_a_domain_above_its_ceiling_are_warned_of() {
+        let ceiling = |domain: &str, rate| Ceiling::of_a_second(domain.into(), domain.into(), rate);
+        let said = |ceilings: Vec<Ceiling>| {
+            let mut schedules = <Schedules>::default();
+            let more = "[[schedule]]\nname = \"more\"\nevery = \"1s\"\nevent = \"x.more.came\"\n";
+            schedules.add(&Text::new("a.toml", &format!("{more}{FAST}")), Bounds::default());
+            schedules.hold_below(&Ceilings::new(ceilings));
+            assert_eq!(schedules.diagnostics.errors(), 0);
+            schedules.diagnostics.list().iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(said(vec![ceiling("x.#", 11), ceiling("y.#", 1)]), [""; 0]);
+        let found = said(vec![ceiling("x.#", 10)]);
+        assert!(
+            found.len() == 1
+                && found[0].starts_with("a.toml:6:1: ")
+                && found[0].contains("'x.#' are due 11.00 times a second")
+                && found[0].contains("lets 10.00 through")
+                && found[0].contains("publish.ceilings"),
+            "{found:?}"
+        );
     }
 }

@@ -12,6 +12,7 @@ mod alerts;
 mod asked_for;
 mod calendars;
 mod calendars_at_run_time;
+mod ceilings;
 mod commands;
 mod event;
 mod every_door;

@@ -6,12 +6,12 @@
 //! Of a name that is paused no span goes on, and that of the revision that runs is open once something is due: it is written
 //! once, whatever joins it later, and its slot stands in no queue until the pause has ended.
 
-use super::{Era, Span, progress::SpanKey};
+use super::{Era, Span, ceilings::CeilingId, progress::SpanKey};
 use khronos_schedule::Schedule;
 use ponos_event::Timestamp;
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap, VecDeque},
+    collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque},
     ops::Bound,
     sync::Arc,
 };
@@ -41,6 +41,8 @@ pub(super) enum State {
     Saving(u64),
     /// An instant.
     Waiting(Timestamp),
+    /// Its turn at a ceiling, in the order of send times.
+    AtCeiling(CeilingId, Timestamp),
     /// The broker's answer.
     InFlight,
     /// An older revision of its schedule.
@@ -57,6 +59,8 @@ pub(super) struct Backlogs {
     ready: VecDeque<SpanKey>,
     timers: BinaryHeap<Reverse<(Timestamp, SpanKey)>>,
     saving: VecDeque<(u64, SpanKey)>,
+    /// Those that wait for ceilings, and no others, by send time.
+    at_ceilings: BTreeMap<CeilingId, BTreeSet<(Timestamp, SpanKey)>>,
 }
 
 impl Backlogs {
@@ -120,15 +124,21 @@ impl Backlogs {
 
     pub(super) fn insert(&mut self, key: SpanKey, backlog: Backlog) {
         let state = backlog.state;
-        self.all.insert(key.clone(), backlog);
+        if let Some(before) = self.all.insert(key.clone(), backlog) {
+            self.leave_ceiling(&key, before.state);
+        }
         self.set(&key, state);
     }
 
     /// Puts a span into a state and into the queue where it waits.
     pub(super) fn set(&mut self, key: &SpanKey, state: State) {
         let Some(backlog) = self.all.get_mut(key) else { return };
-        backlog.state = state;
+        let before = std::mem::replace(&mut backlog.state, state);
+        self.leave_ceiling(key, before);
         match state {
+            State::AtCeiling(ceiling, send) => {
+                self.at_ceilings.entry(ceiling).or_default().insert((send, key.clone()));
+            }
             State::Ready => self.ready.push_back(key.clone()),
             State::Waiting(until) => self.timers.push(Reverse((until, key.clone()))),
             State::Saving(ticket) | State::Closing(ticket) => self.saving.push_back((ticket, key.clone())),
@@ -136,8 +146,27 @@ impl Backlogs {
         }
     }
 
+    fn leave_ceiling(&mut self, key: &SpanKey, before: State) {
+        if let State::AtCeiling(ceiling, send) = before
+            && let Some(waiting) = self.at_ceilings.get_mut(&ceiling)
+        {
+            waiting.remove(&(send, key.clone()));
+        }
+    }
+
+    /// The first that waits for a ceiling, and its send time.
+    pub(super) fn first_at(&self, ceiling: CeilingId) -> Option<(Timestamp, &SpanKey)> {
+        self.at_ceilings.get(&ceiling)?.first().map(|(send, key)| (*send, key))
+    }
+
+    /// How many wait for a ceiling.
+    pub(super) fn count_at(&self, ceiling: CeilingId) -> usize {
+        self.at_ceilings.get(&ceiling).map_or(0, BTreeSet::len)
+    }
+
     pub(super) fn remove(&mut self, key: &SpanKey) {
         let Some(removed) = self.all.remove(key) else { return };
+        self.leave_ceiling(key, removed.state);
         let of_it = |next: &&Backlog| next.schedule.creation == removed.schedule.creation;
         let next = self.of(&key.0).find(|(_, next)| of_it(next));
         let behind = next.filter(|(_, next)| next.state == State::Behind);

@@ -3,6 +3,7 @@
 use super::{
     Action, ClockRules, ClockState, Declined, Handover, Input, Notice, Reading, Resends, Row, Span,
     calendars::CreatedCalendars,
+    ceilings::Ceilings,
     clock_guard::ClockGuard,
     faults::{Fault, planted},
     going::Going,
@@ -54,6 +55,7 @@ pub struct Engine {
     pub(super) rules: Rules,
     pub(super) guard: ClockGuard,
     pub(super) schedules: Schedules,
+    pub(super) ceilings: Ceilings,
     pub(super) outstanding: Outstanding,
     pub(super) progress: Progress,
     pub(super) resting: Resting,
@@ -117,8 +119,15 @@ impl Out {
 }
 
 impl Engine {
+    /// The same with these ceilings, before its first step.
+    #[must_use]
+    pub fn below(self, ceilings: Ceilings) -> Self {
+        Self { ceilings, ..self }
+    }
+
     /// One step. Actions are to be performed in order.
     pub fn step(&mut self, reading: Reading, input: Input) -> Vec<Action> {
+        self.ceilings.see(reading.boot);
         let seen = self.guard.see(reading);
         self.out.notices.extend(seen.notice);
         if let Some(now) = seen.resumed_at {
@@ -193,6 +202,9 @@ impl Engine {
             }
             if let Some(until) = self.outstanding.next_timer(now) {
                 wish(until);
+            }
+            if let Some(at) = self.next_below_ceilings() {
+                wish(at);
             }
         }
         earliest

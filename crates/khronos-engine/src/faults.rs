@@ -97,6 +97,14 @@ pub(super) enum Fault {
     DeleteACalendarInUse,
     /// What uses a calendar stays as it was read before. What is read anew is decided inside.
     LeaveTheUsersOfACalendar,
+    /// What waits for its ceiling is late, and caught up with by its policy. Why it is late is known inside.
+    CatchUpWithWhatWaits,
+    /// What a ceiling keeps waiting keeps everything waiting that is due later. Whose turn it is is decided inside.
+    DelayOthersByACeiling,
+    /// Spans hand over whatever the ceiling says. What is counted is known inside.
+    SendSpansAboveTheCeiling,
+    /// What waits for its ceiling is forgotten when its revision ends. What waits is known inside.
+    ForgetWhatWaitsForItsCeiling,
     /// After a step back a revision calls for what lies before it takes effect. Outside nobody knows what is due next.
     CallForWhatWasBefore,
 }

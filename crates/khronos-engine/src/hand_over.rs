@@ -3,9 +3,9 @@
 
 use super::{
     ClockState, Coalesced, Era, Handover, Notice, Outcome, SkipReason,
-    backlog::{Backlog, State},
+    backlog::State,
     catch_up::{self, Next, single},
-    core::{Engine, new_span},
+    core::Engine,
     faults::{Fault, planted},
     in_flight::{Owner, Sending},
     pausing::Rest,
@@ -50,6 +50,7 @@ impl Engine {
         self.hand_over_on_time(now);
         if !self.more {
             self.hand_over_backlogs(now);
+            self.hand_over_below_ceilings(now);
             self.hand_over_parked(now);
         }
         self.pass_over_paused(now);
@@ -81,8 +82,13 @@ impl Engine {
             let conduct = slot.definition.conduct();
             let name = slot.definition.name();
             let skipped = self.pausing.skipped_times(name, slot.era()).over(send);
+            let over = self.ceiling_over_slot(slot);
+            if over.is_some() && planted(Fault::DelayOthersByACeiling) {
+                return;
+            }
             let behind = now.since(send) > conduct.catch_up.grace
                 || skipped.is_some()
+                || over.is_some()
                 || self.outstanding.backlogs.holds_of(name, || slot.definition.creation())
                     && !planted(Fault::Overtake);
             if let Some(key) = behind.then(|| slot.key()).filter(|key| self.can_join_backlog(key, due)) {
@@ -98,6 +104,10 @@ impl Engine {
                 self.schedules.lookahead.take(id, due);
                 let key = self.schedules[id].key();
                 self.skip_paused(id, &key, due, (through.min(now), now));
+            } else if over.is_some() {
+                self.schedules.pop(Which::Due, now);
+                self.schedules.lookahead.take(id, due);
+                self.defer_to_ceiling(id);
             } else {
                 let reserved = send <= self.progress.handed();
                 if !reserved || !self.outstanding.has_room() {
@@ -105,21 +115,6 @@ impl Engine {
                 }
                 self.schedules.pop(Which::Due, now);
                 self.dispatch_on_time(id, due, now);
-            }
-        }
-    }
-
-    /// What waited for a write that has room, so that what is on time need not.
-    fn add_deferred(&mut self, now: Timestamp) {
-        while !self.progress.is_full(self.rules.piece)
-            && let Some(id) = self.schedules.pop(Which::Deferred, Timestamp::HORIZON)
-        {
-            let slot = &self.schedules[id];
-            match slot.next().map(|due| (slot.key(), due)) {
-                Some((key, due)) if self.can_join_backlog(&key, due) => {
-                    self.add_to_backlog(id, key, due, now)
-                }
-                _ => self.schedules.enqueue(id),
             }
         }
     }
@@ -166,46 +161,6 @@ impl Engine {
         self.note_end(id, false);
     }
 
-    /// Only a clock that was set back makes a span lie above what is due now: it can't be joined then.
-    pub(super) fn can_join_backlog(&self, key: &SpanKey, due: Timestamp) -> bool {
-        self.outstanding.backlogs.get(key).is_none_or(|backlog| backlog.span.after < due)
-    }
-
-    /// Adds what is to be sent by now to the schedule's span.
-    fn add_to_backlog(&mut self, id: SlotId, key: SpanKey, due: Timestamp, now: Timestamp) {
-        let slot = &self.schedules[id];
-        let timing = slot.timing();
-        let through = timing.before(timing.due_by(now).plus(1)).map_or(due, |last| last.max(due));
-        if planted(Fault::ResumeFromNow) && now.since(due) > 120_000 {
-            return self.schedules.queue_after(id, through);
-        }
-        let era = slot.era();
-        if !self.extend(&key, through)
-            && let Some(schedule) = self.schedules[id].schedule()
-        {
-            let handed = self.sent_singly(&self.schedules[id]).max(due.plus(-1));
-            let span = new_span(era.number, due.plus(-1), through, handed);
-            self.progress.span(&key, Some(&span));
-            self.outstanding.backlogs.insert(key, Backlog { span, era, schedule, state: State::Ready });
-        }
-        self.schedules.queue_after(id, through);
-    }
-
-    /// Lets a span that is outstanding reach `through`; false if there is none.
-    pub(super) fn extend(&mut self, key: &SpanKey, through: Timestamp) -> bool {
-        let Some(backlog) = self.outstanding.backlogs.get_mut(key) else { return false };
-        backlog.span.through = backlog.span.through.max(through);
-        match backlog.state {
-            State::Paused => self.progress.standing_span(key, &backlog.span),
-            State::Closing(_) => {
-                self.progress.span(key, Some(&backlog.span));
-                self.outstanding.backlogs.set(key, State::Ready);
-            }
-            _ => self.progress.span(key, Some(&backlog.span)),
-        }
-        true
-    }
-
     fn dispatch_on_time(&mut self, id: SlotId, due: Timestamp, now: Timestamp) {
         let (prepared, schedule) = match self.schedules.lookahead.take(id, due) {
             Some(next) => (Some(next.number), next.schedule),
@@ -227,18 +182,25 @@ impl Engine {
             }
             left -= 1;
             let Some(key) = self.outstanding.backlogs.next_ready(now) else { return };
-            self.advance_span(&key, now);
+            self.advance_span(&key, now, false);
         }
     }
 
-    /// Takes a span one step further.
-    fn advance_span(&mut self, key: &SpanKey, now: Timestamp) {
+    /// Takes a span one step further. `is_let`: its ceiling lets it hand one over.
+    pub(super) fn advance_span(&mut self, key: &SpanKey, now: Timestamp, is_let: bool) {
         if self.outstanding.backlogs.oldest_beside(key).is_some_and(|oldest| oldest != key) {
             return self.outstanding.backlogs.set(key, State::Behind);
         }
         // What a revision was due for when it began, or came back, waits for the same write as what falls due of it.
         if let Some(gate) = self.schedules.gate(key) {
             return self.outstanding.backlogs.set(key, State::Saving(gate));
+        }
+        if !is_let
+            && !self.ceilings.is_empty()
+            && let Some(backlog) = self.outstanding.backlogs.get(key)
+            && let Some(waits) = self.waits_as_it_is(&backlog.schedule, key)
+        {
+            return self.outstanding.backlogs.set(key, waits);
         }
         let settled = self.settled();
         let rest = self.pausing.rest_of(&key.0, &self.progress);
@@ -315,12 +277,22 @@ impl Engine {
             Next::Send(stands_for) if !self.is_reserved(schedule.timing.send_time(stands_for.last)) => {
                 State::Saving(self.progress.next_ticket())
             }
+            Next::Send(stands_for)
+                if !is_let
+                    && !planted(Fault::SendSpansAboveTheCeiling)
+                    && let Some(ceiling) = self.ceiling_over(schedule.event.as_str()) =>
+            {
+                State::AtCeiling(ceiling, schedule.timing.send_time(stands_for.last))
+            }
             Next::Send(stands_for) => {
                 self.dispatch(Owner::Span(key.0.clone(), key.1), era, schedule, stands_for, now, None);
                 State::InFlight
             }
         };
         self.outstanding.backlogs.set(key, state);
+        if matches!(state, State::Saving(_)) {
+            self.keep_single(key);
+        }
     }
 
     /// Whether something of this send time lies below a durable H; if not, that is asked for.
@@ -346,6 +318,7 @@ impl Engine {
         now: Timestamp,
         prepared: Option<u64>,
     ) {
+        self.count_below_ceiling(schedule.event.as_str());
         let kind = self.outstanding.kind_of(&owner);
         let (lateness, skipped) = match &kind {
             EventKind::Occurrence | EventKind::Delayed => {

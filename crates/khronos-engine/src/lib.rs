@@ -6,12 +6,14 @@
 //! durable before anything above it is handed over. **R** is the highest H that ever was durable: what may have been sent. After a restart what lies in (W, H] is sent again singly under
 //! its plain id; only what lies above H may be coalesced. ADR 0002 has the reasoning.
 
+mod at_ceilings;
 pub mod audit;
 mod backlog;
 mod backoff;
 mod calendar_users;
 mod calendars;
 mod catch_up;
+mod ceilings;
 mod changes_log;
 mod clock_guard;
 mod content;
@@ -28,6 +30,7 @@ mod going;
 mod hand_over;
 mod in_flight;
 mod io;
+mod joining;
 mod judge;
 mod load;
 mod load_summary;
@@ -72,8 +75,10 @@ mod unwritten;
 mod verdict;
 mod waiting;
 
+pub use at_ceilings::CeilingUse;
 pub use backoff::Resends;
 pub use calendars::{CreatedCalendar, ReadCalendars, Users, WantedCalendar};
+pub use ceilings::{Ceiling, CeilingId, Ceilings};
 pub use changes_log::{
     ChangeEntry, ChangeKind, LoggedChange, THE_CLOCK, Version, VersionContent, VersionEntry,
 };

@@ -230,53 +230,63 @@ impl Engine {
             }
             left -= 1;
             let Some(number) = self.outstanding.parked.next_turn(now) else { return };
-            let Some(parked) = self.outstanding.parked.get(number) else { continue };
-            let asked_for = parked.is_asked_for();
-            // What somebody asks for is sent though its schedule is paused.
-            match self.pausing.rest_of(&parked.schedule, &self.progress).filter(|_| !asked_for) {
-                Some(Rest::Paused) => {
-                    self.outstanding.parked.pause(number);
-                    continue;
-                }
-                Some(Rest::Until(ticket)) => {
-                    self.outstanding.parked.await_write(number, ticket);
-                    continue;
-                }
-                None => {}
+            self.hand_over_entry(number, now, false);
+        }
+    }
+
+    /// Has the turn of an entry. `is_let`: its ceiling lets it hand one over.
+    pub(super) fn hand_over_entry(&mut self, number: u64, now: Timestamp, is_let: bool) {
+        let Some(parked) = self.outstanding.parked.get(number) else { return };
+        let asked_for = parked.is_asked_for();
+        // What somebody asks for is sent though its schedule is paused.
+        match self.pausing.rest_of(&parked.schedule, &self.progress).filter(|_| !asked_for) {
+            Some(Rest::Paused) => {
+                self.outstanding.parked.pause(number);
+                return;
             }
-            // One that rests stands still for as long as that may be: so its pause was asked for first.
-            if self.outstanding.stands_in_span(number) {
-                self.outstanding.parked.delay(number, now.plus(LOST));
-                continue;
+            Some(Rest::Until(ticket)) => {
+                self.outstanding.parked.await_write(number, ticket);
+                return;
             }
-            let key = (parked.schedule.clone(), parked.revision);
-            let stands_for = parked.first();
-            let revision = self.revision(&key);
-            let schedule = revision.as_ref().and_then(|revision| revision.build().ok());
-            match revision.zip(schedule) {
-                // Parked before the clock was set back.
-                Some((_, schedule)) if !asked_for && schedule.timing.send_time(stands_for.last) > now => {
-                    let at = schedule.timing.send_time(stands_for.last);
-                    self.outstanding.parked.set_aside(number, at);
-                }
-                Some((_, schedule))
-                    if !asked_for && !self.is_reserved(schedule.timing.send_time(stands_for.last)) =>
-                {
-                    let ticket = self.progress.next_ticket();
-                    self.outstanding.parked.await_write(number, ticket);
-                }
-                Some((revision, schedule)) => {
-                    self.outstanding.parked.handed_over(number);
-                    let (owner, schedule) = (Owner::Parked(number), Arc::new(schedule));
-                    self.dispatch(owner, revision.era(), schedule, stands_for, now, None);
-                }
-                None => {
-                    // It can't be sent: so it can be dropped.
-                    self.outstanding.parked.leave(number);
-                    self.write_parked(number);
-                    let reason = "its definition is not kept any more".to_owned();
-                    self.out.notices.push(Notice::Unreadable { schedule: key.0, reason });
-                }
+            None => {}
+        }
+        // One that rests stands still for as long as that may be: so its pause was asked for first.
+        if self.outstanding.stands_in_span(number) {
+            self.outstanding.parked.delay(number, now.plus(LOST));
+            return;
+        }
+        let key = (parked.schedule.clone(), parked.revision);
+        let stands_for = parked.first();
+        let revision = self.revision(&key);
+        let schedule = revision.as_ref().and_then(|revision| revision.build().ok());
+        match revision.zip(schedule) {
+            // Parked before the clock was set back.
+            Some((_, schedule)) if !asked_for && schedule.timing.send_time(stands_for.last) > now => {
+                let at = schedule.timing.send_time(stands_for.last);
+                self.outstanding.parked.set_aside(number, at);
+            }
+            Some((_, schedule))
+                if !asked_for && !self.is_reserved(schedule.timing.send_time(stands_for.last)) =>
+            {
+                let ticket = self.progress.next_ticket();
+                self.outstanding.parked.await_write(number, ticket);
+            }
+            Some((_, schedule))
+                if !is_let && let Some(ceiling) = self.ceiling_over(schedule.event.as_str()) =>
+            {
+                self.outstanding.parked.turns.await_ceiling(number, ceiling, now);
+            }
+            Some((revision, schedule)) => {
+                self.outstanding.parked.handed_over(number);
+                let (owner, schedule) = (Owner::Parked(number), Arc::new(schedule));
+                self.dispatch(owner, revision.era(), schedule, stands_for, now, None);
+            }
+            None => {
+                // It can't be sent: so it can be dropped.
+                self.outstanding.parked.leave(number);
+                self.write_parked(number);
+                let reason = "its definition is not kept any more".to_owned();
+                self.out.notices.push(Notice::Unreadable { schedule: key.0, reason });
             }
         }
     }

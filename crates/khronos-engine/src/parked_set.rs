@@ -35,7 +35,7 @@ pub(super) struct ParkedSet {
     retried: HashMap<Line, BTreeSet<u64>>,
     /// Of these, those that lie ahead since the clock was set back: their turn is at their send time.
     ahead: HashSet<u64>,
-    turns: Turns,
+    pub(super) turns: Turns,
     /// Those that wait for a person.
     waiting: Waiting,
     /// Those that had their turn while their schedule was paused by name: they have another when it goes on.

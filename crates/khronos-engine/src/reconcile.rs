@@ -63,6 +63,9 @@ impl Engine {
                 }
             }
         }
+        if planted(Fault::ForgetWhatWaitsForItsCeiling) {
+            self.forget_at_ceiling(&key);
+        }
         let ended = Revision { ended: Some(now), ..slot.revision() };
         self.progress.revision(&ended);
         self.let_rest(ended.clone());
@@ -80,7 +83,7 @@ impl Engine {
     fn outlive(&mut self, slot: &Slot, key: &SpanKey, first: Timestamp, now: Timestamp) {
         let through = slot.timing().before(now.plus(1)).map_or(first, |last| last.max(first));
         if self.extend(key, through) {
-            return;
+            return self.keep_single(key);
         }
         let (era, Some(schedule)) = (slot.era(), slot.schedule()) else { return };
         let (handed, state) = match slot.in_flight() {
@@ -91,6 +94,7 @@ impl Engine {
         let span = new_span(era.number, first.plus(-1), through, handed);
         self.progress.span(key, Some(&span));
         self.outstanding.backlogs.insert(key.clone(), Backlog { span, era, schedule, state });
+        self.keep_single(key);
     }
 
     /// Due times up to this one may have been sent singly before the clock was set back: they are not coalesced now.
@@ -184,8 +188,10 @@ impl Engine {
         {
             let span = new_span(era.number, after, through, self.sent_singly(slot).max(after));
             self.progress.span(&key, Some(&span));
-            self.outstanding.backlogs.insert(key, Backlog { span, era, schedule, state: State::Ready });
+            let backlog = Backlog { span, era, schedule, state: State::Ready };
+            self.outstanding.backlogs.insert(key.clone(), backlog);
         }
+        self.keep_single(&key);
         through
     }
 

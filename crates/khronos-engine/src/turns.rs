@@ -1,10 +1,11 @@
 //! Whose turn it is among the parked entries: those whose next event is to be handed over at an instant, and those that wait
-//! for a write, so that one of these holds up nothing of the others.
+//! for a write, or for a ceiling, so that one of these holds up nothing of the others.
 //!
 //! Invariant: an entry has one turn at most.
 
+use super::ceilings::CeilingId;
 use ponos_event::Timestamp;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 #[derive(Debug, Default)]
 pub(super) struct Turns {
@@ -12,6 +13,8 @@ pub(super) struct Turns {
     at: BTreeSet<(Timestamp, u64)>,
     /// By ticket.
     unwritten: BTreeSet<(u64, u64)>,
+    /// By when they had their turn but for the ceiling.
+    at_ceilings: BTreeMap<CeilingId, BTreeSet<(Timestamp, u64)>>,
     of: HashMap<u64, Turn>,
 }
 
@@ -21,6 +24,8 @@ enum Turn {
     At(Timestamp),
     /// Once the write with this ticket is durable.
     Written(u64),
+    /// At this ceiling, since an instant.
+    AtCeiling(CeilingId, Timestamp),
 }
 
 impl Turns {
@@ -46,8 +51,30 @@ impl Turns {
         match self.of.remove(&number) {
             Some(Turn::At(at)) => drop(self.at.remove(&(at, number))),
             Some(Turn::Written(ticket)) => drop(self.unwritten.remove(&(ticket, number))),
+            Some(Turn::AtCeiling(ceiling, since)) => {
+                if let Some(waiting) = self.at_ceilings.get_mut(&ceiling) {
+                    waiting.remove(&(since, number));
+                }
+            }
             None => {}
         }
+    }
+
+    /// Its event is handed over once the ceiling lets it, behind those that had their turn before.
+    pub(super) fn await_ceiling(&mut self, number: u64, ceiling: CeilingId, since: Timestamp) {
+        self.forget(number);
+        self.at_ceilings.entry(ceiling).or_default().insert((since, number));
+        self.of.insert(number, Turn::AtCeiling(ceiling, since));
+    }
+
+    /// The first that waits for a ceiling, and since when.
+    pub(super) fn first_at(&self, ceiling: CeilingId) -> Option<(Timestamp, u64)> {
+        self.at_ceilings.get(&ceiling)?.first().copied()
+    }
+
+    /// How many wait for a ceiling.
+    pub(super) fn count_at(&self, ceiling: CeilingId) -> usize {
+        self.at_ceilings.get(&ceiling).map_or(0, BTreeSet::len)
     }
 
     /// Those whose write is durable have their turn.

@@ -3,6 +3,7 @@
 
 use super::{
     backfilling::operations_are_kept,
+    ceilings::ceilings_are_kept,
     pausing::pauses_are_kept,
     triggering::triggers_are_kept,
     world::{IN_FLIGHT, World},
@@ -59,6 +60,7 @@ pub(super) fn promises(world: &World) -> Result<(), String> {
     world.calendaring.broken.clone().map_or(Ok(()), Err)?;
     figures_are_its_own(world)?;
     world.zones.broken.clone().map_or(Ok(()), Err)?;
+    ceilings_are_kept(world)?;
     pauses_are_kept(world)?;
     triggers_are_kept(world)?;
     operations_are_kept(world)?;

@@ -7,6 +7,7 @@ mod auditing;
 mod backfilling;
 mod boundary;
 mod calendars;
+mod ceilings;
 mod check;
 mod commands;
 mod late;
@@ -36,12 +37,16 @@ use world::World;
 /// often the zone data changed, how many pauses there were, and how many of these were ended by skipping; the same of
 /// pauses by name; how many events were triggered, how many of a backfill arrived, and how many backfills were cancelled;
 /// how many schedules were created, how many changes refused, how many messages answered again, and how many schedules went
-/// once they had finished; how many changes of calendars were made, and how many refused, for schedules use these.
-type Did = [usize; 20];
+/// once they had finished; how many changes of calendars were made, and how many refused, for schedules use these; how many
+/// events went out below a ceiling, and how many of these late.
+type Did = [usize; 22];
 
 /// One run: what it did, or what it broke.
 fn run(seed: u64, fault: Option<BoundaryFault>) -> Result<Did, String> {
-    let mut world = World::new(seed, fault);
+    run_in(World::new(seed, fault, true), seed)
+}
+
+fn run_in(mut world: World, seed: u64) -> Result<Did, String> {
     world.live();
     let (arrivals, runs) = (world.arrivals.len(), world.parking.runs);
     let (audits, answered, resent) = (world.auditing.audits, world.commands.answered, world.parking.resent);
@@ -70,6 +75,8 @@ fn run(seed: u64, fault: Option<BoundaryFault>) -> Result<Did, String> {
         went,
         world.calendaring.changed,
         world.calendaring.in_use,
+        world.ceilings.counted,
+        world.ceilings.late,
     ];
     check::promises(&world).map(|()| did).map_err(|broken| format!("seed {seed}: {broken}"))
 }
@@ -87,8 +94,8 @@ fn no_seed_breaks_a_promise() {
         all.iter_mut().zip(run(seed, None).unwrap()).for_each(|(all, did)| *all += did);
     }
     let [arrivals, prepared, runs, audits, commands, resent, zone_data, pauses, skips, ..] = all;
-    let [.., by_name, skips_by_name, triggers, backfilled, cancelled, _, _, _, _, _, _] = all;
-    let [.., created, refused, again, went, calendars, in_use] = all;
+    let [.., by_name, skips_by_name, triggers, backfilled, cancelled, _, _, _, _, _, _, _, _] = all;
+    let [.., created, refused, again, went, calendars, in_use, counted, late] = all;
     // A world in which nothing happens proves nothing.
     assert!(arrivals as u64 > seeds() * 10, "only {arrivals} arrivals");
     assert!(prepared as u64 > seeds() / 4, "only {prepared} were rendered ahead");
@@ -107,6 +114,8 @@ fn no_seed_breaks_a_promise() {
     assert!(created as u64 > seeds() / 5, "only {created} schedules were created");
     assert!(refused as u64 > seeds() / 5, "only {refused} changes were refused");
     assert!(again as u64 > seeds() / 5, "only {again} messages were answered again");
+    assert!(counted as u64 > seeds(), "only {counted} events went out below a ceiling");
+    assert!(late as u64 > seeds() / 2, "only {late} events were late by a ceiling");
     assert!(went as u64 > seeds() / 200, "only {went} schedules went once they had finished");
     assert!(calendars as u64 > seeds() / 2, "only {calendars} changes of calendars");
     assert!(in_use as u64 > seeds() / 20, "only {in_use} calendars were not deleted, for they were in use");
@@ -121,7 +130,8 @@ fn what_a_longer_run_found_stays_mended() {
         30_989, 31_293, 31_361, 41_826, 47_464, 55_926, 58_330, 61_471, 64_212, 67_023, 71_314, 73_295,
         74_499, 74_695, 77_547, 80_266, 85_812, 86_421, 140_107, 141_691,
     ] {
-        run(seed, None).unwrap();
+        // Found in worlds without ceilings.
+        run_in(World::new(seed, None, false), seed).unwrap();
     }
 }
 
@@ -231,6 +241,11 @@ each_planted_fault_is_caught! {
     a_restart_that_holds_no_name_is_caught: Inside(Fault::HoldNothingAtARestart),
     what_rests_of_a_name_and_is_not_written_is_caught: Outside(BoundaryFault::ForgetWhatStandsOpen),
     deleting_what_may_have_been_sent_is_caught: Inside(Fault::DeleteWhatMayHaveBeenSent),
+    catching_up_with_what_waits_for_a_ceiling_is_caught: Inside(Fault::CatchUpWithWhatWaits),
+    a_ceiling_that_delays_others_is_caught: Inside(Fault::DelayOthersByACeiling),
+    spans_above_the_ceiling_are_caught: Inside(Fault::SendSpansAboveTheCeiling),
+    what_waits_for_a_ceiling_and_is_forgotten_at_an_edit_is_caught: Inside(Fault::ForgetWhatWaitsForItsCeiling),
+    a_put_beyond_the_limits_is_caught: Inside(Fault::PutBeyondTheLimits),
     forgetting_what_was_settled_a_moment_ago_is_caught: Inside(Fault::ForgetWhatIsSettled),
     taking_the_figures_of_the_creation_before_is_caught: Inside(Fault::TakeThePredecessorsFigures),
     creation_numbers_that_start_again_are_caught: Outside(BoundaryFault::CountCreationsAnew),

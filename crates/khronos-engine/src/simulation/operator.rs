@@ -243,6 +243,9 @@ impl World {
     /// Most of a life of luck the clock is not believed, for it was set or slept, and nothing is sent. So for a while
     /// nothing but queues and crashes is bad luck, and people leave most to the clock.
     pub(super) fn be_steady(&mut self, turns: i64) {
+        if self.ceilings.is_undisturbed() {
+            return;
+        }
         self.link_up();
         self.pass(self.rules.clock.settle);
         for _ in 0..turns {

@@ -1,10 +1,13 @@
 //! The world around the engine: two clocks, a disk, a broker, an operator, and bad luck.
 
+mod crashing;
+
 use super::{
     auditing::Auditing,
     backfilling::{self, Backfilling},
     boundary::{Boundary, BoundaryFault},
     calendars::{self, Calendaring},
+    ceilings::Ceilings,
     check::Arrival,
     commands::Commands,
     limits,
@@ -61,6 +64,7 @@ pub(super) struct World {
     pub(super) reservation: Reservation,
     pub(super) commands: Commands,
     pub(super) calendaring: Calendaring,
+    pub(super) ceilings: Ceilings,
     pub(super) arrivals: Vec<Arrival>,
     /// A name of the files has become free.
     pub(super) reads_again: bool,
@@ -76,7 +80,8 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(seed: u64, fault: Option<BoundaryFault>) -> Self {
+    /// `ceilings`: it may be one with rate ceilings.
+    pub(super) fn new(seed: u64, fault: Option<BoundaryFault>, ceilings: bool) -> Self {
         let mut random = Random::new(seed);
         let wall = START + random.below(86_400_000);
         let resume_backward = Random::new(seed ^ 0x3C3C_3C3C).chance(30);
@@ -89,7 +94,8 @@ impl World {
         let (in_flight, demand) = (IN_FLIGHT, limits::of(seed));
         let rules = Rules { clock, resends, in_flight, piece, parked, record_first, keep_finished, demand };
         let reading = Reading { wall: Timestamp::from_millis(wall), boot: 0 };
-        let engine = Engine::start(rules, Snapshot::default(), reading);
+        let ceilings = Ceilings::new(seed, ceilings);
+        let engine = Engine::start(rules, Snapshot::default(), reading).below(ceilings.all());
         let memory = Memory::default();
         let store = open(&memory);
         let mut world = Self {
@@ -120,13 +126,14 @@ impl World {
             reservation: Reservation::new(reading.wall),
             commands: Commands::new(seed),
             calendaring: Calendaring::new(seed),
+            calm: ceilings.is_undisturbed(),
+            ceilings,
             arrivals: Vec::new(),
             reads_again: false,
             link: false,
             held_link: false,
             files: BTreeMap::new(),
             put: BTreeMap::new(),
-            calm: false,
             most_in_flight: 0,
             early: None,
         };
@@ -145,6 +152,7 @@ impl World {
     /// A life of a few dozen events of luck, then calm until all is settled.
     pub(super) fn live(&mut self) {
         let turns = 40 + self.random.below(80);
+        let turns = self.pass_undisturbed(turns);
         for _ in 0..turns {
             self.turn();
             self.change_zone_data();
@@ -161,11 +169,12 @@ impl World {
             }
         }
         self.be_steady(turns);
+        self.lift_ceilings();
         self.calm = true;
         self.end_pauses();
         self.link_up();
         for _ in 0..400 {
-            self.pass(1_500);
+            self.pass(self.beat());
             self.serve();
             if self.is_quiet() {
                 break;
@@ -258,6 +267,7 @@ impl World {
                 }
                 Action::Publish(handovers) => {
                     for handover in &handovers {
+                        self.ceilings.check_handover(handover, self.boot);
                         self.eras.insert(handover.token, self.era);
                         self.pausing.check_handover(handover, &self.engine);
                         if handover.kind != EventKind::Occurrence {
@@ -337,44 +347,6 @@ impl World {
         }
         self.parking.check_limit(&self.engine);
         self.rendering.look_ahead(&mut self.engine);
-    }
-
-    /// The process dies; what was under way has happened or not.
-    pub(super) fn crash(&mut self) {
-        for handover in std::mem::take(&mut self.unanswered) {
-            if self.random.chance(50) {
-                self.arrive(&handover);
-            }
-        }
-        if let Some((_, commit)) = self.saving.take().filter(|_| self.random.chance(50)) {
-            self.write(&commit);
-        }
-        let down = *self.random.pick(&[10, 500, 3_000, 100_000]);
-        self.wall += down;
-        self.boot += down;
-        self.store = open(&self.memory);
-        let known = self.store.written().last_sequence;
-        let kept = self.store.load().expect("it can be read");
-        self.recording.restart(&mut self.store, known, &kept);
-        self.reservation.restart(kept.handed.unwrap_or(Timestamp::from_millis(self.wall)));
-        self.highest = self.highest.max(Timestamp::from_millis(self.wall));
-        let reading = self.reading();
-        self.engine = Engine::start(self.rules, self.boundary.snapshot(kept), reading);
-        self.eras.clear();
-        self.rendering.restart();
-        self.auditing.restart();
-        self.commands.restart();
-        self.pausing.restart();
-        self.triggering.restart();
-        self.backfilling.restart();
-        self.calendaring.restart();
-        self.calendaring.compare(&self.engine);
-        self.find_put();
-        self.load();
-        self.link = !self.held_link;
-        if self.link {
-            self.step(Input::Link(true));
-        }
     }
 
     pub(super) fn write(&mut self, commit: &Commit) {

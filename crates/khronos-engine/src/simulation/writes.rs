@@ -12,6 +12,7 @@ mod admission;
 mod anew;
 mod asked;
 mod calendars;
+mod ceilings;
 mod commands;
 mod files;
 mod finished;

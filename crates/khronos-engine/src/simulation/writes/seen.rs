@@ -2,8 +2,8 @@
 
 use super::{MINUTE, START};
 use crate::{
-    Action, Answer, ClockRules, Declined, Engine, Handover, Input, LoggedChange, Notice, Pauses, Reading,
-    Resends, Row, Rules, Snapshot, Verdict,
+    Action, Answer, Ceiling, Ceilings, ClockRules, Declined, Engine, Handover, Input, LoggedChange, Notice,
+    Pauses, Reading, Resends, Row, Rules, Snapshot, Verdict,
     store::{Limits, Memory, MemoryStore, Store},
 };
 use ponos_event::Timestamp;
@@ -39,6 +39,9 @@ pub(super) struct Seen {
     pub(super) durable: Vec<u64>,
     /// What the broker does not take.
     pub(super) refuses: fn(&Handover) -> bool,
+    /// What was handed over, and when.
+    pub(super) handed: Vec<(Handover, i64)>,
+    pub(super) ceilings: Vec<Ceiling>,
     /// For how many occurrences events were sent, by schedule.
     pub(super) sent: BTreeMap<Arc<str>, u64>,
     /// How far the wall clock was set back.
@@ -93,9 +96,18 @@ impl Seen {
             declined: Vec::new(),
             durable: Vec::new(),
             refuses: |_| false,
+            handed: Vec::new(),
+            ceilings: Vec::new(),
             sent: BTreeMap::new(),
             ahead: 0,
         }
+    }
+
+    /// The same below this ceiling of events a second.
+    pub(super) fn below(mut self, domain: &str, rate: u32) -> Self {
+        self.ceilings.push(Ceiling::of_a_second(domain.into(), domain.into(), rate));
+        self.engine = self.engine.below(Ceilings::new(self.ceilings.clone()));
+        self
     }
 
     pub(super) fn step(&mut self, input: Input) {
@@ -123,6 +135,7 @@ impl Seen {
                     }
                     Action::Publish(handovers) => {
                         for one in handovers {
+                            self.handed.push((one.clone(), self.now));
                             let answer = if (self.refuses)(&one) {
                                 Answer::Refused("full".into())
                             } else {
@@ -173,7 +186,8 @@ impl Seen {
     pub(super) fn start(&mut self, kept: Snapshot) {
         let boot = self.now - START + self.ahead;
         let reading = Reading { wall: Timestamp::from_millis(self.now), boot };
-        self.engine = Engine::start(self.engine.rules, kept, reading);
+        let engine = Engine::start(self.engine.rules, kept, reading);
+        self.engine = engine.below(Ceilings::new(self.ceilings.clone()));
     }
 
     /// Steps until W has reached the time that it is; the one write is not durable meanwhile. How many steps it took, each of

@@ -1,0 +1,172 @@
+//! Rate ceilings of domains: in which order and how fast what waits goes out, and what becomes of it meanwhile.
+
+use super::{
+    commands::{ask, once, put_of},
+    lives::{ann, delete},
+    triggers::trigger,
+    *,
+};
+use crate::{Row, Verdict};
+use khronos_schedule::CatchUpDefinition;
+
+const SECOND: i64 = 1_000;
+
+fn named(name: &str, event: &str, often: &str, policy: &str) -> Packed {
+    let grace = Some("1s".into());
+    let catch_up = CatchUpDefinition { policy: Some(policy.into()), grace, ..CatchUpDefinition::default() };
+    let definition = Definition { event: Some(event.into()), catch_up: Some(catch_up), ..every(name, often) };
+    Packed::build(&definition).unwrap()
+}
+
+fn running(seen: &mut Seen, schedules: Vec<Packed>) {
+    seen.step(Input::Load(schedules));
+    seen.step(Input::Link(true));
+}
+
+/// Name, due time, for how many, and how late: of events of a schedule whose name begins so.
+fn handed_of<'a>(seen: &'a Seen, prefix: &str) -> Vec<(&'a str, i64, u64, i64)> {
+    let all = seen.handed.iter().map(|(one, at)| {
+        let due = one.stands_for.last.millis();
+        (&*one.schedule.name, due - START, one.stands_for.count, at - due)
+    });
+    all.filter(|(name, ..)| name.starts_with(prefix)).collect()
+}
+
+#[test]
+fn what_falls_due_together_goes_out_in_its_order_below_the_ceiling_and_others_on_time() {
+    let mut seen = Seen::of(100).below("billing.#", 50);
+    let many = (0..200).map(|number| named(&format!("b{number:03}"), "billing.month.ended", "1m", "none"));
+    let others = (0..20).map(|number| named(&format!("z{number:03}"), "reports.day.ended", "1m", "none"));
+    running(&mut seen, many.chain(others).collect());
+    seen.pass(MINUTE + 2 * SECOND, 20);
+    let waiting = seen.engine.ceilings().remove(0);
+    assert!(waiting.waiting > 50 && waiting.waiting < 150, "{waiting:?}");
+    assert_eq!(waiting.since.map(|since| since.millis() - START), Some(MINUTE));
+    seen.pass(MINUTE, 20);
+    let handed = handed_of(&seen, "b");
+    for (count, (name, due, of, late)) in handed[..200].iter().enumerate() {
+        assert_eq!((*name, *due, *of), (&*format!("b{count:03}"), MINUTE, 1));
+        let earliest = 20 * (count as i64 - 4).max(0);
+        assert!((earliest..earliest + 25).contains(late), "{name} is {late} ms late");
+    }
+    let others = handed_of(&seen, "z");
+    assert!(others.len() == 40 && others.iter().all(|(.., late)| *late == 0), "{others:?}");
+    assert!(handed[200..].iter().all(|(_, due, ..)| *due == 2 * MINUTE));
+    // One has nothing left, and is only still known.
+    assert!(seen.engine.outstanding() - seen.engine.ceilings()[0].waiting <= 1);
+}
+
+#[test]
+fn what_waits_is_sent_singly_whatever_its_policy_and_held_in_a_span_each() {
+    for policy in ["none", "latest", "all"] {
+        let mut seen = Seen::of(100).below("#", 1);
+        let names = ["a", "b"].map(|name| named(name, "test.often.passed", "1s", policy));
+        running(&mut seen, names.to_vec());
+        seen.pass(MINUTE, 100);
+        let waiting = seen.engine.ceilings().remove(0);
+        let since = waiting.since.unwrap().millis() - START;
+        assert!(waiting.waiting == 2 && (28 * SECOND..33 * SECOND).contains(&since), "{waiting:?}");
+        assert_eq!((seen.engine.outstanding(), seen.handed.len()), (2, 60));
+        // It dies, and begins again without a ceiling.
+        seen.ceilings.clear();
+        seen.restart();
+        seen.step(Input::Link(true));
+        seen.pass(SECOND, 100);
+        for name in ["a", "b"] {
+            let all = handed_of(&seen, name);
+            let mut due: Vec<_> = all.iter().map(|(_, due, count, _)| (*due, *count)).collect();
+            // The last before the end was not written yet, and comes again under its id.
+            due.dedup();
+            assert_eq!(due, (1..=61).map(|second| (second * SECOND, 1)).collect::<Vec<_>>(), "{policy}");
+        }
+        let is_skipped = |row: &Row| matches!(row.outcome, Outcome::Skipped(_));
+        assert!(!seen.rows.iter().any(is_skipped), "{:?}", seen.rows);
+    }
+}
+
+#[test]
+fn what_an_outage_made_late_is_caught_up_with_by_its_policy_below_the_ceiling() {
+    let mut seen = Seen::of(100).below("#", 2);
+    let names = ["a", "b", "c"].map(|name| named(name, "test.often.passed", "2s", "latest"));
+    running(&mut seen, names.to_vec());
+    seen.pass(10 * SECOND, 100);
+    seen.step(Input::Link(false));
+    seen.pass(MINUTE, SECOND);
+    seen.step(Input::Link(true));
+    seen.pass(MINUTE, 100);
+    for name in ["a", "b", "c"] {
+        let all = handed_of(&seen, name);
+        let many: Vec<_> = all.iter().filter(|(_, _, count, _)| *count > 1).collect();
+        assert!(many.len() == 1 && (28..=30).contains(&many[0].2), "{name}: {many:?}");
+        let sent: u64 = all.iter().map(|(_, _, count, _)| count).sum();
+        assert!((63..=65).contains(&sent), "{sent} of {name}");
+    }
+}
+
+#[test]
+fn what_was_due_before_an_edit_or_a_deletion_is_sent_when_it_may_be() {
+    let mut seen = Seen::of(100).below("#", 1);
+    seen.step(Input::Link(true));
+    ask(&mut seen, ann(), ["a", "b", "c"].map(|name| put_of(every(name, "10s"))).into());
+    seen.pass(10 * SECOND, 100);
+    assert_eq!(handed_of(&seen, "").len(), 1, "the others wait");
+    let gone = ask(&mut seen, ann(), vec![delete("b"), put_of(every("c", "5m"))]);
+    assert!(matches!(gone[..], [Verdict::Deleted { .. }, Verdict::Changed { .. }]), "{gone:?}");
+    seen.pass(9 * SECOND, 100);
+    let all: Vec<_> = handed_of(&seen, "").into_iter().map(|(name, due, ..)| (name, due)).collect();
+    assert_eq!(all, [("a", 10 * SECOND), ("b", 10 * SECOND), ("c", 10 * SECOND)]);
+}
+
+#[test]
+fn what_is_due_once_and_waits_can_be_taken_back() {
+    let mut seen = Seen::of(100).below("#", 1);
+    seen.step(Input::Link(true));
+    let due = START + 10 * SECOND;
+    ask(&mut seen, ann(), ["a", "b", "c"].map(|name| put_of(once(name, due))).into());
+    seen.pass(10 * SECOND + 100, 100);
+    let gone = ask(&mut seen, ann(), vec![delete("b")]);
+    assert!(matches!(gone[..], [Verdict::Deleted { .. }]), "{gone:?}");
+    seen.pass(10 * SECOND, 100);
+    let all: Vec<_> = handed_of(&seen, "").into_iter().map(|(name, _, _, late)| (name, late)).collect();
+    assert_eq!(all, [("a", 0), ("c", SECOND)]);
+}
+
+#[test]
+fn a_pause_holds_what_waits_and_lets_others_of_the_domain_pass() {
+    let mut seen = Seen::of(100).below("#", 1);
+    let names = ["a", "b", "c"].map(|name| named(name, "test.often.passed", "10s", "all"));
+    running(&mut seen, names.to_vec());
+    seen.pass(10 * SECOND, 100);
+    let request = PauseRequest { by: "ann".into(), note: "x".into(), until: None };
+    let scope = Scope::Named(["b".into()].into());
+    seen.step(Input::Pause { command: 1, scope: scope.clone(), request });
+    seen.pass(5 * SECOND, 100);
+    assert_eq!(handed_of(&seen, "").len(), 2, "that of c came in its place");
+    seen.step(Input::Resume { command: 2, scope, how: OnResume::CatchUp });
+    seen.pass(SECOND, 100);
+    assert_eq!(handed_of(&seen, "b").len(), 1);
+}
+
+#[test]
+fn what_commands_ask_for_counts_too_and_waits_behind_what_was_due_before() {
+    let mut seen = Seen::of(100).below("billing.#", 1);
+    let names = ["a", "b", "c"].map(|name| named(name, "billing.month.ended", "10s", "all"));
+    let other = named("z", "reports.day.ended", "1h", "all");
+    running(&mut seen, names.into_iter().chain([other]).collect());
+    seen.pass(10 * SECOND, 100);
+    for (command, name) in ["a", "b", "z"].into_iter().enumerate() {
+        trigger(&mut seen, command as u64, name, "x");
+    }
+    let kinds = |seen: &Seen| -> Vec<(String, bool, i64)> {
+        let all = seen.handed.iter().map(|(one, at)| {
+            let is_trigger = matches!(one.kind, ponos_event::EventKind::Trigger(_));
+            (one.schedule.name.to_string(), is_trigger, (at - START) / SECOND)
+        });
+        all.collect()
+    };
+    assert_eq!(kinds(&seen), [("a".into(), false, 10), ("z".into(), true, 10)]);
+    assert_eq!(seen.engine.ceilings()[0].waiting, 4);
+    seen.pass(5 * SECOND, 100);
+    let expected = [("b", false, 11), ("c", false, 12), ("a", true, 13), ("b", true, 14)];
+    assert_eq!(kinds(&seen)[2..], expected.map(|(name, kind, at)| (name.to_owned(), kind, at)));
+}

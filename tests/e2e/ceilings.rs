@@ -1,0 +1,88 @@
+//! A rate ceiling of a domain, on a real RabbitMQ, with a clock that is killed while events wait for it.
+
+use crate::harness::{Arrival, Arrivals, Clock, LIMIT};
+use ponos::{event::Timestamp, topology::Queue};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use testkit::{Node, block_until};
+
+const BILLING: usize = 200;
+const REPORTS: usize = 20;
+
+fn schedules() -> String {
+    let of = |domain: &str, count| {
+        let one = |number| {
+            format!(
+                "[[schedule]]\nname = \"{domain}-{number}\"\nevent = \"{domain}.month.ended\"\nevery = \"15s\"\n"
+            )
+        };
+        (0..count).map(one).collect::<String>()
+    };
+    of("billing", BILLING) + &of("reports", REPORTS)
+}
+
+/// What was due then of a domain, once for each schedule, in the order of arrival.
+fn due_at(arrivals: &Arrivals, domain: &str, due: Timestamp) -> Vec<Arrival> {
+    let mut seen = BTreeSet::new();
+    let mut all = arrivals.so_far();
+    all.retain(|one| {
+        let name = one.event.subject.clone().unwrap_or_default();
+        one.event.time == Some(due) && name.starts_with(domain) && seen.insert(name)
+    });
+    all
+}
+
+fn late(arrival: &Arrival) -> i64 {
+    arrival.event.recorded_time.unwrap().since(arrival.event.time.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_falls_due_together_is_spread_and_a_kill_loses_nothing_of_it() {
+    let url = Node::shared().vhost("ceilings");
+    let arrivals = Arrivals::of_all_events(&url, &[Queue::classic("all")]).await;
+    let clock = Clock::new(&url, &schedules());
+    let config = clock.sandbox.path("config.toml");
+    std::fs::write(&config, "[[publish.ceilings]]\ndomain = \"billing.*\"\nrate = 50\n").unwrap();
+    let mut clock = clock.with("KHRONOS_CONFIG", config.display()).started();
+    let first = block_until("the first to come", LIMIT, || arrivals.so_far().first()?.event.time);
+
+    // All are loaded by the next.
+    let due = first.plus(15_000);
+    block_until("all of a quarter to come", LIMIT, || {
+        (due_at(&arrivals, "billing", due).len() == BILLING).then_some(())
+    });
+    let all = due_at(&arrivals, "billing", due);
+    let lateness: Vec<i64> = all.iter().map(late).collect();
+    assert!(lateness.is_sorted() && lateness[0] >= 0, "{lateness:?}");
+    // (200 - 5) / 50 s at least.
+    assert!((3_900..10_000).contains(lateness.last().unwrap()), "{lateness:?}");
+    for (from, begin) in lateness.iter().enumerate() {
+        let within = lateness[from..].iter().take_while(|late| **late < begin + 1_000).count();
+        assert!(within <= 5 + 50 + 1, "{within} within a second: {lateness:?}");
+    }
+    let others = due_at(&arrivals, "reports", due);
+    assert!(others.len() == REPORTS && others.iter().all(|one| late(one) < 1_000), "{others:?}");
+
+    let due = due.plus(15_000);
+    block_until("some to come", LIMIT, || (due_at(&arrivals, "billing", due).len() >= 30).then_some(()));
+    let metrics = clock.text("/metrics").unwrap();
+    let waiting = metrics.lines().find_map(|line| {
+        line.strip_prefix("khronos_ceiling_waiting{domain=\"billing.*\"} ")?.parse::<usize>().ok()
+    });
+    assert!(waiting.is_some_and(|waiting| waiting > 0), "{metrics}");
+    clock.kill();
+    assert!(due_at(&arrivals, "billing", due).len() < BILLING, "it was killed too late");
+    clock.start();
+    block_until("the others to come", LIMIT, || {
+        (due_at(&arrivals, "billing", due).len() == BILLING).then_some(())
+    });
+    clock.until_ready();
+    let singly = |one: &Arrival| {
+        let body: Value = serde_json::from_slice(&one.message.body).unwrap();
+        body["coalesced"] == 0
+    };
+    let all = arrivals.so_far();
+    assert!(all.iter().filter(|one| one.event.time <= Some(due)).all(singly));
+    clock.stop();
+    clock.done(&["audit"]);
+}
