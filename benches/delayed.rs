@@ -17,7 +17,7 @@ use khronos::{
 };
 use measure::{memory, quantile, wall};
 use ponos::event::Timestamp;
-use std::{fs, io::Write as _, path::Path, process::Command, sync::Arc};
+use std::{fs, io::Write as _, os::unix::fs::MetadataExt as _, path::Path, process::Command, sync::Arc};
 
 const START: Timestamp = Timestamp::from_millis(1_764_547_200_000);
 /// Events are due within this many milliseconds: a day.
@@ -42,7 +42,7 @@ fn main() {
         times.push((wall() - asked) as f64 / 1e6);
     }
     show("put", events, begin, &times);
-    let disk = fs::metadata(path.join("delayed.redb")).unwrap().len();
+    let disk = on_disk(&path);
     let beside = (disk as f64 - (events * data) as f64) / events as f64;
     println!("  {} MiB on disk: {beside:.0} bytes an event beside its data", disk >> 20);
     resident();
@@ -76,8 +76,7 @@ fn main() {
 
     settle_all(&mut store, batch);
     resident();
-    let drained = fs::metadata(path.join("delayed.redb")).unwrap().len();
-    println!("  {} MiB on disk", drained >> 20);
+    println!("  {} MiB on disk", on_disk(&path) >> 20);
 }
 
 /// Reads all that is due, a page at a time, with its content, and settles it; durable once a second.
@@ -165,8 +164,19 @@ fn event(number: u64, data: usize) -> DelayedEvent {
 
 fn show(what: &str, count: usize, begin: i64, times: &[f64]) {
     let a_second = count as f64 / ((wall() - begin) as f64 / 1e9);
-    let [p50, p99, most] = [0.5, 0.99, 1.0].map(|part| quantile(times, part));
-    println!("{what}: {a_second:.0} a second; a write took {p50:.1} ms (p99 {p99:.1}, at most {most:.1})");
+    let took = match times {
+        [] => String::new(),
+        times => {
+            let [p50, p99, most] = [0.5, 0.99, 1.0].map(|part| quantile(times, part));
+            format!("; a write took {p50:.1} ms (p99 {p99:.1}, at most {most:.1})")
+        }
+    };
+    println!("{what}: {a_second:.0} a second{took}");
+}
+
+/// Bytes that the database takes. Its length says less: it grows by much at once, and what was not written yet takes nothing.
+fn on_disk(path: &Path) -> u64 {
+    fs::metadata(path.join("delayed.redb")).unwrap().blocks() * 512
 }
 
 fn resident() {
