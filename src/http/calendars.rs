@@ -181,7 +181,7 @@ pub(super) async fn put(
         (status = 204, description = "There is none of this name any more"),
         (status = 409, description = "Schedules use it; or the folder of calendars has this name", body = Problem,
             content_type = "application/problem+json"),
-        (status = 412, description = "Another revision is there, or none", body = Problem,
+        (status = 412, description = "Another revision is there; or none, where any was expected", body = Problem,
             content_type = "application/problem+json"),
     )
 )]

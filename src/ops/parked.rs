@@ -214,7 +214,7 @@ mod tests {
         let dropped = discard(&clock, &Caller::operator(), (1..=500).collect()).await.unwrap();
         assert_eq!((dropped.done.len(), dropped.being_sent, dropped.unknown), (499, vec![300], vec![]));
         let error = discard(&clock, &Caller::operator(), vec![1]).await.unwrap_err();
-        assert!(matches!(error, OpsError::Unknown(_)), "{error:?}");
+        assert!(matches!(error, OpsError::Ending { is_known: false, .. }), "{error:?}");
         drop(clock);
         assert_eq!(sizes.await.unwrap(), [256, 244, 1]);
     }

@@ -29,9 +29,7 @@ fn decided(change: &ScheduleChange) -> Verdict {
         ("one-minute", _) => Some(Refusal::FileOwned),
         ("taken", Expect::Absent) => Some(Refusal::Exists { revision: 2 }),
         ("taken", _) => Some(Refusal::NotOwner { owner: "reports".into() }),
-        (_, Expect::Revision { .. }) if matches!(change, ScheduleChange::Put { .. }) => {
-            Some(Refusal::Stale { revision: None })
-        }
+        (_, Expect::Revision { .. }) if is_put(change) => Some(Refusal::Stale { revision: None }),
         ("once", _) => Some(Refusal::MayHaveBeenSent { due: at(9) }),
         ("sent", _) => Some(Refusal::AlreadySettled { due: at(9) }),
         ("never", _) => Some(Refusal::NeverDue),
@@ -39,11 +37,13 @@ fn decided(change: &ScheduleChange) -> Verdict {
     };
     match (refusal, change) {
         (Some(refusal), _) => Verdict::Refused(refusal),
-        (None, ScheduleChange::Put { .. } | ScheduleChange::Calendar { wanted: Some(_), .. }) => {
-            Verdict::Created { creation: 3, revision: 1, since: at(10) }
-        }
+        (None, change) if is_put(change) => Verdict::Created { creation: 3, revision: 1, since: at(10) },
         (None, _) => Verdict::GoneAlready,
     }
+}
+
+fn is_put(change: &ScheduleChange) -> bool {
+    matches!(change, ScheduleChange::Put { .. } | ScheduleChange::Calendar { wanted: Some(_), .. })
 }
 
 /// The disk is full for `full`.
