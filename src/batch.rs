@@ -31,6 +31,10 @@ pub(crate) struct BatchAsked {
     pub(crate) message: Option<String>,
 }
 
+/// What is wrong with the definitions of a batch is listed up to here, of each its share and one at least: the answer is one
+/// message.
+const ERRORS: usize = 1_000;
+
 /// What became of each definition of a batch.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BatchAnswer {
@@ -76,8 +80,12 @@ pub(crate) async fn put_all(
     let put = |json| Wanted::Put { name: None, json, expect: Expect::Any };
     let batch = Batch { wanted: definitions.into_iter().map(put).collect(), atomic, message };
     let outcomes = change(clock, caller, batch).await?;
-    let results: Vec<BatchItem> = outcomes.into_iter().enumerate().map(BatchItem::from).collect();
+    let mut results: Vec<BatchItem> = outcomes.into_iter().enumerate().map(BatchItem::from).collect();
     let refused = results.iter().filter(|item| item.problem.is_some()).count();
+    for item in &mut results {
+        let problem = item.problem.take();
+        item.problem = problem.map(|problem| problem.with_fewer_errors((ERRORS / refused).max(1)));
+    }
     Ok(BatchAnswer { done: results.len() - refused, refused, results })
 }
 

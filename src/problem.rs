@@ -269,6 +269,13 @@ impl Problem {
         self
     }
 
+    /// The same, with at most so many of its errors: the others are counted.
+    pub(crate) fn with_fewer_errors(mut self, most: usize) -> Self {
+        self.more_errors += self.errors.len().saturating_sub(most);
+        self.errors.truncate(most);
+        self
+    }
+
     /// The HTTP status.
     pub(crate) fn status(&self) -> u16 {
         self.status

@@ -76,7 +76,10 @@ impl<T> Turns<T> {
     /// [`Crowded`]: it is not taken.
     pub(super) fn enter(&mut self, number: u64, about: About, one: T, now: Instant) -> Result<(), Crowded> {
         if self.crowded.contains(&about.owner) {
-            return Err(Crowded::Owner);
+            if self.held(&about.owner) >= SHARE {
+                return Err(Crowded::Owner);
+            }
+            self.crowded.remove(&about.owner);
         }
         if about.changes
             && let Some(schedule) =
@@ -126,11 +129,15 @@ impl<T> Turns<T> {
     /// What was begun is done, or refused.
     pub(super) fn ended(&mut self, number: u64) {
         let Some(About { owner, .. }) = self.begun.remove(&number) else { return };
-        let begun = self.begun.values().filter(|about| about.owner == owner).count();
-        let waiting = self.waiting.iter().filter(|one| one.about.owner == owner).count();
-        if begun + waiting < SHARE {
+        if self.held(&owner) < SHARE {
             self.crowded.remove(&owner);
         }
+    }
+
+    /// How many of an owner are begun, or wait.
+    fn held(&self, owner: &Arc<str>) -> usize {
+        let begun = self.begun.values().filter(|about| about.owner == *owner).count();
+        begun + self.waiting.iter().filter(|one| one.about.owner == *owner).count()
     }
 
     /// One was refused to this owner, and may come again until that [is certain](Self::certain).
@@ -219,6 +226,20 @@ mod tests {
         turns.ended(4);
         turns.ended(5);
         assert!(turns.waiting.is_empty() && turns.begun.is_empty() && turns.crowded.is_empty());
+    }
+
+    #[test]
+    fn an_owner_whose_commands_were_forgotten_has_places_again() {
+        let begun = Instant::now();
+        let all = std::iter::once(about("b", &["x"])).chain((0..=SHARE).map(|_| reading("a", "x")));
+        let (mut turns, _) = entered(all, begun);
+        assert_eq!(ready(&mut turns), [1]);
+        assert_eq!(turns.late(begun + PATIENCE), [SHARE as u64 + 2]);
+        assert_eq!(turns.enter(100, about("a", &["y"]), 100, begun), Err(Crowded::Owner));
+        // Its connection is lost.
+        assert_eq!(turns.forget(|_| true).len(), SHARE);
+        assert_eq!(turns.enter(101, about("a", &["y"]), 101, begun), Ok(()));
+        assert_eq!(ready(&mut turns), [101]);
     }
 
     #[test]

@@ -203,8 +203,12 @@ pub(super) async fn delete(
 /// What the clock is asked for: that some revision is there, as the one that is there now.
 async fn expect(condition: Condition, clock: &RunningClock, name: &str) -> Result<Expect, Problem> {
     let Condition::Present = condition else { return condition.expect(clock, name).await };
-    let there = ops::calendars::get(clock, name).await;
-    let there = there.ok().and_then(|there| Some((there.creation?, there.revision?)));
+    let there = match ops::calendars::get(clock, name).await {
+        Ok(there) => Some(there),
+        Err(OpsError::NotFound(_)) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let there = there.and_then(|there| Some((there.creation?, there.revision?)));
     let (creation, number) = there.ok_or_else(|| {
         let what = format!(
             "no calendar '{name}' was created at run time, and some revision of it was expected (If-Match: *)"

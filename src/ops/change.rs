@@ -125,9 +125,13 @@ pub async fn change(clock: &RunningClock, caller: &Caller, batch: Batch) -> Resu
     let message = message(id, &wanted, atomic);
     let judge = Judge::of(&clock.clone().into());
     if let Some(verdicts) = clock.answered(caller, message.as_ref(), count).await? {
+        // It is read once more, which is as much work as it was.
+        caller.owe_puts(u32::try_from(count).unwrap_or(u32::MAX), Instant::now());
         let all = wanted.into_iter().zip(verdicts);
-        let caller = caller.clone();
-        let told = move || all.map(|(one, verdict)| again(one, verdict, (&judge, &caller))).collect();
+        let (caller, mut explained) = (caller.clone(), 0);
+        let told = move || {
+            all.map(|(one, verdict)| again(one, verdict, (&judge, &caller), &mut explained)).collect()
+        };
         return run_blocking(told).await;
     }
     caller.may(Role::Write, "change schedules")?;
@@ -232,7 +236,12 @@ fn explain(outcomes: &mut [Outcome], entries: &[Option<Box<JsonEntry>>], judge: 
 }
 
 /// The outcome of a change whose message came before, and became that then. What is seldom meant in its definition is so still.
-fn again(wanted: Wanted, verdict: Verdict, (judge, caller): (&Judge, &Caller)) -> Outcome {
+fn again(
+    wanted: Wanted,
+    verdict: Verdict,
+    (judge, caller): (&Judge, &Caller),
+    explained: &mut usize,
+) -> Outcome {
     let name = match &wanted {
         Wanted::Put { name: Some(name), .. } | Wanted::Delete { name, .. } => name.clone(),
         Wanted::Put { json, .. } => serde_json::from_slice::<Named>(json)
@@ -245,7 +254,10 @@ fn again(wanted: Wanted, verdict: Verdict, (judge, caller): (&Judge, &Caller)) -
     let (entry, remarks) = read.map_or((None, Vec::new()), |read| (read.entry, read.outcome.remarks));
     let faults = match &verdict {
         Verdict::Refused(Refusal::Invalid { faults }) => told(faults),
-        Verdict::Refused(Refusal::NeverDue) => entry.and_then(|entry| judge.never_due(&entry, clock::now())),
+        Verdict::Refused(Refusal::NeverDue) if *explained < EXPLAINED => {
+            *explained += 1;
+            entry.and_then(|entry| judge.never_due(&entry, clock::now()))
+        }
         _ => None,
     };
     let denied = denied(caller, &verdict);

@@ -73,6 +73,9 @@ pub async fn check(clock: &RunningClock, name: &str, text: CalendarText) -> Resu
     found.map_or(Ok(()), |found| Err(OpsError::Definition(located(&found))))
 }
 
+/// Periods of a calendar that are no whole days: each is looked at for each zone of a schedule that names it.
+const PERIODS: usize = 20_000;
+
 /// A change as it was read.
 struct Read {
     change: ScheduleChange,
@@ -88,6 +91,21 @@ fn read(name: Arc<str>, wanted: Option<CalendarText>, expect: Expect, zones: &Zo
         return Read { change, faults: None, remarks: Vec::new() };
     };
     match text.read(&name, zones) {
+        Ok((calendar, _)) if calendar.periods() > PERIODS => {
+            let mut faults = FieldFaults::default();
+            faults.add(FieldFault {
+                pointer: String::new(),
+                code: FaultCode::InvalidValue,
+                detail: format!(
+                    "it covers {} periods of hours, minutes and seconds; at run time {PERIODS} at most",
+                    calendar.periods()
+                ),
+                expected: None,
+                suggestion: Some("write whole days, or put it into the folder of calendars".to_owned()),
+            });
+            let change = ScheduleChange::Invalid { name, faults: kept(&faults) };
+            Read { change, faults: Some(faults), remarks: Vec::new() }
+        }
         Ok((calendar, warnings)) => {
             let wanted = Some(Box::new(WantedCalendar { text, calendar }));
             let change = ScheduleChange::Calendar { name, wanted, expect };
@@ -188,7 +206,7 @@ pub(super) fn said_of_calendar(refusal: &Refusal) -> String {
             "its owner has as many calendars as he leaves to all others, of {most} in all; delete some"
         ),
         Refusal::TooManyCalendarBytes { most } => format!(
-            "the texts of its owner's calendars are as long as what he leaves to all others, of {} MiB in all; delete some",
+            "the calendars of its owner are as large, in text and in the periods that they cover, as he leaves to all others, of {} MiB in all; delete some",
             most >> 20
         ),
         other => super::error::said(other, None),
@@ -231,6 +249,13 @@ mod tests {
             "BEGIN:VCALENDAR\nBEGIN:VEVENT\nDTSTART:never\nEND:VEVENT\nEND:VCALENDAR\n",
         );
         assert!(found[0].2.starts_with("line 3"), "{found:?}");
+    }
+
+    #[test]
+    fn little_text_that_covers_very_much_is_refused() {
+        let often = "BEGIN:VCALENDAR\nBEGIN:VEVENT\nDTSTART:20260101T000000Z\nDURATION:PT1S\nRRULE:FREQ=HOURLY;COUNT=20001\nEND:VEVENT\nEND:VCALENDAR\n";
+        let found = faults(CalendarForm::Ics, often);
+        assert!(found.len() == 1 && found[0].2.starts_with("it covers 20001 periods"), "{found:?}");
     }
 
     #[test]

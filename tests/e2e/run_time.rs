@@ -78,7 +78,7 @@ fn what_is_put_runs_until_it_is_deleted_and_outlives_a_kill() {
         2,
         "at revision 2, another one than expected",
     );
-    said(&clock.verb(&["get", "billing.monthly"]), 0, "created at run time by operator; revision 2");
+    said(&clock.verb(&["get", "billing.monthly"]), 0, "by operator (control-socket); revision 2");
 
     // What is exported is put again, and is what it was.
     let export = clock.done(&["export"]);
@@ -349,7 +349,7 @@ labels = { team = "reports" }
     let list = clock.done(&["list"]);
     assert!(list.contains("LABELS") && list.contains("stage:prod: 2, team:billing"), "{list}");
     let shown = clock.done(&["get", "billing.monthly"]);
-    assert!(shown.starts_with("# created at run time by operator; revision 1,"), "{shown}");
+    assert!(shown.starts_with("# created at run time by operator (control-socket); revision 1,"), "{shown}");
     assert!(shown.contains("description = ") && shown.contains("Größe"), "{shown}");
 
     // What is exported says the same, and an edit of that alone is one.

@@ -165,8 +165,14 @@ impl Engine {
         let is_on_time = |first: &Timestamp| now.since(timing.send_time(*first)) <= rules.grace;
         if timing.after(fixed).filter(|first| *first <= span.through).is_some_and(|first| is_on_time(&first))
         {
-            span.handed = span.handed.max(span.through.min(timing.due_by(now)));
-            self.progress.span(key, Some(span));
+            let handed = span.handed.max(span.through.min(timing.due_by(now)));
+            if handed > span.handed {
+                // A restart that did not know it might send these once more with others.
+                span.handed = handed;
+                backlog.fixed_by = self.progress.next_ticket();
+                self.progress.span(key, Some(span));
+                self.progress.urge();
+            }
         }
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct Backlog {
     pub(super) era: Era,
     pub(super) schedule: Arc<Schedule>,
     pub(super) state: State,
+    /// The write with which went down that what a ceiling may keep waiting is sent singly.
+    pub(super) fixed_by: u64,
 }
 
 impl Backlog {

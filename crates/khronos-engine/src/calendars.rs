@@ -22,7 +22,7 @@ use std::{
 
 /// Calendars in all; an owner alone has half of them.
 pub(super) const MOST: usize = if cfg!(test) { 10 } else { 10_000 };
-/// Bytes of their texts in all; likewise.
+/// Bytes of their texts, and of what these are read to, in all; likewise.
 pub(super) const MOST_BYTES: usize = if cfg!(test) { 2_000 } else { 64 << 20 };
 /// Schedules that are named as those that use a calendar.
 const SHOWN: usize = 5;
@@ -44,6 +44,18 @@ pub struct CreatedCalendar {
     pub calendar: Option<Calendar>,
 }
 
+impl CreatedCalendar {
+    fn weight(&self) -> usize {
+        weight(&self.text, self.calendar.as_ref())
+    }
+}
+
+/// Bytes of a calendar, about: some of text may cover very many periods, which are held twice.
+fn weight(text: &CalendarText, calendar: Option<&Calendar>) -> usize {
+    const PERIOD: usize = 16;
+    text.text.len().saturating_add(PERIOD * calendar.map_or(0, Calendar::periods))
+}
+
 /// A calendar that is wanted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WantedCalendar {
@@ -51,6 +63,12 @@ pub struct WantedCalendar {
     pub text: CalendarText,
     /// As it was read.
     pub calendar: Calendar,
+}
+
+impl WantedCalendar {
+    fn weight(&self) -> usize {
+        weight(&self.text, Some(&self.calendar))
+    }
 }
 
 /// The calendars of the files, as they were read, and those that were created, as they are read now.
@@ -98,7 +116,7 @@ impl CreatedCalendars {
         let owner: Arc<str> = one.created.owner.as_str().into();
         self.remove(&one.name);
         self.counts.add(&owner, 1);
-        self.bytes.add(&owner, one.text.text.len());
+        self.bytes.add(&owner, one.weight());
         if let Some(named) = &mut self.named {
             named.insert(&one.name, one.calendar.clone());
         }
@@ -109,7 +127,7 @@ impl CreatedCalendars {
     fn remove(&mut self, name: &str) -> Option<Arc<CreatedCalendar>> {
         let gone = self.all.remove(name)?;
         self.counts.remove(&gone.created.owner, 1);
-        self.bytes.remove(&gone.created.owner, gone.text.text.len());
+        self.bytes.remove(&gone.created.owner, gone.weight());
         if let Some(named) = &mut self.named {
             named.restore(name, self.files.as_ref());
         }
@@ -202,7 +220,7 @@ impl Engine {
             return match (wanted, expect) {
                 (None, _) => Ok(CalendarStep::Nothing(Verdict::GoneAlready)),
                 (Some(_), Expect::Revision { .. }) => Err(Refusal::Stale { revision: None }),
-                (Some(wanted), _) => self.has_room_for(&by.owner, 1, wanted.text.text.len()),
+                (Some(wanted), _) => self.has_room_for(&by.owner, 1, wanted.weight()),
             };
         };
         let (created, revision) = (&there.created, there.revision);
@@ -222,7 +240,7 @@ impl Engine {
                 Ok(CalendarStep::Nothing(verdict))
             }
             Some(wanted) => {
-                let more = wanted.text.text.len().saturating_sub(there.text.text.len());
+                let more = wanted.weight().saturating_sub(there.weight());
                 self.has_room_for(&created.owner, 0, more)
             }
             None => match self.users_of(name) {

@@ -24,7 +24,9 @@ impl Engine {
             let handed = self.sent_singly(&self.schedules[id]).max(due.plus(-1));
             let span = new_span(era.number, due.plus(-1), through, handed);
             self.progress.standing_span(&key, &span);
-            self.outstanding.backlogs.insert(key, Backlog { span, era, schedule, state: State::Paused });
+            self.outstanding
+                .backlogs
+                .insert(key, Backlog { span, era, schedule, state: State::Paused, fixed_by: 0 });
         }
         self.schedules.stand(id, goes_on);
     }

@@ -93,7 +93,7 @@ impl Engine {
         let handed = self.sent_singly(slot).max(handed);
         let span = new_span(era.number, first.plus(-1), through, handed);
         self.progress.span(key, Some(&span));
-        self.outstanding.backlogs.insert(key.clone(), Backlog { span, era, schedule, state });
+        self.outstanding.backlogs.insert(key.clone(), Backlog { span, era, schedule, state, fixed_by: 0 });
         self.keep_single(key);
     }
 
@@ -188,7 +188,7 @@ impl Engine {
         {
             let span = new_span(era.number, after, through, self.sent_singly(slot).max(after));
             self.progress.span(&key, Some(&span));
-            let backlog = Backlog { span, era, schedule, state: State::Ready };
+            let backlog = Backlog { span, era, schedule, state: State::Ready, fixed_by: 0 };
             self.outstanding.backlogs.insert(key.clone(), backlog);
         }
         self.keep_single(&key);

@@ -62,7 +62,7 @@ impl Engine {
         let span = new_span(era.number, due.plus(-1), due, handed);
         self.progress.span(key, Some(&span));
         let state = State::Waiting(self.now().plus(LOST));
-        self.outstanding.backlogs.insert(key.clone(), Backlog { span, era, schedule, state });
+        self.outstanding.backlogs.insert(key.clone(), Backlog { span, era, schedule, state, fixed_by: 0 });
     }
 
     fn settle_span(&mut self, key: &SpanKey, sending: &Sending, answer: Answer) {

@@ -132,7 +132,8 @@ pub(in super::super) fn kept(faults: &FieldFaults) -> Arc<str> {
     let mut list = Vec::new();
     for fault in &faults.list {
         bytes += serde_json::to_string(fault).map_or(FAULTS, |fault| fault.len());
-        match bytes <= FAULTS {
+        // The first is told in any case, unless it is far longer.
+        match bytes <= FAULTS || list.is_empty() && bytes <= 4 * FAULTS {
             true => list.push(fault),
             false => more += 1,
         }

@@ -39,6 +39,11 @@ impl Calendar {
         Self { wall, spans: joined }
     }
 
+    /// How many periods it has that lie on other days in other zones.
+    pub fn periods(&self) -> usize {
+        self.spans.len()
+    }
+
     /// Whether it is the same days in every zone.
     pub(crate) fn is_on_any_wall(&self) -> bool {
         self.spans.is_empty()
