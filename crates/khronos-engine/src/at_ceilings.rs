@@ -168,8 +168,10 @@ impl Engine {
             let handed = span.handed.max(span.through.min(timing.due_by(now)));
             if handed > span.handed {
                 // A restart that did not know it might send these once more with others.
-                span.handed = handed;
-                backlog.fixed_by = self.progress.next_ticket();
+                let known = std::mem::replace(&mut span.handed, handed);
+                let (before, up_to) = backlog.fixed;
+                let up_to = if self.progress.is_durable(before) { known } else { up_to };
+                backlog.fixed = (self.progress.next_ticket(), up_to);
                 self.progress.span(key, Some(span));
                 self.progress.urge();
             }

@@ -22,9 +22,12 @@ pub(super) struct Backlog {
     pub(super) era: Era,
     pub(super) schedule: Arc<Schedule>,
     pub(super) state: State,
-    /// The write with which went down that what a ceiling may keep waiting is sent singly.
-    pub(super) fixed_by: u64,
+    /// What a ceiling may keep waiting is sent singly: the write with which that went down last, and up to where it had before.
+    pub(super) fixed: (u64, Timestamp),
 }
+
+/// Nothing of it was kept single by a write that is not durable.
+pub(super) const NOT_FIXED: (u64, Timestamp) = (0, Timestamp::HORIZON);
 
 impl Backlog {
     /// Whether something of it is left.

@@ -213,7 +213,7 @@ impl Engine {
             };
             return self.outstanding.backlogs.set(key, state);
         }
-        let (era, schedule, fixed_by) = (backlog.era, backlog.schedule.clone(), backlog.fixed_by);
+        let (era, schedule, (fixed_by, up_to)) = (backlog.era, backlog.schedule.clone(), backlog.fixed);
         let passed = schedule.timing.due_by(settled) >= backlog.span.through;
         let skipped = self.pausing.skipped_times(&key.0, era);
         let next = match catch_up::next(&schedule, &backlog.span, skipped, now) {
@@ -273,7 +273,9 @@ impl Engine {
                 }
                 State::Saving(self.progress.next_ticket())
             }
-            Next::Send(_) if !self.progress.is_durable(fixed_by) => State::Saving(fixed_by),
+            Next::Send(one) if one.last > up_to && !self.progress.is_durable(fixed_by) => {
+                State::Saving(fixed_by)
+            }
             // Only where the clock was set back H may be lower than when the span was written.
             Next::Send(stands_for) if !self.is_reserved(schedule.timing.send_time(stands_for.last)) => {
                 State::Saving(self.progress.next_ticket())

@@ -1,7 +1,7 @@
 //! What is due and not handed over on time joins its schedule's span.
 
 use super::{
-    backlog::{Backlog, State},
+    backlog::{Backlog, NOT_FIXED, State},
     core::{Engine, new_span},
     faults::{Fault, planted},
     place::Which,
@@ -46,7 +46,7 @@ impl Engine {
             let handed = self.sent_singly(&self.schedules[id]).max(due.plus(-1));
             let span = new_span(era.number, due.plus(-1), through, handed);
             self.progress.span(&key, Some(&span));
-            let backlog = Backlog { span, era, schedule, state: State::Ready, fixed_by: 0 };
+            let backlog = Backlog { span, era, schedule, state: State::Ready, fixed: NOT_FIXED };
             self.outstanding.backlogs.insert(key.clone(), backlog);
         }
         self.keep_single(&key);

@@ -2,7 +2,7 @@
 //! them. (ADR 0018)
 
 use super::{
-    backlog::{Backlog, State},
+    backlog::{Backlog, NOT_FIXED, State},
     core::{Engine, new_span},
     progress::SpanKey,
     slots::SlotId,
@@ -26,7 +26,7 @@ impl Engine {
             self.progress.standing_span(&key, &span);
             self.outstanding
                 .backlogs
-                .insert(key, Backlog { span, era, schedule, state: State::Paused, fixed_by: 0 });
+                .insert(key, Backlog { span, era, schedule, state: State::Paused, fixed: NOT_FIXED });
         }
         self.schedules.stand(id, goes_on);
     }

@@ -5,7 +5,7 @@
 
 use super::{
     Era, Notice, Outcome, Revision, SkipReason,
-    backlog::{Backlog, State},
+    backlog::{Backlog, NOT_FIXED, State},
     catch_up::single,
     core::{Engine, new_span},
     faults::{Fault, planted},
@@ -93,7 +93,9 @@ impl Engine {
         let handed = self.sent_singly(slot).max(handed);
         let span = new_span(era.number, first.plus(-1), through, handed);
         self.progress.span(key, Some(&span));
-        self.outstanding.backlogs.insert(key.clone(), Backlog { span, era, schedule, state, fixed_by: 0 });
+        self.outstanding
+            .backlogs
+            .insert(key.clone(), Backlog { span, era, schedule, state, fixed: NOT_FIXED });
         self.keep_single(key);
     }
 
@@ -188,7 +190,7 @@ impl Engine {
         {
             let span = new_span(era.number, after, through, self.sent_singly(slot).max(after));
             self.progress.span(&key, Some(&span));
-            let backlog = Backlog { span, era, schedule, state: State::Ready, fixed_by: 0 };
+            let backlog = Backlog { span, era, schedule, state: State::Ready, fixed: NOT_FIXED };
             self.outstanding.backlogs.insert(key.clone(), backlog);
         }
         self.keep_single(&key);

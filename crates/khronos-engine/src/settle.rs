@@ -2,7 +2,7 @@
 
 use super::{
     Answer, OneShot, Outcome, Row,
-    backlog::{Backlog, State},
+    backlog::{Backlog, NOT_FIXED, State},
     core::{Engine, new_span},
     in_flight::{Owner, Sending},
     progress::{SpanKey, row},
@@ -62,7 +62,9 @@ impl Engine {
         let span = new_span(era.number, due.plus(-1), due, handed);
         self.progress.span(key, Some(&span));
         let state = State::Waiting(self.now().plus(LOST));
-        self.outstanding.backlogs.insert(key.clone(), Backlog { span, era, schedule, state, fixed_by: 0 });
+        self.outstanding
+            .backlogs
+            .insert(key.clone(), Backlog { span, era, schedule, state, fixed: NOT_FIXED });
     }
 
     fn settle_span(&mut self, key: &SpanKey, sending: &Sending, answer: Answer) {

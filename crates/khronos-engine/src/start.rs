@@ -2,7 +2,7 @@
 
 use super::{
     Coalesced, Notice, Outcome, Reading, Revision, Rules, Sent, Snapshot,
-    backlog::{Backlog, State},
+    backlog::{Backlog, NOT_FIXED, State},
     calendars::CreatedCalendars,
     ceilings::Ceilings,
     clock_guard::ClockGuard,
@@ -93,7 +93,7 @@ impl Engine {
             let Ok(schedule) = revision.build() else { continue };
             let (era, schedule) = (revision.era(), Arc::new(schedule));
             let state = engine.first_state(&key);
-            engine.outstanding.backlogs.insert(key, Backlog { span, era, schedule, state, fixed_by: 0 });
+            engine.outstanding.backlogs.insert(key, Backlog { span, era, schedule, state, fixed: NOT_FIXED });
         }
         engine.hold_paused();
         engine.mark_lost_details((settled, handed), reading.wall);
@@ -200,7 +200,7 @@ impl Engine {
             let span = new_span(era.number, unsettled, through, handed);
             self.progress.span(&key, Some(&span));
             let state = self.first_state(&key);
-            self.outstanding.backlogs.insert(key, Backlog { span, era, schedule, state, fixed_by: 0 });
+            self.outstanding.backlogs.insert(key, Backlog { span, era, schedule, state, fixed: NOT_FIXED });
             next = timing.after(through);
         }
         self.schedules.queue_up(id, next);
