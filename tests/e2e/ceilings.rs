@@ -54,14 +54,14 @@ async fn what_falls_due_together_is_spread_and_a_kill_loses_nothing_of_it() {
     let all = due_at(&arrivals, "billing", due);
     let lateness: Vec<i64> = all.iter().map(late).collect();
     assert!(lateness.is_sorted() && lateness[0] >= 0, "{lateness:?}");
-    // (200 - 5) / 50 s at least.
-    assert!((3_900..10_000).contains(lateness.last().unwrap()), "{lateness:?}");
+    // (200 - 5) / 50 s at least, of times that are whole milliseconds.
+    assert!((3_890..10_000).contains(lateness.last().unwrap()), "{lateness:?}");
     for (from, begin) in lateness.iter().enumerate() {
         let within = lateness[from..].iter().take_while(|late| **late < begin + 1_000).count();
         assert!(within <= 5 + 50 + 1, "{within} within a second: {lateness:?}");
     }
     let others = due_at(&arrivals, "reports", due);
-    assert!(others.len() == REPORTS && others.iter().all(|one| late(one) < 1_000), "{others:?}");
+    assert!(others.len() == REPORTS && others.iter().all(|one| late(one) < 3_000), "{others:?}");
 
     let due = due.plus(15_000);
     block_until("some to come", LIMIT, || (due_at(&arrivals, "billing", due).len() >= 30).then_some(()));
