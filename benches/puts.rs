@@ -40,6 +40,7 @@ user = \"guest\"
 owner = \"bench\"
 role = \"write\"
 domains = [\"bench.*\"]
+puts_per_second = 1000000
 ";
 
 /// Numbers of schedules: each put is of another one.
