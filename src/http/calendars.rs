@@ -14,7 +14,7 @@ use crate::{
     authority::Caller,
     engine::{Expect, Verdict},
     ops::{
-        self, CalendarList, FoundCalendar, OpsError, OutcomeView, RunningClock,
+        self, CalendarList, FoundCalendar, Missing, MissingKind, OpsError, OutcomeView, RunningClock,
         calendars::CalendarQuery,
         change_calendar::{CalendarChange, change, check},
     },
@@ -191,31 +191,31 @@ pub(super) async fn delete(
     name: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
-    let (name, condition) = (name?.0, Condition::of(&headers)?);
-    if condition == Condition::Expect(Expect::Absent) {
-        return Err(Problem::bad("If-None-Match: what is not there can't be deleted; leave it out"));
-    }
+    let (name, condition) = (name?.0, Condition::of_deletion(&headers)?);
     let expect = expect(condition, &state.clock, &name).await?;
     change(&state.clock, &caller, CalendarChange { name, wanted: None, expect, message: None }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// What the clock is asked for: that some revision is there, as the one that is there now.
+/// What the clock is asked for; of those that were created at run time.
 async fn expect(condition: Condition, clock: &RunningClock, name: &str) -> Result<Expect, Problem> {
-    let Condition::Present = condition else { return condition.expect(clock, name).await };
-    let there = match ops::calendars::get(clock, name).await {
-        Ok(there) => Some(there),
-        Err(OpsError::NotFound(_)) => None,
-        Err(error) => return Err(error.into()),
+    let there = async {
+        let missing = || Missing {
+            kind: MissingKind::Calendar,
+            what: format!("no calendar '{name}' was created at run time"),
+            suggestion: None,
+        };
+        let there = match ops::calendars::get(clock, name).await {
+            Err(OpsError::NotFound(_)) => None,
+            there => {
+                let there = there?;
+                there.creation.zip(there.revision)
+            }
+        };
+        let (creation, number) = there.ok_or_else(|| OpsError::NotFound(missing()))?;
+        Ok(Expect::Revision { creation, number })
     };
-    let there = there.and_then(|there| Some((there.creation?, there.revision?)));
-    let (creation, number) = there.ok_or_else(|| {
-        let what = format!(
-            "no calendar '{name}' was created at run time, and some revision of it was expected (If-Match: *)"
-        );
-        Problem::new(StatusCode::PRECONDITION_FAILED, what)
-    })?;
-    Ok(Expect::Revision { creation, number })
+    condition.expect_as(there).await
 }
 
 /// How the body is written. A page of another site can send none of these without asking first.

@@ -49,23 +49,40 @@ impl Condition {
         }
     }
 
-    /// What the clock is asked for: that some revision is there, as the one that is there now.
-    pub(super) async fn expect(self, clock: &RunningClock, name: &str) -> Result<Expect, Problem> {
-        match self {
-            Self::Expect(expect) => Ok(expect),
-            Self::Present => match ops::schedules::get(clock.clone(), name).await {
-                Ok(there) => {
-                    let creation = there.creation.unwrap_or_default();
-                    Ok(Expect::Revision { creation, number: there.revision })
-                }
-                Err(OpsError::NotFound(missing)) => {
-                    let what =
-                        format!("{}, and some revision of it was expected (If-Match: *)", missing.what);
-                    Err(Problem::new(StatusCode::PRECONDITION_FAILED, what))
-                }
-                Err(error) => Err(error.into()),
-            },
+    /// The same of a deletion, which nothing but what is there can be asked of.
+    pub(super) fn of_deletion(headers: &HeaderMap) -> Result<Self, Problem> {
+        match Self::of(headers)? {
+            Self::Expect(Expect::Absent) => {
+                Err(Problem::bad("If-None-Match: what is not there can't be deleted; leave it out"))
+            }
+            condition => Ok(condition),
         }
+    }
+
+    /// What the clock is asked for, of a schedule.
+    pub(super) async fn expect(self, clock: &RunningClock, name: &str) -> Result<Expect, Problem> {
+        let there = async {
+            let there = ops::schedules::get(clock.clone(), name).await?;
+            Ok(Expect::Revision { creation: there.creation.unwrap_or_default(), number: there.revision })
+        };
+        self.expect_as(there).await
+    }
+
+    /// What the clock is asked for: that some revision is there, as the one that is there now.
+    pub(super) async fn expect_as(
+        self,
+        there: impl Future<Output = Result<Expect, OpsError>>,
+    ) -> Result<Expect, Problem> {
+        if let Self::Expect(expect) = self {
+            return Ok(expect);
+        }
+        there.await.map_err(|error| match error {
+            OpsError::NotFound(missing) => {
+                let what = format!("{}, and some revision of it was expected (If-Match: *)", missing.what);
+                Problem::new(StatusCode::PRECONDITION_FAILED, what)
+            }
+            error => error.into(),
+        })
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
     batch::{self, BatchAnswer, BatchAsked},
     clock,
     clock_loop::CHANGES,
-    engine::{Expect, Verdict},
+    engine::Verdict,
     ops::{self, FilterDecision, PutView, ScheduleFilter, delete_some::Asked},
     schedule::{Definition, file},
 };
@@ -125,10 +125,7 @@ pub(super) async fn delete(
     name: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
-    let (name, condition) = (name?.0, Condition::of(&headers)?);
-    if condition == Condition::Expect(Expect::Absent) {
-        return Err(Problem::bad("If-None-Match: what is not there can't be deleted; leave it out"));
-    }
+    let (name, condition) = (name?.0, Condition::of_deletion(&headers)?);
     let expect = condition.expect(&state.clock, &name).await?;
     ops::delete::delete(&state.clock, &caller, &name, expect, None).await?;
     Ok(StatusCode::NO_CONTENT)
