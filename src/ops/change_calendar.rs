@@ -12,7 +12,7 @@ use crate::{
     diagnostic::{Diagnostic, Diagnostics, Severity},
     engine::{Expect, Message, Refusal, ScheduleChange, Verdict, WantedCalendar},
     schedule::{
-        CalendarId, CalendarText, FaultCode, ZoneData,
+        Calendar, CalendarId, CalendarText, FaultCode, ZoneData,
         file::{FieldFault, FieldFaults},
         is_name,
     },
@@ -69,8 +69,8 @@ pub async fn change(
 /// [`OpsError::Definition`] with all that is wrong with it.
 pub async fn check(clock: &RunningClock, name: &str, text: CalendarText) -> Result<(), OpsError> {
     let (zones, name) = (clock.zone_data(), name.to_owned());
-    let found = run_blocking(move || text.read(&name, &zones).err()).await?;
-    found.map_or(Ok(()), |found| Err(OpsError::Definition(located(&found))))
+    let understood = run_blocking(move || understand(&name, &text, &zones).map(drop)).await?;
+    understood.map_err(OpsError::Definition)
 }
 
 /// Periods of a calendar that are no whole days: each is looked at for each zone of a schedule that names it.
@@ -90,33 +90,41 @@ fn read(name: Arc<str>, wanted: Option<CalendarText>, expect: Expect, zones: &Zo
         let change = ScheduleChange::Calendar { name, wanted: None, expect };
         return Read { change, faults: None, remarks: Vec::new() };
     };
-    match text.read(&name, zones) {
-        Ok((calendar, _)) if calendar.periods() > PERIODS => {
-            let mut faults = FieldFaults::default();
-            faults.add(FieldFault {
-                pointer: String::new(),
-                code: FaultCode::InvalidValue,
-                detail: format!(
-                    "it covers {} periods of hours, minutes and seconds; at run time {PERIODS} at most",
-                    calendar.periods()
-                ),
-                expected: None,
-                suggestion: Some("write whole days, or put it into the folder of calendars".to_owned()),
-            });
-            let change = ScheduleChange::Invalid { name, faults: kept(&faults) };
-            Read { change, faults: Some(faults), remarks: Vec::new() }
-        }
-        Ok((calendar, warnings)) => {
+    match understand(&name, &text, zones) {
+        Ok((calendar, remarks)) => {
             let wanted = Some(Box::new(WantedCalendar { text, calendar }));
             let change = ScheduleChange::Calendar { name, wanted, expect };
-            Read { change, faults: None, remarks: located(&warnings).list }
+            Read { change, faults: None, remarks }
         }
-        Err(found) => {
-            let faults = located(&found);
+        Err(faults) => {
             let change = ScheduleChange::Invalid { name, faults: kept(&faults) };
             Read { change, faults: Some(faults), remarks: Vec::new() }
         }
     }
+}
+
+/// A text as it is read, and what in it is seldom meant; or all that is wrong with it.
+fn understand(
+    name: &str,
+    text: &CalendarText,
+    zones: &ZoneData,
+) -> Result<(Calendar, Vec<FieldFault>), FieldFaults> {
+    let (calendar, warnings) = text.read(name, zones).map_err(|found| located(&found))?;
+    let periods = calendar.periods();
+    if periods <= PERIODS {
+        return Ok((calendar, located(&warnings).list));
+    }
+    let mut faults = FieldFaults::default();
+    faults.add(FieldFault {
+        pointer: String::new(),
+        code: FaultCode::InvalidValue,
+        detail: format!(
+            "it covers {periods} periods of hours, minutes and seconds; at run time {PERIODS} at most"
+        ),
+        expected: None,
+        suggestion: Some("write whole days, or put it into the folder of calendars".to_owned()),
+    });
+    Err(faults)
 }
 
 /// What was found in a text, by lines and columns: it has no pointers.
