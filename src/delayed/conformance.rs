@@ -94,6 +94,7 @@ suite! {
     a_lower_term_is_refused_and_changes_nothing
     a_store_of_another_clock_is_refused
     each_write_counts_one_up_and_the_id_stays
+    room_is_asked_for_while_the_store_is_closed_too
     a_reader_sees_each_write_at_once_and_nothing_once_the_store_is_closed
 }
 

@@ -107,3 +107,11 @@ pub(super) fn a_reader_sees_each_write_at_once_and_nothing_once_the_store_is_clo
     // The memory is there after the store, as a disk is.
     assert!(due().is_err() || due().unwrap() == 0);
 }
+
+pub(super) fn room_is_asked_for_while_the_store_is_closed_too(disk: &impl Disk) {
+    let mut store = disk.open();
+    let room = store.room();
+    write(&mut *store, 0, vec![put("a", 10)]);
+    drop(store);
+    room(1_000, 1).unwrap();
+}

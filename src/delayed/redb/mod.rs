@@ -37,7 +37,8 @@ mod others;
 
 use crate::{
     engine::delayed::{
-        DelayedBatch, DelayedLimits, DelayedReader, DelayedSnapshot, DelayedStore, DelayedWritten,
+        DelayedBatch, DelayedLimits, DelayedReader, DelayedRoom, DelayedSnapshot, DelayedStore,
+        DelayedWritten,
     },
     store::{StoreError, Written},
 };
@@ -57,7 +58,8 @@ use std::{
 pub struct RedbOptions {
     /// Bytes that redb keeps of its pages in memory.
     pub cache: usize,
-    /// Bytes of the disk that are left for settling what is there: nothing is put that would take of them.
+    /// Bytes of the disk that are left for settling what is there: nothing is let in that would take of them. What was let in is
+    /// written as long as half of them are left, for others may use the disk meanwhile.
     pub reserve: u64,
     /// How much is kept of what is over.
     pub limits: DelayedLimits,
@@ -159,7 +161,10 @@ impl DelayedStore for RedbDelayed {
 
     fn write(&mut self, term: u64, batch: &DelayedBatch) -> Result<DelayedWritten, StoreError> {
         self.ready(term)?;
-        room::check(&self.path, self.reserve, batch)?;
+        let (count, bytes) = batch.puts();
+        if count > 0 {
+            room::check(&self.path, self.reserve / 2, bytes, count)?;
+        }
         self.commit(term, batch, batch.must_last())?;
         let Meta { last_row, balance, .. } = self.meta;
         Ok(DelayedWritten { last_row, balance, is_durable: self.is_durable })
@@ -176,6 +181,11 @@ impl DelayedStore for RedbDelayed {
 
     fn reader(&self) -> Arc<dyn DelayedReader> {
         self.reader.clone()
+    }
+
+    fn room(&self) -> DelayedRoom {
+        let (path, reserve) = (self.path.clone(), self.reserve);
+        Arc::new(move |bytes, count| room::check(&path, reserve, bytes, count))
     }
 
     fn written(&self) -> Written {

@@ -6,7 +6,8 @@ mod content;
 
 use super::{
     Balance, DelayedBatch, DelayedEvent, DelayedHead, DelayedKey, DelayedLimits, DelayedPage, DelayedReader,
-    DelayedSnapshot, DelayedStore, DelayedWritten, DueEvent, Found, Listed, NumberedRow, ParkedEvent,
+    DelayedRoom, DelayedSnapshot, DelayedStore, DelayedWritten, DueEvent, Found, Listed, NumberedRow,
+    ParkedEvent,
 };
 use crate::{
     Answered, MessageKey,
@@ -81,6 +82,11 @@ impl DelayedMemory {
         self.disk().faults.push_back(fault);
     }
 
+    /// Faults that have not come to pass yet.
+    pub fn planted(&self) -> usize {
+        self.disk().faults.len()
+    }
+
     /// So many bytes are free, and so many needed: nothing is put. `None`: there is room.
     pub fn fill(&self, full: Option<(u64, u64)>) {
         self.disk().full = full;
@@ -109,6 +115,13 @@ impl Disk {
         *self.id.get_or_insert_with(made_up)
     }
 
+    fn room(&self) -> Result<(), StoreError> {
+        match self.full {
+            Some((free, needed)) => Err(StoreError::NoRoom { path: place(), free, needed }),
+            None => Ok(()),
+        }
+    }
+
     fn fault(&mut self) -> Option<Fault> {
         match self.faults.front() {
             Some(Fault::Refused | Fault::KeptUnanswered) => self.faults.pop_front(),
@@ -135,8 +148,8 @@ impl DelayedStore for MemoryDelayed {
 
     fn write(&mut self, term: u64, batch: &DelayedBatch) -> Result<DelayedWritten, StoreError> {
         let mut disk = self.ready(term)?;
-        if let Some((free, needed)) = disk.full.filter(|_| batch.puts().0 > 0) {
-            return Err(StoreError::NoRoom { path: place(), free, needed });
+        if batch.puts().0 > 0 {
+            disk.room()?;
         }
         let fault = disk.fault();
         if fault != Some(Fault::Refused) {
@@ -169,6 +182,11 @@ impl DelayedStore for MemoryDelayed {
 
     fn reader(&self) -> Arc<dyn DelayedReader> {
         Arc::new(self.memory.clone())
+    }
+
+    fn room(&self) -> DelayedRoom {
+        let memory = self.memory.clone();
+        Arc::new(move |_, _| memory.disk().room())
     }
 
     fn written(&self) -> Written {

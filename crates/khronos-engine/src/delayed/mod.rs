@@ -27,6 +27,13 @@ pub use sending::{
 use crate::store::{StoreError, Written};
 use std::sync::Arc;
 
+/// Whether a disk has room for events, of so many bytes in all (first) and so many of them, beyond what is left for settling what is
+/// there. It is asked before anything is decided about them; on any thread, and while the store is closed, too.
+///
+/// # Errors
+/// [`StoreError::NoRoom`].
+pub type DelayedRoom = Arc<dyn Fn(usize, usize) -> Result<(), StoreError> + Send + Sync>;
+
 /// What keeps delayed events. All calls block; the service runs it on a thread of its own, and reads on others.
 pub trait DelayedStore: Send {
     /// What it holds, in figures: all that is to be known before the first event is read.
@@ -44,7 +51,8 @@ pub trait DelayedStore: Send {
     ///
     /// # Errors
     /// [`StoreError`]; nothing of the batch is kept then, or all of it. [`StoreError::NoRoom`] for a batch that
-    /// puts events while the disk has room only to settle what is there: nothing of it is kept, and the store goes on.
+    /// puts events while the disk has room only to settle what is there: nothing of it is kept, and the store goes on. What
+    /// [`room`](Self::room) lets in has some to spare here, for others use the disk meanwhile.
     fn write(&mut self, term: u64, batch: &DelayedBatch) -> Result<DelayedWritten, StoreError>;
 
     /// Makes all that was written durable.
@@ -56,8 +64,11 @@ pub trait DelayedStore: Send {
     /// What reads it on any thread, as long as the store is open.
     fn reader(&self) -> Arc<dyn DelayedReader>;
 
-    /// How far writing has come; see [`Store::written`](crate::store::Store::written). What is lost of writes that were not
-    /// durable is not counted any more when the store is opened again.
+    /// Whether its disk has room.
+    fn room(&self) -> DelayedRoom;
+
+    /// How far writing has come; see [`Store::written`](crate::store::Store::written). Each write counts one up, and a flush at
+    /// most one. What is lost of writes that were not durable is not counted any more when the store is opened again.
     fn written(&self) -> Written;
 
     /// Made up when the store was created: tells it from every other store.
