@@ -30,7 +30,7 @@ pub type Opener = Box<dyn FnMut() -> Result<Box<dyn Store>, StoreError> + Send>;
 
 /// Pages that are read at a time, so that processor and disk have time for what is due and to be written, however many want
 /// to read; and threads that may hang in the disk. HTTP has two threads for what blocks.
-const READERS: usize = 1;
+pub(crate) const READERS: usize = 1;
 
 /// Bounds and pauses of a store's thread.
 #[derive(Debug, Clone, Copy)]
@@ -231,20 +231,7 @@ impl StoreHandle {
         page: impl FnOnce(&dyn PageReader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let Owner { shared, readers, patience, .. } = &*self.0;
-        let reading = async {
-            // Where nothing can be read nobody waits for a place.
-            shared.reader()?;
-            // Never closed. The place is that of the thread, which nobody can stop.
-            let place = readers.clone().acquire_owned().await;
-            // Another opening may have come meanwhile.
-            let reader = shared.reader()?;
-            let read = move || {
-                let _place = place;
-                page(&*reader)
-            };
-            tokio::task::spawn_blocking(read).await.map_err(|_| failure("reading it ended unexpectedly"))?
-        };
-        timeout(*patience, reading).await.unwrap_or_else(|_| Err(unanswered(*patience)))
+        read_beside(|| shared.reader(), readers, *patience, move |reader| page(&*reader)).await
     }
 
     /// Waits until all that was accepted before is written; what is accepted later is not waited for.
@@ -287,10 +274,35 @@ impl StoreHandle {
     }
 }
 
-fn unanswered(patience: Duration) -> StoreError {
+/// Reads on a thread for work that blocks, once there is a place among those that read; `reader` says what reads at present, or
+/// why nothing does.
+pub(crate) async fn read_beside<R: Send + 'static, T: Send + 'static>(
+    reader: impl Fn() -> Result<R, StoreError>,
+    places: &Arc<Semaphore>,
+    patience: Duration,
+    read: impl FnOnce(R) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let reading = async {
+        // Where nothing can be read nobody waits for a place.
+        reader()?;
+        // Never closed. The place is that of the thread, which nobody can stop.
+        let place = places.clone().acquire_owned().await;
+        // Another opening may have come meanwhile.
+        let reader = reader()?;
+        let read = move || {
+            let _place = place;
+            read(reader)
+        };
+        tokio::task::spawn_blocking(read).await.map_err(|_| failure("reading it ended unexpectedly"))?
+    };
+    timeout(patience, reading).await.unwrap_or_else(|_| Err(unanswered(patience)))
+}
+
+pub(crate) fn unanswered(patience: Duration) -> StoreError {
     failure(&format!("no answer within {} s", patience.as_secs()))
 }
 
-fn failure(what: &str) -> StoreError {
+/// What goes wrong with the thread itself.
+pub(crate) fn failure(what: &str) -> StoreError {
     StoreError::Io { path: PathBuf::from("(thread)"), what: Arc::from(what) }
 }
