@@ -1,10 +1,16 @@
-//! Where delayed events are kept: adapters of the port [`DelayedStore`], which stands in the engine. `redb` is the embedded
-//! default; all are held to one conformance suite.
+//! Where delayed events are kept: adapters of the port [`DelayedStore`], which stands in the engine, and the threads that one of
+//! them lives on. `redb` is the embedded default; all are held to one conformance suite.
 
 mod redb;
+mod thread;
 
 #[cfg(test)]
 mod conformance;
 
 pub use self::redb::{RedbDelayed, RedbOptions};
+pub use crate::store::Closed;
 pub use khronos_engine::delayed::*;
+pub use thread::{
+    DelayedHandle, DelayedOpener, DelayedStoreEvent, DelayedTuning, NotNow, Room, open, open_memory,
+    open_redb,
+};

@@ -16,3 +16,4 @@ pub use sled::{NO_ROOM, SledOptions, SledStore};
 pub(crate) use sled::{child, child_folder, copy, scale};
 pub(crate) use sled::{exposed, io_error};
 pub use thread::{Backlog, Closed, Opener, StoreEvent, StoreHandle, Tuning, open, open_sled};
+pub(crate) use thread::{READERS, failure, read_beside, unanswered};
