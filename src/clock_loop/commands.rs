@@ -91,6 +91,7 @@ impl Writes {
             | Verdict::Changed { .. }
             | Verdict::Unchanged { .. }
             | Verdict::Deleted { .. }
+            | Verdict::Settled { .. }
             | Verdict::GoneAlready => {}
         }
     }
@@ -164,6 +165,9 @@ impl ClockLoop {
                 drop(reply.send(found.map(|one| self.calendar_status(one))));
             }
             Command::Change(asked, reply) => self.change_schedules(asked, reply),
+            Command::ChangeDelayed(_, reply) => {
+                drop(reply.send(Err(NotDecided::Unavailable("delayed events are not kept here".into()))));
+            }
             Command::Answered(owner, message, changes, reply) => {
                 self.tell_again((owner, message, changes), reply);
             }

@@ -5,7 +5,7 @@ use crate::{
     engine::{
         Asker, Author, CeilingUse, Covered, CreatedCalendar, KeptPage, Message, OldestPage, OnResume,
         Operation, Parked, Pause, PauseEnd, Refusal, Revision, ScheduleChange, ScheduleStatus, Scope,
-        Triggered, Users, Verdict,
+        Triggered, Users, Verdict, delayed::DelayedChange,
     },
     schedule::Packed,
 };
@@ -71,6 +71,8 @@ pub enum Command {
     Operations(oneshot::Sender<Vec<OperationStatus>>),
     /// Put and delete schedules; answered, change by change, once that is durable.
     Change(ChangesAsked, oneshot::Sender<ChangesAnswer>),
+    /// Change delayed events; answered, change by change, once that is durable.
+    ChangeDelayed(DelayedAsked, oneshot::Sender<ChangesAnswer>),
     /// The next [`PAGE`] calendars that were created at run time by name, from this name on; none: that was all.
     Calendars(String, oneshot::Sender<Vec<CalendarStatus>>),
     /// One of them.
@@ -138,6 +140,19 @@ pub struct ChangesAsked {
     pub atomic: bool,
     /// What is asked for.
     pub changes: Vec<ScheduleChange>,
+}
+
+/// Changes of delayed events that are asked for.
+#[derive(Debug)]
+pub struct DelayedAsked {
+    /// Who asks.
+    pub by: Author,
+    /// Where it came as a message, which may come again.
+    pub message: Option<Message>,
+    /// All of them or none.
+    pub atomic: bool,
+    /// What is asked for.
+    pub changes: Vec<DelayedChange>,
 }
 
 /// What was answered before, if anything was; or why that can't be written.

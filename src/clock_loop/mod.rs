@@ -20,9 +20,9 @@ mod triggers;
 
 pub use figures::{Degraded, Figures};
 pub use handle::{
-    CHANGES, CalendarStatus, ChangesAnswer, ChangesAsked, Command, Decided, DecidedAnswer, EarlierAnswer,
-    Handle, KEPT, NEIGHBOURS, NotDecided, OperationAnswer, OperationStatus, PAGE, PauseAnswer, PauseChanged,
-    PauseFor, PauseLength, Status, TriggerAnswer, Unchanged,
+    CHANGES, CalendarStatus, ChangesAnswer, ChangesAsked, Command, Decided, DecidedAnswer, DelayedAsked,
+    EarlierAnswer, Handle, KEPT, NEIGHBOURS, NotDecided, OperationAnswer, OperationStatus, PAGE, PauseAnswer,
+    PauseChanged, PauseFor, PauseLength, Status, TriggerAnswer, Unchanged,
 };
 pub use parts::{Failure, Late, Loader, NamedCalendars, Parts, Remarks, Report};
 

@@ -70,7 +70,12 @@ async fn play(
                 drop(reply.send(KeptPage { settled: at(7), revisions, ..KeptPage::default() }));
             }
             // No verb asks for it yet.
-            Ask::Change(..) | Ask::By(..) | Ask::Answered(..) | Ask::Calendars(..) | Ask::Calendar(..) => {}
+            Ask::Change(..)
+            | Ask::ChangeDelayed(..)
+            | Ask::By(..)
+            | Ask::Answered(..)
+            | Ask::Calendars(..)
+            | Ask::Calendar(..) => {}
             Ask::Oldest(_, reply) => drop(reply.send(OldestPage::default())),
             Ask::Parked(after, reply) => {
                 drop(reply.send(if after.is_none() { entries() } else { vec![] }));

@@ -236,6 +236,15 @@ pub enum Verdict {
         /// The number of its schedule's creation; 0 for a file's.
         creation: u64,
     },
+    /// The delayed event is settled as it is wanted, lately.
+    Settled {
+        /// When it was due.
+        due: Timestamp,
+        /// Its creation number.
+        creation: u64,
+        /// Its last revision.
+        revision: u32,
+    },
 }
 
 /// Why a change is refused.

@@ -56,6 +56,7 @@ impl OutcomeView {
             Verdict::Deleted { creation, revision, through } => {
                 Self { through: Some(through), ..of("deleted", creation, revision) }
             }
+            Verdict::Settled { creation, revision, .. } => of("settled", creation, revision),
             Verdict::GoneAlready => Self { outcome: "gone-already".into(), ..view },
             Verdict::Refused(_)
             | Verdict::Paused { .. }

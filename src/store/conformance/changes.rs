@@ -33,6 +33,7 @@ pub(super) fn answered(number: u8) -> Answered {
         Verdict::Unchanged { creation, revision },
         Verdict::Deleted { creation, revision, through },
         Verdict::GoneAlready,
+        Verdict::Settled { due: t(9), creation, revision },
     ];
     let verdicts = verdicts.into_iter().chain(refusals.map(Verdict::Refused)).collect();
     Answered { digest: [number; 32], verdicts, at: t(i64::from(number)), number: number.into() }

@@ -70,6 +70,7 @@ fn verdicts_and_refusals_are_read_as_they_were_first_written() {
         ),
         (Verdict::Resumed { pause: None, through, how: OnResume::Skip }, "07008490acf3da6601"),
         (Verdict::Triggered { due: instant(9), creation: 300 }, "089290acf3da66ac02"),
+        (Verdict::Settled { due: instant(9), creation: 300, revision }, "099290acf3da66ac0207"),
     ];
     for (verdict, written) in all {
         assert_eq!(hex(&encoding::value(&verdict).unwrap()), written, "{verdict:?}");

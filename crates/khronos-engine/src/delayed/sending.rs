@@ -95,6 +95,7 @@ impl Sending {
     /// One step. Actions are to be performed in order.
     pub fn step(&mut self, marks: Marks, input: DelayedInput) -> Vec<DelayedAction> {
         let mut actions = Vec::new();
+        self.created = self.created.max(marks.created);
         match input {
             DelayedInput::Tick => {}
             DelayedInput::Link(up) => self.link_up = up,
@@ -121,6 +122,11 @@ impl Sending {
         let reserve = first.map(|send| send.plus(-self.rules.lead)).filter(|at| *at > marks.now);
         let load = self.window.next_load(&self.rules).filter(|at| *at > marks.now);
         [due, reserve, load].into_iter().flatten().min()
+    }
+
+    /// The highest creation number that was given; no other event may have it.
+    pub fn created(&self) -> u64 {
+        self.created
     }
 
     /// Handed over and not answered.

@@ -327,7 +327,10 @@ impl Commands {
                 true
             }
             // None of them is asked for so.
-            Verdict::Paused { .. } | Verdict::Resumed { .. } | Verdict::Triggered { .. } => false,
+            Verdict::Paused { .. }
+            | Verdict::Resumed { .. }
+            | Verdict::Triggered { .. }
+            | Verdict::Settled { .. } => false,
         };
         if !holds {
             self.fail(format!("{given:?} was answered with {verdict:?} and is not durable"));

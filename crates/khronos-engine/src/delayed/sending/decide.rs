@@ -100,7 +100,9 @@ fn put(
                 return refusal.into();
             }
             let (creation, revision) = (head.creation, head.revision);
-            if head.digest == wanted.digest && expect == Expect::Any {
+            // A delay that is asked for again begins again.
+            let is_same = (&head.digest, head.due) == (&wanted.digest, wanted.due);
+            if is_same && expect == Expect::Any {
                 return Verdict::Unchanged { creation, revision }.into();
             }
             if let Some(refusal) = not_expected(expect, head).or_else(|| may_have_been_sent(marks, head)) {
@@ -115,9 +117,10 @@ fn put(
                 return refusal.into();
             }
             let (creation, revision) = (stone.creation, stone.revision);
+            let due = stone.due;
             return match stone.digest == wanted.digest {
-                true => Verdict::Unchanged { creation, revision }.into(),
-                false => Refusal::AlreadySettled { due: stone.due }.into(),
+                true => Verdict::Settled { due, creation, revision }.into(),
+                false => Refusal::AlreadySettled { due }.into(),
             };
         }
         _ if matches!(expect, Expect::Revision { .. }) => {

@@ -16,6 +16,8 @@ pub struct Marks {
     pub handed: Timestamp,
     /// R: up to this send time something may have been sent; what is asked to become durable counts.
     pub reached: Timestamp,
+    /// The highest creation number that anything was given.
+    pub created: u64,
 }
 
 /// Limits, from the configuration.

@@ -80,7 +80,7 @@ impl Promises {
                     return Err(format!("creation {creation} was deleted after it had arrived"));
                 }
             }
-            Verdict::Unchanged { .. } | Verdict::GoneAlready => {}
+            Verdict::Unchanged { .. } | Verdict::Settled { .. } | Verdict::GoneAlready => {}
             Verdict::Refused(
                 Refusal::MayHaveBeenSent { .. }
                 | Refusal::AlreadySettled { .. }

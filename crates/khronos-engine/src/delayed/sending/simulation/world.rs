@@ -114,7 +114,7 @@ impl World {
     }
 
     fn marks(&self) -> Marks {
-        Marks { now: self.now, handed: self.handed, reached: self.wanted.max(self.handed) }
+        Marks { now: self.now, handed: self.handed, reached: self.wanted.max(self.handed), created: 0 }
     }
 
     fn step(&mut self, input: DelayedInput) -> Result<(), String> {
