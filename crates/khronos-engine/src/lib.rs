@@ -8,6 +8,7 @@
 
 mod at_ceilings;
 pub mod audit;
+mod author;
 mod backlog;
 mod backoff;
 mod calendar_users;
@@ -76,6 +77,7 @@ mod verdict;
 mod waiting;
 
 pub use at_ceilings::CeilingUse;
+pub use author::{Asker, Author, Digest, Message};
 pub use backoff::Resends;
 pub use calendars::{CreatedCalendar, ReadCalendars, Users, WantedCalendar};
 pub use ceilings::{Ceiling, CeilingId, Ceilings};
@@ -106,4 +108,4 @@ pub use state::{
     Snapshot, Span,
 };
 pub use trigger::{TriggerKey, Triggered};
-pub use verdict::{Asker, Author, ChangeRequest, Digest, Expect, Message, Refusal, ScheduleChange, Verdict};
+pub use verdict::{ChangeRequest, Expect, Refusal, ScheduleChange, Verdict};
