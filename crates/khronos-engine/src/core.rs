@@ -299,6 +299,7 @@ impl Engine {
             | Input::Cancel { .. }
             | Input::Trigger { .. } => self.take_command_of(None, input),
             Input::Write { command } => self.progress.promise_all(command),
+            Input::Reserve(send) => self.reserve_for_delayed(send),
             Input::Release(numbers) => self.release(&numbers),
             Input::Drop(numbers) => self.drop_parked(&numbers),
             Input::Drain => self.draining = true,

@@ -20,7 +20,7 @@ use std::sync::Arc;
 /// Something due within this many milliseconds has its reservation written ahead, so that it need not wait for the disk.
 pub(super) const LEAD: i64 = 500;
 /// A reservation reaches this far beyond what it is made for.
-const RESERVE: i64 = 500;
+pub(super) const RESERVE: i64 = 500;
 /// It is renewed when less than this is left of it.
 pub(super) const MARGIN: i64 = 200;
 

@@ -90,6 +90,8 @@ pub enum Input {
         /// Names the command.
         command: u64,
     },
+    /// A delayed event of this send time is due soon: H is to be raised to it, or beyond.
+    Reserve(Timestamp),
     /// Send these parked events again.
     Release(Vec<u64>),
     /// Drop these parked events for ever.

@@ -36,6 +36,7 @@ mod judge;
 mod load;
 mod load_summary;
 mod lookahead;
+mod marks;
 mod measures;
 mod messages;
 mod names;

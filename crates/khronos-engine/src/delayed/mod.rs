@@ -21,7 +21,8 @@ pub use limits::{ANSWERS_KEPT, DelayedLimits, PORTION, TOMBSTONES_KEPT};
 pub use memory::{DelayedMemory, MemoryDelayed};
 pub use reader::{DelayedPage, DelayedReader, Found, Listed};
 pub use sending::{
-    DelayedAction, DelayedChange, DelayedInput, DelayedRequest, DelayedRules, Marks, PastDue, Sending,
+    DelayedAction, DelayedAnswer, DelayedChange, DelayedInput, DelayedRequest, DelayedRules, Marks, PastDue,
+    Sending,
 };
 
 use crate::store::{StoreError, Written};

@@ -10,16 +10,19 @@
 
 mod decide;
 mod faults;
+mod hand_over;
 mod io;
 mod overlay;
 #[cfg(test)]
 mod simulation;
 mod window;
 
-pub use io::{DelayedAction, DelayedChange, DelayedInput, DelayedRequest, DelayedRules, Marks, PastDue};
+pub use io::{
+    DelayedAction, DelayedAnswer, DelayedChange, DelayedInput, DelayedRequest, DelayedRules, Marks, PastDue,
+};
 
 use super::{DelayedBatch, DelayedEvent, DelayedKey, DelayedSnapshot, DelayedStep, DueEvent, Found};
-use crate::{Answer, Answered, MessageKey, Outcome, Verdict};
+use crate::{Answered, MessageKey, Verdict};
 use decide::Decided;
 use faults::{Fault, planted};
 use overlay::Overlay;
@@ -37,6 +40,10 @@ pub struct Sending {
     window: Window,
     /// By token.
     in_flight: BTreeMap<u64, DueEvent>,
+    /// What the broker refused, by when it is sent again. After a restart that begins anew.
+    refused: BTreeMap<(Timestamp, DelayedKey), DueEvent>,
+    /// When something got no answer last.
+    lost_at: Option<Timestamp>,
     /// What is asked for and not looked up yet; the first ones may be.
     waiting: VecDeque<DelayedRequest>,
     /// Changes that wait, of all requests.
@@ -78,6 +85,8 @@ impl Sending {
             rules,
             window: Window::new(),
             in_flight: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            lost_at: None,
             waiting: VecDeque::new(),
             changes: 0,
             looking: None,
@@ -115,10 +124,13 @@ impl Sending {
 
     /// When to step next even if nothing happens; `None`: no wish of its own.
     pub fn next_wakeup(&self, marks: Marks) -> Option<Timestamp> {
-        let first = self.window.first().map(|event| event.key.send);
-        let first = first.filter(|_| self.link_up && !self.draining && self.has_room());
+        let is_free = self.link_up && !self.draining && self.has_room();
+        let first = self.window.first().map(|event| event.key.send).filter(|_| is_free);
         // Where it waits for H, it is stepped when that is durable.
         let due = first.filter(|send| *send > marks.now || *send <= marks.handed);
+        let again = self.refused.keys().next().map(|(at, _)| *at).filter(|_| is_free);
+        let due = due.into_iter().chain(again).min();
+        let due = due.map(|at| self.rests_until(marks.now).map_or(at, |rest| at.max(rest)));
         let reserve = first.map(|send| send.plus(-self.rules.lead)).filter(|at| *at > marks.now);
         let load = self.window.next_load(&self.rules).filter(|at| *at > marks.now);
         [due, reserve, load].into_iter().flatten().min()
@@ -132,6 +144,16 @@ impl Sending {
     /// Handed over and not answered.
     pub fn in_flight(&self) -> usize {
         self.in_flight.len()
+    }
+
+    /// Whether all that was decided, and is to be written, is.
+    pub fn is_written(&self) -> bool {
+        self.writing.is_none() && self.next.is_empty()
+    }
+
+    /// Refused events that wait to be sent again.
+    pub fn refused(&self) -> usize {
+        self.refused.len()
     }
 
     fn number(&mut self) -> u64 {
@@ -248,62 +270,10 @@ impl Sending {
     /// Asks for what is due next, while there is room for it.
     fn load(&mut self, marks: Marks, actions: &mut Vec<DelayedAction>) {
         let ticket = self.numbers + 1;
-        let in_flight = self.in_flight.len();
+        let in_flight = self.in_flight.len() + self.refused.len();
         if let Some((range, after)) = self.window.wants(marks.now, &self.rules, in_flight, ticket) {
             self.numbers = ticket;
             actions.push(DelayedAction::Load { ticket, range, after, most: self.rules.page });
-        }
-    }
-
-    /// Hands over what is due, at or below H; and asks that H is raised beyond what is due next.
-    fn hand_over(&mut self, marks: Marks, actions: &mut Vec<DelayedAction>) {
-        if !self.link_up || self.draining {
-            return;
-        }
-        let until = match planted(Fault::HandOverAboveH) {
-            true => marks.now,
-            false => marks.now.min(marks.handed),
-        };
-        let mut events = Vec::new();
-        while self.has_room()
-            && let Some(event) = self.window.pop_due(until)
-        {
-            let token = self.number();
-            self.in_flight.insert(token, event.clone());
-            events.push((token, event));
-        }
-        if !events.is_empty() {
-            actions.push(DelayedAction::Publish(events));
-        }
-        let next = self.window.first().map(|event| event.key.send);
-        if let Some(send) =
-            next.filter(|send| *send > marks.handed && send.plus(-self.rules.lead) <= marks.now)
-        {
-            actions.push(DelayedAction::Reserve(send.max(marks.now)));
-        }
-    }
-
-    /// The broker answered.
-    fn settled(&mut self, marks: Marks, answers: Vec<(u64, Answer)>) {
-        for (token, answer) in answers {
-            let Some(event) = self.in_flight.remove(&token) else { continue };
-            let outcome = match answer {
-                Answer::Confirmed { returned } => {
-                    let sent_at = marks.now;
-                    Outcome::Confirmed { sent_at, lateness: sent_at.since(event.key.send).max(0), returned }
-                }
-                Answer::Refused(reason) => Outcome::Parked(reason),
-                // It is due again at once, as it was.
-                Answer::Lost if planted(Fault::SettleWhatIsLost) => Outcome::Dropped,
-                Answer::Lost => {
-                    self.window.again(event);
-                    continue;
-                }
-            };
-            self.window.gone(event.key.clone());
-            let keeps_content = self.rules.keeps_content;
-            self.next.batch.lasts |= keeps_content;
-            self.next.batch.steps.push(DelayedStep::Settle { key: event.key, outcome, keeps_content });
         }
     }
 

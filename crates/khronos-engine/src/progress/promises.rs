@@ -2,6 +2,7 @@
 
 use super::Progress;
 use crate::{Answered, LoggedChange, MessageKey, Verdict};
+use ponos_event::Timestamp;
 use std::collections::VecDeque;
 
 #[derive(Debug, Default)]
@@ -75,6 +76,21 @@ impl Progress {
     pub(crate) fn next_creation(&mut self) -> u64 {
         self.created = self.created.saturating_add(1);
         self.created
+    }
+
+    /// The highest creation number that was given.
+    pub(crate) fn created(&self) -> u64 {
+        self.created
+    }
+
+    /// Delayed events have numbers up to this one.
+    pub(crate) fn created_beside(&mut self, created: u64) {
+        self.created = self.created.max(created);
+    }
+
+    /// R, where what is wanted counts.
+    pub(crate) fn reached(&self) -> Timestamp {
+        self.reached.max(self.wanted)
     }
 
     /// A message was answered, with the next write; `None`: that is forgotten.

@@ -15,6 +15,8 @@ pub(super) enum Fault {
     AnswerBeforeDurable,
     /// What no answer came to is settled.
     SettleWhatIsLost,
+    /// What was refused is not sent again.
+    ForgetWhatWasRefused,
     /// A page that was read before something went brings it back.
     BringBackWhatWent,
     /// What was decided since the store was asked is not known.

@@ -1,9 +1,10 @@
 //! What goes in and what comes out.
 
 use crate::{
-    Answer, Answered, Author, Expect, Message, MessageKey, Verdict,
+    Answer, Answered, Author, Expect, Message, MessageKey, Resends, Verdict,
     delayed::{DelayedBatch, DelayedEvent, DelayedKey, DueEvent, Found},
 };
+use khronos_schedule::Unrouted;
 use ponos_event::Timestamp;
 use std::{ops::Range, sync::Arc};
 
@@ -39,10 +40,12 @@ pub struct DelayedRules {
     pub lead: i64,
     /// The record is the only copy of what was published, as on the embedded broker.
     pub keeps_content: bool,
+    /// When refused events are sent again.
+    pub resends: Resends,
 }
 
 impl Default for DelayedRules {
-    /// A minute, 100,000 events, pages of 4,096; half a second of lead.
+    /// A minute, 100,000 events, pages of 4,096; half a second of lead; 5 resends over 10 minutes.
     fn default() -> Self {
         Self {
             window: 60_000,
@@ -53,6 +56,7 @@ impl Default for DelayedRules {
             batch: 10_000,
             lead: 500,
             keeps_content: false,
+            resends: Resends { count: 5, over: 600_000 },
         }
     }
 }
@@ -131,9 +135,22 @@ pub enum DelayedInput {
     /// What was to be written is: durable, if it [must be](DelayedBatch::must_last), and seen by whoever reads.
     Written(u64),
     /// The broker answered.
-    Settled(Vec<(u64, Answer)>),
+    Settled(Vec<DelayedAnswer>),
     /// Hand nothing over any more, and take nothing in.
     Drain,
+}
+
+/// The broker's answer to one handover.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DelayedAnswer {
+    /// As given by [`DelayedAction::Publish`].
+    pub token: u64,
+    /// The answer.
+    pub answer: Answer,
+    /// When it was published.
+    pub sent_at: Timestamp,
+    /// What becomes of it where nobody is bound.
+    pub unrouted: Unrouted,
 }
 
 /// What is to be done. Actions are to be performed in order.

@@ -55,6 +55,7 @@ caught! {
     changing_what_may_have_been_sent_is_caught: ChangeWhatMayHaveBeenSent,
     answering_before_it_is_durable_is_caught: AnswerBeforeDurable,
     settling_what_no_answer_came_to_is_caught: SettleWhatIsLost,
+    forgetting_what_was_refused_is_caught: ForgetWhatWasRefused,
     bringing_back_what_went_is_caught: BringBackWhatWent,
     forgetting_what_was_decided_is_caught: ForgetWhatWasDecided,
     forgetting_what_had_no_room_is_caught: ForgetWhatHadNoRoom,

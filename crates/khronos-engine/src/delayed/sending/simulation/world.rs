@@ -2,13 +2,14 @@
 
 use super::{Did, promises::Promises};
 use crate::{
-    Answer, Author, Expect, Message, Outcome,
+    Answer, Author, Expect, Message, Outcome, Resends,
     delayed::{
-        DelayedAction, DelayedBatch, DelayedChange, DelayedContent, DelayedEvent, DelayedHead, DelayedInput,
-        DelayedKey, DelayedLimits, DelayedMemory, DelayedReader, DelayedRequest, DelayedRules, DelayedStore,
-        DueEvent, Marks, MemoryDelayed, PastDue, Sending,
+        DelayedAction, DelayedAnswer, DelayedBatch, DelayedChange, DelayedContent, DelayedEvent, DelayedHead,
+        DelayedInput, DelayedKey, DelayedLimits, DelayedMemory, DelayedReader, DelayedRequest, DelayedRules,
+        DelayedStore, DueEvent, Marks, MemoryDelayed, PastDue, Sending,
     },
 };
+use khronos_schedule::Unrouted;
 use ponos_event::Timestamp;
 use std::sync::Arc;
 
@@ -176,7 +177,11 @@ impl World {
                 DelayedInput::Tick
             }
             DelayedAction::Publish(events) => {
-                let answers = events.into_iter().map(|(token, event)| Ok((token, self.publish(&event)?)));
+                let sent_at = self.now;
+                let answers = events.into_iter().map(|(token, event)| {
+                    let answer = self.publish(&event)?;
+                    Ok(DelayedAnswer { token, answer, sent_at, unrouted: Unrouted::Park })
+                });
                 DelayedInput::Settled(answers.collect::<Result<_, String>>()?)
             }
             DelayedAction::Decided(_) | DelayedAction::TooMany(_) => DelayedInput::Tick,
@@ -202,6 +207,7 @@ impl World {
         let answer = match self.random.u8(0..20) {
             0 => return Ok(Answer::Lost),
             1 => return Ok(Answer::Refused("full".into())),
+            5 if self.random.bool() => return Ok(Answer::Confirmed { returned: true }),
             2..5 => Answer::Lost,
             _ => Answer::Confirmed { returned: false },
         };
@@ -292,6 +298,7 @@ fn started(disk: &DelayedMemory) -> (MemoryDelayed, Sending) {
         batch: 6,
         lead: 100,
         keeps_content: false,
+        resends: Resends { count: 2, over: 200 },
     };
     let mut store = disk.open("khronos", DelayedLimits::default()).unwrap();
     let kept = store.load().unwrap();

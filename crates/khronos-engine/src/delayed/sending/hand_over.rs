@@ -1,0 +1,101 @@
+//! What is handed over, and what becomes of it by the broker's answer.
+
+use super::{
+    Sending,
+    faults::{Fault, planted},
+    io::{DelayedAction, DelayedAnswer, Marks},
+};
+use crate::{
+    Answer, Outcome,
+    delayed::{DelayedStep, DueEvent},
+    settle::refusal,
+};
+use ponos_event::Timestamp;
+
+/// Milliseconds in which nothing is handed over, after something got no answer: the link may be down, and not known to be yet.
+const REST: i64 = 100;
+/// So many refused events wait to be sent again; what is refused beyond is parked at once.
+const REFUSED: usize = 10_000;
+
+impl Sending {
+    /// Hands over what is due, at or below H; and asks that H is raised beyond what is due next.
+    pub(super) fn hand_over(&mut self, marks: Marks, actions: &mut Vec<DelayedAction>) {
+        if !self.link_up || self.draining {
+            return;
+        }
+        let until = match planted(Fault::HandOverAboveH) {
+            true => marks.now,
+            false => marks.now.min(marks.handed),
+        };
+        let rests = self.rests_until(marks.now).is_some();
+        let mut events = Vec::new();
+        while !rests
+            && self.has_room()
+            && let Some(event) = self.again_due(marks.now).or_else(|| self.window.pop_due(until))
+        {
+            let token = self.number();
+            self.in_flight.insert(token, event.clone());
+            events.push((token, event));
+        }
+        if !events.is_empty() {
+            actions.push(DelayedAction::Publish(events));
+        }
+        let next = self.window.first().map(|event| event.key.send);
+        if let Some(send) =
+            next.filter(|send| *send > marks.handed && send.plus(-self.rules.lead) <= marks.now)
+        {
+            actions.push(DelayedAction::Reserve(send.max(marks.now)));
+        }
+    }
+
+    /// The first that was refused, if it is its time again. It was handed over before, so H is above it.
+    fn again_due(&mut self, now: Timestamp) -> Option<DueEvent> {
+        let first = self.refused.first_entry().filter(|first| first.key().0 <= now)?;
+        Some(first.remove())
+    }
+
+    /// The broker answered.
+    pub(super) fn settled(&mut self, marks: Marks, answers: Vec<DelayedAnswer>) {
+        for DelayedAnswer { token, answer, sent_at, unrouted } in answers {
+            let Some(event) = self.in_flight.remove(&token) else { continue };
+            let outcome = match (refusal(|| unrouted, &answer), answer) {
+                (Some((reason, can_help)), _) => match self.again_at(marks.now, &event, can_help) {
+                    Some(at) => {
+                        let event = DueEvent { refused: event.refused + 1, ..event };
+                        if !planted(Fault::ForgetWhatWasRefused) {
+                            self.refused.insert((at, event.key.clone()), event);
+                        }
+                        continue;
+                    }
+                    None => Outcome::Parked(reason),
+                },
+                // It is due again, as it was.
+                (None, Answer::Lost) if !planted(Fault::SettleWhatIsLost) => {
+                    self.lost_at = Some(marks.now);
+                    self.window.again(event);
+                    continue;
+                }
+                (None, Answer::Confirmed { returned }) => {
+                    Outcome::Confirmed { sent_at, lateness: sent_at.since(event.key.send).max(0), returned }
+                }
+                (None, Answer::Lost | Answer::Refused(_)) => Outcome::Dropped,
+            };
+            self.window.gone(event.key.clone());
+            let keeps_content = self.rules.keeps_content;
+            self.next.batch.lasts |= keeps_content;
+            self.next.batch.steps.push(DelayedStep::Settle { key: event.key, outcome, keeps_content });
+        }
+    }
+
+    /// When a refused event is sent again; `None`: it is given up on.
+    fn again_at(&self, now: Timestamp, event: &DueEvent, can_help: bool) -> Option<Timestamp> {
+        let has_room = can_help && self.refused.len() < REFUSED;
+        let wait = self.rules.resends.wait(event.refused.saturating_add(1)).filter(|_| has_room)?;
+        Some(now.plus(wait))
+    }
+
+    /// A clock that was set back shows less than when it was lost.
+    pub(super) fn rests_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.lost_at.filter(|at| (0..REST).contains(&now.since(*at))).map(|at| at.plus(REST))
+    }
+}
