@@ -6,7 +6,7 @@ use crate::{
 };
 use ponos::{
     broker::{Transport, amqp, memory},
-    topology::{Binding, Exchange, Queue, Topology},
+    topology::{Binding, Exchange, Queue, Topology, worker::TASKS},
 };
 use std::collections::BTreeSet;
 
@@ -35,6 +35,15 @@ pub fn amqp_config(config: &BrokerConfig, url: &amqp::BrokerUrl, name: &str) -> 
     amqp.tls =
         amqp::TlsFiles { ca: tls.ca_file.clone(), client: tls.cert_file.clone().zip(tls.key_file.clone()) };
     amqp
+}
+
+/// Adds the exchange of tasks, to which delayed ones go. Whether it was missing.
+pub fn add_tasks(topology: &mut Topology) -> bool {
+    let is_missing = topology.exchanges.iter().all(|exchange| exchange.name != TASKS);
+    if is_missing {
+        topology.exchanges.push(Exchange::direct(TASKS));
+    }
+    is_missing
 }
 
 /// What the clock needs to exist: its exchange; with `fanout` the exchange per event that unmodified Ponos (Node) workers

@@ -1,24 +1,28 @@
 //! The one place where things are wired together: from a configuration to a clock that runs.
 
+mod rules;
+mod stores;
+
+pub(crate) use stores::open_stopped;
+
 use crate::{
     authority::Owners,
     broker, clock,
-    clock_loop::{ClockLoop, Failure, NamedCalendars, Parts, Report},
+    clock_loop::{ClockLoop, DelayedParts, Failure, NamedCalendars, Parts, Report},
     commands,
-    config::{BrokerUrl, Config, HttpConfig, OnBackward, ScheduleSource, StorePath},
+    config::{BrokerUrl, Config, HttpConfig, ScheduleSource, StorePath},
     diagnostic::Diagnostics,
-    engine::{ClockRules, Resends, Rules, Snapshot},
+    engine::Snapshot,
     http,
-    ops::{RunningClock, StoppedClock},
+    ops::RunningClock,
     presence,
     reading::{
         Beside, Ends, Reading, Start, created_demand, had_folder, late, loader, read_at_start, reader,
         remarks, stored,
     },
-    schedule::{ADay, CalendarStore, Demand, Packed},
+    schedule::{CalendarStore, Packed},
     sources::{self, FileLines},
-    store::{self, Limits, Memory, SledOptions, Store, StoreError, StoreHandle, Tuning},
-    telemetry::Counts,
+    store::{StoreError, Tuning},
     watch,
 };
 use ponos::{
@@ -26,7 +30,9 @@ use ponos::{
     shutdown::{Shutdown, Stage},
     topology::Topology,
 };
+use rules::{delayed_rules, rules};
 use std::{path::PathBuf, time::Duration};
+use stores::{counts, open_delayed, open_store};
 use tokio::{
     net::TcpListener,
     sync::{self, mpsc},
@@ -90,6 +96,12 @@ pub async fn run(
     };
     let (store, snapshot, store_events) = opened.map_err(RunError::Store)?;
     let store_id = store.id();
+    let opening = open_delayed(&config);
+    let Some(opened) = unless_stopped(&shutdown, opening).await else {
+        drop(timeout(FAREWELL, store.close()).await);
+        return Ok(Report::default());
+    };
+    let (delayed, delayed_kept, delayed_events) = opened.map_err(RunError::Store)?;
     let control = listen_for_operators(&config)?;
 
     let ends = Ends::default();
@@ -113,7 +125,7 @@ pub async fn run(
 
     let (topology_in, topology) = sync::watch::channel(topology(&config, &schedules, &snapshot));
     let loader = loader(read, &config, &transport, topology_in.clone());
-    let late = reading.map(|reading| late(reading, &config, &transport, topology_in));
+    let late = reading.map(|reading| late(reading, &config, &transport, topology_in.clone()));
     let (rival_in, rival) = sync::watch::channel(None);
     let parts = Parts {
         clock: config.clock.name.clone(),
@@ -133,6 +145,13 @@ pub async fn run(
         created: demand_in,
         reload,
         rival,
+        delayed: Some(DelayedParts {
+            store: delayed,
+            snapshot: delayed_kept,
+            events: delayed_events,
+            topology: topology_in,
+            rules: delayed_rules(&config),
+        }),
         show_events: config.broker.url.is_embedded(),
         grace: config.shutdown.grace,
     };
@@ -309,45 +328,6 @@ fn take_commands(
 /// How long answers under way may take at the end.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// The store of a clock that does not run.
-///
-/// # Errors
-/// [`StoreError`].
-pub(crate) async fn open_stopped(config: &Config) -> Result<StoppedClock, StoreError> {
-    let calendars = CalendarStore::default();
-    let (store, snapshot, _) = open_store(config, calendars.clone(), counts(config)).await?;
-    Ok(StoppedClock::new(config.clock.name.clone(), store, snapshot, calendars))
-}
-
-fn counts(config: &Config) -> Counts {
-    Counts::new(&config.clock.name, &config.metrics)
-}
-
-async fn open_store(
-    config: &Config,
-    calendars: CalendarStore,
-    counts: Counts,
-) -> Result<(StoreHandle, Snapshot, mpsc::UnboundedReceiver<store::StoreEvent>), StoreError> {
-    let limits = Limits {
-        rows: config.record.max_rows,
-        age: millis(config.record.max_age),
-        changes: config.changes.max_entries,
-        changes_age: millis(config.changes.max_age),
-    };
-    let clock = config.clock.name.clone();
-    match &config.store.path {
-        StorePath::Folder(path) => {
-            let options = SledOptions { cache: config.store.cache, limits, calendars };
-            store::open_sled(path.clone(), clock, options, Tuning::default(), counts).await
-        }
-        StorePath::Memory => {
-            let memory = Memory::default();
-            let opener = move || memory.open(&clock, limits).map(|store| Box::new(store) as Box<dyn Store>);
-            store::open(Box::new(opener), Tuning::default(), counts).await
-        }
-    }
-}
-
 /// The folders whose changes are a reason to read again, first that of the schedules; of zone data, its top (where its
 /// release stands).
 fn watched(config: &Config) -> Vec<PathBuf> {
@@ -359,39 +339,8 @@ fn watched(config: &Config) -> Vec<PathBuf> {
     schedules.into_iter().chain(calendars).chain(config.clock.time_zones.clone()).collect()
 }
 
-fn rules(config: &Config) -> Rules {
-    Rules {
-        clock: ClockRules {
-            settle: millis(config.clock.settle),
-            max_forward: millis(config.clock.max_forward),
-            max_backward: millis(config.clock.max_backward),
-            resume_backward: config.clock.on_backward == OnBackward::Resume,
-        },
-        resends: Resends {
-            count: u8::try_from(config.publish.resends).unwrap_or(u8::MAX),
-            over: millis(config.publish.resend_over),
-        },
-        in_flight: config.publish.in_flight,
-        piece: PIECE,
-        parked: PARKED,
-        record_first: config.broker.url.is_embedded(),
-        keep_finished: millis(config.keep_finished),
-        demand: Demand { schedules: config.limits.schedules, often: ADay::of_a_second(config.limits.rate) },
-    }
-}
-
-/// Entries of parked events that are kept.
-const PARKED: usize = 100_000;
-
-/// Schedules that change in one write: sled is at its best with some hundred entries at a time.
-const PIECE: usize = 1_000;
-
 /// The clock starts without the files when opening the store and reading them takes longer than this, if it knows what
 /// ran before.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// A few files are read within this, however long the store took.
 const LEAST_PATIENCE: Duration = Duration::from_millis(200);
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}

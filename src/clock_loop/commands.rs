@@ -165,9 +165,7 @@ impl ClockLoop {
                 drop(reply.send(found.map(|one| self.calendar_status(one))));
             }
             Command::Change(asked, reply) => self.change_schedules(asked, reply),
-            Command::ChangeDelayed(_, reply) => {
-                drop(reply.send(Err(NotDecided::Unavailable("delayed events are not kept here".into()))));
-            }
+            Command::ChangeDelayed(asked, reply) => self.change_delayed(asked, reply),
             Command::Answered(owner, message, changes, reply) => {
                 self.tell_again((owner, message, changes), reply);
             }

@@ -1,6 +1,6 @@
 //! The handle by which the rest of the program queries and commands the running clock.
 
-use super::{Degraded, Figures};
+use super::{Degraded, DelayedStatus, Figures};
 use crate::{
     engine::{
         Asker, Author, CeilingUse, Covered, CreatedCalendar, KeptPage, Message, OldestPage, OnResume,
@@ -289,6 +289,9 @@ pub struct Status {
     /// How the rate ceilings of domains are used.
     #[serde(skip)]
     pub ceilings: Vec<CeilingUse>,
+    /// How delayed events are, where they are kept.
+    #[serde(skip)]
+    pub delayed: Option<DelayedStatus>,
 }
 
 impl Status {
@@ -310,6 +313,7 @@ impl Status {
             settled,
             figures: Figures::default(),
             ceilings: Vec::new(),
+            delayed: None,
         }
     }
 }

@@ -4,12 +4,14 @@
 mod apart;
 mod changes;
 mod commands;
+mod delayed;
 mod figures;
 mod handle;
 mod link;
 mod operations;
 mod parts;
 mod pauses;
+mod publishing;
 mod reload;
 mod render;
 mod shutdown;
@@ -18,6 +20,7 @@ mod status;
 pub(crate) mod tests;
 mod triggers;
 
+pub use delayed::{DelayedParts, DelayedStatus};
 pub use figures::{Degraded, Figures};
 pub use handle::{
     CHANGES, CalendarStatus, ChangesAnswer, ChangesAsked, Command, Decided, DecidedAnswer, DelayedAsked,
@@ -28,15 +31,17 @@ pub use parts::{Failure, Late, Loader, NamedCalendars, Parts, Remarks, Report};
 
 use crate::{
     clock::{self, Alarm},
-    engine::{Action, Answer, ClockState, Engine, Handover, Input, Prepared, ReadCalendars},
+    delayed::DelayedStoreEvent,
+    engine::{Action, ClockState, Engine, Handover, Input, Prepared, ReadCalendars},
     schedule::Demand,
     store::{StoreEvent, StoreHandle},
 };
 use commands::{Promise, Writes};
+use delayed::Delayed;
 use figures::Counters;
 use link::Outage;
 use ponos::{
-    broker::{Link, PublishOutcome, Publishing, Settlement},
+    broker::{Link, Publishing, Settlement},
     event::Timestamp,
     shutdown::{Shutdown, Stage},
 };
@@ -48,14 +53,8 @@ use tracing::{debug, error, info};
 
 /// The loop turns at least this often (milliseconds), so that health checks see it alive.
 const BEAT: i64 = 1_000;
-/// Events that are rendered before the adapter is given them.
-const CHUNK: usize = 256;
-/// Events that are rendered ahead before the loop looks at something else again: some tenths of a millisecond.
-const RENDERED_AHEAD: usize = 64;
 /// Chunks that may wait for the adapter: what is rendered while it is still in the processor's caches costs least.
 const AHEAD: usize = 2;
-/// Batches of answers that are taken in together at most.
-const MERGED: usize = 64;
 /// Commands that may wait.
 const COMMANDS: usize = 64;
 
@@ -107,6 +106,8 @@ pub struct ClockLoop {
     /// Commands to be answered when what they changed is durable.
     promised: Vec<Promise>,
     writes: Writes,
+    /// Delayed events, where they are kept.
+    delayed: Option<Delayed>,
     /// How long a leap of the wall clock ahead is held (milliseconds).
     settle: i64,
     failure: Option<Failure>,
@@ -115,6 +116,7 @@ pub struct ClockLoop {
 /// What the loop waits for.
 enum Event {
     Store(StoreEvent),
+    Delayed(Option<DelayedStoreEvent>),
     Settled(Vec<Settlement>),
     Link,
     Room,
@@ -185,6 +187,7 @@ impl ClockLoop {
             commanded: false,
             promised: Vec::new(),
             writes: Writes::default(),
+            delayed: parts.delayed.map(Delayed::new),
             settle,
             failure: None,
         };
@@ -219,6 +222,7 @@ impl ClockLoop {
         self.commanded = matches!(event, Event::Command(_));
         match event {
             Event::Store(event) => self.on_store(event),
+            Event::Delayed(event) => self.on_delayed(event),
             Event::Settled(settlements) => self.on_settled(settlements),
             Event::Link => self.on_link(),
             Event::Room => self.post(),
@@ -235,11 +239,12 @@ impl ClockLoop {
     /// something is due; what is due, which yields to all else that is ready; what could wait.
     async fn next_event(&mut self, alarm: &Alarm) -> Event {
         let now = clock::now();
-        let wake = self.wake(now);
+        let (wake, has_to_post) = (self.wake(now), self.has_to_post());
         tokio::select! {
             biased;
             event = self.store_events.recv() => event.map_or_else(|| Event::Gone(Failure::store_gone()), Event::Store),
-            room = self.submit.reserve_many(self.room), if !self.outbox.is_empty() => {
+            event = Delayed::next(&mut self.delayed) => Event::Delayed(event),
+            room = self.submit.reserve_many(self.room), if has_to_post => {
                 room.map_or(Event::Gone(Failure::PublisherGone), |_| Event::Room)
             }
             settlements = self.settled.recv() => {
@@ -264,32 +269,11 @@ impl ClockLoop {
     fn wake(&self, now: Timestamp) -> Timestamp {
         // Since the last step: whoever keeps asking must not put it off. A clock that was set back shows less than then.
         let beat = self.stepped_at.min(now).plus(BEAT);
-        match self.engine.next_wakeup() {
+        let wish = self.engine.next_wakeup().into_iter().chain(self.wake_delayed()).min();
+        match wish {
             Some(wish) if wish <= self.engine.now() => now,
             Some(wish) if !matches!(self.engine.clock(), ClockState::Held { .. }) => wish.min(beat),
             _ => beat,
-        }
-    }
-
-    /// Renders what the adapter has room for and hands it over; the loop waits for that where it has not. The adapter writes
-    /// the first chunk while the next is rendered.
-    fn post(&mut self) {
-        while !self.outbox.is_empty()
-            && let Ok(mut permits) = self.submit.try_reserve_many(self.room)
-            && let Some(permit) = permits.next()
-        {
-            let chunk = self.outbox.drain(..self.outbox.len().min(CHUNK));
-            let render = |handover| render::ready(&self.clock, &self.exchange, &handover, &mut self.rendered);
-            permit.send(chunk.map(render).collect());
-        }
-    }
-
-    /// Nothing else is to be done, and something is due soon.
-    fn render_ahead(&mut self) {
-        for handover in self.engine.prepare(RENDERED_AHEAD) {
-            if let Some(number) = handover.prepared {
-                self.rendered.put(number, render::publishing(&self.clock, &self.exchange, &handover));
-            }
         }
     }
 
@@ -304,6 +288,7 @@ impl ClockLoop {
             self.perform(action);
         }
         self.keep_promises();
+        self.tick_delayed();
         let (_, created) = self.engine.demand();
         self.created.send_if_modified(|last| std::mem::replace(last, created) != created);
         if status::is_outdated(self.shown_at, self.stepped_at) {
@@ -372,28 +357,5 @@ impl ClockLoop {
                 self.show_status();
             }
         }
-    }
-
-    fn on_settled(&mut self, mut settlements: Vec<Settlement>) {
-        // What came with it is one step and one handing to the store: in a burst answers come in small batches.
-        for _ in 0..MERGED {
-            let Ok(more) = self.settled.try_recv() else { break };
-            settlements.extend(more);
-        }
-        let answers = settlements.into_iter().map(|Settlement { token, outcome }| {
-            let answer = match outcome {
-                PublishOutcome::Confirmed { returned } => Answer::Confirmed { returned },
-                PublishOutcome::Nacked => {
-                    Answer::Refused("the broker refused it (nack): a queue is full or failed".into())
-                }
-                PublishOutcome::Refused(reason) => Answer::Refused(reason),
-                // Its exchange is not there: an outage, and no fault of the event's.
-                PublishOutcome::Missing(_) | PublishOutcome::Lost => Answer::Lost,
-            };
-            self.counters.answer(&answer);
-            (token, answer)
-        });
-        let answers = answers.collect();
-        self.step(Input::Settled(answers));
     }
 }

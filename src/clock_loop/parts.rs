@@ -1,5 +1,6 @@
 //! What the loop is made of, and how it ends.
 
+use super::DelayedParts;
 use crate::{
     engine::{Ceilings, CreatedCalendar, ReadCalendars, Rules, Snapshot},
     schedule::{Calendars, Demand, Packed},
@@ -68,6 +69,8 @@ pub struct Parts {
     pub reload: mpsc::Receiver<()>,
     /// A warning about a second clock of the same name.
     pub rival: watch::Receiver<Option<String>>,
+    /// Delayed events, where they are kept.
+    pub delayed: Option<DelayedParts>,
     /// Log each event as it is confirmed.
     pub show_events: bool,
     /// How long unanswered publishings are waited for at the end.

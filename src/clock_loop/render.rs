@@ -16,7 +16,7 @@ use std::{
 use tracing::{Span, field::Empty, info, info_span};
 
 /// Milliseconds between send time and handover.
-const LATENESS: &str = "khronos-lateness-ms";
+pub(super) const LATENESS: &str = "khronos-lateness-ms";
 /// Occurrences skipped since the schedule's last event.
 const SKIPPED: &str = "khronos-skipped";
 
@@ -68,7 +68,7 @@ fn skips(count: u64) -> HeaderValue {
 }
 
 /// A schedule keeps to one lane, so that its events keep their order.
-fn lane(schedule: &str) -> u32 {
+pub(super) fn lane(schedule: &str) -> u32 {
     // With fixed keys: the same lane in every process.
     let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(schedule);
     (hash >> 32) as u32
@@ -108,7 +108,7 @@ pub(super) fn log_sent(clock: &str, handover: &Handover) {
 }
 
 /// W3C trace context: the trace is the event's id, so that what is sent again belongs to the same trace.
-fn traceparent(id: &str) -> String {
+pub(super) fn traceparent(id: &str) -> String {
     let hex = || id.chars().filter(|digit| *digit != '-');
     let mut text = String::with_capacity("00-".len() + 32 + "-".len() + 16 + "-01".len());
     text.push_str("00-");

@@ -1,7 +1,7 @@
 //! The end in two stages: finish what is begun, or stop at once; in both the exact progress is written.
 
-use super::{ClockLoop, Failure, Report};
-use crate::{clock::Alarm, engine::Input};
+use super::{ClockLoop, Failure, Report, delayed::Delayed};
+use crate::{clock::Alarm, delayed::DelayedInput, engine::Input};
 use ponos::shutdown::{Shutdown, Stage};
 use std::time::Duration;
 use tracing::error;
@@ -15,9 +15,10 @@ impl ClockLoop {
     pub(super) async fn drain(&mut self, alarm: &Alarm, shutdown: &Shutdown) -> Result<Report, Failure> {
         let before = self.failure.take();
         self.step(Input::Drain);
+        self.step_delayed(DelayedInput::Drain);
         let grace = self.grace;
         let wait = async {
-            while self.engine.in_flight() > 0 && self.failure.is_none() {
+            while self.in_flight() > 0 && self.failure.is_none() {
                 self.turn(alarm).await;
             }
         };
@@ -30,11 +31,20 @@ impl ClockLoop {
         let before = before.or(self.failure.take());
         self.step(Input::Flush);
         let write = async {
-            while !self.engine.is_written() && self.failure.is_none() {
-                match self.store_events.recv().await {
-                    Some(event) => self.on_store(event),
-                    None => break,
+            while !self.is_written() && self.failure.is_none() {
+                tokio::select! {
+                    biased;
+                    event = self.store_events.recv() => match event {
+                        Some(event) => self.on_store(event),
+                        None => break,
+                    },
+                    event = Delayed::next(&mut self.delayed) => self.on_delayed(event),
                 }
+            }
+            if let Some(delayed) = &self.delayed
+                && let Err(error) = delayed.store().close().await
+            {
+                error!(%error, "the store of delayed events could not be closed; a restart sends the unwritten ones again");
             }
             if let Err(error) = self.store.close().await {
                 error!(%error, "the store could not be closed; a restart sends the unwritten events again");
@@ -45,9 +55,19 @@ impl ClockLoop {
         }
         let report = Report {
             confirmed: self.counters.confirmed,
-            unanswered: self.engine.in_flight(),
+            unanswered: self.in_flight(),
             outstanding: self.engine.outstanding(),
         };
         before.or(self.failure.take()).map_or(Ok(report), Err)
+    }
+
+    fn in_flight(&self) -> usize {
+        self.engine.in_flight() + self.delayed.as_ref().map_or(0, Delayed::in_flight)
+    }
+
+    /// Whether all that was decided is durable, but for delayed events whose store can't be written.
+    fn is_written(&self) -> bool {
+        let is_written = |delayed: &Delayed| delayed.is_written() || delayed.failing().is_some();
+        self.engine.is_written() && self.delayed.as_ref().is_none_or(is_written)
     }
 }

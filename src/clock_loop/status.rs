@@ -1,6 +1,6 @@
 //! The clock's status, for health checks and people.
 
-use super::{ClockLoop, Degraded, Figures, Status, render};
+use super::{ClockLoop, Degraded, Figures, Status, delayed::Delayed, render};
 use crate::{
     clock,
     diagnostic::counted,
@@ -49,6 +49,7 @@ impl ClockLoop {
             settled: self.engine.settled(),
             figures: Figures::new(&self.engine, &self.counters),
             ceilings: self.engine.ceilings(),
+            delayed: self.delayed.as_ref().map(Delayed::status),
         };
         self.status.send_replace(status);
     }
@@ -71,6 +72,8 @@ impl ClockLoop {
             }
         };
         let store = self.store_failing.as_ref().map(|why| format!("store: {why}"));
+        let delayed = self.delayed.as_ref().and_then(Delayed::failing);
+        let delayed = delayed.map(|why| format!("store of delayed events: {why}"));
         let idle =
             self.degraded.as_ref().filter(|_| self.engine.is_empty()).map(|why| {
                 format!("schedules: the files were refused, and none were accepted before: {why}")
@@ -79,6 +82,7 @@ impl ClockLoop {
             (Degraded::Broker, link),
             (Degraded::Clock, clock),
             (Degraded::Store, store),
+            (Degraded::Store, delayed),
             (Degraded::Schedules, idle),
         ];
         all.into_iter().filter_map(|(what, said)| Some((what, said?))).collect()

@@ -21,6 +21,7 @@ use std::{
 
 mod asked;
 mod commands;
+mod delayed;
 mod measured;
 mod pauses;
 
@@ -71,6 +72,7 @@ pub(crate) async fn parts(memory: &Memory, publisher: Publisher) -> Parts {
         created: tokio::sync::watch::channel(Demand::default()).0,
         reload: tokio::sync::mpsc::channel(1).1,
         rival: tokio::sync::watch::channel(None).1,
+        delayed: None,
         show_events: false,
         grace: Duration::from_secs(5),
     }

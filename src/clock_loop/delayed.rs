@@ -1,0 +1,383 @@
+//! Delayed events in the loop: what [`Sending`] asks for is done here, beside what the engine does. Both go by the same marks, and
+//! what is on time by a schedule is handed to the adapter first.
+//!
+//! Content is read when it is to go out, a few events at a time, so that what is in memory stays bounded in bytes however large events are.
+
+mod render;
+
+use super::{
+    ClockLoop, DelayedAsked, Input,
+    handle::{ChangesAnswer, NotDecided},
+    publishing::CHUNK,
+};
+use crate::{
+    broker,
+    delayed::{
+        Balance, Closed, DelayedAction, DelayedAnswer, DelayedHandle, DelayedInput, DelayedRequest,
+        DelayedRules, DelayedSnapshot, DelayedStoreEvent, DueEvent, Sending,
+    },
+    engine::Answer,
+    schedule::Unrouted,
+};
+use ponos::{
+    broker::{Link, Publishing},
+    event::Timestamp,
+    topology::{Topology, worker::TASKS},
+};
+use std::collections::{HashMap, VecDeque};
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{error, info, warn};
+
+/// Marks the tokens of delayed events: the engine counts its own from 1.
+const OURS: u64 = 1 << 63;
+/// Events whose content is read at once, …
+const READ: usize = 64;
+/// … and that are being read at most.
+const READING: usize = 4 * READ;
+/// Bytes that are rendered and not answered, beyond which nothing more is read.
+const BYTES: usize = 32 << 20;
+
+/// What delayed events are made of.
+#[derive(Debug)]
+pub struct DelayedParts {
+    /// Where they are kept.
+    pub store: DelayedHandle,
+    /// What that held, in figures.
+    pub snapshot: DelayedSnapshot,
+    /// Its answers.
+    pub events: mpsc::UnboundedReceiver<DelayedStoreEvent>,
+    /// What is declared on the broker: the exchange of tasks joins it with the first one.
+    pub topology: watch::Sender<Topology>,
+    /// Limits.
+    pub rules: DelayedRules,
+}
+
+/// How they are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DelayedStatus {
+    /// What became of all of them so far, as of the latest write.
+    pub balance: Balance,
+    /// Handed over, and not answered.
+    pub in_flight: usize,
+    /// Refused, and to be sent again.
+    pub refused: usize,
+}
+
+/// Delayed events, and what of them is on its way.
+pub(super) struct Delayed {
+    sending: Sending,
+    store: DelayedHandle,
+    events: mpsc::UnboundedReceiver<DelayedStoreEvent>,
+    topology: watch::Sender<Topology>,
+    /// As they were at the last step.
+    is_free: bool,
+    handed: Timestamp,
+    /// When they wished to be stepped next, then.
+    wish: Option<Timestamp>,
+    /// To be read.
+    due: VecDeque<(u64, DueEvent)>,
+    reading: usize,
+    /// Rendered, and not with the adapter yet.
+    ready: VecDeque<Publishing>,
+    /// Rendered, and not answered.
+    out: HashMap<u64, Out>,
+    bytes: usize,
+    requests: HashMap<u64, oneshot::Sender<ChangesAnswer>>,
+    failing: Option<String>,
+}
+
+/// What is remembered of one that is rendered.
+struct Out {
+    sent_at: Timestamp,
+    bytes: usize,
+    unrouted: Unrouted,
+}
+
+impl Delayed {
+    pub(super) fn new(parts: DelayedParts) -> Self {
+        let DelayedParts { store, snapshot, events, topology, rules } = parts;
+        Self {
+            sending: Sending::new(rules, &snapshot),
+            store,
+            events,
+            topology,
+            is_free: false,
+            handed: Timestamp::EPOCH,
+            wish: None,
+            due: VecDeque::new(),
+            reading: 0,
+            ready: VecDeque::new(),
+            out: HashMap::new(),
+            bytes: 0,
+            requests: HashMap::new(),
+            failing: None,
+        }
+    }
+
+    /// The next answer of the store; `None`: its threads are gone.
+    pub(super) async fn next(this: &mut Option<Self>) -> Option<DelayedStoreEvent> {
+        match this {
+            Some(delayed) if delayed.failing.as_deref() != Some(GONE) => delayed.events.recv().await,
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Whether something is rendered and may go.
+    pub(super) fn is_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// What goes to the adapter next.
+    pub(super) fn chunk(&mut self) -> Vec<Publishing> {
+        let count = self.ready.len().min(CHUNK);
+        self.ready.drain(..count).collect()
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.sending.in_flight()
+    }
+
+    pub(super) fn is_written(&self) -> bool {
+        self.sending.is_written()
+    }
+
+    pub(super) fn store(&self) -> &DelayedHandle {
+        &self.store
+    }
+
+    pub(super) fn status(&self) -> DelayedStatus {
+        let (in_flight, refused) = (self.sending.in_flight(), self.sending.refused());
+        DelayedStatus { balance: self.store.balance(), in_flight, refused }
+    }
+
+    /// Why nothing can be written, while that is so.
+    pub(super) fn failing(&self) -> Option<&str> {
+        self.failing.as_deref()
+    }
+
+    /// Has the next ones read, as far as there is room for them.
+    fn read(&mut self) -> Result<(), Closed> {
+        while !self.due.is_empty() && self.reading < READING && self.bytes < BYTES {
+            let next: Vec<_> = self.due.drain(..self.due.len().min(READ)).collect();
+            self.reading += next.len();
+            self.store.contents(next)?;
+        }
+        Ok(())
+    }
+
+    fn fail_requests(&mut self, why: &str) {
+        for (_, reply) in self.requests.drain() {
+            let what = format!(
+                "whether it is done is not known before the store of delayed events can be written again, for that fails: {why}; ask again then, what was done is not done twice"
+            );
+            drop(reply.send(Err(NotDecided::Unknown(what))));
+        }
+    }
+
+    fn decided(&mut self, answers: Vec<(u64, Vec<crate::engine::Verdict>)>) {
+        for (command, verdicts) in answers {
+            // Who was told that it is not known asks again.
+            if let Some(reply) = self.requests.remove(&command) {
+                drop(reply.send(Ok(verdicts)));
+            }
+        }
+    }
+
+    /// What is answered to a handover, with what is remembered of it.
+    fn answer(&mut self, token: u64, answer: Answer, now: Timestamp) -> DelayedAnswer {
+        let out = self.out.remove(&token);
+        self.bytes -= out.as_ref().map_or(0, |out| out.bytes);
+        let (sent_at, unrouted) = out.map_or((now, Unrouted::Ignore), |out| (out.sent_at, out.unrouted));
+        DelayedAnswer { token, answer, sent_at, unrouted }
+    }
+}
+
+/// Said of a store that comes back no more.
+const GONE: &str = "it was given up on: start the clock again";
+
+/// Whose answer it is: the token that a delayed event was given, if it is one.
+pub(super) fn token(token: u64) -> Option<u64> {
+    (token & OURS != 0).then_some(token & !OURS)
+}
+
+impl ClockLoop {
+    pub(super) fn change_delayed(&mut self, asked: DelayedAsked, reply: oneshot::Sender<ChangesAnswer>) {
+        // How the clock is may have changed since the last step.
+        self.step(Input::Tick);
+        let why = match &self.delayed {
+            None => Some("delayed events are not kept here".to_owned()),
+            Some(delayed) => delayed.failing.as_ref().map(|why| {
+                format!("nothing changed, for the store of delayed events can't be written: {why}")
+            }),
+        };
+        if let Some(why) = why.or_else(|| self.why_nothing_changes()) {
+            return drop(reply.send(Err(NotDecided::Unavailable(why))));
+        }
+        let command = self.next_command();
+        if let Some(delayed) = &mut self.delayed {
+            delayed.requests.insert(command, reply);
+        }
+        let DelayedAsked { by, message, atomic, changes } = asked;
+        let request = DelayedRequest { command, by, message, atomic, changes };
+        self.step_delayed(DelayedInput::Change(Box::new(request)));
+    }
+
+    /// Steps them where something has come about since the last time: H, the link, a pause, or their time.
+    pub(super) fn tick_delayed(&mut self) {
+        let Some(delayed) = &mut self.delayed else { return };
+        let marks = self.engine.marks();
+        let is_free = matches!(*self.link.borrow(), Link::Up { .. }) && self.engine.paused().is_none();
+        if std::mem::replace(&mut delayed.is_free, is_free) != is_free {
+            return self.step_delayed(DelayedInput::Link(is_free));
+        }
+        let is_time = delayed.wish.is_some_and(|at| at <= marks.now);
+        if is_time || delayed.handed != marks.handed {
+            self.step_delayed(DelayedInput::Tick);
+        }
+    }
+
+    /// When to step next for them.
+    pub(super) fn wake_delayed(&self) -> Option<Timestamp> {
+        self.delayed.as_ref()?.wish
+    }
+
+    pub(super) fn step_delayed(&mut self, input: DelayedInput) {
+        let Some(delayed) = &mut self.delayed else { return };
+        let marks = self.engine.marks();
+        delayed.handed = marks.handed;
+        let actions = delayed.sending.step(marks, input);
+        delayed.wish = delayed.sending.next_wakeup(marks);
+        self.engine.created_delayed(delayed.sending.created());
+        let mut done = Ok(());
+        let mut reserve = None;
+        for action in actions {
+            let this = match action {
+                DelayedAction::Find { ticket, names, messages } => {
+                    delayed.store.find(ticket, names, messages)
+                }
+                DelayedAction::Load { ticket, range, after, most } => {
+                    delayed.store.due(ticket, range, after, most)
+                }
+                DelayedAction::Write { ticket, batch } => delayed.store.write(ticket, *batch),
+                DelayedAction::Decided(answers) => {
+                    delayed.decided(answers);
+                    Ok(())
+                }
+                DelayedAction::TooMany(command) => {
+                    if let Some(reply) = delayed.requests.remove(&command) {
+                        let what = "nothing changed: too many other changes of delayed events wait";
+                        drop(reply.send(Err(NotDecided::TooMany(what.into()))));
+                    }
+                    Ok(())
+                }
+                DelayedAction::Reserve(send) => {
+                    reserve = Some(send);
+                    Ok(())
+                }
+                DelayedAction::Publish(events) => {
+                    for (_, event) in &events {
+                        self.engine.hands_over_delayed(event.key.send);
+                    }
+                    delayed.due.extend(events);
+                    Ok(())
+                }
+            };
+            done = done.and(this);
+        }
+        if done.and_then(|()| delayed.read()).is_err() {
+            self.delayed_gone();
+        }
+        if let Some(send) = reserve {
+            self.step(Input::Reserve(send));
+        }
+    }
+
+    pub(super) fn on_delayed(&mut self, event: Option<DelayedStoreEvent>) {
+        let Some(delayed) = &mut self.delayed else { return };
+        match event {
+            Some(DelayedStoreEvent::Written { ticket, .. }) => {
+                self.step_delayed(DelayedInput::Written(ticket));
+            }
+            Some(DelayedStoreEvent::Found { ticket, found, answered }) => {
+                self.step_delayed(DelayedInput::Found { ticket, found, answered });
+            }
+            Some(DelayedStoreEvent::Due { ticket, events }) => {
+                self.step_delayed(DelayedInput::Due { ticket, events });
+            }
+            Some(DelayedStoreEvent::Contents(events)) => self.render_delayed(events),
+            Some(DelayedStoreEvent::Failing { error }) => {
+                error!(%error, "the store of delayed events can't be used; what is due of them waits, and it is tried again");
+                let why = error.to_string();
+                delayed.fail_requests(&why);
+                delayed.failing = Some(why);
+                self.show_status();
+            }
+            Some(DelayedStoreEvent::Reopened) => {
+                info!("the store of delayed events can be used again");
+                delayed.failing = None;
+                self.show_status();
+            }
+            Some(DelayedStoreEvent::Gone { error }) => {
+                error!(%error, "the store of delayed events can't be used any more; schedules go on");
+                self.delayed_gone();
+            }
+            None => self.delayed_gone(),
+        }
+    }
+
+    /// Nothing comes of them any more before the next start.
+    fn delayed_gone(&mut self) {
+        let Some(delayed) = &mut self.delayed else { return };
+        delayed.fail_requests(GONE);
+        delayed.failing = Some(GONE.to_owned());
+        self.show_status();
+    }
+
+    fn render_delayed(&mut self, events: Vec<(u64, DueEvent, Option<crate::delayed::DelayedEvent>)>) {
+        let Some(delayed) = &mut self.delayed else { return };
+        let now = self.engine.now();
+        let mut lost = Vec::new();
+        for (token, due, event) in events {
+            delayed.reading = delayed.reading.saturating_sub(1);
+            let rendered =
+                event.ok_or_else(|| "it is not in its store any more".to_owned()).and_then(|event| {
+                    let unrouted = render::unrouted(&event);
+                    let publishing =
+                        render::publishing(&self.clock, &self.exchange, token | OURS, event, now)?;
+                    Ok((publishing, unrouted))
+                });
+            match rendered {
+                Ok((publishing, unrouted)) => {
+                    if &*publishing.exchange == TASKS {
+                        delayed.topology.send_if_modified(broker::add_tasks);
+                    }
+                    let bytes = publishing.message.body.len();
+                    delayed.bytes += bytes;
+                    delayed.out.insert(token, Out { sent_at: now, bytes, unrouted });
+                    if self.show_events {
+                        render::log_sent(&publishing.message, &due, now);
+                    }
+                    delayed.ready.push_back(publishing);
+                }
+                Err(why) => {
+                    warn!(name = %due.key.name, why, "a delayed event can't be sent; this is a defect, please report it");
+                    lost.push(delayed.answer(token, Answer::Refused(why), now));
+                }
+            }
+        }
+        if !lost.is_empty() {
+            self.step_delayed(DelayedInput::Settled(lost));
+        } else if delayed.read().is_err() {
+            self.delayed_gone();
+        }
+        self.post();
+    }
+
+    /// The broker answered some of them.
+    pub(super) fn settle_delayed(&mut self, answers: Vec<(u64, Answer)>) {
+        let Some(delayed) = self.delayed.as_mut().filter(|_| !answers.is_empty()) else { return };
+        let now = self.engine.now();
+        let answers = answers.into_iter().map(|(token, answer)| delayed.answer(token, answer, now)).collect();
+        self.step_delayed(DelayedInput::Settled(answers));
+    }
+}

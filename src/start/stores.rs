@@ -1,0 +1,72 @@
+//! The stores of a clock, as the configuration says where they are.
+
+use super::rules::millis;
+use crate::{
+    config::{Config, StorePath},
+    delayed::{
+        self, DelayedHandle, DelayedLimits, DelayedMemory, DelayedSnapshot, DelayedStoreEvent, DelayedTuning,
+        RedbOptions,
+    },
+    engine::Snapshot,
+    ops::StoppedClock,
+    schedule::CalendarStore,
+    store::{self, Limits, Memory, SledOptions, Store, StoreError, StoreHandle, Tuning},
+    telemetry::Counts,
+};
+use tokio::sync::mpsc;
+
+/// The store of a clock that does not run.
+///
+/// # Errors
+/// [`StoreError`].
+pub(crate) async fn open_stopped(config: &Config) -> Result<StoppedClock, StoreError> {
+    let calendars = CalendarStore::default();
+    let (store, snapshot, _) = open_store(config, calendars.clone(), counts(config)).await?;
+    Ok(StoppedClock::new(config.clock.name.clone(), store, snapshot, calendars))
+}
+
+pub(super) fn counts(config: &Config) -> Counts {
+    Counts::new(&config.clock.name, &config.metrics)
+}
+
+pub(super) async fn open_store(
+    config: &Config,
+    calendars: CalendarStore,
+    counts: Counts,
+) -> Result<(StoreHandle, Snapshot, mpsc::UnboundedReceiver<store::StoreEvent>), StoreError> {
+    let limits = Limits {
+        rows: config.record.max_rows,
+        age: millis(config.record.max_age),
+        changes: config.changes.max_entries,
+        changes_age: millis(config.changes.max_age),
+    };
+    let clock = config.clock.name.clone();
+    match &config.store.path {
+        StorePath::Folder(path) => {
+            let options = SledOptions { cache: config.store.cache, limits, calendars };
+            store::open_sled(path.clone(), clock, options, Tuning::default(), counts).await
+        }
+        StorePath::Memory => {
+            let memory = Memory::default();
+            let opener = move || memory.open(&clock, limits).map(|store| Box::new(store) as Box<dyn Store>);
+            store::open(Box::new(opener), Tuning::default(), counts).await
+        }
+    }
+}
+
+pub(super) type OpenedDelayed = (DelayedHandle, DelayedSnapshot, mpsc::UnboundedReceiver<DelayedStoreEvent>);
+
+/// Where delayed events are kept: in a folder within that of the store.
+pub(super) async fn open_delayed(config: &Config) -> Result<OpenedDelayed, StoreError> {
+    let clock = config.clock.name.clone();
+    match &config.store.path {
+        StorePath::Folder(path) => {
+            let path = path.join("delayed");
+            delayed::open_redb(path, clock, RedbOptions::default(), DelayedTuning::default()).await
+        }
+        StorePath::Memory => {
+            let (memory, limits) = (DelayedMemory::default(), DelayedLimits::default());
+            delayed::open_memory(memory, clock, limits, DelayedTuning::default()).await
+        }
+    }
+}
