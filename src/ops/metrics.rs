@@ -2,6 +2,8 @@
 //! loop's status, and of what is asked of the loop in bounded pages. So a series goes with its schedule, and nothing is
 //! counted twice. `docs/operating.md` lists all names; a test compares them.
 
+mod delayed;
+
 use super::{OpsError, Pages, RunningClock, run_blocking, schedules};
 use crate::{
     clock,
@@ -44,6 +46,7 @@ pub async fn read(clock: &RunningClock) -> Result<Registry, OpsError> {
             Unit::Seconds,
             seconds(started.millis()),
         );
+        delayed::show(&mut registry, status.delayed);
         counts.register(&mut registry);
         show_audit(&mut registry, &counts);
         show_schedules(&mut registry, schedules);

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::{
-    clock_loop::{Degraded, Figures},
+    clock_loop::{Degraded, DelayedStatus, Figures},
+    delayed::Balance,
     engine::{CeilingUse, SkipReason, States, UNROUTED},
     ops::{self, self_audit},
     telemetry::Audited,
@@ -141,6 +142,8 @@ async fn the_gauges_show_the_status_of_the_loop() {
         status.degraded = vec![Degraded::Broker, Degraded::Parked];
         status.link = Link::Blocked { reason: "memory".into() };
         (status.parked, status.outstanding) = (8, 9);
+        let balance = Balance { accepted: 9, settled: 4, cancelled: 2, pending: 3 };
+        status.delayed = Some(DelayedStatus { balance, in_flight: 1, refused: 15 });
         (status.figures.in_flight, status.figures.refused_schedules) = (10, 11);
         (status.figures.refusals, status.figures.forward_steps, status.figures.backward_steps) = (12, 13, 14);
     });
@@ -151,6 +154,12 @@ async fn the_gauges_show_the_status_of_the_loop() {
         ("khronos_schedules{state=\"finished\"}", "7"),
         ("khronos_parked", "8"),
         ("khronos_outstanding", "9"),
+        ("khronos_delayed_events_total{state=\"accepted\"}", "9"),
+        ("khronos_delayed_events_total{state=\"settled\"}", "4"),
+        ("khronos_delayed_events_total{state=\"cancelled\"}", "2"),
+        ("khronos_delayed_pending", "3"),
+        ("khronos_delayed_in_flight", "1"),
+        ("khronos_delayed_refused", "15"),
         ("khronos_in_flight", "10"),
         ("khronos_refused_schedules", "11"),
         ("khronos_refusals_total", "12"),
