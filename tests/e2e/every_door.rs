@@ -3,7 +3,7 @@
 
 mod ask;
 mod client;
-mod doors;
+pub(crate) mod doors;
 mod log;
 
 use crate::harness::{Arrivals, Clock, LIMIT, let_pass, random, scale};

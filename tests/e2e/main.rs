@@ -14,6 +14,7 @@ mod calendars;
 mod calendars_at_run_time;
 mod ceilings;
 mod commands;
+mod delayed;
 mod event;
 mod every_door;
 mod examples;

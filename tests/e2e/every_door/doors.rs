@@ -32,10 +32,10 @@ pub(super) const BY_MESSAGE: Who = Who { owner: "billing", is_admin: false, door
 
 /// What a door answered.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     /// 0 of a process that was refused: it has words alone.
-    pub(super) status: u64,
-    pub(super) body: Value,
+    pub(crate) status: u64,
+    pub(crate) body: Value,
 }
 
 impl Answer {
@@ -65,14 +65,14 @@ enum Lost {
 
 /// Where HTTP is spoken.
 #[derive(Debug, Clone)]
-pub(super) enum Http {
+pub(crate) enum Http {
     Tcp { port: u16, token: String },
     Socket(PathBuf),
 }
 
 impl Http {
     /// The answer; none where the clock was killed meanwhile, or can't tell. What was not sent, or came too often, is sent again.
-    pub(super) async fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> Option<Answer> {
+    pub(crate) async fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> Option<Answer> {
         wait_until("an answer over HTTP", 2 * LIMIT, async || {
             match self.once(method, path, headers, body).await {
                 Err(Lost::Unsent) | Ok(Answer { status: 429, .. }) => None,
@@ -88,7 +88,7 @@ impl Http {
         wait_until("an answer over HTTP", 2 * LIMIT, async || self.ask(method, path, headers, "").await).await
     }
 
-    pub(super) async fn get(&self, path: &str) -> Value {
+    pub(crate) async fn get(&self, path: &str) -> Value {
         let answer = self.ask_until_answered("GET", path, "").await;
         assert_eq!(answer.status, 200, "{path}: {answer:?}");
         answer.body
@@ -172,7 +172,7 @@ impl Messages {
         Self { client, prefix, last: 0, answered: HashMap::new(), doubled: 0 }
     }
 
-    pub(super) async fn ask(&mut self, kind: &'static str, body: Value) -> Sent {
+    pub(crate) async fn ask(&mut self, kind: &'static str, body: Value) -> Sent {
         self.last += 1;
         let id = format!("{}-{}", self.prefix, self.last);
         let answer = self.ask_as(&id, kind, &body).await;

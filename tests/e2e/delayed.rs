@@ -1,0 +1,233 @@
+//! Delayed events on a real RabbitMQ: put over HTTP by the thousand, while the clock is killed again and again.
+
+use crate::{
+    every_door::doors::Http,
+    harness::{Arrivals, Clock, LIMIT, let_pass, random, scale},
+};
+use khronos::clock::now;
+use ponos::{
+    event::Timestamp,
+    topology::{Binding, Exchange, Queue, Topology},
+};
+use serde_json::{Value, json};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+use testkit::{Node, block_until_or_tell};
+
+/// Items in one request.
+const AT_ONCE: usize = 250;
+/// Milliseconds over which they are due.
+const OVER: i64 = 20_000;
+
+/// A clock without schedules, and its control socket.
+fn clock(broker: &str) -> (Clock, Http) {
+    let clock = Clock::new(broker, "").with("KHRONOS_SCHEDULES_FOLDER", "none");
+    let socket = Http::Socket(clock.store().join("control.sock"));
+    (clock, socket)
+}
+
+/// What a client knows.
+#[derive(Default)]
+struct Told {
+    /// When each is due that was put, as it was answered last.
+    put: BTreeMap<String, Timestamp>,
+    deleted: BTreeSet<String>,
+    moved: usize,
+}
+
+fn item(name: &str, due: Timestamp) -> Value {
+    json!({ "name": name, "event": "order.reminder.due", "at": due, "data": { "for": name } })
+}
+
+/// Puts a batch until it is answered: by their names it is done once.
+async fn put(http: &Http, told: &mut Told, items: &[(String, Timestamp)]) {
+    let batch: Vec<Value> = items.iter().map(|(name, due)| item(name, *due)).collect();
+    let answer = loop {
+        let asked = http.ask("POST", "/v1/events:batch", "", &Value::from(batch.clone()).to_string()).await;
+        if let Some(answer) = asked {
+            break answer;
+        }
+    };
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let results = answer.body["results"].as_array().unwrap();
+    assert_eq!(results.len(), items.len());
+    for ((name, due), result) in items.iter().zip(results) {
+        let outcome = result["outcome"].as_str().unwrap_or_default();
+        match outcome {
+            "created" | "unchanged" | "settled" => drop(told.put.insert(name.clone(), *due)),
+            "changed" => {
+                told.moved += 1;
+                told.put.insert(name.clone(), *due);
+            }
+            // It may have been sent as it was.
+            _ => assert!(told.put.contains_key(name), "{result}"),
+        }
+    }
+}
+
+/// Takes one back; one that may have been sent stays.
+async fn delete(http: &Http, told: &mut Told, name: &str) {
+    let answer = loop {
+        if let Some(answer) = http.ask("DELETE", &format!("/v1/events/{name}"), "", "").await {
+            break answer;
+        }
+    };
+    match answer.status {
+        204 => {
+            told.put.remove(name);
+            told.deleted.insert(name.to_owned());
+        }
+        409 => {}
+        _ => panic!("{name}: {answer:?}"),
+    }
+}
+
+/// Puts all, moves some and takes some back.
+async fn ask_all(http: &Http, random: &mut fastrand::Rng, asked: &AtomicUsize, total: usize) -> Told {
+    let (mut told, begun) = (Told::default(), now());
+    for first in (0..total).step_by(AT_ONCE) {
+        let since = now().since(begun).max(0) + 500;
+        let due = |random: &mut fastrand::Rng| begun.plus(since.max(random.i64(0..OVER)));
+        let numbers = first..first + AT_ONCE;
+        let items: Vec<_> = numbers.map(|number| (format!("n{number}"), due(random))).collect();
+        put(http, &mut told, &items).await;
+        let moved: BTreeMap<_, _> =
+            (0..20).map(|_| (items[random.usize(0..AT_ONCE)].0.clone(), due(random))).collect();
+        put(http, &mut told, &moved.into_iter().collect::<Vec<_>>()).await;
+        for _ in 0..5 {
+            delete(http, &mut told, &items[random.usize(0..AT_ONCE)].0).await;
+        }
+        asked.fetch_add(AT_ONCE, Ordering::Relaxed);
+    }
+    told
+}
+
+fn counted(clock: &Clock, series: &str) -> Option<usize> {
+    let text = clock.text("/metrics")?;
+    let line = text.lines().find(|line| line.starts_with(series))?;
+    line.rsplit(' ').next()?.parse().ok()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_delayed_event_arrives_at_its_time_whatever_becomes_of_the_clock() {
+    let (total, kills) = (10_000 * scale(), 8);
+    let (node, vhost) = (Node::shared(), "delayed");
+    let url = node.vhost(vhost);
+    let arrivals = Arrivals::of_all_events(&url, &[Queue::quorum("all")]).await;
+    let (mut clock, socket) = clock(&url);
+    clock.start();
+    clock.until_ready();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let begun = now();
+    let client = {
+        let (asked, mut random, http) = (asked.clone(), random(), socket.clone());
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(ask_all(&http, &mut random, &asked, total))
+        })
+    };
+    let mut random = random().fork();
+    for kill in 0..kills {
+        let after = kill * total / kills;
+        let more = || {
+            let is_time = now().since(begun) > OVER * kill as i64 / kills as i64;
+            (is_time && (asked.load(Ordering::Relaxed) >= after.min(total) || client.is_finished()))
+                .then_some(())
+        };
+        block_until_or_tell("more to be asked", 10 * LIMIT, more, || clock.log());
+        clock.kill();
+        let_pass(random.u64(0..300));
+        clock.start();
+    }
+    let told = client.join().unwrap();
+    assert!(told.moved > 0 && !told.deleted.is_empty());
+    let done = || {
+        let settled = counted(&clock, "khronos_delayed_events_total{state=\"settled\"}")?;
+        let pending = counted(&clock, "khronos_delayed_pending")?;
+        (pending == 0 && arrivals.len() >= settled).then_some(settled)
+    };
+    let settled = block_until_or_tell("all to be settled", 10 * LIMIT, done, || clock.log());
+    let count = |state: &str| counted(&clock, &format!("khronos_delayed_events_total{{state=\"{state}\"}}"));
+    assert_eq!(count("accepted"), Some(settled + count("cancelled").unwrap()));
+    assert_eq!(settled, told.put.len(), "what was answered is there, and nothing else");
+    let mut seen: BTreeMap<String, (String, Vec<u8>)> = BTreeMap::new();
+    let mut again = 0;
+    for arrival in arrivals.so_far() {
+        let (event, at) = (arrival.event, arrival.at);
+        let name = event.subject.clone().unwrap();
+        let due = event.time.unwrap();
+        assert!(at >= due, "{name} is due at {due} and came at {at}");
+        assert!(!told.deleted.contains(&name), "{name} was taken back");
+        let data: Value = serde_json::from_slice(&event.data).unwrap();
+        assert_eq!(data["for"], *name);
+        let this = (event.id.as_str().to_owned(), event.data);
+        match seen.get(&name) {
+            Some(before) => {
+                assert_eq!(*before, this, "{name} came as two events");
+                again += 1;
+            }
+            None => drop(seen.insert(name, this)),
+        }
+    }
+    let missing: Vec<_> = told.put.keys().filter(|name| !seen.contains_key(*name)).collect();
+    assert!(missing.is_empty(), "{} are missing: {missing:?}\n{}", missing.len(), clock.log());
+    println!(
+        "{} arrived, {again} of them again; {} were moved, {} taken back",
+        seen.len(),
+        told.moved,
+        told.deleted.len()
+    );
+    clock.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_given_arrives_byte_for_byte_and_a_task_at_its_queue() {
+    let (node, vhost) = (Node::shared(), "delayed-bytes");
+    let url = node.vhost(vhost);
+    let of = |exchange: &str, queue: &str, key: &str, make: fn(&'static str) -> Exchange| Topology {
+        exchanges: vec![make(if exchange == "events" { "events" } else { "tasks" })],
+        queues: vec![Queue::quorum(queue)],
+        bindings: vec![Binding::queue(exchange.to_owned(), queue, key)],
+        ..Topology::default()
+    };
+    let queues = vec![
+        of("events", "all", "#", |name| Exchange::topic(name)),
+        of("tasks", "docker.images.cleanup", "docker.images.cleanup", |name| Exchange::direct(name)),
+    ];
+    let arrivals = Arrivals::of(&url, queues).await;
+    let (mut clock, socket) = clock(&url);
+    clock.start();
+    clock.until_ready();
+    let put = async |name: &str, body: &str| {
+        let answer = socket.ask("PUT", &format!("/v1/events/{name}"), "", body).await.unwrap();
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.body
+    };
+    let text = r#"{"event":"order.reminder.due","in":"1s","data":{ "b": 1.50, "a":"\u00e9" },"correlation_id":"order 7","headers":{"tenant":"a","tries":3}}"#;
+    let view = put("text", text).await;
+    put("task", r#"{"event":"docker.images.cleanup","in":"1s","to":{"task":"docker.images.cleanup"}}"#).await;
+    let got = socket.get("/v1/events/text").await;
+    assert_eq!((&got["state"], &got["event_id"]), (&"pending".into(), &view["event_id"]));
+    // They are there after a stop.
+    clock.stop();
+    clock.start();
+    let arrival = arrivals.first("the event", |arrival| arrival.event.subject.as_deref() == Some("text"));
+    assert_eq!(arrival.event.data, br#"{ "b": 1.50, "a":"\u00e9" }"#);
+    assert_eq!(arrival.event.id.as_str(), view["event_id"]);
+    assert_eq!(arrival.event.correlation_id.as_deref(), Some("order 7"));
+    assert_eq!(arrival.message.headers.text("tenant"), Some("a"));
+    let task = arrivals.first("the task", |arrival| arrival.event.subject.as_deref() == Some("task"));
+    assert_eq!((task.queue, &*task.exchange), (1, "tasks"));
+    clock.until_ready();
+    let again = socket.ask("PUT", "/v1/events/text", "", text).await.unwrap();
+    assert_eq!((again.status, &again.body["outcome"]), (200, &"settled".into()), "{again:?}");
+    let other = text.replace("order 7", "order 8");
+    let other = socket.ask("PUT", "/v1/events/text", "", &other).await.unwrap();
+    assert_eq!((other.status, &other.body["code"]), (409, &"already-settled".into()), "{other:?}");
+    clock.stop();
+}
