@@ -44,6 +44,13 @@ async function ask(method, path, body, headers = {}) {
   }
 }
 
+// Says all that is wrong, each at its place.
+function fail(problem) {
+  console.error(problem.detail);
+  for (const error of problem.errors || []) console.error(`  ${error.pointer || '/'}: ${error.detail}`);
+  return 1;
+}
+
 async function main([what, name, revision]) {
   if (!['put', 'delete'].includes(what) || !name) {
     console.error('schedules.js put NAME [REVISION] < DEFINITION.json | schedules.js delete NAME');
@@ -61,10 +68,11 @@ async function main([what, name, revision]) {
     console.log(`${name} is gone`);
     return 0;
   }
-  // All that is wrong, each at its place.
-  console.error(json.detail);
-  for (const error of json.errors || []) console.error(`  ${error.pointer || '/'}: ${error.detail}`);
-  return 1;
+  return fail(json);
 }
 
-main(process.argv.slice(2)).then((code) => { process.exitCode = code; });
+module.exports = { ask, fail };
+
+if (require.main === module) {
+  main(process.argv.slice(2)).then((code) => { process.exitCode = code; });
+}

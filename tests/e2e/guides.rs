@@ -1,4 +1,4 @@
-//! The guides for who comes new: each command of `docs/for-operators.md` and `docs/for-services.md` is run as it stands there, in order,
+//! The guides for who comes new: each command of `docs/for-operators.md`, `docs/for-services.md` and `docs/publish-later.md` is run as it stands there, in order,
 //! and what the page shows of the answer is in it.
 
 use crate::harness::{Clock, scratch};
@@ -115,7 +115,17 @@ fn an_operator_gets_on_by_the_page_alone() {
 
 #[test]
 fn a_services_author_gets_on_by_the_page_alone() {
-    let url = Node::shared().vhost("guide-service");
+    follow_for_services("guide-service", "for-services.md");
+}
+
+#[test]
+fn who_publishes_later_gets_on_by_the_page_alone() {
+    follow_for_services("guide-later", "publish-later.md");
+}
+
+/// Runs what stands on a page for the authors of services.
+fn follow_for_services(vhost: &str, page: &str) {
+    let url = Node::shared().vhost(vhost);
     let clock = Clock::new(&url, OFTEN);
     let config = clock.sandbox.path("config.toml");
     let printed =
@@ -129,10 +139,11 @@ fn a_services_author_gets_on_by_the_page_alone() {
     let mut clock = clock.with("KHRONOS_CONFIG", config.display()).started();
     clock.until("commands to be taken", |_, body| !body["warnings"].to_string().contains("commands:"));
     let (mut shell, mut said) = (Shell::new(&clock), String::new());
-    for (kind, block) in blocks("for-services.md") {
+    for (kind, block) in blocks(page) {
         match &*kind {
             "sh" => said = shell.run(&block),
             "text" => assert_shown(&block, &said),
+            "json" => drop(serde_json::from_str::<serde_json::Value>(&block).unwrap()),
             other => panic!("a block of {other}"),
         }
     }
