@@ -4,6 +4,10 @@
 //! it, a restart finds it, and memory holds a span of each schedule at most. Spans and parked entries that have their turn but
 //! for the ceiling stand in its queue by their send times, and a new one goes behind them.
 //!
+//! What is due once, and what is late, is decided at its turn: that is written first, and what was decided so has the next
+//! turns of its ceiling. No more of it is under way than goes out together; so what waits behind it is its owner's to take
+//! back. Ceilings take turns, one handover each.
+//!
 //! Invariant: nothing is skipped or coalesced because it waited here. What is due of a span while nothing else keeps it is
 //! marked as handed over, and so is sent singly. What an outage, a stop or a pause made late meanwhile is caught up with by
 //! its policy when its turn comes, and what has fallen due by then with it.
@@ -18,8 +22,19 @@ use super::{
     slot::Slot,
     slots::SlotId,
 };
-use khronos_schedule::{Policy, Schedule};
+use khronos_schedule::{CatchUp, Policy, Schedule};
 use ponos_event::Timestamp;
+
+/// What the ceiling of a span that is looked at lets it do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lets {
+    /// Nothing yet: it was not asked.
+    Nothing,
+    /// Hand over what is decided.
+    HandOver,
+    /// That, or have decided what is handed over next.
+    Decide,
+}
 
 /// How a ceiling is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +60,8 @@ impl Engine {
                 domain: ceiling.domain.clone(),
                 interval: ceiling.interval,
                 waiting: backlogs.count_at(id) + turns.count_at(id),
-                since: first.into_iter().flatten().min(),
+                // Where the clock was set back, what is due later may wait.
+                since: first.into_iter().flatten().min().map(|since| since.min(self.now())),
             })
         });
         used.collect()
@@ -64,8 +80,13 @@ impl Engine {
         if self.ceilings.is_empty() { None } else { self.ceiling_over(slot.definition.event()) }
     }
 
+    /// The same of what can't join its span: that stands in no queue, and would never come to its turn.
+    pub(super) fn ceiling_over_what_cannot_join(&self, slot: &Slot) -> Option<CeilingId> {
+        self.ceilings.of(slot.definition.event()).filter(|id| !self.ceilings.may(*id))
+    }
+
     fn is_waited_for(&self, id: CeilingId) -> bool {
-        let spans = self.outstanding.backlogs.count_at(id);
+        let spans = self.outstanding.backlogs.count_at(id) + self.ceilings.decided(id).len();
         spans + self.outstanding.parked.turns.count_at(id) > 0
     }
 
@@ -91,47 +112,92 @@ impl Engine {
         waits.min().map(|wait| self.now().plus(wait))
     }
 
-    /// Hands over what the ceilings let through, of each in the order of send times.
+    /// Hands over what the ceilings let through, of each in the order of send times: one of each in turn, from behind the one
+    /// that had the last turn, for what the publisher has room for is for all of them.
     pub(super) fn hand_over_below_ceilings(&mut self, now: Timestamp) {
-        for id in self.ceilings.ids() {
-            let mut left = AT_ONCE;
-            while self.ceilings.may(id)
-                && self.outstanding.has_room_behind()
-                && !self.progress.is_full(self.rules.piece)
-            {
-                let (span, entry) =
-                    (self.outstanding.backlogs.first_at(id), self.outstanding.parked.turns.first_at(id));
-                let is_span = match (span, entry) {
-                    (Some((send, _)), Some((since, _))) => send <= since,
-                    (span, _) => span.is_some(),
-                };
-                if left == 0 && (span.is_some() || entry.is_some()) {
-                    self.more = true;
-                    break;
-                }
-                left = left.saturating_sub(1);
-                match (span.map(|(_, key)| key.clone()).filter(|_| is_span), entry) {
-                    (Some(key), _) => self.advance_span(&key, now, true),
-                    (None, Some((_, number))) => {
-                        self.outstanding.parked.turns.forget(number);
-                        self.hand_over_entry(number, now, true);
-                    }
-                    (None, None) => break,
-                }
+        let (mut left, mut rests) = (AT_ONCE, 0);
+        let mut ids = self.ceilings.in_turn();
+        while let Some(id) = ids.pop_front().filter(|_| rests <= ids.len()) {
+            if !self.outstanding.has_room_behind() || self.progress.is_full(self.rules.piece) {
+                return;
+            }
+            if left == 0 {
+                self.more = true;
+                return;
+            }
+            ids.push_back(id);
+            if self.has_turn(id, now) {
+                self.ceilings.had_turn(id);
+                (left, rests) = (left - 1, 0);
+            } else {
+                rests += 1;
             }
         }
     }
 
-    /// Whether a span that is about to be looked at waits first: what is due once is its owner's to take back as long as nothing
-    /// is fixed of it.
-    pub(super) fn waits_as_it_is(&self, schedule: &Schedule, key: &SpanKey) -> Option<State> {
-        if !schedule.timing.is_one_shot() {
+    /// The next one that waits for a ceiling has its turn; false if there is none, or it waits on.
+    fn has_turn(&mut self, id: CeilingId, now: Timestamp) -> bool {
+        if !self.ceilings.may(id) {
+            return false;
+        }
+        if let Some(key) = self.next_decided(id) {
+            self.advance_span(&key, now, Lets::Decide);
+            self.forget_what_was_decided();
+            return true;
+        }
+        let span = self.outstanding.backlogs.first_at(id).map(|(send, key)| (send, key.clone()));
+        match (span, self.outstanding.parked.turns.first_at(id)) {
+            (Some((send, key)), entry) if entry.is_none_or(|(since, _)| send <= since) => {
+                let decides = self.ceilings.may_decide(id);
+                self.advance_span(&key, now, if decides { Lets::Decide } else { Lets::HandOver });
+                match self.outstanding.backlogs.get(&key).map(|backlog| backlog.state) {
+                    Some(State::AtCeiling(..)) => return false,
+                    Some(State::Saving(_)) if decides => self.ceilings.decide(id, key),
+                    _ => {}
+                }
+                true
+            }
+            (_, Some((_, number))) => {
+                self.outstanding.parked.turns.forget(number);
+                self.hand_over_entry(number, now, true);
+                true
+            }
+            (_, None) => false,
+        }
+    }
+
+    /// The first that was decided at its turn and stands in the queue again, now that this is durable.
+    fn next_decided(&self, id: CeilingId) -> Option<SpanKey> {
+        let stands = |key: &&SpanKey| {
+            let backlog = self.outstanding.backlogs.get(key);
+            backlog.is_some_and(|backlog| matches!(backlog.state, State::AtCeiling(..)))
+        };
+        self.ceilings.decided(id).iter().find(stands).cloned()
+    }
+
+    /// What was decided at its turn and was handed over, or waits for something else than its turn, keeps nothing back.
+    pub(super) fn forget_what_was_decided(&mut self) {
+        let backlogs = &self.outstanding.backlogs;
+        self.ceilings.keep_decided(|key| {
+            let state = backlogs.get(key).map(|backlog| backlog.state);
+            matches!(state, Some(State::Ready | State::Saving(_) | State::AtCeiling(..)))
+        });
+    }
+
+    /// Whether a span waits for its ceiling before what comes next of it is decided: what is due once is its owner's to take
+    /// back until then, and what is late has decided with it what falls due meanwhile. But not where its policy might skip it
+    /// for having waited.
+    pub(super) fn waits_undecided(&self, schedule: &Schedule, first: Timestamp, lets: Lets) -> Option<State> {
+        if self.ceilings.is_empty() || lets == Lets::Decide {
             return None;
         }
-        let backlog = self.outstanding.backlogs.get(key).filter(|backlog| backlog.has_more())?;
-        let send = schedule.timing.send_time(backlog.span.through);
-        let ceiling = self.ceiling_over(schedule.event.as_str()).filter(|_| send <= self.now())?;
-        Some(State::AtCeiling(ceiling, send))
+        let (timing, rules) = (&schedule.timing, &schedule.catch_up);
+        let send = timing.send_time(first);
+        let is_late = self.now().since(send) > rules.grace;
+        if may_skip(rules) || !(timing.is_one_shot() || is_late) {
+            return None;
+        }
+        self.ceilings.of(schedule.event.as_str()).map(|ceiling| State::AtCeiling(ceiling, send))
     }
 
     /// What a planted fault does to a span that waits.
@@ -158,7 +224,7 @@ impl Engine {
             return;
         }
         let (timing, rules) = (&schedule.timing, &schedule.catch_up);
-        if timing.is_one_shot() && rules.policy != Policy::None && rules.within.is_none() {
+        if timing.is_one_shot() && !may_skip(rules) {
             return;
         }
         let fixed = span.coalesced.map_or(span.after, |run| run.last).max(span.handed);
@@ -177,4 +243,9 @@ impl Engine {
             }
         }
     }
+}
+
+/// Whether a policy skips what is late, or later.
+fn may_skip(rules: &CatchUp) -> bool {
+    rules.policy == Policy::None || rules.within.is_some()
 }

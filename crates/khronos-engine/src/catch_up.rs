@@ -16,12 +16,12 @@ pub(super) enum Next {
     Wait(Timestamp),
     /// These are settled without being sent.
     Skip(Coalesced, SkipReason),
-    /// Send this; the span already says so durably, or is about to.
+    /// Send this, once the span says so durably.
     Send(Coalesced),
     /// What lies up to here stands parked.
     Parked(Timestamp),
-    /// Write this into the span, durably, and ask again.
-    Fix { handed: Timestamp, coalesced: Option<Coalesced> },
+    /// Write this into the span, durably, and ask again. `first`: what it begins with.
+    Fix { first: Timestamp, handed: Timestamp, coalesced: Option<Coalesced> },
 }
 
 /// The next step of `span` at `now`.
@@ -53,7 +53,7 @@ pub(super) fn next(schedule: &Schedule, span: &Span, skipped: SkippedTimes<'_>, 
     }
     let rules = schedule.catch_up;
     if now.since(send) <= rules.grace {
-        return Next::Fix { handed: due_by_now, coalesced: None };
+        return Next::Fix { first, handed: due_by_now, coalesced: None };
     }
     if let Some(too_old) = rules.within.map(|within| now.plus(-within)).filter(|cutoff| first < *cutoff) {
         return Next::Skip(run(schedule, first, due_by_now.min(too_old.plus(-1))), SkipReason::TooOld);
@@ -63,7 +63,7 @@ pub(super) fn next(schedule: &Schedule, span: &Span, skipped: SkippedTimes<'_>, 
         Policy::None => Next::Skip(missed, SkipReason::Missed),
         Policy::Latest => fix(missed, missed.last),
         Policy::All => match missed.count.checked_sub(u64::from(rules.most)).filter(|older| *older > 0) {
-            None => Next::Fix { handed: missed.last, coalesced: None },
+            None => Next::Fix { first, handed: missed.last, coalesced: None },
             Some(count) => {
                 let last = back(schedule, missed.last, rules.most);
                 fix(Coalesced { first, last, count }, missed.last)
@@ -78,7 +78,7 @@ pub(super) fn single(due: Timestamp) -> Coalesced {
 }
 
 fn fix(stands_for: Coalesced, handed: Timestamp) -> Next {
-    Next::Fix { handed, coalesced: (stands_for.count > 1).then_some(stands_for) }
+    Next::Fix { first: stands_for.first, handed, coalesced: (stands_for.count > 1).then_some(stands_for) }
 }
 
 /// The run of occurrences from `first` (which is one) to the last at or before `bound`.
@@ -131,8 +131,11 @@ mod tests {
         let next = |after: i64, handed: i64, skipped: SkippedTimes<'_>| {
             next(&schedule, &new_span(1, at(after), at(12), at(handed)), skipped, at(60))
         };
-        let fix =
-            |first: i64, last: i64| Next::Fix { handed: at(last), coalesced: Some(run_of(first, last)) };
+        let fix = |from: i64, to: i64| Next::Fix {
+            first: at(from),
+            handed: at(to),
+            coalesced: Some(run_of(from, to)),
+        };
         let skip = |first: i64, last: i64| Next::Skip(run_of(first, last), SkipReason::Paused);
         let skipped = pausing.skipped_times("a", began(1, 0));
         assert_eq!(next(0, 0, skipped), fix(1, 4));
@@ -172,6 +175,6 @@ mod tests {
             span.after = at(minute);
         }
         let coalesced = Some(run_of(3, 9));
-        assert_eq!(next(&span), Next::Fix { handed: at(9), coalesced });
+        assert_eq!(next(&span), Next::Fix { first: at(3), handed: at(9), coalesced });
     }
 }

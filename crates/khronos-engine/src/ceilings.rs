@@ -6,11 +6,15 @@
 //! algorithm). It goes by the time since boot, which never steps. Invariant: in any span of that time no more than burst +
 //! span / interval are handed over. A restart begins anew: one more burst may go out.
 
+use super::progress::SpanKey;
 use khronos_schedule::ADay;
 use ponos_event::topology::topic_matches;
+use std::collections::VecDeque;
 
 const NANOS: i64 = 1_000_000;
 const SECOND: i64 = 1_000 * NANOS;
+/// At most so many of one ceiling are decided and not handed over, however many may go out together.
+const DECIDED: usize = 256;
 
 /// How often events of a domain are handed over at most.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +60,8 @@ pub struct Ceilings {
     order: Vec<CeilingId>,
     /// Nanoseconds since boot.
     now: i64,
+    /// Whose turn is next.
+    turn: usize,
 }
 
 #[derive(Debug)]
@@ -65,6 +71,8 @@ struct Used {
     idle_at: i64,
     /// Something waits for it that stands in no queue of its own.
     is_wanted: bool,
+    /// What was decided at its turn, and was not handed over yet: these are what is let through next.
+    decided: VecDeque<SpanKey>,
 }
 
 impl Used {
@@ -81,8 +89,8 @@ impl Ceilings {
         let mut order: Vec<_> = ids.zip(&all).map(|(id, one)| (id, one.spelled_out())).collect();
         order.sort_by_key(|(_, words)| std::cmp::Reverse(*words));
         let order = order.into_iter().map(|(id, _)| id).collect();
-        let used = |ceiling| Used { ceiling, idle_at: i64::MIN, is_wanted: false };
-        Self { all: all.into_iter().map(used).collect(), order, now: 0 }
+        let used = |ceiling| Used { ceiling, idle_at: i64::MIN, is_wanted: false, decided: VecDeque::new() };
+        Self { all: all.into_iter().map(used).collect(), order, now: 0, turn: 0 }
     }
 
     /// Whether there is none.
@@ -140,6 +148,42 @@ impl Ceilings {
             used.idle_at = used.idle_at.max(self.now).saturating_add(used.ceiling.interval);
             used.is_wanted = false;
         }
+    }
+
+    /// All, the one whose turn is next first.
+    pub(super) fn in_turn(&self) -> VecDeque<CeilingId> {
+        let mut ids: VecDeque<_> = self.ids().collect();
+        ids.rotate_left(self.turn.min(ids.len()));
+        ids
+    }
+
+    /// This one had its turn: those behind it come first.
+    pub(super) fn had_turn(&mut self, id: CeilingId) {
+        self.turn = (usize::from(id.0) + 1) % self.all.len().max(1);
+    }
+
+    /// What was decided at its turn, and was not handed over yet, in that order.
+    pub(super) fn decided(&self, id: CeilingId) -> &VecDeque<SpanKey> {
+        const NONE: &VecDeque<SpanKey> = &VecDeque::new();
+        self.all.get(usize::from(id.0)).map_or(NONE, |used| &used.decided)
+    }
+
+    /// Whether one more may be decided: no more are than may go out together.
+    pub(super) fn may_decide(&self, id: CeilingId) -> bool {
+        let burst = |used: &Used| usize::try_from(used.ceiling.burst).unwrap_or(DECIDED).min(DECIDED);
+        self.all.get(usize::from(id.0)).is_none_or(|used| used.decided.len() < burst(used).max(1))
+    }
+
+    /// One is being decided at its turn.
+    pub(super) fn decide(&mut self, id: CeilingId, key: SpanKey) {
+        if let Some(used) = self.all.get_mut(usize::from(id.0)) {
+            used.decided.push_back(key);
+        }
+    }
+
+    /// Only these are still to be handed over.
+    pub(super) fn keep_decided(&mut self, stays: impl Fn(&SpanKey) -> bool) {
+        self.all.iter_mut().for_each(|used| used.decided.retain(&stays));
     }
 }
 

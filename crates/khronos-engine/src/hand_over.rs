@@ -1,8 +1,9 @@
-//! What is handed to the publisher, in this order: what is on time, what is caught up with or got no answer, what is parked
-//! and sent again. Nothing goes before what it rests on is durable.
+//! What is handed to the publisher, in this order: what is on time, what is caught up with or got no answer, what waits for
+//! the ceilings, what is parked and sent again. Nothing goes before what it rests on is durable.
 
 use super::{
     ClockState, Coalesced, Era, Handover, Notice, Outcome, SkipReason,
+    at_ceilings::Lets,
     backlog::State,
     catch_up::{self, Next, single},
     core::Engine,
@@ -46,6 +47,7 @@ impl Engine {
             return;
         }
         self.reserve(now);
+        self.forget_what_was_decided();
         self.add_deferred(now);
         self.hand_over_on_time(now);
         if !self.more {
@@ -104,7 +106,7 @@ impl Engine {
                 self.schedules.lookahead.take(id, due);
                 let key = self.schedules[id].key();
                 self.skip_paused(id, &key, due, (through.min(now), now));
-            } else if over.is_some() {
+            } else if over.is_some() && self.ceiling_over_what_cannot_join(&self.schedules[id]).is_some() {
                 self.schedules.pop(Which::Due, now);
                 self.schedules.lookahead.take(id, due);
                 self.defer_to_ceiling(id);
@@ -182,25 +184,18 @@ impl Engine {
             }
             left -= 1;
             let Some(key) = self.outstanding.backlogs.next_ready(now) else { return };
-            self.advance_span(&key, now, false);
+            self.advance_span(&key, now, Lets::Nothing);
         }
     }
 
-    /// Takes a span one step further. `is_let`: its ceiling lets it hand one over.
-    pub(super) fn advance_span(&mut self, key: &SpanKey, now: Timestamp, is_let: bool) {
+    /// Takes a span one step further, as far as its ceiling lets it.
+    pub(super) fn advance_span(&mut self, key: &SpanKey, now: Timestamp, lets: Lets) {
         if self.outstanding.backlogs.oldest_beside(key).is_some_and(|oldest| oldest != key) {
             return self.outstanding.backlogs.set(key, State::Behind);
         }
         // What a revision was due for when it began, or came back, waits for the same write as what falls due of it.
         if let Some(gate) = self.schedules.gate(key) {
             return self.outstanding.backlogs.set(key, State::Saving(gate));
-        }
-        if !is_let
-            && !self.ceilings.is_empty()
-            && let Some(backlog) = self.outstanding.backlogs.get(key)
-            && let Some(waits) = self.waits_as_it_is(&backlog.schedule, key)
-        {
-            return self.outstanding.backlogs.set(key, waits);
         }
         let settled = self.settled();
         let rest = self.pausing.rest_of(&key.0, &self.progress);
@@ -224,6 +219,12 @@ impl Engine {
             }
             next => next,
         };
+        if let Next::Fix { first, .. } = next
+            && let Some(waits) = self.waits_undecided(&schedule, first, lets)
+        {
+            return self.outstanding.backlogs.set(key, waits);
+        }
+        let Some(backlog) = self.outstanding.backlogs.get_mut(key) else { return };
         let state = match next {
             Next::Parked(last) => {
                 backlog.span.after = last.min(backlog.span.through);
@@ -262,7 +263,7 @@ impl Engine {
                 }
                 State::Ready
             }
-            Next::Fix { handed, coalesced } => {
+            Next::Fix { handed, coalesced, .. } => {
                 backlog.span.handed = backlog.span.handed.max(handed);
                 backlog.span.coalesced = coalesced;
                 self.progress.span(key, Some(&backlog.span));
@@ -281,7 +282,7 @@ impl Engine {
                 State::Saving(self.progress.next_ticket())
             }
             Next::Send(stands_for)
-                if !is_let
+                if lets == Lets::Nothing
                     && !planted(Fault::SendSpansAboveTheCeiling)
                     && let Some(ceiling) = self.ceiling_over(schedule.event.as_str()) =>
             {

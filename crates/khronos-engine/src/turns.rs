@@ -98,10 +98,17 @@ impl Turns {
         self.at.first().map(|(at, _)| *at)
     }
 
-    /// Lets what waits for an instant after this one wait for it no longer.
+    /// Lets what waits for an instant after this one, or at a ceiling since one, wait since then.
     pub(super) fn wake(&mut self, now: Timestamp) {
         while let Some((_, number)) = self.at.last().copied().filter(|(at, _)| *at > now) {
             self.set(number, now);
+        }
+        // Those at a ceiling go before what comes to it from now on.
+        for (ceiling, waiting) in &mut self.at_ceilings {
+            for (_, number) in waiting.split_off(&(now.plus(1), 0)) {
+                waiting.insert((now, number));
+                self.of.insert(number, Turn::AtCeiling(*ceiling, now));
+            }
         }
     }
 }

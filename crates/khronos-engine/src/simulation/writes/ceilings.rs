@@ -170,3 +170,77 @@ fn what_commands_ask_for_counts_too_and_waits_behind_what_was_due_before() {
     let expected = [("b", false, 11), ("c", false, 12), ("a", true, 13), ("b", true, 14)];
     assert_eq!(kinds(&seen)[2..], expected.map(|(name, kind, at)| (name.to_owned(), kind, at)));
 }
+
+#[test]
+fn nothing_that_waits_is_decided_before_its_turn() {
+    let mut seen = Seen::of(100).below("#", 1);
+    seen.step(Input::Link(true));
+    let due = START + 10 * SECOND;
+    ask(&mut seen, ann(), ["a", "b", "c", "d"].map(|name| put_of(once(name, due))).into());
+    seen.pass(11 * SECOND + 100, 100);
+    assert_eq!(handed_of(&seen, "").len(), 2, "b had its turn");
+    let gone = ask(&mut seen, ann(), vec![delete("b"), delete("c")]);
+    assert!(matches!(gone[0], Verdict::Refused(_) | Verdict::GoneAlready), "{gone:?}");
+    assert!(matches!(gone[1], Verdict::Deleted { .. }), "{gone:?}");
+    seen.pass(10 * SECOND, 100);
+    let all: Vec<_> = handed_of(&seen, "").into_iter().map(|(name, _, _, late)| (name, late)).collect();
+    assert_eq!(all, [("a", 0), ("b", SECOND), ("d", 2 * SECOND)]);
+}
+
+#[test]
+fn what_falls_due_while_something_late_waits_is_decided_with_it() {
+    let mut seen = Seen::of(100).below("#", 1);
+    let names = ["a", "b", "c", "d", "e", "f"].map(|name| named(name, "test.often.passed", "2s", "latest"));
+    running(&mut seen, names.to_vec());
+    seen.step(Input::Link(false));
+    seen.pass(MINUTE, SECOND);
+    seen.step(Input::Link(true));
+    seen.pass(10 * SECOND, 100);
+    let many: Vec<_> = handed_of(&seen, "").into_iter().filter(|(_, _, count, _)| *count > 1).collect();
+    let counts: Vec<u64> = many.iter().map(|(_, _, count, _)| *count).collect();
+    // One in a second: what of it is late by then, if by more than the grace.
+    assert!(counts.len() == 6 && counts.is_sorted() && counts[5] >= counts[0] + 2, "{many:?}");
+}
+
+/// The broker takes less than either of them lets through.
+#[test]
+fn no_ceiling_takes_the_turns_of_another_one() {
+    let mut seen = Seen::of(100).below("billing.#", 1_000_000).below("reports.#", 1_000_000);
+    let of = |event: &'static str| {
+        (0..50).map(move |number| named(&format!("{}{number:02}", &event[..1]), event, "1m", "latest"))
+    };
+    running(&mut seen, of("billing.month.ended").chain(of("reports.day.ended")).collect());
+    seen.step(Input::Link(false));
+    seen.pass(MINUTE + 10 * SECOND, SECOND);
+    seen.step(Input::Link(true));
+    seen.pass(SECOND, 100);
+    let handed = handed_of(&seen, "");
+    assert_eq!(handed.len(), 100);
+    let billing = handed[..40].iter().filter(|(name, ..)| name.starts_with('b')).count();
+    assert!((15..=25).contains(&billing), "{billing} of 40");
+}
+
+#[test]
+fn what_waits_when_the_clock_is_set_back_does_not_wait_until_it_is_there_again() {
+    let mut seen = Seen::of(100);
+    seen.engine = Seen::engine(100, true);
+    let mut seen = seen.below("#", 1);
+    running(&mut seen, vec![named("a", "test.often.passed", "1s", "all")]);
+    seen.pass(6 * MINUTE + 100, 100);
+    let triggered = |seen: &Seen| {
+        let is_one = |(one, _): &&(Handover, i64)| matches!(one.kind, ponos_event::EventKind::Trigger(_));
+        seen.handed.iter().filter(is_one).count()
+    };
+    // From the first on there is always one that waits.
+    trigger(&mut seen, 1, "a", "x");
+    seen.pass(2 * SECOND, 100);
+    trigger(&mut seen, 2, "a", "y");
+    assert_eq!((triggered(&seen), seen.engine.ceilings()[0].waiting), (1, 2));
+    let back = 2 * MINUTE;
+    seen.ahead += back;
+    seen.now -= back;
+    seen.step(Input::Tick);
+    assert!(seen.engine.ceilings()[0].since.is_none_or(|since| since <= seen.engine.now()));
+    seen.pass(20 * SECOND, 100);
+    assert_eq!(triggered(&seen), 2);
+}
