@@ -59,6 +59,8 @@ pub(crate) enum ProblemCode {
     AlreadySettled,
     /// 409: schedules use it.
     InUse,
+    /// 409: by the calendar that is wanted nothing would be due any more of schedules that use it.
+    LeavesNothingDue,
     /// 409: another change of the request, which is all or nothing, was refused.
     AnotherRefused,
     /// 412: it is not what it was said to be.

@@ -11,6 +11,7 @@ use super::{
     table,
 };
 use crate::ops::{ORIGINS, STATES, ScheduleList, ScheduleView, schedules::ScheduleQuery};
+use crate::schedule::Definition;
 use ponos::event::Timestamp;
 use std::process::ExitCode;
 
@@ -102,6 +103,10 @@ fn from(schedule: &ScheduleView) -> String {
     }
 }
 
+fn names_calendars(definition: &Definition) -> bool {
+    definition.at.is_none() && (definition.only.is_some() || definition.exclude.is_some())
+}
+
 /// `all_paused`: the clock is, with all schedules.
 fn cells(schedule: &ScheduleView, all_paused: bool) -> Vec<String> {
     let instant = |at: Option<Timestamp>| at.map_or("-".to_owned(), |at| at.to_string());
@@ -117,6 +122,9 @@ fn cells(schedule: &ScheduleView, all_paused: bool) -> Vec<String> {
         format!("catching up since {}", span.after)
     } else if schedule.paused {
         "paused".to_owned()
+    } else if schedule.next_due_at.is_none() && names_calendars(&schedule.definition) {
+        // It is not finished: there may be days again.
+        "its calendars leave no day".to_owned()
     } else {
         String::new()
     };

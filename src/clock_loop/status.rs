@@ -231,6 +231,7 @@ pub(super) fn tell(clock: &str, notice: &Notice) {
         Notice::Refused { .. }
         | Notice::ClockResumed { .. }
         | Notice::PastOneShot { .. }
+        | Notice::OutOfDays { .. }
         | Notice::Paused(_)
         | Notice::PausedByName { .. }
         | Notice::NameTaken { .. }

@@ -210,6 +210,14 @@ pub(super) fn said_of_calendar(refusal: &Refusal) -> String {
             let uses = if *count == 1 { "a schedule uses it" } else { "schedules use it" };
             format!("{uses}: {named}{more}; delete or change what uses it, and then it can go")
         }
+        Refusal::LeavesNothingDue { some } => {
+            // No more than these are looked for.
+            let others = if some.len() > 1 { ", and maybe of others" } else { "" };
+            format!(
+                "nothing would be due any more of {}{others}, which it leaves no day; give it days on which that is due, or delete or change that first",
+                some.join(", ")
+            )
+        }
         Refusal::TooManyCalendars { most } => format!(
             "its owner has as many calendars as he leaves to all others, of {most} in all; delete some"
         ),
@@ -293,5 +301,11 @@ mod tests {
         };
         assert!(said(&["a"], 1).starts_with("a schedule uses it: a;"));
         assert!(said(&["a", "b"], 9).starts_with("schedules use it: a, b and 7 more;"));
+        let left = |some: &[&str]| {
+            let some = some.iter().map(|name| (*name).into()).collect();
+            said_of_calendar(&Refusal::LeavesNothingDue { some })
+        };
+        assert!(left(&["a"]).starts_with("nothing would be due any more of a, which"));
+        assert!(left(&["a", "b"]).starts_with("nothing would be due any more of a, b, and maybe of others,"));
     }
 }

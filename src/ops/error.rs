@@ -213,9 +213,10 @@ pub(super) fn said(refusal: &Refusal, place: Option<&Place>) -> String {
             )
         }
         Refusal::NoSuchCalendar { name } => format!("there is no calendar '{name}' any more"),
-        Refusal::InUse { .. } | Refusal::TooManyCalendars { .. } | Refusal::TooManyCalendarBytes { .. } => {
-            said_of_calendar(refusal)
-        }
+        Refusal::InUse { .. }
+        | Refusal::LeavesNothingDue { .. }
+        | Refusal::TooManyCalendars { .. }
+        | Refusal::TooManyCalendarBytes { .. } => said_of_calendar(refusal),
         Refusal::MessageIdUsed => {
             "something else was asked for under this message id before: take a new id for a new request"
                 .into()

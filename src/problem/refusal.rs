@@ -23,6 +23,7 @@ pub(super) fn status_and_code(refusal: &Refusal) -> (StatusCode, ProblemCode) {
         | Refusal::MayHaveBeenSent { .. }
         | Refusal::AlreadySettled { .. }
         | Refusal::InUse { .. }
+        | Refusal::LeavesNothingDue { .. }
         | Refusal::Another => StatusCode::CONFLICT,
         Refusal::NeverDue
         | Refusal::Invalid { .. }
@@ -38,6 +39,7 @@ pub(super) fn status_and_code(refusal: &Refusal) -> (StatusCode, ProblemCode) {
         Refusal::TooManyCalendars { .. } => ProblemCode::TooManyCalendars,
         Refusal::TooManyCalendarBytes { .. } => ProblemCode::TooManyCalendarBytes,
         Refusal::InUse { .. } => ProblemCode::InUse,
+        Refusal::LeavesNothingDue { .. } => ProblemCode::LeavesNothingDue,
         Refusal::NoSuchCalendar { .. } => ProblemCode::NoSuchCalendar,
         Refusal::TooManyInAll { .. } => ProblemCode::TooManyInAll,
         Refusal::TooOftenInAll { .. } => ProblemCode::TooOftenInAll,
@@ -85,6 +87,7 @@ mod tests {
             Refusal::NoSuchSchedule { name: "a".into() },
             Refusal::Stale { revision: None },
             Refusal::InUse { first: vec!["a".into()], count: 1 },
+            Refusal::LeavesNothingDue { some: vec!["a".into()] },
             Refusal::NoSuchCalendar { name: "a".into() },
             Refusal::TooManyCalendars { most: 1 },
             Refusal::TooManyCalendarBytes { most: 1 },

@@ -7,6 +7,7 @@
 
 use super::{
     Author, ChangeKind, Expect, LoggedChange, Notice, Refusal, Verdict, Version,
+    calendar_users::{SHOWN, tired},
     core::Engine,
     decide::Asked,
     faults::{Fault, planted},
@@ -24,8 +25,6 @@ use std::{
 pub(super) const MOST: usize = if cfg!(test) { 10 } else { 10_000 };
 /// Bytes of their texts, and of what these are read to, in all; likewise.
 pub(super) const MOST_BYTES: usize = if cfg!(test) { 2_000 } else { 64 << 20 };
-/// Schedules that are named as those that use a calendar.
-const SHOWN: usize = 5;
 
 /// A calendar that was created at run time.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,7 +82,7 @@ pub struct ReadCalendars {
 /// Who uses a calendar.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Users {
-    /// The first of the schedules, by name.
+    /// Some of the schedules, by name.
     pub first: Vec<Arc<str>>,
     /// How many there are.
     pub count: usize,
@@ -220,7 +219,11 @@ impl Engine {
             return match (wanted, expect) {
                 (None, _) => Ok(CalendarStep::Nothing(Verdict::GoneAlready)),
                 (Some(_), Expect::Revision { .. }) => Err(Refusal::Stale { revision: None }),
-                (Some(wanted), _) => self.has_room_for(&by.owner, 1, wanted.weight()),
+                // Schedules may name one that the files had.
+                (Some(wanted), _) => {
+                    self.has_room_for(&by.owner, 1, wanted.weight())?;
+                    self.leaves_something(name, wanted).map(|()| CalendarStep::Change)
+                }
             };
         };
         let (created, revision) = (&there.created, there.revision);
@@ -241,7 +244,8 @@ impl Engine {
             }
             Some(wanted) => {
                 let more = wanted.weight().saturating_sub(there.weight());
-                self.has_room_for(&created.owner, 0, more)
+                self.has_room_for(&created.owner, 0, more)?;
+                self.leaves_something(name, wanted).map(|()| CalendarStep::Change)
             }
             None => match self.users_of(name) {
                 Users { count: 0, .. } => Ok(CalendarStep::Change),
@@ -249,6 +253,11 @@ impl Engine {
                 Users { first, count } => Err(Refusal::InUse { first, count: count as u64 }),
             },
         }
+    }
+
+    fn leaves_something(&self, name: &str, wanted: &WantedCalendar) -> Result<(), Refusal> {
+        let some = self.left_without(name, &wanted.calendar);
+        if some.is_empty() { Ok(()) } else { Err(Refusal::LeavesNothingDue { some }) }
     }
 
     /// A calendar that a definition names and that went since it was read.
@@ -339,10 +348,14 @@ impl Engine {
             && self.progress.is_durable(self.changes.piece)
     }
 
-    /// Reads the next schedules anew whose calendar changed, at most a piece of them.
+    /// Reads the next schedules anew whose calendar changed, at most a piece of them, and fewer where that takes long.
     pub(super) fn read_piece_anew(&mut self) {
         let mut changes = Vec::new();
+        let is_tired = self.calendars.named.as_ref().map(tired);
         for _ in 0..self.rules.piece.max(1) {
+            if is_tired.as_ref().zip(self.calendars.named.as_ref()).is_some_and(|(tired, by)| tired(by)) {
+                break;
+            }
             let Some(id) = self.calendars.anew.pop_first() else { break };
             // It may be another one since, or nothing: that is as it should be.
             let is_created = self.schedules[id].runs() && self.schedules[id].definition.is_created();

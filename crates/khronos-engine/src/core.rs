@@ -88,11 +88,12 @@ pub(super) struct Out {
     pub(super) rows: Vec<Row>,
     pub(super) notices: Vec<Notice>,
     /// Of which there may be very many at once: [`Notice::Parked`], [`Notice::DroppedAtLimit`], [`Notice::Finished`],
-    /// [`Notice::ResumedByName`].
+    /// [`Notice::ResumedByName`], [`Notice::OutOfDays`].
     pub(super) parked: Rarely,
     pub(super) dropped: Rarely,
     pub(super) finished: Rarely,
     pub(super) resumed: Rarely,
+    pub(super) out_of_days: Rarely,
     /// Commands for which there is no room.
     pub(super) too_many: Vec<u64>,
     /// Pauses that do not begin, for too many others are kept: by command, of which names.
@@ -113,8 +114,8 @@ impl Out {
     }
 
     /// All that is told now and then only.
-    fn rarely(&mut self) -> [&mut Rarely; 4] {
-        [&mut self.parked, &mut self.dropped, &mut self.finished, &mut self.resumed]
+    fn rarely(&mut self) -> [&mut Rarely; 5] {
+        [&mut self.parked, &mut self.dropped, &mut self.finished, &mut self.resumed, &mut self.out_of_days]
     }
 }
 
@@ -167,8 +168,11 @@ impl Engine {
         let now = self.now();
         let mut earliest = self.progress.next_save(now, self.settled());
         let mut wish = |at: Timestamp| earliest = Some(earliest.map_or(at, |e| e.min(at)));
-        let rarely = [&self.out.parked, &self.out.dropped, &self.out.finished, &self.out.resumed];
-        rarely.into_iter().filter_map(Rarely::next).for_each(&mut wish);
+        let Out { parked, dropped, finished, resumed, out_of_days, .. } = &self.out;
+        [parked, dropped, finished, resumed, out_of_days]
+            .into_iter()
+            .filter_map(Rarely::next)
+            .for_each(&mut wish);
         let waits = self.is_steady() && self.changes.is_waiting(self.full());
         if self.may_load() || self.may_read_anew() || self.more || waits || self.setting_back.is_some() {
             wish(now);

@@ -61,15 +61,24 @@ impl Going {
 }
 
 impl Engine {
-    /// A slot's schedule may have finished: if so, and it was created at run time, it goes in a while; else it does not.
+    /// A slot's schedule may have finished: if so, and it was created at run time, it goes in a while; else it does not. Where only
+    /// its calendars leave no day, it goes once days would not help it any more.
     pub(super) fn await_going(&mut self, id: SlotId) {
         let name = self.schedules[id].name();
-        if self.has_finished(id) {
-            let at = self.now().plus(self.rules.keep_finished);
-            self.going.insert(name, at);
-        } else {
-            self.going.remove(&name);
+        let end = if self.has_finished(id) { Some(self.now()) } else { self.end_without_days(id) };
+        match end {
+            Some(end) => self.going.insert(name, end.plus(self.rules.keep_finished)),
+            None => self.going.remove(&name),
         }
+    }
+
+    /// When something of a slot's schedule would be due last, where it was created at run time and its calendars leave no day of
+    /// it.
+    fn end_without_days(&self, id: SlotId) -> Option<Timestamp> {
+        let slot = &self.schedules[id];
+        let is_idle = slot.runs() && slot.is_idle() && !self.schedules.is_standing(id);
+        let is_out = is_idle && slot.definition.is_created() && slot.timing().is_out_of_days(self.now());
+        is_out.then(|| slot.timing().last_on_any_day()).flatten()
     }
 
     /// The same at the start, for all: as far as it is known when that was.
@@ -81,14 +90,17 @@ impl Engine {
                 // After a step back that may lie ahead.
                 let end = ends.into_iter().flatten().max().map_or(self.now(), |end| end.min(self.now()));
                 self.going.insert(slot.name(), end.plus(self.rules.keep_finished));
+            } else if let Some(end) = self.end_without_days(id) {
+                self.going.insert(self.schedules[id].name(), end.plus(self.rules.keep_finished));
             }
         }
     }
 
-    /// Whether a slot's schedule was created at run time, and nothing of it is due any more.
+    /// Whether a slot's schedule was created at run time, and nothing of it is due any more: not where only its calendars leave
+    /// no day, for these may have days again.
     fn has_finished(&self, id: SlotId) -> bool {
         let slot = &self.schedules[id];
-        slot.runs() && slot.definition.is_created() && slot.is_idle() && !self.schedules.is_standing(id)
+        slot.runs() && slot.definition.is_created() && self.is_over(id)
     }
 
     /// Whether something of a name is behind, or parked.
@@ -113,7 +125,11 @@ impl Engine {
         }
         for _ in 0..AT_ONCE.min(self.rules.piece.max(1)) {
             let Some(name) = self.going.pop(now) else { return };
-            let Some(id) = self.schedules.find(&name).filter(|id| self.has_finished(*id)) else { continue };
+            let Some(id) = self.schedules.find(&name) else { continue };
+            if !self.has_finished(id) {
+                self.await_going(id);
+                continue;
+            }
             if self.has_outstanding(&name, self.schedules[id].number()) {
                 self.going.insert(name, now.plus(LOOK_AGAIN));
                 continue;

@@ -55,6 +55,7 @@ mod progress;
 mod rarely;
 mod read;
 mod reconcile;
+mod refusal;
 mod refusals;
 mod resting;
 mod schedules;
@@ -100,6 +101,7 @@ pub use notice::Notice;
 pub use operations::{HIGHEST_RATE, Operation};
 pub use pause::{OnResume, Pause, PauseEnd, PauseRequest, Pauses, Scope};
 pub use read::ScheduleStatus;
+pub use refusal::Refusal;
 pub use refusals::Refused;
 pub use sent::Sent;
 pub use settle::UNROUTED;
@@ -109,4 +111,4 @@ pub use state::{
     Snapshot, Span,
 };
 pub use trigger::{TriggerKey, Triggered};
-pub use verdict::{ChangeRequest, Expect, Refusal, ScheduleChange, Verdict};
+pub use verdict::{ChangeRequest, Expect, ScheduleChange, Verdict};

@@ -24,6 +24,7 @@ mod size;
 
 use super::{
     Asker, Author, ChangeRequest, Notice, OnResume, Operation, PauseRequest, Scope,
+    calendar_users::tired,
     core::Engine,
     faults::{Fault, planted},
     load_summary::LoadSummary,
@@ -234,6 +235,7 @@ impl Engine {
     /// The next schedules that are to change, at most so many.
     fn compare(&self, load: &mut Load, most: usize) -> Vec<Wanted> {
         let (mut changes, mut read) = (Vec::new(), 0);
+        let is_tired = self.calendars.named.as_ref().map(tired);
         let after = load.after.clone();
         let mut running = self.schedules.after(after.as_ref().map(Packed::name)).peekable();
         for _ in 0..most.saturating_mul(COMPARED) {
@@ -271,8 +273,10 @@ impl Engine {
             } else if self.is_change(id, wanted.as_ref()) {
                 changes.push((id, wanted));
             }
-            // To read one takes as long as to change it.
-            if changes.len() == most || read == most {
+            // To read one takes as long as to change it; or longer, where days are read by zones.
+            let by = self.calendars.named.as_ref();
+            let is_tired = is_tired.as_ref().zip(by).is_some_and(|(tired, by)| tired(by));
+            if changes.len() == most || read == most || is_tired {
                 break;
             }
         }

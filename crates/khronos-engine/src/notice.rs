@@ -174,6 +174,13 @@ pub enum Notice {
         /// How many other schedules have finished since it was told last.
         others: usize,
     },
+    /// Nothing of a schedule is due any more, for its calendars leave no day; it goes on once they do. Told now and then only.
+    OutOfDays {
+        /// The schedule.
+        schedule: Arc<str>,
+        /// Of how many others that is so since it was told last.
+        others: usize,
+    },
     /// A one-shot was first seen after its due time, and `past = "refuse"`.
     PastOneShot {
         /// The schedule.
@@ -299,6 +306,11 @@ impl fmt::Display for Notice {
                 "{schedule} is finished ({ending}): its last occurrence was due at {last} and is settled; events sent: {sent}{}",
                 and(*others, "; N other schedules are finished too: see `khronos list`")
             ),
+            Self::OutOfDays { schedule, others } => write!(
+                f,
+                "nothing of {schedule} is due any more: its calendars leave no day. It goes on once they have days again; give them some, or delete it{}",
+                and(*others, "; the same of N other schedules")
+            ),
             Self::PastOneShot { schedule, due } => write!(
                 f,
                 "{schedule} was due at {due}, before this clock first saw it: not sent (past = \"send\" would have it sent at once)"
@@ -319,7 +331,8 @@ impl Notice {
         if let Self::Parked { others, .. }
         | Self::DroppedAtLimit { others, .. }
         | Self::ResumedByName { others, .. }
-        | Self::Finished { others, .. } = &mut self
+        | Self::Finished { others, .. }
+        | Self::OutOfDays { others, .. } = &mut self
         {
             *others = count;
         }

@@ -26,7 +26,7 @@ pub struct ScheduleStatus {
     pub refused: Option<Refused>,
     /// It is paused by its name, whatever its definition says.
     pub paused: Option<Pause>,
-    /// Its last occurrence is settled, and nothing of it is due any more.
+    /// Its last occurrence is settled, and nothing of it is due any more: not where only its calendars leave no day at present.
     pub finished: bool,
 }
 
@@ -98,10 +98,12 @@ impl Engine {
         if !slot.is_idle() || !closing && holds() {
             return;
         }
-        let timing = slot.timing();
-        if slot.definition.is_created() {
-            self.going.insert(slot.name(), self.now().plus(self.rules.keep_finished));
+        self.await_going(id);
+        if self.note_whether_days_are_left(id) {
+            return;
         }
+        let slot = &self.schedules[id];
+        let timing = slot.timing();
         if let Some(last) = timing.last() {
             let (schedule, ending, sent) = (slot.name(), timing.ending(), slot.sent.confirmed);
             self.out.finished.note(Notice::Finished { schedule, ending, last, sent, others: 0 });
@@ -123,7 +125,7 @@ impl Engine {
             revision: slot.revision(),
             next,
             in_flight: slot.in_flight(),
-            finished: slot.is_idle() && outstanding.is_empty(),
+            finished: outstanding.is_empty() && self.is_over(id),
             outstanding,
             sent: slot.sent,
             paused: self.paused_by_name(slot.definition.name()).cloned(),

@@ -44,7 +44,7 @@ pub use duration::parse_length;
 pub use fault::{Below, Fault, FaultCode};
 pub use forecast::{LoadForecast, Peak};
 pub use lint::near_miss;
-pub use packed::Packed;
+pub use packed::{Anew, Packed};
 pub use schedule::{CatchUp, DeliveryPolicy, Past, Policy, ResendPolicy, Schedule, Unrouted, id_name};
 pub use timing::{
     Local, Timing,

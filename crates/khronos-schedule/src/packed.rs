@@ -17,14 +17,15 @@ mod short;
 mod tests;
 mod usual;
 
+pub use self::anew::Anew;
 use self::{pack::pack, short::lengthen};
 use super::{
     calendar::{CalendarId, Days},
     calendar_store::CalendarStore,
-    definition::{Created, Definition, day_keys},
+    definition::{Created, Definition, day_keys, from_definition::Occasion},
     fault::Fault,
     schedule::{DeliveryPolicy, Schedule},
-    timing::{Timing, day_rules::DayRules, steps::Steps},
+    timing::{Timing, day_rules::DayRules},
     zone::{
         Zone,
         rules::{ZoneId, ZoneRules},
@@ -108,7 +109,7 @@ impl Packed {
 
     /// As [`Packed::kept`], for a definition the days of whose calendars are in this store.
     pub fn kept_with(definition: &Definition, calendars: &CalendarStore) -> Self {
-        match Schedule::build_within(definition, calendars, Steps::UNLIMITED) {
+        match Schedule::build_on(Occasion::Kept, definition, calendars) {
             Ok(schedule) => Self::new(definition, &schedule),
             // Whoever understands the rest will ask for the days.
             Err(_) => {

@@ -1,14 +1,15 @@
 //! Definition → schedule: all faults at once.
 
 use super::{
-    Definition, annotation_keys, from_definition,
+    Definition, annotation_keys,
+    from_definition::{self, Occasion},
     spelling::{self, Reading},
 };
 use crate::{
     calendar_store::CalendarStore,
     fault::{Fault, FaultCode, Flaw, choice, floor, shown},
     schedule::{CatchUp, Past, Policy, ResendPolicy, Schedule, Unrouted},
-    timing::{Timing, steps::Steps},
+    timing::Timing,
 };
 use ponos_event::{
     EventName,
@@ -37,18 +38,18 @@ impl Schedule {
     /// # Errors
     /// Every [`Fault`] of the definition.
     pub fn build_with(definition: &Definition, calendars: &CalendarStore) -> Result<Self, Vec<Fault>> {
-        Self::build_within(definition, calendars, Steps::OF_A_DEFINITION)
+        Self::build_on(Occasion::New, definition, calendars)
     }
 
-    /// The same, whose `limit` is counted in so many steps.
-    pub(crate) fn build_within(
+    /// The same on some occasion.
+    pub(crate) fn build_on(
+        occasion: Occasion,
         definition: &Definition,
         calendars: &CalendarStore,
-        steps: Steps,
     ) -> Result<Self, Vec<Fault>> {
         let mut faults = Vec::new();
         check_name(&definition.name, &mut faults);
-        let timing = from_definition::timing(definition, calendars, steps, &mut faults);
+        let timing = from_definition::timing(definition, calendars, occasion, &mut faults);
         let event = event(definition, &mut faults);
         let catch_up = catch_up(definition, &mut faults);
         let expires = length(definition.expires.as_deref(), "expires", &mut faults);
@@ -151,7 +152,7 @@ fn alone(store: &CalendarStore, fill: impl FnOnce(&mut Definition)) -> Result<Ti
     let mut definition = Definition::default();
     fill(&mut definition);
     let mut faults = Vec::new();
-    let timing = from_definition::timing(&definition, store, Steps::OF_A_DEFINITION, &mut faults);
+    let timing = from_definition::timing(&definition, store, Occasion::New, &mut faults);
     match (timing, faults.into_iter().next()) {
         (Some(timing), None) => Ok(timing),
         (_, Some(fault)) => Err(fault),

@@ -10,7 +10,10 @@ use crate::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// Days as a store keeps them.
@@ -27,7 +30,12 @@ pub struct Calendars {
     /// Names of others, which only schedules may name that were created at run time.
     created: BTreeSet<Arc<str>>,
     store: CalendarStore,
+    /// See [`Calendars::effort`].
+    effort: Arc<AtomicU64>,
 }
+
+/// Periods that cost as much to be read as a set of days costs whatever is in it.
+const DAYS: u64 = 1_000;
 
 /// A calendar, and its days by the rules of zones for which they were asked: schedules that name both share them.
 #[derive(Debug)]
@@ -37,18 +45,23 @@ struct Known {
 }
 
 impl Known {
-    fn days_in(&self, zone: &Zone, store: &CalendarStore) -> CalendarId {
+    fn days_in(&self, zone: &Zone, store: &CalendarStore, effort: &AtomicU64) -> CalendarId {
         let zone = if self.calendar.is_on_any_wall() { &Zone::UTC } else { zone };
         // Nothing is half done where a thread ended early.
         let mut known = self.days.lock().unwrap_or_else(PoisonError::into_inner);
-        known.entry(zone.id()).or_insert_with(|| store.insert(self.calendar.days_in(zone))).0
+        let read = || {
+            let periods = u64::try_from(self.calendar.periods()).unwrap_or(u64::MAX);
+            effort.fetch_add(periods.saturating_add(DAYS), Ordering::Relaxed);
+            store.insert(self.calendar.days_in(zone))
+        };
+        known.entry(zone.id()).or_insert_with(read).0
     }
 }
 
 impl Calendars {
     /// None yet, whose days are to be kept in `store`.
     pub fn new(store: CalendarStore) -> Self {
-        Self { named: BTreeMap::new(), created: BTreeSet::new(), store }
+        Self { store, ..Self::default() }
     }
 
     /// The same, of files: others were created at run time under these names, and whoever names one is told so.
@@ -81,6 +94,12 @@ impl Calendars {
         self.named.keys().map(AsRef::as_ref)
     }
 
+    /// How many periods of hours, minutes and seconds were looked at so far, to find the days of calendars in zones: some
+    /// 30 ns each. What was found is known from then on.
+    pub fn effort(&self) -> u64 {
+        self.effort.load(Ordering::Relaxed)
+    }
+
     /// Where their days are kept.
     pub fn store(&self) -> &CalendarStore {
         &self.store
@@ -107,7 +126,7 @@ impl Calendars {
             for (index, name) in list.iter().flatten().enumerate() {
                 match self.named.get_key_value(name.as_str()) {
                     Some((name, Some(known))) => {
-                        found.insert(name.clone(), known.days_in(&zone, &self.store));
+                        found.insert(name.clone(), known.days_in(&zone, &self.store, &self.effort));
                     }
                     Some((_, None)) => {
                         let what = format!("the calendar '{name}' can't be used: its file is wrong");

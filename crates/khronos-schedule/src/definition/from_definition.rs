@@ -24,11 +24,31 @@ pub(crate) const MOST_TIMINGS: usize = MOST_CALENDARS;
 /// From when on a `limit` without `from` is counted to see whether it can be: 2026-01-01T00:00:00Z.
 const COUNTED_FROM: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
-/// Builds the timing, whose `limit` is counted in so many steps; `None` if any fault was added.
+/// On which occasion a definition is understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Occasion {
+    /// It is new, and may be a stranger's: its `limit` is counted in a bounded number of steps.
+    New,
+    /// It was accepted before, and its calendars, or the rules of its zones, are others since: these may leave nothing of it.
+    Anew,
+    /// The same, and it is as it was then.
+    Kept,
+}
+
+impl Occasion {
+    fn steps(self) -> Steps {
+        match self {
+            Self::New | Self::Anew => Steps::OF_A_DEFINITION,
+            Self::Kept => Steps::UNLIMITED,
+        }
+    }
+}
+
+/// Builds the timing; `None` if any fault was added.
 pub(crate) fn timing(
     definition: &Definition,
     calendars: &CalendarStore,
-    steps: Steps,
+    occasion: Occasion,
     faults: &mut Vec<Fault>,
 ) -> Option<Timing> {
     let before = faults.len();
@@ -72,17 +92,18 @@ pub(crate) fn timing(
     if timing.after(Timestamp::EPOCH.plus(-1)).is_none() {
         let bounded = definition.from.is_some() || definition.until.is_some();
         let key = if definition.timings.is_some() { "timings" } else { key(&timing.rule) };
-        let every_day = Timing { days: None, ..timing.clone() };
-        faults.push(match every_day.after(Timestamp::EPOCH.plus(-1)) {
-            Some(_) => no_day(definition),
-            None => never(&timing.rule, bounded).of(key),
-        });
+        match timing.on_every_day().after(Timestamp::EPOCH.plus(-1)) {
+            // There may be days again.
+            Some(_) if occasion != Occasion::New => return Some(timing),
+            Some(_) => faults.push(no_day(definition)),
+            None => faults.push(never(&timing.rule, bounded).of(key)),
+        }
         return None;
     }
     // Without 'from' it counts since the schedule takes effect, which is not known here.
     let since_creation = timing.is_counted_since_creation();
     let mut counted = timing.clone();
-    if counted.count_since(COUNTED_FROM, &mut { steps }).is_err() {
+    if counted.count_since(COUNTED_FROM, &mut occasion.steps()).is_err() {
         faults.push(countless(definition.limit.unwrap_or_default()));
         return None;
     }

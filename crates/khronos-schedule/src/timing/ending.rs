@@ -29,6 +29,20 @@ impl Timing {
         }
     }
 
+    /// Whether its days alone have it that nothing is due after `t` (exclusive): with other days in its calendars something
+    /// would be. Neither `until` nor a `limit` that is reached has ended it, nor is its `at` past.
+    pub fn is_out_of_days(&self, t: Timestamp) -> bool {
+        self.days.is_some()
+            && !self.bounds().is_ended_by_limit()
+            && self.after(t).is_none()
+            && self.on_every_day().after(t).is_some()
+    }
+
+    /// Its last due time if there were no rules about days.
+    pub fn last_on_any_day(&self) -> Option<Timestamp> {
+        self.on_every_day().last()
+    }
+
     /// Its last due time; `None` if there is none at all.
     pub fn last(&self) -> Option<Timestamp> {
         self.before(Timestamp::HORIZON.plus(1))

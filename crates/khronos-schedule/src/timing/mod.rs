@@ -102,6 +102,11 @@ impl Timing {
         self.days.as_deref()
     }
 
+    /// The same as if there were no rules about days.
+    pub(crate) fn on_every_day(&self) -> Self {
+        Self { days: None, ..self.clone() }
+    }
+
     /// The first due time after `t` (exclusive), within the bounds and the horizon, 1970 at the earliest.
     pub fn after(&self, t: Timestamp) -> Option<Timestamp> {
         let bounds = self.bounds();

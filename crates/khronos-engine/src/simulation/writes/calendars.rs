@@ -8,6 +8,8 @@ use crate::{
 };
 use khronos_schedule::{CalendarForm, CalendarStore, CalendarText, Calendars, ZoneData};
 
+mod days_left;
+
 const NEW_YEAR: &str = "dates = [\"2027-01-01\"]";
 /// The days that come next.
 const SOON: &str = "dates = [\"2026-03-01/2026-03-04\"]";
