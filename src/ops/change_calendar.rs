@@ -222,7 +222,7 @@ pub(super) fn said_of_calendar(refusal: &Refusal) -> String {
             "its owner has as many calendars as he leaves to all others, of {most} in all; delete some"
         ),
         Refusal::TooManyCalendarBytes { most } => format!(
-            "the calendars of its owner are as large, in text and in the periods that they cover, as he leaves to all others, of {} MiB in all; delete some",
+            "the calendars of its owner are as large, in text, in the periods that they cover and in what their rules cost to be followed, as he leaves to all others, of {} MiB in all; delete some",
             most >> 20
         ),
         other => super::error::said(other, None),

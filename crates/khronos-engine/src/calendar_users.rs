@@ -10,7 +10,7 @@ use std::{
 
 /// Schedules that are named as those that use a calendar.
 pub(super) const SHOWN: usize = 5;
-/// So many are read by a calendar that is wanted, before it is accepted: some 50 ms. What a larger change leaves of others
+/// So many are read by a calendar that is wanted, before it is accepted: some 20 ms. What a larger change leaves of others
 /// shows when they are read anew.
 const JUDGED: usize = if cfg!(test) { 4 } else { 1_000 };
 /// So much of [`Calendars::effort`] is made in a step at most, and that of one schedule: some 15 ms.

@@ -23,7 +23,8 @@ use std::{
 
 /// Calendars in all; an owner alone has half of them.
 pub(super) const MOST: usize = if cfg!(test) { 10 } else { 10_000 };
-/// Bytes of their texts, and of what these are read to, in all; likewise.
+/// Bytes of their texts, and of what these are read to, in all; likewise. What the rules in them cost to be followed counts, too:
+/// all texts are read again when the store is opened, which takes less than ten seconds on a slow processor then.
 pub(super) const MOST_BYTES: usize = if cfg!(test) { 2_000 } else { 64 << 20 };
 
 /// A calendar that was created at run time.
@@ -49,10 +50,14 @@ impl CreatedCalendar {
     }
 }
 
-/// Bytes of a calendar, about: some of text may cover very many periods, which are held twice.
+/// Bytes of a calendar, about: some of text may cover very many periods, which are held twice, or take very many steps.
 fn weight(text: &CalendarText, calendar: Option<&Calendar>) -> usize {
     const PERIOD: usize = 16;
-    text.text.len().saturating_add(PERIOD * calendar.map_or(0, Calendar::periods))
+    // A step takes as long as two bytes of text.
+    const STEP: usize = 2;
+    let steps = |calendar: &Calendar| calendar.steps().saturating_mul(STEP);
+    let of = |calendar: &Calendar| steps(calendar).saturating_add(calendar.periods().saturating_mul(PERIOD));
+    text.text.len().saturating_add(calendar.map_or(0, of))
 }
 
 /// A calendar that is wanted.
@@ -141,7 +146,7 @@ impl CreatedCalendars {
                 (there.created.number, there.revision) == (one.created.number, one.revision)
             };
             if self.all.get(&one.name).is_some_and(is_it) {
-                self.all.insert(one.name.clone(), one);
+                self.insert(one);
             }
         }
         let mut named = files.clone().beside(BTreeSet::new());

@@ -10,6 +10,8 @@ pub struct Calendar {
     wall: Days,
     /// Seconds since 1970 in UTC, from the first to before the second; ascending, none touches another.
     spans: Vec<(u32, u32)>,
+    /// See [`Calendar::steps`].
+    steps: usize,
 }
 
 impl Default for Calendar {
@@ -20,13 +22,13 @@ impl Default for Calendar {
 
 impl From<Days> for Calendar {
     fn from(wall: Days) -> Self {
-        Self { wall, spans: Vec::new() }
+        Self { wall, spans: Vec::new(), steps: 0 }
     }
 }
 
 impl Calendar {
-    /// Days on any wall, and spans of seconds since 1970 in UTC.
-    pub(super) fn new(wall: Days, mut spans: Vec<(i64, i64)>) -> Self {
+    /// Days on any wall, and spans of seconds since 1970 in UTC; to find them took so many steps.
+    pub(super) fn new(wall: Days, mut spans: Vec<(i64, i64)>, steps: usize) -> Self {
         spans.sort_unstable();
         let second = |at: i64| u32::try_from(at.max(0)).unwrap_or(u32::MAX);
         let mut joined: Vec<(u32, u32)> = Vec::new();
@@ -36,7 +38,13 @@ impl Calendar {
                 _ => joined.push((from, to)),
             }
         }
-        Self { wall, spans: joined }
+        Self { wall, spans: joined, steps }
+    }
+
+    /// What its rules cost to be followed when its text was read, beside the reading itself: days and periods that were looked
+    /// at, 20 to 300 ns each. Where the text is read again that is done again.
+    pub fn steps(&self) -> usize {
+        self.steps
     }
 
     /// How many periods it has that lie on other days in other zones.

@@ -73,10 +73,11 @@ pub(super) fn parse(text: &Text<'_>, zones: &ZoneData, faults: &mut Diagnostics)
             faults.push(refuse(refusal));
         }
     }
-    for remark in remarks.into_iter().chain(covered.remarks) {
+    for remark in remarks.into_iter().chain(std::mem::take(&mut covered.remarks)) {
         faults.push(refuse(remark).warning());
     }
-    Calendar::new(covered.days, covered.spans)
+    let taken = steps.taken().saturating_add(covered.taken());
+    Calendar::new(covered.days, covered.spans, taken)
 }
 
 struct Reader<'s> {

@@ -1,5 +1,5 @@
 //! A calendar in TOML: `dates`, `weekdays` and `yearly`, each a list of texts; a day belongs to the calendar when any
-//! of them names it.
+//! of them names it. What it costs to be read grows with its text alone: what is named often is looked at once.
 
 use super::{Days, date};
 use crate::{
@@ -9,6 +9,7 @@ use crate::{
     months::{FIRST_YEAR, MONTHS, day_number, weekday},
     toml_tree::{position, value},
 };
+use std::collections::BTreeSet;
 use toml::{Spanned, de::DeValue};
 
 const KEYS: [&str; 3] = ["dates", "weekdays", "yearly"];
@@ -23,8 +24,8 @@ pub fn names_days(text: &Text<'_>) -> bool {
 
 /// The days that the text names; what is wrong is added to `faults`.
 pub(super) fn parse(text: &Text<'_>, faults: &mut Diagnostics) -> Days {
-    let mut days = Days::none();
-    let Some(table) = toml_table(text, faults) else { return days };
+    let mut named = Named::default();
+    let Some(table) = toml_table(text, faults) else { return Days::none() };
     if table.get_ref().is_empty() {
         let help = "as in dates = [\"2026-12-25\"], weekdays = [\"SAT\", \"SUN\"], yearly = [\"12-25\"]";
         let fault = text.error(0..0, "this calendar names no days").code(FaultCode::MissingKey);
@@ -43,12 +44,43 @@ pub(super) fn parse(text: &Text<'_>, faults: &mut Diagnostics) -> Days {
             faults.push(text.error(list.span(), what).code(FaultCode::WrongType).maybe_help(help));
             continue;
         };
-        items.iter().for_each(|item| add(text, key, item, &mut days, faults));
+        items.iter().for_each(|item| add(text, key, item, &mut named, faults));
     }
-    days
+    named.days()
 }
 
-fn add(text: &Text<'_>, key: &str, item: &Spanned<DeValue<'_>>, days: &mut Days, faults: &mut Diagnostics) {
+/// What the lists have.
+#[derive(Default)]
+struct Named {
+    /// First and last days.
+    spans: Vec<(i32, i32)>,
+    weekdays: [bool; 7],
+    /// Months and days.
+    yearly: BTreeSet<(u32, u32)>,
+}
+
+impl Named {
+    fn days(mut self) -> Days {
+        let of_week = |day: i32| usize::try_from(weekday(day)).ok().and_then(|day| self.weekdays.get(day));
+        let mut days = match self.weekdays.contains(&true) {
+            true => Days::matching(|day| of_week(day).copied().unwrap_or_default()),
+            false => Days::none(),
+        };
+        self.spans.sort_unstable();
+        let mut behind = i32::MIN;
+        for (first, last) in self.spans {
+            (first.max(behind)..=last).for_each(|day| days.insert(day));
+            behind = behind.max(last.saturating_add(1));
+        }
+        for (month, day) in self.yearly {
+            let years = FIRST_YEAR..FIRST_YEAR + MONTHS / 12;
+            years.filter_map(|year| day_number(year, month, day)).for_each(|day| days.insert(day));
+        }
+        days
+    }
+}
+
+fn add(text: &Text<'_>, key: &str, item: &Spanned<DeValue<'_>>, named: &mut Named, faults: &mut Diagnostics) {
     let DeValue::String(written) = item.get_ref() else {
         let what = format!("{key} holds texts in quotes, not {}", value::type_name(item.get_ref()));
         let help = text.as_str().get(item.span()).map(|written| format!("write \"{written}\""));
@@ -56,13 +88,10 @@ fn add(text: &Text<'_>, key: &str, item: &Spanned<DeValue<'_>>, days: &mut Days,
         return;
     };
     let added = match key {
-        "dates" => date::span(written).map(|(first, last)| (first..=last).for_each(|day| days.insert(day))),
-        "weekdays" => weekdays(written).map(|wanted| {
-            *days = Days::matching(|day| days.contains(day) || weekday(day) == wanted);
-        }),
-        _ => date::yearly(written).map(|(month, day)| {
-            let years = FIRST_YEAR..FIRST_YEAR + MONTHS / 12;
-            years.filter_map(|year| day_number(year, month, day)).for_each(|day| days.insert(day));
+        "dates" => date::span(written).map(|span| named.spans.push(span)),
+        "weekdays" => weekdays(written).map(|day| named.weekdays[day] = true),
+        _ => date::yearly(written).map(|day| {
+            named.yearly.insert(day);
         }),
     };
     if let Err(flaw) = added {
@@ -73,9 +102,9 @@ fn add(text: &Text<'_>, key: &str, item: &Spanned<DeValue<'_>>, days: &mut Days,
     }
 }
 
-fn weekdays(text: &str) -> Result<u32, Flaw> {
+fn weekdays(text: &str) -> Result<usize, Flaw> {
     let upper = text.to_ascii_uppercase();
-    (0..).zip(WEEKDAYS).find(|(_, name)| *name == upper).map(|(day, _)| day).ok_or_else(|| {
+    WEEKDAYS.iter().position(|name| *name == upper).ok_or_else(|| {
         Flaw::whole(format!("'{}' is not a day of the week", shown(text)))
             .help("allowed are MON, TUE, WED, THU, FRI, SAT, SUN")
     })
@@ -102,6 +131,25 @@ mod tests {
         // 2026-11-21 is a Saturday; 2028 and 2096 are leap years, and 2100 is none.
         assert!(has(2026, 11, 21) && !has(2026, 11, 22));
         assert!(has(2028, 2, 29) && has(2096, 2, 29) && !has(2027, 3, 1) && !has(2100, 3, 1));
+    }
+
+    #[test]
+    fn days_that_are_named_often_are_the_same_days() {
+        let text = "dates = [\"2026-12-20/2027-01-02\", \"2026-12-25\", \"2026-12-24/2026-12-26\", \"2027-01-02/2027-01-04\", \"2026-12-20\"]\n\
+                    weekdays = [\"MON\", \"mon\"]\nyearly = [\"06-01\", \"06-01\"]";
+        let read = |text: &str| calendar::parse(&Text::new("c.toml", text), false).unwrap().0;
+        let once = "dates = [\"2026-12-20/2027-01-04\"]\nweekdays = [\"MON\"]\nyearly = [\"06-01\"]";
+        assert_eq!(read(text), read(once));
+    }
+
+    /// Some megabytes of it, each word of which is looked at; but not each of its days for each.
+    #[test]
+    fn what_is_named_very_often_takes_no_longer_than_its_text() {
+        let dates = "\"1970-01-01/2099-12-31\",".repeat(20_000);
+        let weekdays = "\"SUN\",".repeat(20_000);
+        let text = format!("dates = [{dates}]\nweekdays = [{weekdays}]");
+        let (calendar, _) = calendar::parse(&Text::new("c.toml", &text), false).unwrap();
+        assert_eq!(calendar.days_in(&crate::Zone::UTC).len(), 47_482);
     }
 
     #[test]

@@ -220,6 +220,14 @@ fn nobody_has_more_of_them_or_more_bytes_than_he_leaves_to_all_others() {
     let long = format!("{NEW_YEAR} # {}", "x".repeat(MOST_BYTES / 2));
     let too_long = Refusal::TooManyCalendarBytes { most: MOST_BYTES };
     assert_eq!(refused(&ask(&mut seen, ann(), vec![put("c0", &long)])), &too_long);
+    // As long as it would be if it took as much room as it takes time to be read.
+    let rule = "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:1\r\nDTSTART;VALUE=DATE:20260101\r\nRRULE:FREQ=DAILY;COUNT=999\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
+    let text = CalendarText { form: CalendarForm::Ics, text: rule.into() };
+    let (calendar, _) = text.read("c0", &ZoneData::bundled()).unwrap();
+    assert!(calendar.periods() == 0 && rule.len() < MOST_BYTES / 4);
+    let wanted = Some(Box::new(WantedCalendar { text, calendar }));
+    let many_steps = ScheduleChange::Calendar { name: "c0".into(), wanted, expect: Expect::Any };
+    assert_eq!(refused(&ask(&mut seen, ann(), vec![many_steps])), &too_long);
     // What takes no more than before is taken.
     assert_eq!(created(&ask(&mut seen, ann(), vec![put("c0", "yearly = [\"05-01\"]")])), 1);
     assert_eq!(created(&ask(&mut seen, ann(), vec![delete("c1"), delete("c2")])), 2);

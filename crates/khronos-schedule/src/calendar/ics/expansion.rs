@@ -26,6 +26,11 @@ impl Steps {
         Self(MOST_STEPS)
     }
 
+    /// How many were taken.
+    pub(super) fn taken(&self) -> usize {
+        usize::try_from(MOST_STEPS - self.0).unwrap_or(usize::MAX)
+    }
+
     pub(super) fn take(&mut self, steps: usize) -> Result<(), TooLong> {
         let left = u32::try_from(steps).ok().and_then(|steps| self.0.checked_sub(steps));
         self.0 = left.ok_or(TooLong)?;

@@ -35,6 +35,11 @@ impl Covered {
         Self { days: Days::none(), spans: Vec::new(), room: MOST_DAYS, remarks: Vec::new() }
     }
 
+    /// How many days and instants were added, one by one.
+    pub(super) fn taken(&self) -> usize {
+        MOST_DAYS - self.room
+    }
+
     /// Adds the events of one UID.
     pub(super) fn add(&mut self, events: Vec<Event<'_>>, steps: &mut Steps) -> Result<(), Refusal> {
         let (instances, series): (Vec<_>, Vec<_>) =
