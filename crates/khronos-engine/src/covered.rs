@@ -35,7 +35,7 @@ impl Engine {
         ranges.extend(status.in_flight.map(|due| (due, due)));
         // By their revisions, for there may be very many of other schedules.
         let set = &self.outstanding.parked;
-        let earlier = self.resting.of(name).filter(|one| one.definition.creation() == creation);
+        let earlier = self.resting.all_of(name, creation);
         let numbers = earlier.map(|one| one.number).chain([status.revision.number]);
         let occurrences = numbers.flat_map(|number| set.occurrences_of(&(name.into(), number)));
         let made = self.operations.made_of(name).filter(|(one, _)| arrives(one.queue.as_deref()));

@@ -18,10 +18,11 @@ const EDITS: usize = if cfg!(test) { 2 } else { 16 };
 /// Fewer, where they are more bytes than this (256 KiB).
 const EDIT_BYTES: usize = if cfg!(test) { 100_000 } else { 256 << 10 };
 /// At most so many, and so many bytes of them (64 MiB), wait until they are looked at: then the oldest go earlier. Edits that
-/// are kept for longer are as many bytes together.
+/// are kept for longer are as many bytes together. What something refers to counts with that, and not here: what is parked,
+/// and names that are paused, have bounds of their own.
 const MOST: usize = if cfg!(test) { 40 } else { 100_000 };
 const MOST_BYTES: usize = if cfg!(test) { 1_000_000 } else { 64 << 20 };
-/// What something refers to, or what is not durable, is looked at again this much later (a minute, in milliseconds).
+/// What something refers to is looked at again this much later (a minute, in milliseconds).
 const LOOK_AGAIN: i64 = 60_000;
 /// Ended revisions that a change looks at, whether they can be forgotten: more than it adds.
 pub(super) const LOOKED_AT: usize = 4;
@@ -56,7 +57,7 @@ impl Engine {
             *newer >= EDITS || bytes > EDIT_BYTES
         });
         for key in older.take(LOOKED_AT).map(|(_, one)| key(one)).collect::<Vec<SpanKey>>() {
-            self.forget_or_look_again(key, self.now().plus(LOOK_AGAIN));
+            self.forget_or_look_again(key);
         }
     }
 
@@ -70,24 +71,25 @@ impl Engine {
         if !self.progress.is_durable(self.forgotten) {
             return;
         }
-        let mut in_vain = 0;
         for _ in 0..self.rules.piece.max(1) {
             let room = (MOST, MOST_BYTES);
-            let Some((key, is_early)) = self.resting.take_look(self.now(), room) else { return };
-            // For room those behind it are looked at before it comes again.
-            let again = self.now().plus(if is_early { HOUR } else { LOOK_AGAIN });
-            in_vain += usize::from(!self.forget_or_look_again(key, again) && is_early);
-            if in_vain == LOOKED_AT {
+            let Some(key) = self.resting.take_look(self.now(), room) else { return };
+            if !self.forget_or_look_again(key) {
                 return;
             }
         }
     }
 
-    /// Whether it waits no longer.
-    fn forget_or_look_again(&mut self, key: SpanKey, again: Timestamp) -> bool {
+    /// False: it is not durable yet, and those behind it may not be either.
+    fn forget_or_look_again(&mut self, key: SpanKey) -> bool {
         let Some(revision) = self.resting.get(&key) else { return true };
+        let again = self.now().plus(LOOK_AGAIN);
+        if self.refers_to(&key) {
+            self.resting.hold(&key, again);
+            return true;
+        }
         // What is answered has to have been durable.
-        if self.refers_to(&key) || self.progress.is_to_write(&key) {
+        if self.progress.is_to_write(&key) {
             self.resting.look_at(&key, again);
             return false;
         }

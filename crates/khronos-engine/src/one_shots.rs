@@ -107,8 +107,7 @@ impl Engine {
 
     /// Whether an earlier revision of a creation had an occurrence at `due`.
     pub(super) fn was_called_for(&self, (name, creation): (&str, u64), due: Timestamp) -> bool {
-        let of_it = |revision: &&Revision| revision.definition.creation() == creation;
-        self.resting.of(name).filter(of_it).any(|revision| {
+        self.resting.all_of(name, creation).any(|revision| {
             let within = revision.effective_from < due && revision.ended.is_none_or(|ended| due <= ended);
             within && revision.timing().after(due.plus(-1)) == Some(due)
         })

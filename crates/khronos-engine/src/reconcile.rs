@@ -133,8 +133,7 @@ impl Engine {
         match known {
             Some(ended) if ended.definition.creation() != accepted.creation() && ended.ended.is_some() => {
                 // A file's has the ids of what files had under its name before.
-                let same = |one: &&Revision| one.definition.creation() == accepted.creation();
-                let before = self.resting.of(accepted.name()).rev().find(same);
+                let before = self.resting.all_of(accepted.name(), accepted.creation()).next_back();
                 let before = before.and_then(|before| Some(before.ended?.max(self.moment(before.set_backs))));
                 let (set_backs, now) = (self.progress.set_backs(), before.unwrap_or(self.now()));
                 self.begin(Era { set_backs, ..Era::first(ended.number + 1, now) }.of(accepted), now)

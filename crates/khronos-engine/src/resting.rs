@@ -18,15 +18,19 @@ pub(super) const KEPT: i64 = 30 * 24 * 60 * 60 * 1000;
 #[derive(Debug, Default)]
 pub(super) struct Resting {
     all: BTreeMap<SpanKey, Retired>,
+    /// The numbers of each creation under a name: others may have had it before, in between (a file's), and since.
+    by_creation: BTreeSet<(Arc<str>, u64, u32)>,
     /// When they are looked at, whether they can be forgotten.
     looks: BTreeSet<(Timestamp, SpanKey)>,
+    /// The same of those to which something referred when they were looked at last: these take no room from the others.
+    held: BTreeSet<(Timestamp, SpanKey)>,
     /// What was sent of those schedules of which nothing runs, where that is something: see [`Snapshot::sent`](super::Snapshot).
     sent: BTreeMap<Arc<str>, Sent>,
     /// When one-shots are due that are pending and not understood.
     pending: BTreeMap<SpanKey, Timestamp>,
     /// Up to this one all were looked at, in their order.
     looked_at: Option<SpanKey>,
-    /// The definitions of those that are looked at some time, in bytes.
+    /// The definitions of those that are looked at some time and not held, in bytes.
     waiting_bytes: usize,
     /// Those of the other ones that were created at run time.
     edit_bytes: usize,
@@ -35,8 +39,8 @@ pub(super) struct Resting {
 #[derive(Debug)]
 struct Retired {
     revision: Revision,
-    /// When it is looked at, if it is.
-    look: Option<Timestamp>,
+    /// When it is looked at, if it is, and whether it is held until then.
+    look: Option<(Timestamp, bool)>,
 }
 
 impl Retired {
@@ -54,6 +58,7 @@ impl Resting {
     pub(super) fn insert(&mut self, revision: Revision) {
         let key = (revision.name().into(), revision.number);
         self.remove(&key);
+        self.by_creation.insert((key.0.clone(), revision.definition.creation(), key.1));
         let retired = Retired { revision, look: None };
         self.edit_bytes += retired.edit_bytes();
         self.all.insert(key, retired);
@@ -61,10 +66,15 @@ impl Resting {
 
     pub(super) fn remove(&mut self, key: &SpanKey) {
         if let Some(retired) = self.all.remove(key) {
+            self.by_creation.remove(&(key.0.clone(), retired.revision.definition.creation(), key.1));
             self.edit_bytes -= retired.edit_bytes();
-            if let Some(at) = retired.look {
-                self.waiting_bytes -= retired.bytes();
-                self.looks.remove(&(at, key.clone()));
+            match retired.look {
+                Some((at, false)) => {
+                    self.waiting_bytes -= retired.bytes();
+                    self.looks.remove(&(at, key.clone()));
+                }
+                Some((at, true)) => drop(self.held.remove(&(at, key.clone()))),
+                None => {}
             }
         }
         self.pending.remove(key);
@@ -79,8 +89,7 @@ impl Resting {
     pub(super) fn forget(&mut self, key: &SpanKey) {
         let Some(definition) = self.get(key).map(|revision| revision.definition.clone()) else { return };
         self.remove(key);
-        let creation = definition.creation();
-        if !self.of(&key.0).any(|other| other.definition.creation() == creation) {
+        if self.all_of(&key.0, definition.creation()).next().is_none() {
             self.sent.remove(&*sent_key(&definition));
         }
     }
@@ -90,32 +99,38 @@ impl Resting {
         if let Some(kept) = self.all.get_mut(key).filter(|kept| kept.look.is_none()) {
             self.edit_bytes -= kept.edit_bytes();
             self.waiting_bytes += kept.bytes();
-            kept.look = Some(at);
+            kept.look = Some((at, false));
             self.looks.insert((at, key.clone()));
+        }
+    }
+
+    /// The same of one that something refers to: however long that is, it takes no room from what can be forgotten.
+    pub(super) fn hold(&mut self, key: &SpanKey, at: Timestamp) {
+        if let Some(kept) = self.all.get_mut(key).filter(|kept| kept.look.is_none()) {
+            self.edit_bytes -= kept.edit_bytes();
+            kept.look = Some((at, true));
+            self.held.insert((at, key.clone()));
         }
     }
 
     /// When the first is looked at.
     pub(super) fn next_look(&self) -> Option<Timestamp> {
-        self.looks.first().map(|(at, _)| *at)
+        [&self.looks, &self.held].into_iter().filter_map(|all| all.first()).map(|(at, _)| *at).min()
     }
 
     /// The first to be looked at now: its time has come, or there are more than so many, or of more bytes.
-    /// Whether that is before its time, too.
-    pub(super) fn take_look(
-        &mut self,
-        now: Timestamp,
-        (most, bytes): (usize, usize),
-    ) -> Option<(SpanKey, bool)> {
+    pub(super) fn take_look(&mut self, now: Timestamp, (most, bytes): (usize, usize)) -> Option<SpanKey> {
+        let is_held = self.held.first().is_some_and(|(at, _)| *at <= now);
         let is_full = self.looks.len() > most || self.waiting_bytes > bytes;
-        self.looks.first().filter(|(at, _)| is_full || *at <= now)?;
-        let (at, key) = self.looks.pop_first()?;
+        let all = if is_held { &mut self.held } else { &mut self.looks };
+        all.first().filter(|(at, _)| is_full || *at <= now)?;
+        let (_, key) = all.pop_first()?;
         if let Some(kept) = self.all.get_mut(&key) {
             kept.look = None;
-            self.waiting_bytes -= kept.bytes();
+            self.waiting_bytes -= if is_held { 0 } else { kept.bytes() };
             self.edit_bytes += kept.edit_bytes();
         }
-        Some((key, at > now))
+        Some(key)
     }
 
     /// Keeps what was sent of a schedule that does not run any more, as long as a revision of it rests.
@@ -128,7 +143,7 @@ impl Resting {
     /// Counts an event that was confirmed when its schedule did not run any more.
     pub(super) fn note_sent(&mut self, name: &str, creation: u64, sent_at: Timestamp, returned: bool) {
         // Others may have had its name since.
-        let one = self.of(name).rev().find(|one| one.definition.creation() == creation);
+        let one = self.all_of(name, creation).next_back();
         if let Some(key) = one.map(|one| (&*sent_key(&one.definition)).into()) {
             self.sent.entry(key).or_default().note(sent_at, returned);
         }
@@ -176,6 +191,14 @@ impl Resting {
     /// Of one creation, if it is the latest of its name that rests: newest first.
     pub(super) fn of_creation(&self, name: &str, creation: u64) -> impl Iterator<Item = &Revision> {
         self.of(name).rev().take_while(move |revision| revision.definition.creation() == creation)
+    }
+
+    /// All of one creation under a name, oldest first: of files also those before and after what was created in between.
+    pub(super) fn all_of(&self, name: &str, creation: u64) -> impl DoubleEndedIterator<Item = &Revision> {
+        let name: Arc<str> = name.into();
+        let numbers = (name.clone(), creation, 0)..=(name, creation, u32::MAX);
+        let of_it = self.by_creation.range(numbers);
+        of_it.filter_map(|(name, _, number)| self.get(&(name.clone(), *number)))
     }
 
     /// Those of one name that are older than this number, oldest first.

@@ -16,6 +16,7 @@ mod ceilings;
 mod commands;
 mod files;
 mod finished;
+mod held;
 mod lives;
 mod loads;
 mod messages;
