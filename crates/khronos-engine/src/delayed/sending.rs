@@ -44,6 +44,8 @@ pub struct Sending {
     refused: BTreeMap<(Timestamp, DelayedKey), DueEvent>,
     /// When something got no answer last.
     lost_at: Option<Timestamp>,
+    /// What the clock showed at the last step.
+    now: Option<Timestamp>,
     /// What is asked for and not looked up yet; the first ones may be.
     waiting: VecDeque<DelayedRequest>,
     /// Changes that wait, of all requests.
@@ -87,6 +89,7 @@ impl Sending {
             in_flight: BTreeMap::new(),
             refused: BTreeMap::new(),
             lost_at: None,
+            now: None,
             waiting: VecDeque::new(),
             changes: 0,
             looking: None,
@@ -105,6 +108,7 @@ impl Sending {
     pub fn step(&mut self, marks: Marks, input: DelayedInput) -> Vec<DelayedAction> {
         let mut actions = Vec::new();
         self.created = self.created.max(marks.created);
+        self.see(marks.now);
         match input {
             DelayedInput::Tick => {}
             DelayedInput::Link(up) => self.link_up = up,

@@ -1,5 +1,7 @@
 //! Whether the simulated clock hands over only what lies at or below the H that its disk has.
 
+use super::world::World;
+use crate::Input;
 use ponos_event::Timestamp;
 
 pub(super) struct Reservation {
@@ -38,6 +40,21 @@ impl Reservation {
         if send > self.durable {
             let what = format!("{schedule}, to be sent at {send}, above the durable H {}", self.durable);
             self.broken.get_or_insert(what);
+        }
+    }
+}
+
+impl World {
+    /// A delayed event is due soon, which lies elsewhere: H is raised for it. Now and then one is handed over.
+    pub(super) fn reserve_for_delayed(&mut self) {
+        if !self.random.chance(8) {
+            return;
+        }
+        let send = self.engine.now().plus(self.random.below(1_000) - 500);
+        self.step(Input::Reserve(send));
+        let marks = self.engine.marks();
+        if send <= marks.now.min(marks.handed) {
+            self.engine.hands_over_delayed(send);
         }
     }
 }

@@ -161,6 +161,7 @@ impl World {
             self.change_pauses();
             self.trigger();
             self.operate();
+            self.reserve_for_delayed();
             if let Some(decision) = self.parking.turn(&self.engine) {
                 self.decide(decision);
             }

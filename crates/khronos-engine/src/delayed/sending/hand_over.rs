@@ -31,7 +31,7 @@ impl Sending {
         let mut events = Vec::new();
         while !rests
             && self.has_room()
-            && let Some(event) = self.again_due(marks.now).or_else(|| self.window.pop_due(until))
+            && let Some(event) = self.again_due(marks.now, until).or_else(|| self.window.pop_due(until))
         {
             let token = self.number();
             self.in_flight.insert(token, event.clone());
@@ -48,10 +48,27 @@ impl Sending {
         }
     }
 
-    /// The first that was refused, if it is its time again. It was handed over before, so H is above it.
-    fn again_due(&mut self, now: Timestamp) -> Option<DueEvent> {
-        let first = self.refused.first_entry().filter(|first| first.key().0 <= now)?;
-        Some(first.remove())
+    /// A clock that was set back: what was refused is sent again after as long as was decided.
+    pub(super) fn see(&mut self, now: Timestamp) {
+        let before = self.now.replace(now).filter(|before| *before > now);
+        if let Some(before) = before {
+            let back = now.since(before);
+            let refused = std::mem::take(&mut self.refused).into_iter();
+            self.refused = refused.map(|((at, key), event)| ((at.plus(back), key), event)).collect();
+        }
+    }
+
+    /// The first that was refused, if it is its time again. Since the clock was set back it may lie above what that shows: then it
+    /// is due once more, as all that lies there.
+    fn again_due(&mut self, now: Timestamp, until: Timestamp) -> Option<DueEvent> {
+        loop {
+            let first = self.refused.first_entry().filter(|first| first.key().0 <= now)?;
+            let event = first.remove();
+            if event.key.send <= until {
+                return Some(event);
+            }
+            self.window.again(event);
+        }
     }
 
     /// The broker answered.

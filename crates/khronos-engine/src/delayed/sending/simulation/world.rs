@@ -22,6 +22,10 @@ pub(super) struct World {
     /// H, and R: durable; and what is asked to be.
     handed: Timestamp,
     wanted: Timestamp,
+    /// The highest that was ever durable.
+    reached: Timestamp,
+    /// The highest that the clock ever showed.
+    highest: Timestamp,
     disk: DelayedMemory,
     store: MemoryDelayed,
     sending: Sending,
@@ -54,6 +58,8 @@ impl World {
             now,
             handed: now,
             wanted: now,
+            reached: now,
+            highest: now,
             disk,
             store,
             sending,
@@ -95,6 +101,7 @@ impl World {
                 84..98 => self.ask()?,
                 98 if self.random.bool() => self.step(DelayedInput::Link(false))?,
                 98 => self.step(DelayedInput::Link(true))?,
+                _ if self.random.u8(0..4) == 0 => self.set_back()?,
                 _ => self.crash()?,
             }
         }
@@ -115,7 +122,8 @@ impl World {
     }
 
     fn marks(&self) -> Marks {
-        Marks { now: self.now, handed: self.handed, reached: self.wanted.max(self.handed), created: 0 }
+        let reached = self.reached.max(self.wanted);
+        Marks { now: self.now, handed: self.handed, reached, created: 0 }
     }
 
     fn step(&mut self, input: DelayedInput) -> Result<(), String> {
@@ -147,6 +155,16 @@ impl World {
 
     fn pass_time(&mut self, millis: i64) -> Result<(), String> {
         self.now = self.now.plus(millis);
+        self.highest = self.highest.max(self.now);
+        self.step(DelayedInput::Tick)
+    }
+
+    /// The clock goes on from an earlier reading.
+    fn set_back(&mut self) -> Result<(), String> {
+        self.reached = self.reached.max(self.wanted);
+        self.now = self.now.plus(-self.random.i64(1..2_000));
+        self.handed = self.handed.min(self.now);
+        self.wanted = self.wanted.min(self.now);
         self.step(DelayedInput::Tick)
     }
 
@@ -173,7 +191,9 @@ impl World {
                 DelayedInput::Written(ticket)
             }
             DelayedAction::Reserve(send) => {
-                self.handed = self.handed.max(send);
+                // A clock that was set back meanwhile took the wish back.
+                self.handed = self.handed.max(send.min(self.wanted));
+                self.reached = self.reached.max(send);
                 DelayedInput::Tick
             }
             DelayedAction::Publish(events) => {
@@ -211,7 +231,7 @@ impl World {
             2..5 => Answer::Lost,
             _ => Answer::Confirmed { returned: false },
         };
-        self.promises.arrived(&found, self.now)?;
+        self.promises.arrived(&found, self.highest)?;
         Ok(answer)
     }
 
