@@ -1,6 +1,6 @@
 //! Whether the simulated clock hands over only what lies at or below the H that its disk has.
 
-use super::world::World;
+use super::{random::Random, world::World};
 use crate::Input;
 use ponos_event::Timestamp;
 
@@ -9,13 +9,17 @@ pub(super) struct Reservation {
     durable: Timestamp,
     /// To where the clock was set back since the write under way was begun.
     lowered: Option<Timestamp>,
+    /// When H is raised for what lies elsewhere: in some lives, by numbers of their own.
+    beside: Option<Random>,
     /// What should not be.
     pub(super) broken: Option<String>,
 }
 
 impl Reservation {
-    pub(super) fn new(durable: Timestamp) -> Self {
-        Self { durable, lowered: None, broken: None }
+    pub(super) fn new(durable: Timestamp, seed: u64) -> Self {
+        let mut random = Random::new(seed ^ 0x5E5E_5E5E);
+        let beside = random.chance(25).then_some(random);
+        Self { durable, lowered: None, beside, broken: None }
     }
 
     /// With the process goes what it knew; this is on the disk.
@@ -47,10 +51,11 @@ impl Reservation {
 impl World {
     /// A delayed event is due soon, which lies elsewhere: H is raised for it. Now and then one is handed over.
     pub(super) fn reserve_for_delayed(&mut self) {
-        if !self.random.chance(8) {
+        let Some(random) = &mut self.reservation.beside else { return };
+        if !random.chance(8) {
             return;
         }
-        let send = self.engine.now().plus(self.random.below(1_000) - 500);
+        let send = self.engine.now().plus(random.below(1_000) - 500);
         self.step(Input::Reserve(send));
         let marks = self.engine.marks();
         if send <= marks.now.min(marks.handed) {

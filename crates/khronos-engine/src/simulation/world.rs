@@ -123,7 +123,7 @@ impl World {
             backfilling: Backfilling::new(seed),
             zones: Zones::new(seed),
             auditing: Auditing::new(seed),
-            reservation: Reservation::new(reading.wall),
+            reservation: Reservation::new(reading.wall, seed),
             commands: Commands::new(seed),
             calendaring: Calendaring::new(seed),
             calm: ceilings.is_undisturbed(),
