@@ -9,14 +9,13 @@ mod common;
 use common::{
     as_the_program,
     asking::{Http, Messages, echo},
-    measure::{quantile, wall},
+    at_once::{AsyncAsk, Shown, at_once, syncs},
     program::Program,
     setting,
     ticks::Ticks,
 };
 use serde_json::{Value, json};
 use std::{
-    io::Write,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -24,7 +23,6 @@ use std::{
     time::Duration,
 };
 use testkit::Node;
-use tokio::task::JoinSet;
 
 /// Definitions in one batch; commands under way at a time of the client that does not wait for each.
 const MANY: usize = 1_000;
@@ -88,75 +86,6 @@ async fn measured(time: Duration) {
     }
     println!("events of 100 ms meanwhile: {}", ticks.stop());
     println!("{} schedules were put; {}", NEXT.load(Ordering::Relaxed), clock.memory());
-}
-
-/// How often a page of a file can be written and made durable in a second.
-fn syncs(folder: &std::path::Path, time: Duration) -> f64 {
-    let mut file = std::fs::File::create(folder.join("page")).unwrap();
-    let (begin, mut count) = (wall(), 0);
-    while wall() - begin < time.as_nanos() as i64 {
-        file.write_all(&[7; 4_096]).unwrap();
-        file.sync_data().unwrap();
-        count += 1;
-    }
-    f64::from(count) / ((wall() - begin) as f64 / 1e9)
-}
-
-/// What one part showed.
-#[derive(Default)]
-struct Shown {
-    a_second: f64,
-    /// From asking to the answer, in milliseconds.
-    answers: Vec<f64>,
-}
-
-impl Shown {
-    fn show(&self, what: &str, disk: f64, nothing: Option<&Self>) {
-        let [p50, p99] = [0.5, 0.99].map(|part| quantile(&self.answers, part));
-        let of = nothing.map_or("-".into(), |nothing| format!("{:.2}", self.a_second / nothing.a_second));
-        println!(
-            "{what:<42} {:>9.0} {p50:>8.1} {p99:>8.1} {:>9.2} {of:>10}",
-            self.a_second,
-            self.a_second / disk
-        );
-    }
-}
-
-/// Runs clients side by side until the time is over; each call gives how many were done by it.
-async fn at_once<C: Send + 'static>(
-    clients: Vec<C>,
-    time: Duration,
-    ask: impl AsyncAsk<C> + Clone + Send + 'static,
-) -> Shown {
-    let begin = wall();
-    let end = begin + time.as_nanos() as i64;
-    let mut running = JoinSet::new();
-    for mut client in clients {
-        let ask = ask.clone();
-        running.spawn(async move {
-            let (mut done, mut answers) = (0, Vec::new());
-            while wall() < end {
-                let asked = wall();
-                done += ask.ask(&mut client).await;
-                answers.push((wall() - asked) as f64 / 1e6);
-            }
-            (done, answers)
-        });
-    }
-    let mut shown = Shown::default();
-    let mut done = 0;
-    while let Some(one) = running.join_next().await {
-        let (count, answers) = one.unwrap();
-        done += count;
-        shown.answers.extend(answers);
-    }
-    shown.a_second = done as f64 / ((wall() - begin) as f64 / 1e9);
-    shown
-}
-
-/// What a client does again and again.
-trait AsyncAsk<C> {
-    fn ask(&self, client: &mut C) -> impl Future<Output = usize> + Send;
 }
 
 /// What is asked over HTTP.

@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub)] // each benchmark uses a part
 
 pub mod asking;
+pub mod at_once;
 pub mod bare;
 pub mod clock;
 pub mod measure;

@@ -1,0 +1,230 @@
+//! Delayed events through the whole clock: how many a second are durable and answered, by HTTP and by message, singly and many at
+//! once; how late events of 100 ms are while 5,000 a second come in; and a burst of them due at one instant, from that instant until
+//! the last is settled. Beside it, in the same run: writes of a page made durable one by one (`fdatasync`), and the same number of
+//! messages of the same size by lapin alone. `SECONDS` (10) is how long each part takes, `BURST` (100,000) how many are due at once.
+//! Figures and what they mean: docs/performance.md.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // a benchmark's error is its end
+
+mod common;
+
+use common::{
+    as_the_program,
+    asking::{Http, Messages},
+    at_once::{AsyncAsk, Shown, at_once, syncs},
+    bare::Bare,
+    clock::sample,
+    measure::wall,
+    program::Program,
+    setting,
+    ticks::Ticks,
+    topology,
+};
+use ponos::broker::amqp::{self, AmqpConfig};
+use serde_json::{Value, json};
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+use testkit::Node;
+
+/// Items in one request; messages carry fewer.
+const MANY: usize = 1_000;
+const IN_A_MESSAGE: usize = 500;
+/// Events that come in every second while the lateness of others is measured.
+const PACE: usize = 5_000;
+/// Bytes of data.
+const DATA: usize = 200;
+
+const CONFIG: &str = "
+[http]
+open = true
+[commands]
+enabled = true
+rate = 100000
+[[commands.users]]
+user = \"guest\"
+owner = \"bench\"
+role = \"write\"
+domains = [\"bench.*\"]
+puts_per_second = 1000000
+";
+
+/// Numbers of events: each put is of another one.
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+
+fn item(at: &str) -> Value {
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    // No two of a run are due together, and names come in no order.
+    let name = format!("{:016x}-later", (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    json!({ "name": name, "event": "bench.item.due", "at": at, "data": "x".repeat(DATA) })
+}
+
+/// An instant within the next year, at random.
+fn someday() -> String {
+    let number = NEXT.load(Ordering::Relaxed) as i64;
+    let millis = 3_600_000 + number.wrapping_mul(7_919_317) % 31_000_000_000;
+    khronos::clock::now().plus(millis).to_string()
+}
+
+fn main() {
+    as_the_program();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(measured(Duration::from_secs(setting("SECONDS", 10) as u64)));
+}
+
+async fn measured(time: Duration) {
+    let node = Node::start();
+    let url = node.vhost("later");
+    let ticks = Ticks::start(&url).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut clock = Program::start(folder.path(), &url, CONFIG);
+    clock.until_ready().await;
+    ticks.until_some().await;
+    let disk = syncs(folder.path(), time);
+    println!("a page written and made durable, one after the other: {disk:.0} a second");
+    println!(
+        "{:<42} {:>9} {:>8} {:>8} {:>9} {:>10}",
+        "", "puts/s", "p50 ms", "p99 ms", "of syncs", "of nothing"
+    );
+    for clients in [1, 16] {
+        let nothing = by_http(&clock, clients, time, Kind::Nothing).await;
+        let puts = by_http(&clock, clients, time, Kind::One).await;
+        puts.show(&format!("HTTP, {clients} at once, one by one"), disk, Some(&nothing));
+    }
+    for clients in [1, 4] {
+        let batches = by_http(&clock, clients, time, Kind::Batch).await;
+        batches.show(&format!("HTTP, {clients} at once, in batches of {MANY}"), disk, None);
+    }
+    for clients in [1, 4] {
+        let puts = by_message(&url, clients, time).await;
+        puts.show(&format!("messages, {clients} at once, of {IN_A_MESSAGE}"), disk, None);
+    }
+    println!("events of 100 ms meanwhile: {}", ticks.stop());
+    let ticks = Ticks::start(&url).await;
+    ticks.until_some().await;
+    paced(&clock, time).await;
+    println!("events of 100 ms while {PACE} a second come in: {}", ticks.stop());
+    println!("{} events wait; {}", NEXT.load(Ordering::Relaxed), clock.memory());
+    drop(clock);
+    burst(&node, setting("BURST", 100_000)).await;
+}
+
+/// What is asked over HTTP.
+#[derive(Clone, Copy)]
+enum Kind {
+    Nothing,
+    One,
+    Batch,
+}
+
+impl AsyncAsk<Http> for Kind {
+    async fn ask(&self, client: &mut Http) -> usize {
+        match self {
+            Self::Nothing => {
+                assert_eq!(client.ask("GET", "/healthz", String::new()).await.0, 200);
+                1
+            }
+            Self::One => {
+                let one = item(&someday());
+                let path = format!("/v1/events/{}", one["name"].as_str().unwrap());
+                let (status, body) = client.ask("PUT", &path, one.to_string()).await;
+                assert_eq!(status, 201, "{body}");
+                1
+            }
+            Self::Batch => {
+                put_all(client, MANY, someday).await;
+                MANY
+            }
+        }
+    }
+}
+
+async fn put_all(client: &mut Http, count: usize, at: impl Fn() -> String) {
+    let all = Value::from((0..count).map(|_| item(&at())).collect::<Vec<_>>());
+    let (status, body) = client.ask("POST", "/v1/events:batch", all.to_string()).await;
+    let done = serde_json::from_str::<Value>(&body).unwrap()["done"].as_u64();
+    assert_eq!((status, done), (200, Some(count as u64)), "{body}");
+}
+
+async fn by_http(clock: &Program, clients: usize, time: Duration, kind: Kind) -> Shown {
+    let mut all = Vec::new();
+    for _ in 0..clients {
+        all.push(Http::connect(clock.port).await);
+    }
+    at_once(all, time, kind).await
+}
+
+/// Many in one command.
+#[derive(Clone)]
+struct Commands;
+
+impl AsyncAsk<Messages> for Commands {
+    async fn ask(&self, client: &mut Messages) -> usize {
+        let items: Vec<Value> = (0..IN_A_MESSAGE).map(|_| item(&someday())).collect();
+        let bodies = vec![json!({ "items": items }).to_string()];
+        for answer in client.ask_all("khronos.commands", "events.put", bodies).await {
+            assert!(answer.starts_with(b"{\"status\":200"), "{}", String::from_utf8_lossy(&answer));
+        }
+        IN_A_MESSAGE
+    }
+}
+
+async fn by_message(url: &str, clients: usize, time: Duration) -> Shown {
+    let mut all = Vec::new();
+    for _ in 0..clients {
+        all.push(Messages::connect(url).await);
+    }
+    at_once(all, time, Commands).await
+}
+
+/// So many a second, ten times a second.
+async fn paced(clock: &Program, time: Duration) {
+    let mut client = Http::connect(clock.port).await;
+    let mut beat = tokio::time::interval(Duration::from_millis(100));
+    let end = wall() + time.as_nanos() as i64;
+    while wall() < end {
+        beat.tick().await;
+        put_all(&mut client, PACE / 10, someday).await;
+    }
+}
+
+/// Many due at one instant.
+async fn burst(node: &Node, count: usize) {
+    let config = |name: &str| AmqpConfig::parse(&node.vhost(name)).unwrap();
+    amqp::check(&config("later-burst"), &topology(false)).await.unwrap();
+    amqp::check(&config("later-bare"), &topology(false)).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut clock = Program::start(folder.path(), &node.vhost("later-burst"), CONFIG);
+    clock.until_ready().await;
+    let mut client = Http::connect(clock.port).await;
+    let due = khronos::clock::now().plus(5_000 + i64::try_from(count / 4).unwrap());
+    let at = due.to_string();
+    for _ in 0..count / MANY {
+        put_all(&mut client, MANY, || at.clone()).await;
+    }
+    let due = due.millis() * 1_000_000;
+    assert!(wall() < due, "they were put too slowly");
+    println!("{count} due at one instant; {}", clock.memory());
+    let settled = async |client: &mut Http| {
+        let (_, text) = client.ask("GET", "/metrics", String::new()).await;
+        let line =
+            text.lines().find(|line| line.contains("delayed_events_total{state=\"settled\"}")).unwrap();
+        line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as usize
+    };
+    while settled(&mut client).await < count {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let seconds = (wall() - due) as f64 / 1e9;
+    let message = sample().await;
+    let bare = Bare::connect(&node.url_for("guest", "guest", "later-bare")).await;
+    let begin = wall();
+    bare.burst(&message, count).await;
+    let by_lapin = (wall() - begin) as f64 / 1e9;
+    bare.close().await;
+    let ratio = by_lapin / seconds;
+    println!(
+        "until the last is settled: {seconds:.2} s, {:.0} a second; by lapin alone {by_lapin:.2} s: {ratio:.2} of it; {}",
+        count as f64 / seconds,
+        clock.memory()
+    );
+}
