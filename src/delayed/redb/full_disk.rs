@@ -5,7 +5,11 @@ use super::{
     {RedbDelayed, RedbOptions},
 };
 use crate::{
-    delayed::conformance::{event, key, t},
+    delayed::{
+        DelayedStoreEvent, DelayedTuning,
+        conformance::{event, key, t},
+        open_redb,
+    },
     engine::{
         Outcome,
         delayed::{DelayedBatch, DelayedStep, DelayedStore},
@@ -16,6 +20,7 @@ use std::{
     fs::{self, File},
     path::Path,
     process::{Command, Output},
+    time::Duration,
 };
 
 /// Runs a test in a process of its own, on a file system of 16 MiB that only it sees. `None` where that is not allowed.
@@ -152,11 +157,91 @@ fn child_writes_to_a_full_disk() {
     println!("all there");
 }
 
+/// Leaves nothing of the disk.
+fn fill(ballast: &Path) -> File {
+    use std::io::Write as _;
+    let mut file = File::options().create(true).append(true).open(ballast).unwrap();
+    while file.write_all(&[7; 4_096]).is_ok() {}
+    file
+}
+
 /// Leaves that much of the disk.
 fn fill_up(ballast: &Path, left: u64) {
-    use std::io::Write as _;
-    let mut file = File::options().append(true).open(ballast).unwrap();
-    while file.write_all(&[7; 4_096]).is_ok() {}
+    let file = fill(ballast);
     let length = file.metadata().unwrap().len();
     file.set_len(length.saturating_sub(left + 65_536)).unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_let_in_leaves_the_reserve_and_what_is_written_half_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let free = super::room::check(folder.path(), u64::MAX, 0, 0);
+    let Err(StoreError::NoRoom { free, needed: u64::MAX, .. }) = free else { panic!("{free:?}") };
+    for (reserve, is_let_in, is_written) in
+        [(free / 2, true, true), (free / 2 * 3, false, true), (free * 3, false, false)]
+    {
+        let options = RedbOptions { reserve, ..options() };
+        let path = folder.path().join(reserve.to_string());
+        let mut store = RedbDelayed::open(&path, "khronos", &options).unwrap();
+        let (count, bytes) = put(0).puts();
+        assert_eq!((count, bytes > 100_000), (100, true));
+        assert_eq!(store.room()(bytes, count).is_ok(), is_let_in, "{reserve} of {free}");
+        assert_eq!(store.write(0, &put(0)).is_ok(), is_written, "{reserve} of {free}");
+        store.write(0, &settle(0..1)).unwrap();
+    }
+}
+
+#[test]
+fn a_thread_on_a_full_disk_says_so_once_and_loses_nothing_that_was_settled() {
+    let folder = tempfile::tempdir().unwrap();
+    on_a_small_disk("delayed::redb::full_disk::child_has_a_thread_on_a_full_disk", folder.path());
+}
+
+#[tokio::test]
+async fn child_has_a_thread_on_a_full_disk() {
+    let Some(folder) = child_folder() else { return };
+    let (path, ballast) = (folder.join("delayed"), folder.join("ballast"));
+    let options = RedbOptions { reserve: 0, ..options() };
+    let millisecond = Duration::from_millis(1);
+    let pace = Duration::from_secs(3600);
+    let tuning =
+        DelayedTuning { pace, pause: millisecond, longest_pause: millisecond, ..DelayedTuning::default() };
+    let opened = open_redb(path.clone(), "khronos".into(), options.clone(), tuning).await;
+    let (store, _, mut events) = opened.unwrap();
+    let mut next = async || {
+        let told = tokio::time::timeout(Duration::from_secs(60), events.recv()).await;
+        told.expect("the store says something within a minute").unwrap()
+    };
+    let lasts = DelayedBatch { now: t(20), lasts: true, ..DelayedBatch::default() };
+    for round in 0..5 {
+        let first = round * 100;
+        store.write(1, put(first)).unwrap();
+        assert!(matches!(next().await, DelayedStoreEvent::Written { ticket: 1, .. }));
+        store.write(2, settle(first..first + 50)).unwrap();
+        let DelayedStoreEvent::Written { ticket: 2, written } = next().await else { panic!("it is written") };
+        assert!(!written.is_durable);
+        drop(fill(&ballast));
+        store.write(3, lasts.clone()).unwrap();
+        match next().await {
+            DelayedStoreEvent::Failing { error: error @ StoreError::Io { .. } } => {
+                assert!(error.to_string().contains("make room"), "{error}");
+            }
+            other => panic!("round {round}: {other:?}"),
+        }
+        fs::remove_file(&ballast).unwrap();
+        assert!(matches!(next().await, DelayedStoreEvent::Reopened));
+        match next().await {
+            DelayedStoreEvent::Written { ticket: 3, written: now } => {
+                assert_eq!((now.balance, now.last_row), (written.balance, written.last_row));
+            }
+            other => panic!("round {round}: {other:?}"),
+        }
+    }
+    store.close().await.unwrap();
+    let mut again = RedbDelayed::open(&path, "khronos", &options).unwrap();
+    let snapshot = again.load().unwrap();
+    assert_eq!((snapshot.balance.settled, snapshot.balance.pending, snapshot.last_row), (250, 250, 250));
+    assert_eq!(snapshot.balance, store.balance());
+    println!("all there");
 }

@@ -186,7 +186,7 @@ async fn what_waits_is_bounded() {
     let (memory, (script, mut calls)) = (DelayedMemory::default(), Script::new());
     let few = DelayedTuning { writes: 2, questions: 3, ..tuning() };
     let (store, _, events) = started(&memory, &script, few).await;
-    let (write, read) = (script.hold("write"), ());
+    let go_on_writing = script.hold("write");
     store.write(0, puts(&["a"])).unwrap();
     called(&mut calls, "write").await;
     let go = script.hold("find");
@@ -201,7 +201,7 @@ async fn what_waits_is_bounded() {
     }
     assert_eq!(store.due(4, t(0)..t(9), None, 9), Err(Closed));
     assert_eq!(store.contents(Vec::new()), Err(Closed));
-    write.send(read).unwrap();
+    go_on_writing.send(()).unwrap();
     go.send(()).unwrap();
     store.close().await.unwrap();
     assert_eq!(told(events).await.len(), 3 + 4, "each that was accepted is answered");

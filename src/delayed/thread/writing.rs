@@ -194,7 +194,7 @@ impl Worker<'_> {
     /// # Errors
     /// What waiting can't help; what has just failed, if there is no other attempt.
     fn get_over(&mut self, error: StoreError, tried: bool) -> Result<Option<DelayedSnapshot>, StoreError> {
-        let is_full = matches!(error, StoreError::NoRoom { .. });
+        let is_full = tried && matches!(error, StoreError::NoRoom { .. });
         if !is_full && !matches!(error, StoreError::Io { .. }) {
             return Err(error);
         }

@@ -21,7 +21,7 @@ async fn a_failed_write_is_repeated_until_it_succeeds_and_told_once() {
 
 #[tokio::test]
 async fn a_write_whose_answer_was_lost_is_not_made_twice() {
-    let (memory, (script, _)) = (DelayedMemory::forgetful(), Script::new());
+    let (memory, (script, mut calls)) = (DelayedMemory::forgetful(), Script::new());
     let (store, _, mut events) = started(&memory, &script, tuning()).await;
     memory.plant(Fault::KeptUnanswered);
     store.write(1, puts(&["a", "b"])).unwrap();
@@ -34,6 +34,8 @@ async fn a_write_whose_answer_was_lost_is_not_made_twice() {
         }
         other => panic!("{other:?}"),
     }
+    let called: Vec<_> = std::iter::from_fn(|| calls.try_recv().ok()).collect();
+    assert_eq!(called, ["write", "flush"], "whether it lasts is not known before");
     let of = memory.open("khronos", DelayedLimits::default()).unwrap();
     assert_eq!((of.written().count, pending(&of)), (1, vec!["a".into(), "b".into()]));
 }
