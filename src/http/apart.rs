@@ -10,7 +10,7 @@ use ponos::shutdown::Shutdown;
 use tokio::{net::TcpListener, runtime::Builder, sync::oneshot};
 
 /// Threads for what takes a while.
-const THREADS: usize = 2;
+const THREADS: usize = 3;
 
 /// The interface as it is served.
 #[derive(Debug)]

@@ -29,7 +29,7 @@ use tokio::{
 pub type Opener = Box<dyn FnMut() -> Result<Box<dyn Store>, StoreError> + Send>;
 
 /// Pages that are read at a time, so that processor and disk have time for what is due and to be written, however many want
-/// to read; and threads that may hang in the disk. HTTP has two threads for what blocks.
+/// to read; and threads that may hang in the disk. HTTP has three threads for what blocks.
 pub(crate) const READERS: usize = 1;
 
 /// Bounds and pauses of a store's thread.
