@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 const NANOS: i64 = 1_000_000;
 const SECOND: i64 = 1_000 * NANOS;
 /// At most so many of one ceiling are decided and not handed over, however many may go out together.
-const DECIDED: usize = 256;
+const DECIDED: usize = 64;
 
 /// How often events of a domain are handed over at most.
 #[derive(Debug, Clone, PartialEq, Eq)]
