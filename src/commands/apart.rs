@@ -11,7 +11,7 @@ use ponos::{
     broker::{Consume, Transport},
     shutdown::{Shutdown, Stage},
 };
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 use tokio::{
     runtime::Builder,
     sync::{oneshot, watch},
@@ -82,7 +82,7 @@ pub(super) async fn run(door: Door, shutdown: Shutdown) {
     let warning = Warning::new(&config.queue, warning);
     let declared = topology(&config);
     let shown = warning.clone();
-    let open = |shutdown| {
+    let open = move |shutdown| {
         let outbox = Outbox::new(transport.publisher(declared.clone()));
         let consume = Consume::new(&*config.queue).prefetch(PREFETCH).cautious();
         let consumer = transport.consumer(declared.clone(), consume);
@@ -93,15 +93,17 @@ pub(super) async fn run(door: Door, shutdown: Shutdown) {
 
 /// Opens the door until the shutdown: a door that ends by itself, be it by a defect, is opened again.
 async fn keep_open<F: Future<Output = End> + Send + 'static>(
-    open: impl Fn(Shutdown) -> F,
+    open: impl Fn(Shutdown) -> F + Send + Sync + 'static,
     warning: &Warning,
     shutdown: Shutdown,
 ) {
+    let open = Arc::new(open);
     let mut wait = AGAIN.0;
     loop {
         let begun = Instant::now();
-        // On a task of its own, which may panic.
-        let why = match tokio::spawn(open(shutdown.clone())).await {
+        // On a task of its own, which may panic: while it opens, too.
+        let (opens, until) = (open.clone(), shutdown.clone());
+        let why = match tokio::spawn(async move { opens(until).await }).await {
             Ok(End::Shutdown) => return,
             Ok(End::Gone(why)) => why,
             Err(_) => "a defect, which the log describes; please report it",
@@ -135,10 +137,11 @@ mod tests {
         let open = move |shutdown: Shutdown| {
             times.send_modify(|times| *times += 1);
             let time = *times.borrow();
+            assert_ne!(time, 1, "a defect while it opens");
             async move {
                 match time {
-                    1 => panic!("a defect"),
-                    2..=10 => End::Gone("its consumer is gone"),
+                    2 => panic!("a defect"),
+                    3..=10 => End::Gone("its consumer is gone"),
                     _ => {
                         shutdown.reached(Stage::Draining).await;
                         End::Shutdown
@@ -151,7 +154,8 @@ mod tests {
             move |shown: &Option<String>| shown.as_ref().is_some_and(|shown| shown.contains(part))
         };
         shown.wait_for(told("opened again within 1 s: a defect")).await.unwrap();
-        shown.wait_for(told("opened again within 2 s: its consumer is gone")).await.unwrap();
+        shown.wait_for(told("opened again within 2 s: a defect")).await.unwrap();
+        shown.wait_for(told("opened again within 4 s: its consumer is gone")).await.unwrap();
         shown.wait_for(told("opened again within 60 s: its consumer is gone")).await.unwrap();
         opened.wait_for(|times| *times == 11).await.unwrap();
         assert!(begun.elapsed() < Duration::from_secs(600), "{:?}", begun.elapsed());
