@@ -13,6 +13,7 @@ use super::{
     settling::Open,
     taking::{STRANGERS, too_many},
     turns::{Crowded, Turns},
+    unconfirmed::Unconfirmed,
     users::Users,
 };
 use crate::{
@@ -65,6 +66,8 @@ pub(super) struct DoorLoop {
     replying: watch::Receiver<Link>,
     warning: Warning,
     pub(super) turns: Turns<Begun>,
+    /// What is answered, and not for certain.
+    pub(super) unconfirmed: Unconfirmed,
     tasks: JoinSet<Ended>,
     /// By number: taken and not settled, or not answered.
     pub(super) open: HashMap<u64, Open>,
@@ -129,6 +132,7 @@ impl DoorLoop {
             outbox,
             warning,
             turns: Turns::default(),
+            unconfirmed: Unconfirmed::default(),
             tasks: JoinSet::new(),
             open: HashMap::new(),
             settled: Vec::new(),
@@ -152,7 +156,7 @@ impl DoorLoop {
                 Some(_) => {}
             }
             self.ask_what_is_settled();
-            let late = self.turns.next_late();
+            let late = [self.turns.next_late(), self.unconfirmed.next_late()].into_iter().flatten().min();
             tokio::select! {
                 biased;
                 () = &mut stopping => break End::Shutdown,
@@ -169,13 +173,13 @@ impl DoorLoop {
                 },
                 (numbers, of) = answered(&mut self.asking) => {
                     self.asking = None;
-                    self.on_settled(numbers, of);
+                    self.on_settled(numbers, of).await;
                 }
                 told = self.outbox.turn() => match told {
                     Some(told) => self.on_told(told).await,
                     None => break NO_PUBLISHER,
                 },
-                () = until(late) => self.refuse_late().await,
+                () = until(late) => self.end_late().await,
                 delivery = self.consumer.next(), if end.is_none() && self.open.len() < MOST => match delivery {
                     Some(delivery) => self.take(delivery).await,
                     None => break NO_CONSUMER,
@@ -244,12 +248,18 @@ impl DoorLoop {
             // The clock that starts next answers it.
             Err(problem) if problem.is_of_the_end() || is_stopping && problem.status() >= 500 => {
                 self.open.remove(&number);
+                self.turns.closed(number);
             }
             Err(problem) => self.refuse(number, problem).await,
         }
     }
 
-    async fn refuse_late(&mut self) {
+    /// Refuses what waited too long for a place, and gives up what holds one for too long.
+    async fn end_late(&mut self) {
+        for number in self.unconfirmed.late(Instant::now()) {
+            let told = self.outbox.give_up_on(number);
+            self.on_told(told).await;
+        }
         for number in self.turns.late(Instant::now()) {
             let Some(owner) = self.open.get(&number).and_then(|open| open.owner.clone()) else { continue };
             self.refuse(number, too_many(&owner, &Crowded::Owner)).await;

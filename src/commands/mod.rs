@@ -14,6 +14,7 @@ mod body;
 mod command;
 mod dispatch;
 mod door;
+mod order;
 mod outbox;
 mod outcome;
 mod report;
@@ -24,6 +25,7 @@ mod taking;
 mod tests;
 mod topology;
 mod turns;
+mod unconfirmed;
 mod users;
 
 pub use apart::{Door, Running, StartError, start};

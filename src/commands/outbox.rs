@@ -146,6 +146,16 @@ impl Outbox {
         Some(Told { note, failure })
     }
 
+    /// Gives up all that follows from a command; what the broker may still say of it is of no interest any more.
+    pub(super) fn give_up_on(&mut self, command: u64) -> Vec<Told> {
+        let of_it = self.pending.iter().filter(|(_, pending)| pending.note.command == command);
+        let tokens: Vec<u64> = of_it.map(|(token, _)| *token).collect();
+        self.waiting.retain(|waiting| !tokens.contains(&waiting.token));
+        let noted = tokens.iter().filter_map(|token| self.pending.remove(token));
+        let why = "the broker confirms none of so many of its owner";
+        noted.map(|Pending { note, .. }| Told { note, failure: Some(why.to_owned()) }).collect()
+    }
+
     /// Gives up what waited for too long; what the broker may still say of it is of no interest any more.
     fn give_up(&mut self) -> Vec<Told> {
         let now = Instant::now();

@@ -19,6 +19,7 @@ use ponos::{
     event::Message,
 };
 use std::sync::Arc;
+use tokio::time::Instant;
 use tracing::{debug, warn};
 
 /// A command that is taken and not settled, or not answered.
@@ -76,8 +77,7 @@ impl DoorLoop {
             return;
         }
         if let Some(reply) = reply {
-            self.outbox.send(Note { command: number, is_letter: false }, reply);
-            open.left += 1;
+            self.send(number, &mut open, reply);
         }
         if let Some(problem) = problem.as_ref().filter(|problem| problem.is_of_the_request()) {
             let letter = dead_letter(message, &self.queue, problem, clock::now());
@@ -96,7 +96,7 @@ impl DoorLoop {
     }
 
     /// What is settled for certain is answered; of the others nobody is told anything, and they come again, or don't.
-    pub(super) fn on_settled(&mut self, numbers: Vec<u64>, of: Option<u64>) {
+    pub(super) async fn on_settled(&mut self, numbers: Vec<u64>, of: Option<u64>) {
         for number in numbers {
             self.turns.certain(number);
             let Some(mut open) = self.open.remove(&number) else { continue };
@@ -108,10 +108,9 @@ impl DoorLoop {
                 self.counts.reply_dropped();
                 debug!("an answer was dropped: the connection was lost, and the command may come again");
             } else if let Some(answer) = answer {
-                self.outbox.send(Note { command: number, is_letter: false }, answer);
-                open.left = 1;
-                self.open.insert(number, open);
+                self.send(number, &mut open, answer);
             }
+            self.settle_if_done(number, open).await;
         }
     }
 
@@ -136,9 +135,26 @@ impl DoorLoop {
         }
     }
 
+    /// Sends an answer, unless it is of no use: so many of its owner are not confirmed.
+    fn send(&mut self, number: u64, open: &mut Open, reply: Publishing) {
+        let now = Instant::now();
+        if self.unconfirmed.is_unheard(&open.owner, now) {
+            self.counts.reply_dropped();
+            debug!("an answer was dropped: the broker confirms none of so many of its owner");
+            return;
+        }
+        self.outbox.send(Note { command: number, is_letter: false }, reply);
+        self.unconfirmed.sent(number, open.owner.clone(), now);
+        open.left += 1;
+    }
+
     async fn settle_if_done(&mut self, number: u64, mut open: Open) {
         match open.left {
-            0 => self.settle(&mut open).await,
+            0 => {
+                self.turns.closed(number);
+                self.unconfirmed.heard(number);
+                self.settle(&mut open).await;
+            }
             _ => drop(self.open.insert(number, open)),
         }
     }

@@ -51,11 +51,7 @@ impl DoorLoop {
         match read {
             Read::Command(command) => {
                 let (caller, request) = *command;
-                let about = About {
-                    owner: caller.owner().clone(),
-                    schedules: request.subjects().map(str::to_owned).collect(),
-                    changes: open.changes(),
-                };
+                let about = About::new(caller.owner().clone(), request.subjects(), open.changes());
                 self.open.insert(number, open);
                 let (owner, begun) = (about.owner.clone(), Begun { number, tag, caller, request });
                 if let Err(crowded) = self.turns.enter(number, about, begun, Instant::now()) {
@@ -115,7 +111,9 @@ pub(super) fn too_many(owner: &str, crowded: &Crowded) -> Problem {
             shortened(name, 80)
         ),
         Crowded::Owner => {
-            format!("so many commands of '{owner}' are being done that the other places are left to others")
+            format!(
+                "so many commands of '{owner}' are being done, or have answers that nobody takes, that the other places are left to others"
+            )
         }
     };
     Problem::too_often(format!("this was not done, for {why}; try again"), Duration::from_secs(1))

@@ -4,6 +4,7 @@
 //! Invariant: nothing of an owner is begun before it is certain that what was refused to him before it does not come again. Else
 //! the broker could deliver that once more, and it would be done behind what came after it.
 
+use super::order::Order;
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::Arc,
@@ -11,7 +12,8 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// Places of one owner: of the commands that are out at a time, a quarter is left to others.
+/// Places of one owner: of the commands that are out at a time, a quarter is left to others. A place is taken from the moment a
+/// command is begun until its answer is confirmed.
 pub(super) const SHARE: usize = 24;
 /// How long what is beyond that waits for a place before it is refused.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
@@ -22,28 +24,40 @@ pub(super) const WAITING: usize = 16;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct About {
     pub(super) owner: Arc<str>,
-    /// The schedules that it is about.
-    pub(super) schedules: Vec<String>,
+    /// The schedules that it is about, each once.
+    pub(super) schedules: Vec<Arc<str>>,
     /// It changes something.
     pub(super) changes: bool,
+}
+
+impl About {
+    pub(super) fn new<'a>(owner: Arc<str>, names: impl Iterator<Item = &'a str>, changes: bool) -> Self {
+        let mut seen = HashSet::new();
+        let schedules = names.filter(|name| seen.insert(*name)).map(Arc::from).collect();
+        Self { owner, schedules, changes }
+    }
 }
 
 /// Why a command is not taken at present.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Crowded {
     /// So many changes of its owner wait about this schedule.
-    Schedule(String),
-    /// Its owner's commands are not done fast enough.
+    Schedule(Arc<str>),
+    /// Its owner's commands are not done fast enough, or their answers are not confirmed.
     Owner,
 }
 
-/// Commands that are taken and not done. Bounded by what is taken from the queue and not settled.
+/// Commands that are taken, and not done, or not answered for certain. Bounded by what is taken from the queue and not settled.
 #[derive(Debug)]
 pub(super) struct Turns<T> {
     /// In the order in which they came.
     waiting: VecDeque<Waiting<T>>,
     /// By number.
     begun: HashMap<u64, About>,
+    /// Who stands before whom, of all these.
+    order: Order,
+    /// By number: what is done, and keeps its place until its answer is confirmed; and whose it is.
+    done: HashMap<u64, Arc<str>>,
     /// By number: what was refused and may come again, and to whom.
     doubtful: BTreeMap<u64, Arc<str>>,
     /// Owners of whose commands one waited for a place in vain, until they have a free one.
@@ -63,6 +77,8 @@ impl<T> Default for Turns<T> {
         Self {
             waiting: VecDeque::new(),
             begun: HashMap::new(),
+            order: Order::default(),
+            done: HashMap::new(),
             doubtful: BTreeMap::new(),
             crowded: HashSet::new(),
         }
@@ -87,56 +103,60 @@ impl<T> Turns<T> {
         {
             return Err(Crowded::Schedule(schedule.clone()));
         }
+        self.order.enter(number, &about);
         self.waiting.push_back(Waiting { number, about, since: now, one });
         Ok(())
     }
 
-    fn is_full(&self, owner: &Arc<str>, schedule: &String) -> bool {
-        let waits = |one: &&Waiting<T>| {
-            one.about.changes && one.about.owner == *owner && one.about.schedules.contains(schedule)
-        };
-        self.waiting.iter().filter(waits).count() >= WAITING
+    fn is_full(&self, owner: &str, schedule: &str) -> bool {
+        self.order.changes(schedule, owner, |number| self.begun.contains_key(&number)) >= WAITING
     }
 
     /// The next one whose turn it is. It is begun by that.
     pub(super) fn next(&mut self) -> Option<T> {
-        let mut busy: HashSet<&String> = self.begun.values().flat_map(|about| &about.schedules).collect();
+        if self.waiting.is_empty() {
+            return None;
+        }
         let mut places = self.places();
         let at = self.waiting.iter().position(|Waiting { number, about, .. }| {
             let place = places.entry(&about.owner).or_default();
             *place += 1;
-            let is_free = *place <= SHARE
-                && !about.schedules.iter().any(|schedule| busy.contains(schedule))
-                && !self.doubtful.range(..number).any(|(_, owner)| *owner == about.owner);
-            // What comes behind it about the same waits, too.
-            busy.extend(&about.schedules);
-            is_free
+            *place <= SHARE
+                && self.order.is_first(*number)
+                && !self.doubtful.range(..number).any(|(_, owner)| *owner == about.owner)
         })?;
         let Waiting { number, about, one, .. } = self.waiting.remove(at)?;
         self.begun.insert(number, about);
         Some(one)
     }
 
-    /// By owner: how many are begun.
+    /// By owner: how many are begun, or done and not answered for certain.
     fn places(&self) -> HashMap<&Arc<str>, usize> {
         let mut places = HashMap::new();
-        for about in self.begun.values() {
-            *places.entry(&about.owner).or_default() += 1;
+        for owner in self.begun.values().map(|about| &about.owner).chain(self.done.values()) {
+            *places.entry(owner).or_default() += 1;
         }
         places
     }
 
-    /// What was begun is done, or refused.
+    /// What was begun is done, or refused. It keeps its place until it is [closed](Self::closed).
     pub(super) fn ended(&mut self, number: u64) {
-        let Some(About { owner, .. }) = self.begun.remove(&number) else { return };
+        let Some(about) = self.begun.remove(&number) else { return };
+        self.order.leave(number, &about);
+        self.done.insert(number, about.owner);
+    }
+
+    /// What was done is answered for certain, or never will be.
+    pub(super) fn closed(&mut self, number: u64) {
+        let Some(owner) = self.done.remove(&number) else { return };
         if self.held(&owner) < SHARE {
             self.crowded.remove(&owner);
         }
     }
 
-    /// How many of an owner are begun, or wait.
+    /// How many of an owner are begun, or wait, or are not answered for certain.
     fn held(&self, owner: &Arc<str>) -> usize {
-        let begun = self.begun.values().filter(|about| about.owner == *owner).count();
+        let begun = self.places().get(owner).copied().unwrap_or_default();
         begun + self.waiting.iter().filter(|one| one.about.owner == *owner).count()
     }
 
@@ -157,9 +177,8 @@ impl<T> Turns<T> {
             .filter(|one| one.since + PATIENCE <= now)
             .map(|one| (one.number, one.about.owner.clone()))
             .collect();
-        self.waiting.retain(|one| !late.iter().any(|(number, _)| *number == one.number));
-        let (numbers, owners): (Vec<u64>, Vec<Arc<str>>) = late.into_iter().unzip();
-        self.crowded.extend(owners);
+        let numbers = self.leave(|one| late.iter().any(|(number, _)| *number == one.number));
+        self.crowded.extend(late.into_iter().map(|(_, owner)| owner));
         numbers
     }
 
@@ -180,10 +199,22 @@ impl<T> Turns<T> {
 
     /// Forgets what waits, as far as it is meant, and says which they were.
     pub(super) fn forget(&mut self, is_meant: impl Fn(&T) -> bool) -> Vec<u64> {
-        let meant = |one: &&Waiting<T>| is_meant(&one.one);
-        let numbers = self.waiting.iter().filter(meant).map(|one| one.number).collect();
-        self.waiting.retain(|one| !is_meant(&one.one));
-        numbers
+        self.leave(|one| is_meant(&one.one))
+    }
+
+    /// Takes out of those that wait, and says which they were.
+    fn leave(&mut self, is_meant: impl Fn(&Waiting<T>) -> bool) -> Vec<u64> {
+        if !self.waiting.iter().any(&is_meant) {
+            return Vec::new();
+        }
+        let all = std::mem::take(&mut self.waiting);
+        let (meant, waiting): (VecDeque<Waiting<T>>, VecDeque<Waiting<T>>) =
+            all.into_iter().partition(is_meant);
+        self.waiting = waiting;
+        for one in &meant {
+            self.order.leave(one.number, &one.about);
+        }
+        meant.into_iter().map(|one| one.number).collect()
     }
 }
 
@@ -192,8 +223,7 @@ mod tests {
     use super::*;
 
     fn about(owner: &str, schedules: &[&str]) -> About {
-        let schedules = schedules.iter().map(|name| (*name).to_owned()).collect();
-        About { owner: owner.into(), schedules, changes: true }
+        About::new(owner.into(), schedules.iter().copied(), true)
     }
 
     fn reading(owner: &str, schedule: &str) -> About {
@@ -225,7 +255,9 @@ mod tests {
         assert_eq!(ready(&mut turns), [4]);
         turns.ended(4);
         turns.ended(5);
-        assert!(turns.waiting.is_empty() && turns.begun.is_empty() && turns.crowded.is_empty());
+        (1..=5).for_each(|number| turns.closed(number));
+        assert!(turns.waiting.is_empty() && turns.begun.is_empty() && turns.done.is_empty());
+        assert!(turns.order.is_empty() && turns.crowded.is_empty());
     }
 
     #[test]
@@ -278,8 +310,10 @@ mod tests {
         assert!(results.iter().all(Result::is_ok));
         let begun = ready(&mut turns);
         assert_eq!((begun.len(), begun.last()), (SHARE + 1, Some(&31)), "the other's is not held up");
-        // One place is free, and the next one has it.
+        // One place is free once its answer has arrived, and the next one has it.
         turns.ended(1);
+        assert!(ready(&mut turns).is_empty());
+        turns.closed(1);
         assert_eq!(ready(&mut turns), [25]);
         assert_eq!(turns.next_late(), Some(begin + PATIENCE));
         assert!(turns.late(begin + PATIENCE / 2).is_empty());
@@ -290,8 +324,26 @@ mod tests {
         assert_eq!(again(&mut turns, 40), Err(Crowded::Owner));
         assert_eq!(turns.enter(41, about("b", &[]), 41, begin), Ok(()));
         turns.ended(2);
+        assert_eq!(again(&mut turns, 42), Err(Crowded::Owner));
+        turns.closed(2);
         assert_eq!(again(&mut turns, 42), Ok(()));
         assert_eq!(ready(&mut turns), [41, 42]);
+    }
+
+    /// Each of them waits for all names of the one before it. A loop over names within a loop over names takes minutes here.
+    #[test]
+    fn batches_of_many_names_cost_as_much_as_they_have_names() {
+        let names: Vec<String> = (0..20_000).map(|number| format!("{number:0>60}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let begun = Instant::now();
+        let (mut turns, results) = entered((0..WAITING).map(|_| about("a", &names)), begun);
+        assert!(results.iter().all(Result::is_ok));
+        for number in 1..=WAITING as u64 {
+            assert_eq!(ready(&mut turns), [number]);
+            turns.ended(number);
+        }
+        assert!(turns.order.is_empty());
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     }
 
     #[test]

@@ -3,8 +3,10 @@
 
 use super::*;
 use crate::commands::{
+    door::PREFETCH,
     outbox,
-    turns::{SHARE, WAITING},
+    turns::{PATIENCE, SHARE, WAITING},
+    unconfirmed,
 };
 
 fn put(name: &str) -> Message {
@@ -109,6 +111,41 @@ async fn one_owners_commands_leave_places_to_others() {
     statuses.sort_unstable();
     let of = |status: u16| statuses.iter().filter(|other| **other == status).count();
     assert_eq!((of(201), of(404), of(429)), (SHARE, 1, 60 - SHARE), "{statuses:?}");
+    open.until_settled().await;
+}
+
+/// The answers of one go where nobody confirms them, and are more than he has places for.
+async fn another_is_answered_behind(open: &mut Open, message: impl Fn() -> Message) -> Duration {
+    open.broker.hold_confirms(true);
+    let begun = tokio::time::Instant::now();
+    for _ in 0..PREFETCH {
+        open.send(message()).await;
+    }
+    let mut other = look_at("two");
+    other.properties.user_id = Some("reports-service".into());
+    other.properties.correlation_id = Some("other".into());
+    open.send(other).await;
+    while open.answer().await.message.properties.correlation_id.as_deref() != Some("other") {}
+    begun.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_that_nobody_confirms_take_no_more_than_their_owners_share() {
+    let mut open = Open::start().await;
+    assert_eq!(open.ask("schedule.get", json!({ "name": "two" })).await.0, 200);
+    let took = another_is_answered_behind(&mut open, || look_at("two")).await;
+    assert!(took <= PATIENCE + unconfirmed::BRIEFLY, "{took:?}");
+    open.broker.hold_confirms(false);
+    open.until_settled().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_that_nobody_confirms_take_no_more_than_their_owners_share() {
+    let mut open = Open::start().await;
+    assert_eq!(open.ask("schedule.get", json!({ "name": "two" })).await.0, 200);
+    let took = another_is_answered_behind(&mut open, || command("schedule.gett", json!({}))).await;
+    assert!(took <= 2 * unconfirmed::BRIEFLY, "{took:?}");
+    open.broker.hold_confirms(false);
     open.until_settled().await;
 }
 

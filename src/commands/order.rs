@@ -1,0 +1,80 @@
+//! Commands about one schedule, in the order in which they came. What is about several stands in several places.
+//!
+//! Invariant: what is entered or leaves costs as much as it has names, however many wait.
+
+use super::turns::About;
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+/// Who stands before whom. Bounded by what is taken from the queue and not done.
+#[derive(Debug, Default)]
+pub(super) struct Order {
+    /// By schedule: begun, or waiting. Never empty.
+    by_schedule: HashMap<Arc<str>, VecDeque<Place>>,
+    /// By number: about how many of its schedules something stands before it. Never 0.
+    behind: HashMap<u64, usize>,
+}
+
+#[derive(Debug)]
+struct Place {
+    number: u64,
+    owner: Arc<str>,
+    changes: bool,
+}
+
+impl Order {
+    /// One more, behind all others.
+    pub(super) fn enter(&mut self, number: u64, about: &About) {
+        let About { owner, schedules, changes } = about;
+        let mut behind = 0;
+        for schedule in schedules {
+            let places = self.by_schedule.entry(schedule.clone()).or_default();
+            behind += usize::from(!places.is_empty());
+            places.push_back(Place { number, owner: owner.clone(), changes: *changes });
+        }
+        if behind > 0 {
+            self.behind.insert(number, behind);
+        }
+    }
+
+    /// It is done, or not done after all.
+    pub(super) fn leave(&mut self, number: u64, about: &About) {
+        self.behind.remove(&number);
+        for schedule in &about.schedules {
+            let Some(places) = self.by_schedule.get_mut(schedule) else { continue };
+            let Some(at) = places.iter().position(|place| place.number == number) else { continue };
+            places.remove(at);
+            match places.front() {
+                None => drop(self.by_schedule.remove(schedule)),
+                Some(first) if at == 0 => {
+                    let Some(behind) = self.behind.get_mut(&first.number) else { continue };
+                    *behind -= 1;
+                    if *behind == 0 {
+                        self.behind.remove(&first.number);
+                    }
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Whether nothing that came before it is about a schedule of its.
+    pub(super) fn is_first(&self, number: u64) -> bool {
+        !self.behind.contains_key(&number)
+    }
+
+    /// How many changes of this owner wait about this schedule, where `is_begun` says which do not wait any more.
+    pub(super) fn changes(&self, schedule: &str, owner: &str, is_begun: impl Fn(u64) -> bool) -> usize {
+        let Some(places) = self.by_schedule.get(schedule) else { return 0 };
+        // None but the first can be begun.
+        let begun = usize::from(places.front().is_some_and(|first| is_begun(first.number)));
+        places.iter().skip(begun).filter(|place| place.changes && *place.owner == *owner).count()
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_schedule.is_empty() && self.behind.is_empty()
+    }
+}
