@@ -322,19 +322,10 @@ impl Problem {
         self.of_the_end
     }
 
-    /// Whether the request can't be answered otherwise, whatever the state of the clock: nobody says who asks, or what is
-    /// asked for makes no sense.
+    /// Whether the request itself is what is wrong: nobody says who asks, or what is asked for makes no sense. Whether something
+    /// would ever be due is a matter of the time.
     pub(crate) fn is_of_the_request(&self) -> bool {
-        matches!(
-            self.code,
-            ProblemCode::InvalidRequest
-                | ProblemCode::Malformed
-                | ProblemCode::Unauthenticated
-                | ProblemCode::TooLarge
-                | ProblemCode::UnsupportedMediaType
-                | ProblemCode::Invalid
-                | ProblemCode::MessageIdUsed
-        )
+        matches!(self.status, 400 | 401 | 413 | 415 | 422) && self.code != ProblemCode::NeverDue
     }
 }
 

@@ -320,6 +320,28 @@ async fn what_can_not_be_a_command_is_answered_and_goes_to_the_dead_letters_with
     assert!(open.counted().contains(r#"type="unknown",result="invalid"} 4"#), "{}", open.counted());
 }
 
+/// All that is answered with 422 is wrong by itself, but for what the time makes so.
+#[tokio::test(start_paused = true)]
+async fn what_the_clock_refuses_as_wrong_goes_to_the_dead_letters_too() {
+    let mut open = Open::start().await;
+    let put = |name: &str| {
+        let definition = json!({ "name": name, "event": "billing.invoice.due", "cron": "0 9 * * *" });
+        json!({ "definition": definition })
+    };
+    for (name, code) in [("no-calendar", "no-such-calendar"), ("never-due", "never-due")] {
+        let (status, problem) = open.ask("schedule.put", put(name)).await;
+        assert_eq!((status, problem["code"].as_str()), (422, Some(code)), "{problem}");
+    }
+    open.until_settled().await;
+    let kinds: Vec<_> =
+        open.letters().iter().map(|letter| letter.headers.text("dead-kind").map(str::to_owned)).collect();
+    assert_eq!(kinds, [Some("no-such-calendar".to_owned())]);
+    for result in ["invalid", "refused"] {
+        let line = format!(r#"type="schedule.put",result="{result}"}} 1"#);
+        assert!(open.counted().contains(&line), "{}", open.counted());
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_is_not_known_is_told_so() {
     let mut open = Open::start().await;

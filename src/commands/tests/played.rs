@@ -15,8 +15,8 @@ use tokio::sync::{mpsc, watch};
 
 /// Answers what is asked of a clock with these schedules, by name.
 ///
-/// What has `held` in its name is put once somebody has looked at `release`, and what has `full` not at present; the clock ends when
-/// somebody looks at `the-end`.
+/// What has `held` in its name is put once somebody has looked at `release`, what has `full` not at present, and what has `no-calendar` or
+/// `never-due` is refused; the clock ends when somebody looks at `the-end`.
 async fn play(mut asked: mpsc::Receiver<Command>, schedules: Vec<ScheduleStatus>) {
     let revisions: Vec<Revision> = schedules.iter().map(|status| status.revision.clone()).collect();
     let (mut held, mut is_released): (Vec<Box<dyn FnOnce() + Send>>, bool) = (Vec::new(), false);
@@ -78,6 +78,12 @@ fn verdict(change: &ScheduleChange) -> Verdict {
     match change {
         ScheduleChange::Put { definition, .. } if definition.name() == "one-minute" => {
             Verdict::Refused(Refusal::FileOwned)
+        }
+        ScheduleChange::Put { definition, .. } if definition.name().contains("no-calendar") => {
+            Verdict::Refused(Refusal::NoSuchCalendar { name: "holidays".into() })
+        }
+        ScheduleChange::Put { definition, .. } if definition.name().contains("never-due") => {
+            Verdict::Refused(Refusal::NeverDue)
         }
         ScheduleChange::Put { .. } => Verdict::Created { creation: 7, revision: 1, since: at(10) },
         ScheduleChange::Delete { .. } => Verdict::GoneAlready,
