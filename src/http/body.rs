@@ -34,22 +34,9 @@ pub(super) fn definition_limit() -> DefaultBodyLimit {
     DefaultBodyLimit::max(file::LONGEST_JSON)
 }
 
-/// Reads the body, and has the rest done with it.
-pub(super) async fn read_first(State(state): State<HttpState>, request: Request, next: Next) -> Response {
-    let (head, body) = request.into_parts();
-    match read(&state, Request::from_parts(head.clone(), body)).await {
-        Ok(body) => next.run(Request::from_parts(head, Body::from(body))).await,
-        Err(problem) => problem.into_response(),
-    }
-}
-
-/// The same of a body that may be small, which takes no place then: how many there may be of these is bounded by the
+/// Reads the body, and has the rest done with it. A small one takes no place: how many there may be of these is bounded by the
 /// connections. A large one keeps its place until it is answered, for it is held as long.
-pub(super) async fn read_first_unless_small(
-    State(state): State<HttpState>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn read_first(State(state): State<HttpState>, request: Request, next: Next) -> Response {
     let (head, body) = request.into_parts();
     let request = Request::from_parts(head.clone(), body);
     let place = match is_small(&head.headers) {
@@ -78,11 +65,6 @@ fn is_small(headers: &HeaderMap) -> bool {
 
 fn place(state: &HttpState, request: &Request) -> Result<Share, Problem> {
     state.bodies.take(Whose::of(request.extensions())).map_err(|why| Problem::no_share(why, "bodies"))
-}
-
-async fn read(state: &HttpState, request: Request) -> Result<Bytes, Problem> {
-    let _place = place(state, &request)?;
-    in_time(state, request).await
 }
 
 async fn in_time(state: &HttpState, request: Request) -> Result<Bytes, Problem> {

@@ -189,7 +189,7 @@ fn all(state: &HttpState, shutdown: Shutdown) -> Router {
     let watched =
         OpenApiRouter::new().routes(routes!(operations::one)).layer(prompt.clone()).with_state(state.clone());
     // The limit is that of whoever reads: it lies outside.
-    let read_first = middleware::from_fn_with_state(state.clone(), body::read_first_unless_small);
+    let read_first = middleware::from_fn_with_state(state.clone(), body::read_first);
     let written = OpenApiRouter::new()
         .routes(routes!(schedules::put, schedules::delete))
         .layer(middleware::from_fn_with_state(state.puts.clone(), gate::through))

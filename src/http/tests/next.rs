@@ -146,14 +146,16 @@ async fn bodies_that_do_not_come_keep_nobody_from_reading() {
         stream.write_all(format!("{head}Content-Length: 500000\r\n\r\n{{").as_bytes()).await.unwrap();
         slow.push(stream);
     }
-    let refused = || async { Some(preview(&clock, "", HOURLY).await).filter(|(status, _)| *status == 503) };
+    let large = format!("{HOURLY}{}", " ".repeat(70_000));
+    let refused = || async { Some(preview(&clock, "", &large).await).filter(|(status, _)| *status == 503) };
     let (_, problem) = wait_until("both bodies to have begun", LONG, refused).await;
     assert!(problem["detail"].as_str().unwrap().contains("2 bodies"), "{problem}");
     for path in ["/v1/schedules", "/v1/history", "/v1/parked", "/v1/schedules/one-minute/next"] {
         clock.client.get::<Value>(path).await.unwrap();
     }
+    assert_eq!(preview(&clock, "", HOURLY).await.0, 200, "who sends little waits for none of these");
     drop(slow);
-    let taken = || async { (preview(&clock, "", HOURLY).await.0 == 200).then_some(()) };
+    let taken = || async { (preview(&clock, "", &large).await.0 == 200).then_some(()) };
     wait_until("room for another body", LONG, taken).await;
 }
 
