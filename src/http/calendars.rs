@@ -5,18 +5,18 @@
 
 use super::{
     body::of_json,
-    conditions::{Condition, tag},
+    conditions::{expected, expected_of_deletion, tag},
     problem::Problem,
     query::Asked,
     state::HttpState,
 };
 use crate::{
     authority::Caller,
-    engine::{Expect, Verdict},
+    engine::Verdict,
     ops::{
-        self, CalendarList, FoundCalendar, Missing, MissingKind, OpsError, OutcomeView, RunningClock,
+        self, CalendarList, FoundCalendar, OpsError, OutcomeView,
         calendars::CalendarQuery,
-        change_calendar::{CalendarChange, change, check},
+        change_calendar::{CalendarChange, change},
     },
     schedule::{CalendarForm, CalendarText, calendar::ics},
 };
@@ -148,14 +148,9 @@ pub(super) async fn put(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let how = how_written(&headers)?;
-    let (name, condition) = (name?.0, Condition::of(&headers)?);
+    let (name, expect) = (name?.0, expected(&headers)?);
     let text = written(how, &body?)?;
     let place = if matches!(how, Written::Json) { "/text" } else { "" };
-    if condition == Condition::Present {
-        // What is wrong with the body is so whatever is there.
-        check(&state.clock, &name, text.clone()).await.map_err(|error| error.below(place))?;
-    }
-    let expect = expect(condition, &state.clock, &name).await?;
     let asked = CalendarChange { name: name.clone(), wanted: Some(text), expect, message: None };
     let changed = change(&state.clock, &caller, asked).await;
     let (verdict, remarks) = changed.map_err(|error| error.below(place))?;
@@ -191,31 +186,9 @@ pub(super) async fn delete(
     name: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
-    let (name, condition) = (name?.0, Condition::of_deletion(&headers)?);
-    let expect = expect(condition, &state.clock, &name).await?;
+    let (name, expect) = (name?.0, expected_of_deletion(&headers)?);
     change(&state.clock, &caller, CalendarChange { name, wanted: None, expect, message: None }).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// What the clock is asked for; of those that were created at run time.
-async fn expect(condition: Condition, clock: &RunningClock, name: &str) -> Result<Expect, Problem> {
-    let there = async {
-        let missing = || Missing {
-            kind: MissingKind::Calendar,
-            what: format!("no calendar '{name}' was created at run time"),
-            suggestion: None,
-        };
-        let there = match ops::calendars::get(clock, name).await {
-            Err(OpsError::NotFound(_)) => None,
-            there => {
-                let there = there?;
-                there.creation.zip(there.revision)
-            }
-        };
-        let (creation, number) = there.ok_or_else(|| OpsError::NotFound(missing()))?;
-        Ok(Expect::Revision { creation, number })
-    };
-    condition.expect_as(there).await
 }
 
 /// How the body is written. A page of another site can send none of these without asking first.

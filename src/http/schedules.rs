@@ -4,7 +4,7 @@
 
 use super::{
     body::{JsonBody, check_json},
-    conditions::{Condition, tag},
+    conditions::{expected, expected_of_deletion, tag},
     problem::Problem,
     query,
     state::HttpState,
@@ -89,9 +89,8 @@ pub(super) async fn put(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     check_json(&headers, "a definition")?;
-    let (name, condition) = (name?.0, Condition::of(&headers)?);
+    let (name, expect) = (name?.0, expected(&headers)?);
     let (clock, json) = (&state.clock, body?.to_vec());
-    let expect = condition.expect(clock, &name).await?;
     let put = ops::put::put(clock, &caller, (Some(&name), json), expect, None).await?;
     let status = match put.verdict {
         Verdict::Created { .. } => StatusCode::CREATED,
@@ -125,8 +124,7 @@ pub(super) async fn delete(
     name: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
-    let (name, condition) = (name?.0, Condition::of_deletion(&headers)?);
-    let expect = condition.expect(&state.clock, &name).await?;
+    let (name, expect) = (name?.0, expected_of_deletion(&headers)?);
     ops::delete::delete(&state.clock, &caller, &name, expect, None).await?;
     Ok(StatusCode::NO_CONTENT)
 }

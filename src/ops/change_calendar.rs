@@ -63,16 +63,6 @@ pub async fn change(
     done(&name, verdict, faults).map(|verdict| (verdict, remarks))
 }
 
-/// Whether a text can be used at all, whatever there is.
-///
-/// # Errors
-/// [`OpsError::Definition`] with all that is wrong with it.
-pub async fn check(clock: &RunningClock, name: &str, text: CalendarText) -> Result<(), OpsError> {
-    let (zones, name) = (clock.zone_data(), name.to_owned());
-    let understood = run_blocking(move || understand(&name, &text, &zones).map(drop)).await?;
-    understood.map_err(OpsError::Definition)
-}
-
 /// Periods of a calendar that are no whole days: each is looked at for each zone of a schedule that names it.
 const PERIODS: usize = 20_000;
 

@@ -36,6 +36,7 @@ impl Asked {
         match expect {
             Expect::Any => self.part(b"any"),
             Expect::Absent => self.part(b"absent"),
+            Expect::Present => self.part(b"present"),
             Expect::Revision { creation, number } => {
                 self.part(&creation.to_be_bytes()).part(&number.to_be_bytes())
             }

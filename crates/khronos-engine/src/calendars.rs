@@ -222,8 +222,10 @@ impl Engine {
                 return Err(Refusal::FileOwned);
             }
             return match (wanted, expect) {
+                (_, Expect::Present) | (Some(_), Expect::Revision { .. }) => {
+                    Err(Refusal::Stale { revision: None })
+                }
                 (None, _) => Ok(CalendarStep::Nothing(Verdict::GoneAlready)),
-                (Some(_), Expect::Revision { .. }) => Err(Refusal::Stale { revision: None }),
                 // Schedules may name one that the files had.
                 (Some(wanted), _) => {
                     self.has_room_for(&by.owner, 1, wanted.weight())?;
@@ -240,7 +242,7 @@ impl Engine {
             Expect::Revision { creation, number } if (creation, number) != (created.number, revision) => {
                 return Err(Refusal::Stale { revision: Some(revision) });
             }
-            Expect::Any | Expect::Revision { .. } => {}
+            Expect::Any | Expect::Present | Expect::Revision { .. } => {}
         }
         match wanted {
             Some(wanted) if wanted.text == there.text => {

@@ -98,7 +98,7 @@ impl Engine {
             Expect::Revision { creation, number } if (creation, number) != (created.number, revision) => {
                 return Err(Refusal::Stale { revision: Some(revision) });
             }
-            Expect::Any | Expect::Revision { .. } => {}
+            Expect::Any | Expect::Present | Expect::Revision { .. } => {}
         }
         let wanted = match change {
             ScheduleChange::Put { definition, .. } => Some(definition),
@@ -154,10 +154,11 @@ impl Engine {
             };
         }
         match change {
-            ScheduleChange::Delete { .. } => Ok(Step::Nothing(Verdict::GoneAlready)),
-            ScheduleChange::Put { expect: Expect::Revision { .. }, .. } => {
+            ScheduleChange::Put { expect: Expect::Revision { .. } | Expect::Present, .. }
+            | ScheduleChange::Delete { expect: Expect::Present, .. } => {
                 Err(Refusal::Stale { revision: None })
             }
+            ScheduleChange::Delete { .. } => Ok(Step::Nothing(Verdict::GoneAlready)),
             ScheduleChange::Put { definition, .. } if self.is_past(definition) => Err(Refusal::NeverDue),
             ScheduleChange::Put { .. } => too_many.map_or(Ok(Step::Put { before: None }), Err),
             ScheduleChange::Invalid { faults, .. } => Err(Refusal::Invalid { faults: faults.clone() }),

@@ -77,6 +77,8 @@ pub enum Expect {
     Any,
     /// Nothing of this name.
     Absent,
+    /// Something of this name, at whatever revision.
+    Present,
     /// This revision of this creation; of a file's schedule that is 0.
     Revision {
         /// The number of the creation.

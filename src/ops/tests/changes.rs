@@ -94,6 +94,7 @@ async fn what_is_put_and_deleted_is_durable_when_it_is_answered_and_logged() {
         (put(&bob, json("a", "3h"), any, None).await, Refusal::NotOwner { owner: "ann".into() }),
         (put(&ann, json("a", "3h"), first, None).await, Refusal::Stale { revision: Some(2) }),
         (put(&ann, json("b", "3h"), first, None).await, Refusal::Stale { revision: None }),
+        (put(&ann, json("b", "3h"), Expect::Present, None).await, Refusal::Stale { revision: None }),
         (put(&ann, json("a", "3h"), Expect::Absent, None).await, Refusal::Exists { revision: 2 }),
         (put(&bob, json("often", "3h"), any, None).await, Refusal::FileOwned),
         (
@@ -117,7 +118,12 @@ async fn what_is_put_and_deleted_is_durable_when_it_is_answered_and_logged() {
         Refusal::NotOwner { owner: "ann".into() }
     );
     assert_eq!(refusal(delete(&clock, &bob, "often", any, None).await), Refusal::FileOwned);
-    let gone = delete(&clock, &ann, "a", any, None).await.unwrap();
+    let there = Expect::Present;
+    let same = put(&ann, json("a", "2h"), there, None).await.unwrap();
+    assert_eq!(same.verdict, Verdict::Unchanged { creation: 1, revision: 2 });
+    let nothing = refusal(delete(&clock, &ann, "c", there, None).await);
+    assert_eq!(nothing, Refusal::Stale { revision: None });
+    let gone = delete(&clock, &ann, "a", there, None).await.unwrap();
     assert!(matches!(gone, Verdict::Deleted { creation: 1, revision: 2, .. }), "{gone:?}");
     assert_eq!(delete(&clock, &ann, "a", any, None).await.unwrap(), Verdict::GoneAlready);
     // Another one under the name: its revisions count on, and its ids are its own.

@@ -59,6 +59,9 @@ impl Commands {
             if of_files {
                 return refused(Refusal::FileOwned);
             }
+            if asked.expect == Expect::Present {
+                return refused(Refusal::Stale { revision: None });
+            }
             let Some(wanted) = &asked.wanted else { return Some(Wanted::Exactly(Verdict::GoneAlready)) };
             return match asked.expect {
                 Expect::Revision { .. } => refused(Refusal::Stale { revision: None }),

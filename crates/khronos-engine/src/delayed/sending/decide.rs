@@ -102,7 +102,7 @@ fn put(
             let (creation, revision) = (head.creation, head.revision);
             // A delay that is asked for again begins again.
             let is_same = (&head.digest, head.due) == (&wanted.digest, wanted.due);
-            if is_same && expect == Expect::Any {
+            if is_same && matches!(expect, Expect::Any | Expect::Present) {
                 return Verdict::Unchanged { creation, revision }.into();
             }
             if let Some(refusal) = not_expected(expect, head).or_else(|| may_have_been_sent(marks, head)) {
@@ -123,7 +123,7 @@ fn put(
                 false => Refusal::AlreadySettled { due }.into(),
             };
         }
-        _ if matches!(expect, Expect::Revision { .. }) => {
+        _ if matches!(expect, Expect::Revision { .. } | Expect::Present) => {
             return Refusal::Stale { revision: None }.into();
         }
         _ if past == PastDue::Refuse && wanted.key.send <= marks.now => return Refusal::NeverDue.into(),
@@ -152,7 +152,9 @@ fn delete(marks: Marks, by: &Author, found: &Found, expect: Expect) -> Decided {
             let refusal = not_his(by, &stone.owner, &stone.event);
             refusal.unwrap_or(Refusal::AlreadySettled { due: stone.due }).into()
         }
-        _ if matches!(expect, Expect::Revision { .. }) => Refusal::Stale { revision: None }.into(),
+        _ if matches!(expect, Expect::Revision { .. } | Expect::Present) => {
+            Refusal::Stale { revision: None }.into()
+        }
         _ => Verdict::GoneAlready.into(),
     }
 }
@@ -175,7 +177,7 @@ fn not_his(by: &Author, owner: &Arc<str>, event: &Arc<str>) -> Option<Refusal> {
 
 fn not_expected(expect: Expect, head: &DelayedHead) -> Option<Refusal> {
     match expect {
-        Expect::Any => None,
+        Expect::Any | Expect::Present => None,
         Expect::Absent => Some(Refusal::Exists { revision: head.revision }),
         Expect::Revision { creation, number } => {
             let is_it = (creation, number) == (head.creation, head.revision);

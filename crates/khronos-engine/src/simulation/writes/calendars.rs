@@ -162,6 +162,8 @@ fn a_calendar_is_its_owners_and_a_revision_may_be_expected() {
         ("off", Some(SOON), revision(1, 2), stale(Some(1))),
         ("off", None, revision(2, 1), stale(Some(1))),
         ("other", Some(SOON), revision(1, 1), stale(None)),
+        ("other", Some(SOON), Expect::Present, stale(None)),
+        ("other", None, Expect::Present, stale(None)),
     ] {
         let change = expecting(name, text, expect);
         assert_eq!(refused(&ask(&mut seen, ann(), vec![change])), &expected);
@@ -170,6 +172,8 @@ fn a_calendar_is_its_owners_and_a_revision_may_be_expected() {
     let changed = ask(&mut seen, admin, vec![expecting("off", Some(SOON), revision(1, 1))]);
     assert!(matches!(changed[..], [Verdict::Changed { creation: 1, revision: 2, .. }]), "{changed:?}");
     assert_eq!(seen.engine.created_calendar("off").unwrap().created.owner, "ann");
+    let gone = ask(&mut seen, ann(), vec![expecting("off", None, Expect::Present)]);
+    assert!(matches!(gone[..], [Verdict::Deleted { revision: 2, .. }]), "{gone:?}");
 }
 
 #[test]

@@ -278,6 +278,27 @@ fn a_condition_names_the_creation_too() {
     assert!(verdicts[0] == stale && matches!(verdicts[1], Verdict::Changed { creation: 2, revision: 2, .. }));
 }
 
+#[test]
+fn that_something_is_there_is_a_condition_which_any_revision_meets() {
+    let mut seen = Seen::of(100);
+    let put = |name: &str, data: i64| ScheduleChange::Put {
+        definition: Packed::build(&Definition { data: Some(data.into()), ..every(name, "1h") }).unwrap(),
+        expect: Expect::Present,
+    };
+    let delete = |name: &str| ScheduleChange::Delete { name: name.into(), expect: Expect::Present };
+    ask(&mut seen, ann(), vec![put_of(every("a", "1h"))]);
+    let verdicts = ask(&mut seen, ann(), vec![put("a", 1), put("a", 2), put("b", 1), delete("b")]);
+    let stale = Verdict::Refused(Refusal::Stale { revision: None });
+    assert!(matches!(
+        verdicts[..2],
+        [Verdict::Changed { revision: 2, .. }, Verdict::Changed { revision: 3, .. }]
+    ));
+    assert_eq!(verdicts[2..], [stale.clone(), stale.clone()]);
+    let verdicts = ask(&mut seen, ann(), vec![delete("a"), delete("a"), put("a", 3)]);
+    assert!(matches!(verdicts[0], Verdict::Deleted { revision: 3, .. }), "{verdicts:?}");
+    assert_eq!(verdicts[1..], [stale.clone(), stale]);
+}
+
 /// A restart finds what rests, and forgets it in its time.
 #[test]
 fn what_was_left_before_a_restart_is_forgotten_too() {
