@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     engine::store::made_up,
-    http::client::encode,
+    http::client::{Client, encode},
     ops::{BackfillAsked, BackfillDecision, OperationList, OperationView},
 };
 use ponos::event::Timestamp;
@@ -128,7 +128,7 @@ async fn watch(globals: &Globals, args: OperationArgs) -> Result<Exit, CliError>
     let operations: Vec<OperationView> = match &args.id {
         Some(id) if args.cancel => vec![client.cancel(&format!("/v1/operations/{}", encode(id))).await?],
         Some(id) => vec![client.get(&format!("/v1/operations/{}", encode(id))).await?],
-        None => client.get::<OperationList>("/v1/operations").await?.operations,
+        None => all(&client).await?,
     };
     output::print(|out| {
         if args.json {
@@ -143,6 +143,18 @@ async fn watch(globals: &Globals, args: OperationArgs) -> Result<Exit, CliError>
         table::table(out, &rows)
     })?;
     Ok(Exit::Done)
+}
+
+async fn all(client: &Client) -> Result<Vec<OperationView>, CliError> {
+    let (mut all, mut page) = (Vec::new(), String::new());
+    loop {
+        let found: OperationList = client.get(&format!("/v1/operations?limit=1000{page}")).await?;
+        all.extend(found.operations);
+        match found.next {
+            Some(next) => page = format!("&page={}", encode(&next)),
+            None => return Ok(all),
+        }
+    }
 }
 
 fn cells(one: &OperationView) -> Vec<String> {

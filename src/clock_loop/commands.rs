@@ -155,7 +155,7 @@ impl ClockLoop {
                 self.operate(asker, (id.clone(), cancel(id)), reply);
             }
             Command::Operation(id, reply) => drop(reply.send(self.operation(&id))),
-            Command::Operations(reply) => drop(reply.send(self.operations())),
+            Command::Operations(after, reply) => drop(reply.send(self.operations(after.as_ref()))),
             Command::Calendars(from, reply) => {
                 let page = self.engine.created_calendars(&from).take(PAGE);
                 drop(reply.send(page.map(|one| self.calendar_status(one)).collect()));

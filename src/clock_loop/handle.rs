@@ -67,8 +67,8 @@ pub enum Command {
     Cancel(CommandId, oneshot::Sender<OperationAnswer>),
     /// The operation of this id.
     Operation(CommandId, oneshot::Sender<Option<OperationStatus>>),
-    /// All operations that are known.
-    Operations(oneshot::Sender<Vec<OperationStatus>>),
+    /// The next [`PAGE`] operations by their ids, after this one; none: that was all.
+    Operations(Option<CommandId>, oneshot::Sender<Vec<OperationStatus>>),
     /// Put and delete schedules; answered, change by change, once that is durable.
     Change(ChangesAsked, oneshot::Sender<ChangesAnswer>),
     /// Change delayed events; answered, change by change, once that is durable.

@@ -3,7 +3,7 @@
 use super::{
     ClockLoop,
     commands::by,
-    handle::{OperationAnswer, OperationStatus, Unchanged},
+    handle::{OperationAnswer, OperationStatus, PAGE, Unchanged},
 };
 use crate::engine::{Asker, Declined, Engine, Input, Operation};
 use ponos::event::CommandId;
@@ -63,8 +63,9 @@ impl ClockLoop {
         status(&self.engine, id)
     }
 
-    pub(super) fn operations(&self) -> Vec<OperationStatus> {
-        self.engine.operations().filter_map(|(id, _)| self.operation(id)).collect()
+    pub(super) fn operations(&self, after: Option<&CommandId>) -> Vec<OperationStatus> {
+        let rest = self.engine.operations().map(|(id, _)| id).filter(|id| after.is_none_or(|after| *id > after));
+        rest.take(PAGE).filter_map(|id| self.operation(id)).collect()
     }
 
     /// What these commands ask for is not begun.

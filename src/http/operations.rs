@@ -1,9 +1,11 @@
 //! The routes of operations: backfills are begun, operations are watched and ended.
 
-use super::{body::JsonBody, problem::Problem, state::HttpState};
+#![allow(unused_qualifications, reason = "the macros that describe routes write paths in full")]
+
+use super::{body::JsonBody, problem::Problem, query, state::HttpState};
 use crate::{
     authority::Caller,
-    ops::{self, BackfillAsked, BackfillDecision, OperationList, OperationView},
+    ops::{self, BackfillAsked, BackfillDecision, OperationList, OperationView, operations::OperationQuery},
 };
 use axum::{
     Extension, Json,
@@ -48,11 +50,14 @@ pub(super) async fn backfill(
 ///
 /// Those that run, and those that ended within a day.
 #[utoipa::path(
-    get, path = "/operations", tag = "operations",
-    responses((status = 200, description = "All that are known", body = OperationList))
+    get, path = "/operations", tag = "operations", params(OperationQuery),
+    responses((status = 200, description = "A page of those that are known, by their ids", body = OperationList))
 )]
-pub(super) async fn all(State(state): State<HttpState>) -> Result<Json<OperationList>, Problem> {
-    Ok(Json(OperationList { operations: ops::operations::all(&state.clock).await? }))
+pub(super) async fn all(
+    State(state): State<HttpState>,
+    query::Asked(wanted): query::Asked<OperationQuery>,
+) -> Result<Json<OperationList>, Problem> {
+    Ok(Json(ops::operations::page(&state.clock, &wanted).await?))
 }
 
 /// One operation

@@ -94,7 +94,7 @@ const INDEX: &[(&str, &str)] = &[
         "/v1/schedules/{name}/backfill",
         "POST {\"from\": INSTANT, \"to\": INSTANT, ...}: sends occurrences of the past",
     ),
-    ("/v1/operations", "backfills that run, or ended within a day"),
+    ("/v1/operations", "backfills that run, or ended within a day; ?limit= ?page="),
     ("/v1/operations/{id}", "one of them; DELETE: cancels it"),
     ("/v1/schedules/{name}/trigger", "POST with Idempotency-Key: KEY: sends an event of one schedule now"),
     ("/v1/reload", "POST: reads the schedules again"),

@@ -1,23 +1,61 @@
 //! Operations that take a while: what there is, and ending one.
 
-use super::{Missing, MissingKind, OperationView, OpsError, RunningClock, message::asker, permit::permit};
+use super::{
+    Missing, MissingKind, OperationList, OperationView, OpsError, RunningClock,
+    message::asker,
+    permit::permit,
+    schedules::{mark, marked},
+};
 use crate::{
     authority::{Caller, Role},
     clock_loop::{Command, OperationStatus, Unchanged},
     schedule::FaultCode,
 };
 use ponos::event::CommandId;
+use serde::Deserialize;
 use tracing::info;
+use utoipa::IntoParams;
 
 /// Characters of an id, at most: it stands in addresses.
 const ID: usize = 64;
 
-/// All operations that are known: those that run, and those that ended within a day.
+/// Operations in one answer, at most.
+const MOST: usize = 1_000;
+
+/// Which operations.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct OperationQuery {
+    /// At most so many, 1 to 1,000; 100 if left out.
+    #[param(minimum = 1, maximum = 1_000)]
+    pub limit: Option<usize>,
+    /// Where to go on: `next` of the page before.
+    pub page: Option<String>,
+}
+
+/// A page of the operations that are known, by their ids: those that run, and those that ended within a day.
 ///
 /// # Errors
-/// [`OpsError::Unavailable`].
-pub async fn all(clock: &RunningClock) -> Result<Vec<OperationView>, OpsError> {
-    Ok(clock.ask(Command::Operations).await?.into_iter().map(Into::into).collect())
+/// [`OpsError::Parameter`], [`OpsError::Unavailable`].
+pub async fn page(clock: &RunningClock, wanted: &OperationQuery) -> Result<OperationList, OpsError> {
+    let limit = wanted.limit.unwrap_or(100);
+    if !(1..=MOST).contains(&limit) {
+        return Err(OpsError::parameter("limit", FaultCode::OutOfRange, format!("1 to {MOST}")));
+    }
+    let mut after = wanted.page.as_deref().map(|page| marked(page, |text| id(text).ok())).transpose()?;
+    let mut operations: Vec<OperationView> = Vec::new();
+    while operations.len() <= limit {
+        let from = after.take();
+        let found = clock.ask(|reply| Command::Operations(from, reply)).await?;
+        let Some(last) = found.last() else { break };
+        after = Some(last.id.clone());
+        operations.extend(found.into_iter().map(OperationView::from));
+    }
+    let is_more = operations.len() > limit;
+    operations.truncate(limit);
+    let next = operations.last().filter(|_| is_more).map(|last| mark(&last.id));
+    Ok(OperationList { operations, next })
 }
 
 /// The operation of this id.

@@ -4,7 +4,7 @@ mod labels;
 mod page;
 
 pub use page::{MOST_OF_A_PAGE, SchedulePage, ScheduleQuery, page};
-pub(super) use page::{mark, name_of};
+pub(super) use page::{mark, marked, name_of};
 
 use super::{Clock, Missing, MissingKind, OpsError, Pages, ScheduleView, run_blocking};
 use crate::{

@@ -92,7 +92,7 @@ async fn play(
                 };
                 drop(reply.send(Err(why)));
             }
-            Ask::Operations(reply) => drop(reply.send(vec![])),
+            Ask::Operations(_, reply) => drop(reply.send(vec![])),
             Ask::Operation(_, reply) => drop(reply.send(None)),
             Ask::Covered(_, _, reply) => {
                 let (status, ranges) = (schedule.clone(), Vec::new());

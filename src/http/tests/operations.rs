@@ -49,7 +49,13 @@ impl Begun {
                 let status = schedules.iter().find(|status| status.revision.name() == &*name);
                 drop(reply.send(status.cloned().map(covered)));
             }
-            Command::Operations(reply) => drop(reply.send(self.0.clone())),
+            Command::Operations(after, reply) => {
+                let mut all = self.0.clone();
+                all.sort_by(|a, b| a.id.cmp(&b.id));
+                let is_after = |one: &OperationStatus| after.as_ref().is_none_or(|after| one.id > *after);
+                // Pages of the loop are shorter than what is asked for.
+                drop(reply.send(all.into_iter().filter(is_after).take(2).collect()));
+            }
             Command::Operation(id, reply) => drop(reply.send(find(id))),
             Command::Cancel(id, reply) => drop(reply.send(find(id).ok_or_else(gone))),
             Command::Operate(id, operation, reply) => drop(reply.send(self.begin(id, *operation))),
@@ -107,7 +113,7 @@ async fn a_backfill_is_begun_watched_and_cancelled() {
     });
     for client in [&clock.client, &control] {
         let all: Value = client.get("/v1/operations").await.unwrap();
-        assert_eq!(all["operations"][0], shown);
+        assert_eq!((&all["operations"][1], &all["next"]), (&shown, &Value::Null));
         let one: Value = client.get("/v1/operations/op-1").await.unwrap();
         assert_eq!(one, shown);
         assert_eq!(refused(client.get("/v1/operations/op-2").await).await.0, 404);
@@ -132,6 +138,33 @@ async fn a_backfill_is_begun_watched_and_cancelled() {
     assert!(status == 400 && detail.contains("letters, digits"), "{detail}");
     let (status, detail) = refused(control.post_as(path, "b-beside", &asked).await).await;
     assert!(status == 409 && detail.contains("another one runs"), "{status} {detail}");
+}
+
+#[tokio::test]
+async fn operations_are_listed_in_pages() {
+    let (_clock, control, _folder) = doors().await;
+    let path = "/v1/schedules/one-minute/backfill";
+    let keys = ["A_5", "b-1", "b-2", "c", "d"];
+    for key in keys {
+        let _: Value = control.post_as(path, key, &json!({ "from": at(1), "to": at(3) })).await.unwrap();
+    }
+    for (limit, pages) in [(1, 6), (3, 2), (4, 2), (6, 1), (1_000, 1)] {
+        let (mut ids, mut asked, mut page) = (Vec::new(), 0, String::new());
+        loop {
+            let list: Value = control.get(&format!("/v1/operations?limit={limit}{page}")).await.unwrap();
+            let all = list["operations"].as_array().unwrap();
+            assert!(!all.is_empty() && all.len() <= limit, "{list}");
+            ids.extend(all.iter().map(|one| one["id"].as_str().unwrap().to_owned()));
+            asked += 1;
+            let Some(next) = list["next"].as_str() else { break };
+            page = format!("&page={next}");
+        }
+        assert_eq!((ids, asked), (["A_5", "b-1", "b-2", "c", "d", "op-1"].map(str::to_owned).to_vec(), pages));
+    }
+    for query in ["?limit=0", "?limit=1001", "?page=b-1", "?pages=2"] {
+        let (status, detail) = refused(control.get(&format!("/v1/operations{query}")).await).await;
+        assert_eq!(status, 400, "{detail}");
+    }
 }
 
 #[tokio::test]

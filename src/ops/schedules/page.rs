@@ -139,9 +139,13 @@ pub(in crate::ops) fn mark(name: &str) -> String {
 }
 
 pub(in crate::ops) fn name_of(page: &str) -> Result<String, OpsError> {
-    let name = BASE64_URL_SAFE_NO_PAD.decode(page).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    let name = name.and_then(|text| text.strip_prefix(FORM).map(str::to_owned));
-    name.filter(|name| is_name(name)).ok_or_else(|| {
+    marked(page, |name| is_name(name).then(|| name.to_owned()))
+}
+
+/// What is marked there, as `read` has it.
+pub(in crate::ops) fn marked<T>(page: &str, read: impl FnOnce(&str) -> Option<T>) -> Result<T, OpsError> {
+    let text = BASE64_URL_SAFE_NO_PAD.decode(page).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    text.as_deref().and_then(|text| text.strip_prefix(FORM)).and_then(read).ok_or_else(|| {
         let what =
             "this is not where a page of this list begins; take 'next' of the page before, or leave it out";
         OpsError::parameter("page", FaultCode::InvalidValue, what)

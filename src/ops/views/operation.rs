@@ -87,11 +87,13 @@ pub struct OperationView {
     pub left: u64,
 }
 
-/// All operations that are known.
+/// A page of the operations that are known.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct OperationList {
     /// By their ids.
     pub operations: Vec<OperationView>,
+    /// The next value of `page`; null at the end.
+    pub next: Option<String>,
 }
 
 impl From<OperationStatus> for OperationView {
