@@ -87,7 +87,7 @@ pub struct ReadCalendars {
 /// Who uses a calendar.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Users {
-    /// Some of the schedules, by name.
+    /// Some of the schedules, sorted by name.
     pub first: Vec<Arc<str>>,
     /// How many there are.
     pub count: usize,

@@ -1,5 +1,6 @@
-//! What is handed to the publisher, in this order: what is on time, what is caught up with or got no answer, what waits for
-//! the ceilings, what is parked and sent again. Nothing goes before what it rests on is durable.
+//! What is handed to the publisher, in this order: what is on time, what is caught up with or got no answer, what waited for the
+//! ceiling of its domain, what is parked and sent again. Nothing goes before what it rests on is durable. What is paused is
+//! passed over.
 
 use super::{
     ClockState, Coalesced, Era, Handover, Notice, Outcome, SkipReason,

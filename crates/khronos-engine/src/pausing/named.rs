@@ -132,6 +132,11 @@ impl Named {
         let lapsed = |at| PauseEnd { at, on_resume: OnResume::Skip };
         let too_many = self.lapses.len().saturating_sub(AWAY);
         let lapses = self.lapses.iter().enumerate().take_while(|(at, one)| *at < too_many || is_over(one));
+        // Each once, by the end that was asked for.
+        let is_of_ends = |name: &Arc<str>| {
+            self.paused(name).and_then(|pause| pause.until).is_some_and(|end| end.at <= now)
+        };
+        let lapses = lapses.filter(|(_, (_, name))| !is_of_ends(name));
         let lapses = lapses.map(|(_, (at, name))| (name.clone(), lapsed((*at).min(now)), true));
         ends.chain(lapses).take(most).collect()
     }
@@ -300,5 +305,30 @@ impl Engine {
     pub(super) fn is_free(&self, name: &Arc<str>, one: &SkippedPause) -> bool {
         let passed = one.through <= self.progress.settled();
         passed && !self.outstanding.backlogs.of(name).any(|(_, backlog)| one.holds_of(backlog))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Reached;
+
+    #[test]
+    fn what_ends_for_two_reasons_at_once_ends_once_and_as_it_was_asked() {
+        let at = Timestamp::from_millis;
+        let paused = |until: Option<i64>| {
+            let until = until.map(|until| PauseEnd { at: at(until), on_resume: OnResume::CatchUp });
+            let reached = Reached { lately: at(0), ever: at(0), set_backs: 0 };
+            let pause = Pause { since: at(0), by: "ann".into(), note: "x".into(), until, reached };
+            Pauses { paused: Some(pause), ..Pauses::default() }
+        };
+        let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
+        let mut named = Named::new(vec![(a.clone(), paused(Some(5))), (b.clone(), paused(Some(90)))]);
+        named.lapse(&a, Some(at(3)));
+        named.lapse(&b, Some(at(4)));
+        let end = |at, on_resume| PauseEnd { at, on_resume };
+        let expected = [(a, end(at(5), OnResume::CatchUp), false), (b, end(at(4), OnResume::Skip), true)];
+        assert_eq!(named.take_ended(at(9), 10), expected);
+        assert_eq!(named.take_ended(at(9), 1), expected[..1]);
     }
 }
