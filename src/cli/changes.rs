@@ -23,6 +23,9 @@ pub(super) struct Args {
     /// Only of this schedule
     #[arg(long, value_name = "NAME")]
     schedule: Option<String>,
+    /// Only of this calendar
+    #[arg(long, value_name = "NAME", conflicts_with = "schedule")]
+    calendar: Option<String>,
     /// Only those that this owner asked for
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
@@ -43,8 +46,8 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
 async fn show(globals: &Globals, args: Args) -> Result<Exit, CliError> {
     let source = args.clock.reach(globals).await?;
     let most = usize::try_from(args.limit).unwrap_or(usize::MAX);
-    let Args { after, schedule, by, .. } = args;
-    let mut wanted = ChangesQuery { schedule, by, after, ..ChangesQuery::default() };
+    let Args { after, schedule, calendar, by, .. } = args;
+    let mut wanted = ChangesQuery { schedule, calendar, by, after, ..ChangesQuery::default() };
     let mut changes: Vec<ChangeView> = Vec::new();
     loop {
         wanted.limit = Some(MOST.min(most - changes.len()));

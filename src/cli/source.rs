@@ -188,7 +188,7 @@ fn schedules_path(wanted: &ScheduleQuery) -> String {
 
 fn changes_path(wanted: &ChangesQuery) -> String {
     let mut path = format!("/v1/changes?limit={}", wanted.limit.unwrap_or(MOST));
-    for (key, word) in [("schedule", &wanted.schedule), ("by", &wanted.by)] {
+    for (key, word) in [("schedule", &wanted.schedule), ("calendar", &wanted.calendar), ("by", &wanted.by)] {
         path.extend(word.iter().map(|word| format!("&{key}={}", encode(word))));
     }
     for (key, position) in [("after", wanted.after), ("before", wanted.before)] {

@@ -64,7 +64,8 @@ impl ClockLoop {
     }
 
     pub(super) fn operations(&self, after: Option<&CommandId>) -> Vec<OperationStatus> {
-        let rest = self.engine.operations().map(|(id, _)| id).filter(|id| after.is_none_or(|after| *id > after));
+        let rest =
+            self.engine.operations().map(|(id, _)| id).filter(|id| after.is_none_or(|after| *id > after));
         rest.take(PAGE).filter_map(|id| self.operation(id)).collect()
     }
 

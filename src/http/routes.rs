@@ -51,7 +51,10 @@ const INDEX: &[(&str, &str)] = &[
         "/v1/schedules:delete",
         "POST {\"filter\": {...}, \"dry_run\": ..., \"expect_count\": ...}: deletes many",
     ),
-    ("/v1/changes", "what was changed at run time, and by whom; ?schedule= ?by= ?after= ?before= ?limit="),
+    (
+        "/v1/changes",
+        "what was changed at run time, and by whom; ?schedule= ?calendar= ?by= ?after= ?before= ?limit=",
+    ),
     ("/v1/export", "the definitions of what was created at run time; ?format="),
     ("/v1/schedules/{name}/next", "its next occurrences; ?from= ?count="),
     ("/v1/preview", "POST a definition as JSON: its next occurrences; ?from= ?count="),

@@ -2,7 +2,7 @@
 
 use super::{Clock, OpsError};
 use crate::{
-    engine::{ChangeEntry, VersionEntry},
+    engine::{ChangeEntry, ChangeKind, VersionEntry},
     position::Position,
     schedule::FaultCode,
 };
@@ -24,6 +24,8 @@ const LOOKED_THROUGH: u64 = 20_000;
 pub struct ChangesQuery {
     /// Only of this schedule.
     pub schedule: Option<String>,
+    /// Only of this calendar.
+    pub calendar: Option<String>,
     /// Only those that this owner asked for.
     pub by: Option<String>,
     /// Changes after this position, oldest first.
@@ -133,6 +135,10 @@ impl ChangeView {
     }
 }
 
+fn is_of_calendar(what: ChangeKind) -> bool {
+    matches!(what, ChangeKind::CalendarCreated | ChangeKind::CalendarChanged | ChangeKind::CalendarDeleted)
+}
+
 /// Reads the changes wanted.
 ///
 /// # Errors
@@ -141,6 +147,10 @@ pub async fn read(clock: impl Into<Clock>, wanted: &ChangesQuery) -> Result<Chan
     if wanted.after.is_some() && wanted.before.is_some() {
         let what = "give after (oldest first) or before (newest first), not both";
         return Err(OpsError::parameter("before", FaultCode::Conflict, what));
+    }
+    if wanted.schedule.is_some() && wanted.calendar.is_some() {
+        let what = "give schedule or calendar, not both: a change is about the one or the other";
+        return Err(OpsError::parameter("calendar", FaultCode::Conflict, what));
     }
     let limit = wanted.limit.unwrap_or(100);
     if !(1..=MOST).contains(&limit) {
@@ -160,12 +170,14 @@ pub async fn read(clock: impl Into<Clock>, wanted: &ChangesQuery) -> Result<Chan
         number.transpose()
     };
     let (after, before) = (number("after", wanted.after)?, number("before", wanted.before)?);
+    let name = wanted.schedule.as_deref().or(wanted.calendar.as_deref());
+    let is_of = |entry: &ChangeEntry, name: &str| {
+        // A calendar and a schedule may have one name.
+        is_of_calendar(entry.what) == wanted.calendar.is_some()
+            && (name == &*entry.name || entry.others.iter().any(|other| name == &**other))
+    };
     let is_wanted = |entry: &ChangeEntry| {
-        wanted
-            .schedule
-            .as_deref()
-            .is_none_or(|name| name == &*entry.name || entry.others.iter().any(|other| name == &**other))
-            && wanted.by.as_deref().is_none_or(|by| by == &*entry.by)
+        name.is_none_or(|name| is_of(entry, name)) && wanted.by.as_deref().is_none_or(|by| by == &*entry.by)
     };
     let mut list = ChangeList { changes: Vec::new(), first, last, next: None };
     let mut budget = LOOKED_THROUGH;

@@ -159,7 +159,10 @@ async fn operations_are_listed_in_pages() {
             let Some(next) = list["next"].as_str() else { break };
             page = format!("&page={next}");
         }
-        assert_eq!((ids, asked), (["A_5", "b-1", "b-2", "c", "d", "op-1"].map(str::to_owned).to_vec(), pages));
+        assert_eq!(
+            (ids, asked),
+            (["A_5", "b-1", "b-2", "c", "d", "op-1"].map(str::to_owned).to_vec(), pages)
+        );
     }
     for query in ["?limit=0", "?limit=1001", "?page=b-1", "?pages=2"] {
         let (status, detail) = refused(control.get(&format!("/v1/operations{query}")).await).await;

@@ -8,6 +8,7 @@ use crate::{
     ops::{
         OpsError, PauseOneAsked, RunningClock, ScheduleFilter,
         change::{Batch, Wanted, change},
+        change_calendar::{self, CalendarChange},
         changes::{self, ChangesQuery},
         delete::delete,
         delete_some::{Asked, delete_some},
@@ -16,7 +17,7 @@ use crate::{
         put_view, schedules,
         status::reload,
     },
-    schedule::{CalendarStore, Calendars, Packed, file::from_json},
+    schedule::{CalendarForm, CalendarStore, CalendarText, Calendars, Packed, file::from_json},
     store::{Fault, Limits, Memory, Store},
     telemetry::Counts,
 };
@@ -152,6 +153,17 @@ async fn what_is_put_and_deleted_is_durable_when_it_is_answered_and_logged() {
     assert_eq!(page.changes, logged.changes[2..3]);
     let page = ChangesQuery { after: page.next, by: Some("bob".into()), ..ChangesQuery::default() };
     assert_eq!(changes::read(clock.clone(), &page).await.unwrap().changes, logged.changes[..1]);
+    // A calendar of the same name is another thing.
+    let text = CalendarText { form: CalendarForm::Toml, text: "dates = [\"2026-12-25\"]".into() };
+    let wanted = CalendarChange { name: "a".into(), wanted: Some(text), expect: any, message: None };
+    change_calendar::change(&clock, &bob, wanted).await.unwrap();
+    let of_schedule = ChangesQuery { schedule: Some("a".into()), ..ChangesQuery::default() };
+    assert_eq!(changes::read(clock.clone(), &of_schedule).await.unwrap().changes, logged.changes);
+    let of_calendar = ChangesQuery { calendar: Some("a".into()), ..ChangesQuery::default() };
+    let found = changes::read(clock.clone(), &of_calendar).await.unwrap().changes;
+    assert_eq!(found.iter().map(|change| &*change.what).collect::<Vec<_>>(), ["calendar-created"]);
+    let both = ChangesQuery { schedule: Some("a".into()), ..of_calendar };
+    assert!(matches!(changes::read(clock, &both).await, Err(OpsError::Parameter(_))));
     running.abort();
 }
 
