@@ -26,12 +26,12 @@ pub(super) struct GetArgs {
     json: bool,
 }
 
-/// Writes the definitions of all schedules that were created at run time, to be put again: `khronos put -f`.
+/// Writes all calendars and schedules that were created at run time, to be put again: `khronos put -f`.
 #[derive(Debug, clap::Args)]
 pub(super) struct ExportArgs {
     #[command(flatten)]
     clock: ClockArgs,
-    /// One JSON object, with the list "schedules"; else TOML, which can't say every payload
+    /// One JSON object, with the lists "calendars" and "schedules"; else TOML, which can't say every payload
     #[arg(long)]
     json: bool,
 }

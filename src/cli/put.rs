@@ -9,7 +9,8 @@ use super::{
 };
 use crate::{
     http::client::{Client, Condition, all_faults, encode},
-    ops::{OutcomeView, PutView, Tag},
+    ops::{OutcomeView, PutView, Tag, export::ExportedCalendar},
+    schedule::CalendarForm,
     sources::EXPORTED,
 };
 use ponos::files::{self, ReadError};
@@ -27,7 +28,7 @@ use std::{
 /// Creates or changes schedules of a running clock, as its own: not as those of its files.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Definitions: TOML as schedule files have it, or JSON (one, or a list); -: standard input
+    /// Definitions: TOML as schedule files have it, or JSON (one, or a list); or what khronos export wrote; -: standard input
     #[arg(short, long, value_name = "FILE")]
     file: PathBuf,
     /// Only if the clock has this revision of it (one schedule): as `get --json` says, or its ETag
@@ -57,13 +58,31 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
 }
 
 async fn put(globals: &Globals, args: Args) -> Result<Exit, CliError> {
-    let definitions = read(&args.file)?;
-    if definitions.is_empty() {
+    let Given { calendars, definitions } = read(&args.file)?;
+    if definitions.is_empty() && calendars.is_empty() {
         output::complain("the export has no schedules: there is nothing to put");
         return Ok(Exit::Done);
     }
     let condition = args.if_revision.map(Condition::Revision).or(args.new.then_some(Condition::Absent));
+    if !calendars.is_empty() && (condition.is_some() || args.atomic) {
+        return Err(CliError::Usage(format!(
+            "{} has calendars, which are put one by one: put it without --new, --if-revision and --atomic",
+            args.file.display()
+        )));
+    }
     let client = args.clock.operate(globals, "put").await?;
+    // What a definition names has to be there.
+    for calendar in &calendars {
+        put_calendar(&client, calendar, args.json).await.inspect_err(|_| {
+            output::complain(&format!(
+                "the calendar '{}' was not put, nor what comes behind it",
+                calendar.name
+            ));
+        })?;
+    }
+    if definitions.is_empty() {
+        return Ok(Exit::Done);
+    }
     if let [definition] = &*definitions
         && let Some(name) = name_of(definition)
     {
@@ -95,6 +114,26 @@ async fn put(globals: &Globals, args: Args) -> Result<Exit, CliError> {
         left -= some.len();
     }
     Ok(exit)
+}
+
+async fn put_calendar(client: &Client, calendar: &ExportedCalendar, as_json: bool) -> Result<(), CliError> {
+    let ExportedCalendar { name, form, text } = calendar;
+    let kind = match form {
+        CalendarForm::Ics => "text/calendar",
+        CalendarForm::Toml => "application/toml",
+    };
+    let path = format!("/v1/calendars/{}", encode(name));
+    let change: OutcomeView = client.put_text_patiently(&path, (kind, text)).await?;
+    output::print(|out| match as_json {
+        true => output::lines(out, &[json!({ "change": change, "problem": null })]),
+        false => writeln!(
+            out,
+            "calendar {name} {}, revision {}",
+            change.outcome,
+            change.revision.unwrap_or_default()
+        ),
+    })?;
+    Ok(())
 }
 
 /// What became of a definition among others.
@@ -179,8 +218,20 @@ fn said(answer: &PutView) -> String {
     )
 }
 
-/// The definitions of a file.
-fn read(file: &Path) -> Result<Vec<Box<RawValue>>, CliError> {
+/// What a file has.
+#[derive(Debug, Default)]
+struct Given {
+    calendars: Vec<ExportedCalendar>,
+    definitions: Vec<Box<RawValue>>,
+}
+
+impl Given {
+    fn of(definitions: Vec<Box<RawValue>>) -> Self {
+        Self { definitions, ..Self::default() }
+    }
+}
+
+fn read(file: &Path) -> Result<Given, CliError> {
     let wrong = |what: String| CliError::Usage(format!("{}: {what}", file.display()));
     let text = if file.as_os_str() == "-" {
         let mut text = String::new();
@@ -202,19 +253,21 @@ fn read(file: &Path) -> Result<Vec<Box<RawValue>>, CliError> {
     let is_json = text.trim_start().starts_with('{')
         || file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
         || (text.trim_start().starts_with('[') && serde_json::from_str::<Vec<&RawValue>>(&text).is_ok());
-    let definitions = if is_json { of_json(&text) } else { of_toml(&text) }.map_err(wrong)?;
+    let given = if is_json { of_json(&text) } else { of_toml(&text) }.map_err(wrong)?;
     // Of a clock on which nothing was created: put again, there is nothing wrong with it.
     let is_export = text.starts_with(EXPORTED) || (is_json && text.trim_start().starts_with('{'));
-    if definitions.is_empty() && !is_export {
+    if given.definitions.is_empty() && given.calendars.is_empty() && !is_export {
         return Err(wrong("it has no schedules".into()));
     }
-    Ok(definitions)
+    Ok(given)
 }
 
 /// What `khronos export --json` writes.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Exported {
+    #[serde(default)]
+    calendars: Vec<ExportedCalendar>,
     schedules: Vec<Box<RawValue>>,
 }
 
@@ -226,17 +279,18 @@ struct Said {
 }
 
 /// One definition, a list, or an export; each as it is written, for it is the clock that reads them.
-fn of_json(text: &str) -> Result<Vec<Box<RawValue>>, String> {
+fn of_json(text: &str) -> Result<Given, String> {
     let whole: &RawValue = serde_json::from_str(text).map_err(|error| error.to_string())?;
     if whole.get().starts_with('[') {
-        return serde_json::from_str(text).map_err(|error| error.to_string());
+        return serde_json::from_str(text).map(Given::of).map_err(|error| error.to_string());
     }
     match serde_json::from_str(text) {
         Ok(Said { schedules: Some(_) }) => {
-            let exported: Exported = serde_json::from_str(text).map_err(|error| error.to_string())?;
-            Ok(exported.schedules)
+            let Exported { calendars, schedules } =
+                serde_json::from_str(text).map_err(|error| error.to_string())?;
+            Ok(Given { calendars, definitions: schedules })
         }
-        _ => Ok(vec![whole.to_owned()]),
+        _ => Ok(Given::of(vec![whole.to_owned()])),
     }
 }
 
@@ -249,20 +303,25 @@ fn name_of(definition: &RawValue) -> Option<String> {
     serde_json::from_str(definition.get()).ok().map(|Named { name }| name)
 }
 
-fn of_toml(text: &str) -> Result<Vec<Box<RawValue>>, String> {
+fn of_toml(text: &str) -> Result<Given, String> {
     let mut file: toml::Table = text.parse().map_err(|error: toml::de::Error| error.to_string())?;
-    let schedules = file.remove("schedule");
-    if let Some(key) = file.keys().next() {
-        return Err(format!("unknown key '{key}': a file of schedules has [[schedule]] tables alone"));
-    }
-    match schedules {
-        Some(toml::Value::Array(list)) => {
-            let raw = |value| to_raw_value(&of_value(value)?).map_err(|error| error.to_string());
-            list.into_iter().map(raw).collect()
-        }
-        Some(_) => Err("write [[schedule]], in two pairs of brackets".into()),
+    let mut tables = |key| match file.remove(key) {
+        Some(toml::Value::Array(list)) => Ok(list),
+        Some(_) => Err(format!("write [[{key}]], in two pairs of brackets")),
         None => Ok(Vec::new()),
+    };
+    let (calendars, schedules) = (tables("calendar")?, tables("schedule")?);
+    if let Some(key) = file.keys().next() {
+        return Err(format!(
+            "unknown key '{key}': a file of schedules has [[schedule]] tables alone, an export [[calendar]] besides"
+        ));
     }
+    let calendar = |value: toml::Value| value.try_into().map_err(|error| format!("a [[calendar]]: {error}"));
+    let raw = |value| to_raw_value(&of_value(value)?).map_err(|error| error.to_string());
+    Ok(Given {
+        calendars: calendars.into_iter().map(calendar).collect::<Result<_, _>>()?,
+        definitions: schedules.into_iter().map(raw).collect::<Result<_, _>>()?,
+    })
 }
 
 fn of_value(value: toml::Value) -> Result<Value, String> {
@@ -290,8 +349,12 @@ mod tests {
     #[test]
     fn definitions_are_read_as_files_and_programs_write_them() {
         let toml = "[[schedule]]\nname = \"a\"\ndata = { x = [1, 1.5, true], at = 2026-12-01T09:00:00Z }\n[[schedule]]\nname = \"b\"\n";
-        let found: Vec<Value> =
-            of_toml(toml).unwrap().iter().map(|one| serde_json::from_str(one.get()).unwrap()).collect();
+        let found: Vec<Value> = of_toml(toml)
+            .unwrap()
+            .definitions
+            .iter()
+            .map(|one| serde_json::from_str(one.get()).unwrap())
+            .collect();
         assert_eq!(
             found,
             [
@@ -302,6 +365,8 @@ mod tests {
         for (wrong, said) in [
             ("schedule = 7", "two pairs of brackets"),
             ("[schedules]", "unknown key 'schedules'"),
+            ("[[calendar]]\nname = \"a\"\nform = \"xml\"\ntext = \"\"", "a [[calendar]]: unknown variant"),
+            ("[calendar]", "[[calendar]], in two pairs"),
             ("[[schedule]]\ndata = { x = nan }", "is no number of JSON"),
             ("[[schedule]", "TOML parse error"),
         ] {
@@ -309,7 +374,7 @@ mod tests {
         }
         let (one, list) = (json!({"name": "a"}), json!([{"name": "a"}]));
         for text in [one.to_string(), list.to_string(), json!({ "schedules": list }).to_string()] {
-            let found = of_json(&text).unwrap();
+            let found = of_json(&text).unwrap().definitions;
             assert_eq!(found.iter().map(|one| one.get()).collect::<Vec<_>>(), [r#"{"name":"a"}"#], "{text}");
         }
         // What the clock is to refuse gets there as it is written.
@@ -318,14 +383,28 @@ mod tests {
             r#"{"name":"a","data":12345678901234567890123}"#,
             r#"{"name":"a","name":"b"}"#,
         ] {
-            assert_eq!(of_json(text).unwrap()[0].get(), text);
+            assert_eq!(of_json(text).unwrap().definitions[0].get(), text);
         }
         for (wrong, said) in [
-            (r#"{"schedules":[],"calendars":[]}"#, "unknown field `calendars`"),
+            (r#"{"schedules":[],"holidays":[]}"#, "unknown field `holidays`"),
+            (r#"{"schedules":[],"calendars":[{"name":"a","text":""}]}"#, "missing field `form`"),
             (r#"{"schedules":7}"#, "invalid type"),
             (r#"{"name":"a""#, "EOF"),
         ] {
             assert!(of_json(wrong).unwrap_err().contains(said), "{wrong}: {:?}", of_json(wrong));
+        }
+    }
+
+    #[test]
+    fn an_export_has_calendars_besides() {
+        let toml = "[[calendar]]\nname = \"off\"\nform = \"ics\"\ntext = \"BEGIN\\n\"\n\n[[schedule]]\nname = \"a\"\n";
+        let json = json!({
+            "calendars": [{ "name": "off", "form": "ics", "text": "BEGIN\n" }], "schedules": [{ "name": "a" }]
+        });
+        for given in [of_toml(toml).unwrap(), of_json(&json.to_string()).unwrap()] {
+            let ExportedCalendar { name, form, text } = &given.calendars[0];
+            assert_eq!((&**name, *form, &**text), ("off", CalendarForm::Ics, "BEGIN\n"));
+            assert_eq!((given.calendars.len(), given.definitions[0].get()), (1, r#"{"name":"a"}"#));
         }
     }
 
@@ -353,7 +432,8 @@ mod tests {
             ("# nothing".to_owned(), false),
         ] {
             std::fs::write(&file, &text).unwrap();
-            assert_eq!(read(&file).is_ok_and(|found| found.is_empty()), is_right, "{text}");
+            let is_nothing = |found: Given| found.definitions.is_empty() && found.calendars.is_empty();
+            assert_eq!(read(&file).is_ok_and(is_nothing), is_right, "{text}");
         }
     }
 }

@@ -10,7 +10,6 @@ use crate::ops::{
 };
 use axum::{Json, extract::State, response::Response};
 use serde::{Deserialize, Serialize};
-use serde_json::Map;
 use utoipa::{IntoParams, ToSchema};
 
 /// Changes of schedules
@@ -33,10 +32,10 @@ pub(super) async fn changes(
 #[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum ExportFormat {
-    /// As a schedule file has them.
+    /// As a schedule file has them, and calendars besides.
     #[default]
     Toml,
-    /// As `POST /v1/schedules:batch` takes them.
+    /// As `POST /v1/schedules:batch` and `PUT /v1/calendars/{name}` take them.
     Json,
 }
 
@@ -45,27 +44,29 @@ pub(super) enum ExportFormat {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ExportQuery {
-    /// `toml`, if left out; `json` is of one object with the list `schedules`.
+    /// `toml`, if left out; `json` is of one object with the lists `calendars` and `schedules`.
     #[serde(default)]
     #[param(inline, required = false)]
     format: ExportFormat,
 }
 
-/// Definitions as JSON.
+/// What was created at run time, as JSON.
 #[derive(Serialize, ToSchema)]
+#[allow(dead_code, reason = "for the description: it is written piece by piece")]
 pub(super) struct Exported {
-    /// All that were created at run time, by name.
-    #[allow(dead_code, reason = "for the description: it is written piece by piece")]
+    /// All calendars, by name: put them first.
+    calendars: Vec<export::ExportedCalendar>,
+    /// The definitions of all schedules, by name.
     schedules: Vec<crate::schedule::Definition>,
 }
 
 /// What was created at run time, to be put again
 ///
-/// A schedule file with the same text has other schedules: those of a file, whose events have other ids. A definition whose data
-/// TOML can't say (null) is left out of it, with a line that says so.
+/// Calendars, and the definitions of schedules. A schedule file with the same definitions has other schedules: those of a file, whose
+/// events have other ids. A definition whose data TOML can't say (null) is left out of it, with a line that says so.
 #[utoipa::path(
     get, path = "/export", tag = "schedules", params(ExportQuery),
-    responses((status = 200, description = "The definitions", content(
+    responses((status = 200, description = "Calendars and definitions", content(
         (String = "application/toml"),
         (Exported = "application/json"),
     )))
@@ -74,9 +75,13 @@ pub(super) async fn export(
     State(state): State<HttpState>,
     Asked(wanted): Asked<ExportQuery>,
 ) -> Result<Response, Problem> {
-    let all = export::export(state.clock);
+    let (calendars, all) = (export::calendars(state.clock.clone()), export::export(state.clock));
     match wanted.format {
-        ExportFormat::Json => large::list(Map::new(), "schedules", all).await,
-        ExportFormat::Toml => large::text("application/toml", export::head(), all, export::toml_of).await,
+        ExportFormat::Json => large::lists(("calendars", calendars), ("schedules", all)).await,
+        ExportFormat::Toml => {
+            let calendars = (calendars, export::toml_of_calendar as fn(&_) -> String);
+            let all = (all, export::toml_of as fn(&_) -> String);
+            large::text("application/toml", export::head(), calendars, all).await
+        }
     }
 }

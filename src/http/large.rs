@@ -10,6 +10,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use futures_util::Stream;
 use serde_json::{Map, Value};
 use std::collections::VecDeque;
 
@@ -52,29 +53,56 @@ pub(super) async fn list<P: Pages>(
     if written.len() > 1 {
         written.push(b',');
     }
-    written.extend_from_slice(format!("{}:[", Value::from(key)).as_bytes());
-    let state = Some(List { pages, page, written, first: true });
-    let stream = futures_util::stream::try_unfold(state, |state| async move {
-        let Some(list) = state else { return Ok::<_, axum::Error>(None) };
-        let (piece, list) = list.piece().await.map_err(axum::Error::new)?;
-        Ok(Some((piece, list)))
-    });
-    let json = HeaderValue::from_static("application/json");
-    Ok(([(header::CONTENT_TYPE, json)], Body::from_stream(stream)).into_response())
+    written.extend_from_slice(opening(key).as_bytes());
+    let list = List { pages, page, written, first: true, end: b"]}" };
+    Ok(json(Body::from_stream(list.pieces())))
 }
 
-/// Items as texts one behind the other, below a head, written as they are read. An error in between cuts the answer off.
-pub(super) async fn text<P: Pages>(
+/// An object with two lists, the second behind the first.
+pub(super) async fn lists<A: Pages, B: Pages>(
+    (first_key, mut first): (&str, A),
+    (second_key, mut second): (&str, B),
+) -> Result<Response, Problem> {
+    let page: VecDeque<_> = first.next().await?.into();
+    let written = format!("{{{}", opening(first_key)).into();
+    let first = List { pages: first, page, written, first: true, end: b"]," };
+    let page: VecDeque<_> = second.next().await?.into();
+    let second = List { pages: second, page, written: opening(second_key).into(), first: true, end: b"]}" };
+    Ok(json(Body::from_stream(futures_util::StreamExt::chain(first.pieces(), second.pieces()))))
+}
+
+/// How a list of this name begins.
+fn opening(key: &str) -> String {
+    format!("{}:[", Value::from(key))
+}
+
+fn json(body: Body) -> Response {
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+}
+
+/// Items of two kinds as texts one behind the other, below a head, written as they are read. An error in between cuts the answer
+/// off.
+pub(super) async fn text<A: Pages<Item: Sync>, B: Pages<Item: Sync>>(
     kind: &'static str,
     head: String,
-    mut pages: P,
+    (mut first, write_first): (A, fn(&A::Item) -> String),
+    (mut second, write_second): (B, fn(&B::Item) -> String),
+) -> Result<Response, Problem> {
+    let page: VecDeque<_> = first.next().await?.into();
+    let first = texts(first, page, write_first);
+    let page: VecDeque<_> = second.next().await?.into();
+    let second = texts(second, page, write_second);
+    let head = futures_util::stream::once(async { Ok(Bytes::from(head)) });
+    let all = futures_util::StreamExt::chain(futures_util::StreamExt::chain(head, first), second);
+    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], Body::from_stream(all)).into_response())
+}
+
+fn texts<P: Pages<Item: Sync>>(
+    pages: P,
+    page: VecDeque<P::Item>,
     write: fn(&P::Item) -> String,
-) -> Result<Response, Problem>
-where
-    P::Item: Sync,
-{
-    let page: VecDeque<_> = pages.next().await?.into();
-    let stream = futures_util::stream::try_unfold((pages, page), move |(mut pages, mut page)| async move {
+) -> impl Stream<Item = Result<Bytes, axum::Error>> + Send {
+    futures_util::stream::try_unfold((pages, page), move |(mut pages, mut page)| async move {
         if page.is_empty() {
             page = pages.next().await.map_err(axum::Error::new)?.into();
         }
@@ -89,10 +117,7 @@ where
         };
         let (piece, page) = run_blocking(write_some).await.map_err(axum::Error::new)?;
         Ok::<_, axum::Error>((!piece.is_empty()).then(|| (Bytes::from(piece), (pages, page))))
-    });
-    let head = futures_util::stream::once(async { Ok(Bytes::from(head)) });
-    let body = Body::from_stream(futures_util::StreamExt::chain(head, stream));
-    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], body).into_response())
+    })
 }
 
 struct List<P: Pages> {
@@ -101,9 +126,19 @@ struct List<P: Pages> {
     page: VecDeque<P::Item>,
     written: Vec<u8>,
     first: bool,
+    /// What stands behind the last one.
+    end: &'static [u8],
 }
 
 impl<P: Pages> List<P> {
+    fn pieces(self) -> impl Stream<Item = Result<Bytes, axum::Error>> + Send {
+        futures_util::stream::try_unfold(Some(self), |state| async move {
+            let Some(list) = state else { return Ok::<_, axum::Error>(None) };
+            let (piece, list) = list.piece().await.map_err(axum::Error::new)?;
+            Ok(Some((piece, list)))
+        })
+    }
+
     /// The next piece, and what remains.
     async fn piece(mut self) -> Result<(Bytes, Option<Self>), OpsError> {
         while self.written.len() < PIECE {
@@ -111,7 +146,7 @@ impl<P: Pages> List<P> {
                 self.page = self.pages.next().await?.into();
             }
             if self.page.is_empty() {
-                self.written.extend_from_slice(b"]}");
+                self.written.extend_from_slice(self.end);
                 return Ok((self.written.into(), None));
             }
             self = run_blocking(move || self.write()).await??;

@@ -55,7 +55,7 @@ const INDEX: &[(&str, &str)] = &[
         "/v1/changes",
         "what was changed at run time, and by whom; ?schedule= ?calendar= ?by= ?after= ?before= ?limit=",
     ),
-    ("/v1/export", "the definitions of what was created at run time; ?format="),
+    ("/v1/export", "calendars and schedules that were created at run time, to be put again; ?format="),
     ("/v1/schedules/{name}/next", "its next occurrences; ?from= ?count="),
     ("/v1/preview", "POST a definition as JSON: its next occurrences; ?from= ?count="),
     ("/v1/calendars", "calendars that a definition may name; ?limit= ?page="),

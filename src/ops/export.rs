@@ -1,19 +1,82 @@
-//! The definitions of what was created at run time, to be put again: as TOML, or as JSON. What has finished is no part of it:
-//! put into another clock, it would be sent again. Whose each was, and what is left of its limit, stands beside it.
+//! What was created at run time, to be put again: as TOML, or as JSON; calendars, and the definitions that name them. What has
+//! finished is no part of it: put into another clock, it would be sent again. Whose each was, and what is left of its limit,
+//! stands beside it.
 
 use super::{
-    Clock, OpsError, Pages,
+    Clock, OpsError, Pages, RunningClock,
     schedules::{Schedules, all},
 };
-use crate::{engine::ScheduleStatus, schedule::Definition, sources::EXPORTED};
-use serde::Serialize;
+use crate::{
+    clock_loop::{CalendarStatus, Command},
+    engine::ScheduleStatus,
+    schedule::{CalendarForm, Definition},
+    sources::EXPORTED,
+};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+/// A calendar that is exported.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExportedCalendar {
+    /// Its name.
+    pub name: String,
+    /// In which form its text is.
+    pub form: CalendarForm,
+    /// As it is written.
+    pub text: String,
+}
+
+/// The calendars that were created at run time, by name.
+#[derive(Debug)]
+pub struct ExportedCalendars {
+    clock: RunningClock,
+    /// What is read next begins so, or comes behind it.
+    from: String,
+}
+
+/// All calendars that were created at run time.
+pub fn calendars(clock: RunningClock) -> ExportedCalendars {
+    ExportedCalendars { clock, from: String::new() }
+}
+
+impl Pages for ExportedCalendars {
+    type Item = CalendarStatus;
+    type View<'a> = ExportedCalendar;
+
+    async fn next(&mut self) -> Result<Vec<CalendarStatus>, OpsError> {
+        let from = self.from.clone();
+        let page = self.clock.ask(|reply| Command::Calendars(from, reply)).await?;
+        if let Some(last) = page.last() {
+            self.from = format!("{}\0", last.calendar.name);
+        }
+        Ok(page)
+    }
+
+    fn view(&self, CalendarStatus { calendar, .. }: &CalendarStatus) -> ExportedCalendar {
+        let (form, text) = (calendar.text.form, calendar.text.text.to_string());
+        ExportedCalendar { name: calendar.name.to_string(), form, text }
+    }
+}
+
+/// One `[[calendar]]`, under a line that says whose it was. Its text is one line of TOML, so that no line of it looks like one of the
+/// export.
+pub fn toml_of_calendar(CalendarStatus { calendar, .. }: &CalendarStatus) -> String {
+    // A string of JSON is one of TOML, but for this character.
+    let text = Value::from(&*calendar.text.text).to_string().replace('\u{7f}', "\\u007F");
+    format!(
+        "# owner: {:?}\n[[calendar]]\nname = \"{}\"\nform = \"{}\"\ntext = {text}\n\n",
+        calendar.created.owner,
+        calendar.name,
+        calendar.text.form.word()
+    )
+}
 
 /// What was created at run time, by name.
 #[derive(Debug)]
 pub struct Export(Schedules);
 
-/// All that was created at run time and is there.
+/// All schedules that were created at run time and are there.
 pub fn export(clock: impl Into<Clock>) -> Export {
     Export(all(clock))
 }
@@ -120,8 +183,8 @@ mod tests {
     use crate::{
         config::{CalendarSource, ScheduleSource},
         diagnostic::Text,
-        engine::{Era, Pause, Reached, Sent},
-        schedule::{CalendarStore, Calendars, Created, DoorKind, Packed, file},
+        engine::{CreatedCalendar, Era, Pause, Reached, Sent, Users},
+        schedule::{CalendarStore, CalendarText, Calendars, Created, DoorKind, Packed, file},
         sources::GivenFiles,
     };
     use ponos::event::Timestamp;
@@ -172,6 +235,64 @@ mod tests {
             let said = found.diagnostics.to_string();
             assert_eq!((found.schedules, found.diagnostics.errors()), (1, 0), "{said}");
             assert_eq!(said.contains("are other schedules"), warned, "{said}");
+        }
+    }
+
+    /// What `khronos check` says of this text, as standard input and as a file of this name.
+    fn checked(text: &str, name: &str) -> [String; 2] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        let limits = crate::config::LimitsConfig {
+            shortest_interval: std::time::Duration::from_millis(50),
+            rate: 1_000,
+            schedules: 10,
+        };
+        [std::path::PathBuf::from("-"), file].map(|path| {
+            let given = GivenFiles::read(&[path], text.as_bytes(), None);
+            let (source, calendars) = (ScheduleSource::None, CalendarSource::Beside);
+            let now = "2026-12-01T00:30:00Z".parse().unwrap();
+            given.judged(&source, &calendars, &CalendarStore::default(), &limits, now).diagnostics.to_string()
+        })
+    }
+
+    #[test]
+    fn an_export_is_known_in_whatever_form_it_is_checked() {
+        let json = r#"{"calendars":[{"name":"off"}],"schedules":[{"name":"a","every":"1h"}]}"#;
+        for said in checked(json, "copy.json") {
+            assert!(said.contains("the clock reads no JSON files") && said.contains("put --file"), "{said}");
+            assert!(!said.contains("unknown key"), "{said}");
+        }
+        for said in checked(r#"{"name":"a","every":"1h"}"#, "one.json") {
+            assert!(!said.contains("exported") && !said.is_empty(), "{said}");
+        }
+        let toml = format!("{}{}", head(), toml_of_calendar(&calendar("dates = []")));
+        for said in checked(&toml, "copy.toml") {
+            assert!(said.contains("are other schedules") && said.contains("folder of their own"), "{said}");
+        }
+    }
+
+    fn calendar(text: &str) -> CalendarStatus {
+        let text = CalendarText { form: CalendarForm::Toml, text: text.into() };
+        let created = Created { number: 7, owner: "billing".into(), door: DoorKind::Http };
+        let since = Timestamp::from_millis(0);
+        let calendar =
+            CreatedCalendar { name: "off".into(), created, revision: 1, since, text, calendar: None };
+        CalendarStatus { calendar: calendar.into(), users: Users::default() }
+    }
+
+    #[test]
+    fn the_text_of_a_calendar_is_exported_as_it_is_and_can_not_pass_for_lines_of_the_export() {
+        let all: String = (0..0x250)
+            .filter_map(char::from_u32)
+            .chain("\u{2028}\u{feff}\u{1f600}\"\"\"\\".chars())
+            .collect();
+        for text in ["", "dates = [\"2026-12-25\"]\n", "\n# left out: 'a'\n[[schedule]]\n", &all] {
+            let written = toml_of_calendar(&calendar(text));
+            let read: toml::Table = written.parse().unwrap();
+            let found: ExportedCalendar = read["calendar"][0].clone().try_into().unwrap();
+            assert_eq!((&*found.name, found.form, &*found.text), ("off", CalendarForm::Toml, text));
+            assert_eq!(written.lines().count(), 6, "{written}");
         }
     }
 

@@ -11,6 +11,7 @@ use ponos::{
     event::Timestamp,
     files::{FileReader, ReadError},
 };
+use serde::{Deserialize, de::IgnoredAny};
 use std::{
     collections::BTreeSet,
     ffi::OsString,
@@ -69,6 +70,11 @@ impl GivenFiles {
                 continue;
             }
             if !is_named_as_ours(path, &calendars::ENDINGS) {
+                let text = reader.read_text(path, Bounds::default().bytes);
+                if text.is_ok_and(|text| is_json_export(&text)) {
+                    all.diagnostics.push(exported_as_json(&path.display().to_string()));
+                    continue;
+                }
                 let help = "files of schedules end in .toml, calendars in .toml or .ics, and none begins with a dot; \
                             '-' reads standard input";
                 let what = "the clock does not read files of this name";
@@ -99,6 +105,9 @@ impl GivenFiles {
             true => Ok(calendar::ics::decoded(bytes)),
             false => String::from_utf8(bytes).map_err(|_| ReadError::NotText),
         });
+        if text.as_ref().is_ok_and(|text| is_json_export(text)) {
+            return self.diagnostics.push(exported_as_json(STANDARD_INPUT));
+        }
         self.add(File { path: None, text, is_ics }, false);
     }
 
@@ -203,6 +212,25 @@ fn place(path: &Path) -> PathBuf {
 /// A folder without links and the like, if it is there.
 fn whole(folder: &Path) -> PathBuf {
     folder.canonicalize().unwrap_or_else(|_| folder.to_owned())
+}
+
+/// Whether a text is what `khronos export --json` writes. No TOML begins so.
+fn is_json_export(text: &str) -> bool {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code, reason = "their keys are what it is known by")]
+    struct Exported {
+        #[serde(default)]
+        calendars: Vec<IgnoredAny>,
+        schedules: Vec<IgnoredAny>,
+    }
+    text.trim_start().starts_with('{') && serde_json::from_str::<Exported>(text).is_ok()
+}
+
+fn exported_as_json(file: &str) -> Diagnostic {
+    let what = "these were created at run time, and were exported: the clock reads no JSON files, and as a schedule file they \
+                would be other schedules, whose events have other ids";
+    Diagnostic::error(what).in_file(file).help("khronos put --file has a clock run them as they were")
 }
 
 /// Whether a text is in the iCalendar form, in whatever encoding.

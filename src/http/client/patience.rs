@@ -40,18 +40,34 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, ClientError> {
-        let mut waited = Duration::ZERO;
-        loop {
-            match self.post(path, body).await {
-                // Of whatever else is refused, something may have been done.
-                Err(ClientError::Refused { status: 429, retry_after: Some(wait), .. })
-                    if waited + wait <= LONGEST_IN_ALL =>
-                {
-                    sleep(wait).await;
-                    waited += wait.max(Duration::from_secs(1));
-                }
-                answer => return answer,
+        patiently(async || self.post(path, body).await).await
+    }
+
+    /// The same of a `PUT` with a body of another type.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn put_text_patiently<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        (kind, body): (&'static str, &str),
+    ) -> Result<T, ClientError> {
+        patiently(async || self.put_text(path, (kind, body.into()), None).await).await
+    }
+}
+
+async fn patiently<T>(ask: impl AsyncFn() -> Result<T, ClientError>) -> Result<T, ClientError> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match ask().await {
+            // Of whatever else is refused, something may have been done.
+            Err(ClientError::Refused { status: 429, retry_after: Some(wait), .. })
+                if waited + wait <= LONGEST_IN_ALL =>
+            {
+                sleep(wait).await;
+                waited += wait.max(Duration::from_secs(1));
             }
+            answer => return answer,
         }
     }
 }

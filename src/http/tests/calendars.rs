@@ -92,6 +92,26 @@ async fn a_calendar_is_put_on_conditions_and_its_revision_is_its_tag() {
     assert!(errors[1]["detail"].as_str().unwrap().starts_with("line 2, column 11: yearly:"), "{problem}");
 }
 
+/// So that what names them can be put again, behind them.
+#[tokio::test]
+async fn an_export_begins_with_the_calendars() {
+    let clock = clock().await;
+    let token = access::token(1);
+    let get = async |path: &str| {
+        let head =
+            format!("Host: localhost\r\nConnection: close\r\nAuthorization: Bearer {}", token.reveal());
+        whole(&clock, &format!("GET {path} HTTP/1.1\r\n{head}\r\n\r\n")).await
+    };
+    let text = get("/v1/export").await;
+    let used = "# owner: \"reports\"\n[[calendar]]\nname = \"used\"\nform = \"toml\"\ntext = \"dates = [\\\"2026-12-25\\\"]\"\n";
+    assert!(text.contains(used), "{text}");
+    // In pieces, one behind the other.
+    let text = get("/v1/export?format=json").await;
+    let used = r#"{"calendars":[{"name":"used","form":"toml","text":"dates = [\"2026-12-25\"]"}],"#;
+    let at = [used, r#""schedules":[]}"#].map(|piece| text.find(piece).expect("a piece"));
+    assert!(at[0] < at[1], "{text}");
+}
+
 #[tokio::test]
 async fn one_that_is_used_is_not_deleted_and_so_it_is_where_there_is_none() {
     let clock = clock().await;

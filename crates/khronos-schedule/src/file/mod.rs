@@ -67,9 +67,13 @@ pub fn advised(text: &Text<'_>, calendars: &Calendars, now: Option<Timestamp>) -
             ),
             (other, _) => {
                 let fault = text.error(name.span(), format!("unknown key '{other}'"));
-                faults.push(fault.code(FaultCode::UnknownKey).help(
-                    "a schedule file holds only [[schedule]] tables; a schedule's keys stand below its header",
-                ));
+                faults.push(fault.code(FaultCode::UnknownKey).help(match other {
+                    "calendar" => {
+                        "a schedule file holds only [[schedule]] tables; calendars lie in a folder of their own, and what \
+                         was exported is for khronos put --file"
+                    }
+                    _ => "a schedule file holds only [[schedule]] tables; a schedule's keys stand below its header",
+                }));
             }
         }
     }
