@@ -346,12 +346,16 @@ fn owners_are_known_as_long_as_they_have_something(disk: &impl Disk) {
         DelayedStep::Put(Box::new(event))
     };
     let pending = |store: &mut dyn DelayedStore| {
-        let owners = store.load().unwrap().owners.into_iter();
-        owners.map(|(owner, share)| (owner.to_string(), share.pending)).collect::<Vec<_>>()
+        let owners = store.load().unwrap().owners;
+        for (owner, share) in &owners {
+            assert_eq!(store.reader().owner(owner).unwrap(), *share);
+        }
+        owners.iter().map(|(owner, share)| (owner.to_string(), share.pending)).collect::<Vec<_>>()
     };
     let mut store = disk.open();
     write(&mut *store, 0, vec![of("a", "x"), of("b", "x"), of("c", "y")]);
     assert_eq!(pending(&mut *store), [("x".into(), 2), ("y".into(), 1)]);
+    assert_eq!(store.reader().owner("z").unwrap(), OwnerShare::default());
     write(&mut *store, 1, vec![DelayedStep::Cancel("c".into()), settle("a", 10)]);
     drop(store);
     assert_eq!(pending(&mut *disk.open()), [("x".into(), 1)]);

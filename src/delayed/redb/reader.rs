@@ -191,6 +191,14 @@ impl DelayedReader for RedbReader {
         })
     }
 
+    fn owner(&self, owner: &str) -> Result<OwnerShare, StoreError> {
+        self.at_once(|transaction| {
+            let owners = tables::read(transaction, tables::OWNERS)?;
+            let share = owners.get(owner.as_bytes())?;
+            Ok(share.map(|share| encoding::read_share(share.value())).transpose()?.unwrap_or_default())
+        })
+    }
+
     fn parked(&self, after: u64, most: usize) -> Result<Vec<ParkedEvent>, StoreError> {
         let (parked, ..) = self.numbered(tables::PARKED, after, most, encoding::read_parked, |_| (0, 0))?;
         Ok(parked.into_iter().map(|(_, parked)| parked).collect())

@@ -7,7 +7,7 @@ mod content;
 use super::{
     Balance, DelayedBatch, DelayedEvent, DelayedHead, DelayedKey, DelayedLimits, DelayedPage, DelayedReader,
     DelayedRoom, DelayedSnapshot, DelayedStore, DelayedWritten, DueEvent, Found, Listed, NumberedRow,
-    ParkedEvent,
+    OwnerShare, ParkedEvent,
 };
 use crate::{
     Answered, MessageKey,
@@ -265,6 +265,10 @@ impl DelayedReader for DelayedMemory {
     fn answers(&self, messages: &[MessageKey]) -> Result<Vec<Option<Answered>>, StoreError> {
         let disk = self.disk();
         Ok(messages.iter().map(|message| disk.content.messages.get(message).cloned()).collect())
+    }
+
+    fn owner(&self, owner: &str) -> Result<OwnerShare, StoreError> {
+        Ok(self.disk().content.owner(owner))
     }
 
     fn parked(&self, after: u64, most: usize) -> Result<Vec<ParkedEvent>, StoreError> {

@@ -1,6 +1,8 @@
 //! What is read of a store, on any thread, beside what is written.
 
-use super::{DelayedEvent, DelayedHead, DelayedKey, DueEvent, NumberedRow, ParkedEvent, Tombstone};
+use super::{
+    DelayedEvent, DelayedHead, DelayedKey, DueEvent, NumberedRow, OwnerShare, ParkedEvent, Tombstone,
+};
 use crate::{
     Answered, MessageKey,
     store::{ChangePage, StoreError},
@@ -57,6 +59,12 @@ pub trait DelayedReader: Send + Sync {
     /// # Errors
     /// As said of all.
     fn answers(&self, messages: &[MessageKey]) -> Result<Vec<Option<Answered>>, StoreError>;
+
+    /// What is this owner's; nothing of somebody who is not known.
+    ///
+    /// # Errors
+    /// As said of all.
+    fn owner(&self, owner: &str) -> Result<OwnerShare, StoreError>;
 
     /// Parked events with a creation above `after`, oldest first, at most `most`.
     ///

@@ -3,7 +3,7 @@
 use crate::{
     delayed::{
         DelayedBatch, DelayedEvent, DelayedHead, DelayedKey, DelayedPage, DelayedReader, DelayedRoom,
-        DelayedSnapshot, DelayedStore, DelayedWritten, DueEvent, Found, Listed, ParkedEvent,
+        DelayedSnapshot, DelayedStore, DelayedWritten, DueEvent, Found, Listed, OwnerShare, ParkedEvent,
     },
     engine::{Answered, MessageKey},
     store::{ChangePage, Fault, StoreError, Written},
@@ -181,6 +181,10 @@ impl DelayedReader for DoubleReader {
 
     fn answers(&self, messages: &[MessageKey]) -> Result<Vec<Option<Answered>>, StoreError> {
         self.reader.answers(messages)
+    }
+
+    fn owner(&self, owner: &str) -> Result<OwnerShare, StoreError> {
+        self.reader.owner(owner)
     }
 
     fn parked(&self, after: u64, most: usize) -> Result<Vec<ParkedEvent>, StoreError> {

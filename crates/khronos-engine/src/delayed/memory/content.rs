@@ -155,6 +155,10 @@ impl Content {
         }
     }
 
+    pub(super) fn owner(&self, owner: &str) -> OwnerShare {
+        self.owners.get(owner).copied().unwrap_or_default()
+    }
+
     fn share(&mut self, owner: &Arc<str>) -> &mut OwnerShare {
         self.owners.entry(owner.clone()).or_default()
     }
