@@ -45,6 +45,7 @@ impl Clock {
         let (store, snapshot, store_events) = opened.await.unwrap();
         let (_reload, reload) = mpsc::channel(1);
         let parts = Parts {
+            delayed: None,
             clock: "khronos".to_owned(),
             rules: rules(),
             ceilings: Ceilings::default(),

@@ -50,7 +50,7 @@ async fn start(memory: &Memory, delayed: &DelayedMemory) -> Running {
         Some(DelayedParts { store: store.clone(), snapshot, events, topology: topology_in, rules });
     let (clock_loop, handle) = ClockLoop::new(parts);
     let (trigger, stop) = shutdown();
-    let ended = tokio::spawn(async move { clock_loop.run(stop).await.unwrap() });
+    let ended = tokio::spawn(async move { Box::pin(clock_loop.run(stop)).await.unwrap() });
     broker.link.send_replace(Link::Up { generation: 1, broker: "a test".into(), user: None });
     Running { handle, store, topology, broker, trigger, ended }
 }

@@ -210,7 +210,7 @@ async fn without_files(memory: &Memory) -> (RunningClock, tokio::task::JoinHandl
     let (clock_loop, handle) = crate::clock_loop::ClockLoop::new(parts);
     let running = tokio::spawn(async move {
         let _task = task;
-        drop(clock_loop.run(ponos::shutdown::shutdown().1).await);
+        drop(Box::pin(clock_loop.run(ponos::shutdown::shutdown().1)).await);
     });
     let counts = crate::telemetry::Counts::new("khronos", &crate::config::MetricsConfig::default());
     let limit = std::time::Duration::from_secs(60);

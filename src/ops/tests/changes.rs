@@ -45,7 +45,7 @@ pub(super) async fn running_with(
     let (clock_loop, handle) = ClockLoop::new(parts);
     let running = tokio::spawn(async move {
         let _task = task;
-        drop(clock_loop.run(shutdown().1).await);
+        drop(Box::pin(clock_loop.run(shutdown().1)).await);
     });
     let counts = Counts::new("khronos", &MetricsConfig::default());
     let clock = RunningClock::new(handle.clone(), store.into(), CalendarStore::default(), counts, LIMIT);
