@@ -18,7 +18,7 @@ use super::{
     exact::number,
     field_fault::{FieldFault, FieldFaults, MOST},
     keys::{KEYS, form},
-    of_values, place,
+    of_values,
     pointer::Path,
 };
 use crate::{
@@ -116,6 +116,8 @@ fn located(fault: &Fault) -> FieldFault {
 #[derive(Debug, Default)]
 struct JsonWalk {
     faults: FieldFaults,
+    /// Where the outermost keys stand, in words, where that is no schedule.
+    whole: Option<String>,
 }
 
 /// What is said of a fault.
@@ -250,8 +252,10 @@ impl JsonWalk {
     }
 
     fn unknown(&mut self, path: &Path<'_>, at: &Path<'_>, key: &str, keys: &[Key]) {
+        let place = self.whole.clone().filter(|_| matches!(path, Path::Whole));
         self.refuse(at, FaultCode::UnknownKey, || {
-            let what = format!("unknown key '{}'{}", shown(key), place(&path.dotted()));
+            let place = place.unwrap_or_else(|| super::place(&path.dotted()));
+            let what = format!("unknown key '{}'{place}", shown(key));
             let help = did_you_mean(key, keys.iter().map(|(key, _)| *key));
             Said::new(what).expected(format!("one of {}", joined(keys))).help(help)
         });

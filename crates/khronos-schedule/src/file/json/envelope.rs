@@ -29,7 +29,7 @@ pub type Opened<'a> = (Map<String, Value>, Vec<(String, &'a RawValue)>);
 /// All that is wrong with it, but for what is left as it is written.
 pub fn object_from_json<'a>(text: &'a [u8], envelope: &Envelope<'_>) -> Result<Opened<'a>, FieldFaults> {
     let Envelope { what, keys, apart, longest } = *envelope;
-    let mut walk = JsonWalk::default();
+    let mut walk = JsonWalk { whole: Some(format!(" in {what}")), ..JsonWalk::default() };
     let opened = walk.top(text, what, longest).map(|raw| {
         let entries = walk.entries(&Path::Whole, raw);
         let (left, entries) = entries.into_iter().partition(|(key, _)| apart.contains(&&**key));
