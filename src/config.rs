@@ -293,6 +293,8 @@ pub struct TokenConfig {
     pub role: Role,
     /// About which events.
     pub domains: Domains,
+    /// To which queues tasks may be sent; without, to none.
+    pub tasks: Option<Domains>,
     /// How much of it.
     pub quota: Quota,
 }

@@ -52,6 +52,8 @@ pub struct Caller {
     owner: Arc<str>,
     role: Role,
     domains: Domains,
+    /// To which queues he may send tasks; without, to none.
+    tasks: Option<Domains>,
     door: Door,
     /// At which his owner may change something; without, at any.
     rate: Option<Arc<Rate>>,
@@ -62,8 +64,8 @@ pub struct Caller {
 impl PartialEq for Caller {
     /// Who he is, and what he may do; not how much of it he did.
     fn eq(&self, other: &Self) -> bool {
-        (&self.owner, self.role, &self.domains, &self.door)
-            == (&other.owner, other.role, &other.domains, &other.door)
+        (&self.owner, self.role, &self.domains, &self.tasks, &self.door)
+            == (&other.owner, other.role, &other.domains, &other.tasks, &other.door)
     }
 }
 
@@ -87,7 +89,13 @@ impl Caller {
 
     /// The holder of a token.
     pub fn holder(id: TokenId, owner: &str, role: Role, domains: Domains) -> Self {
-        Self { owner: owner.into(), role, domains, door: Door::Token(id), rate: None, quota: None }
+        Self::by(Door::Token(id), owner, role, domains)
+    }
+
+    /// The same, who may send tasks to the queues that these cover, too. Whoever may do everything may send them to all.
+    #[must_use]
+    pub fn sending(self, tasks: Option<Domains>) -> Self {
+        if self.is_admin() { self } else { Self { tasks, ..self } }
     }
 
     /// The same, whose owner changes things at this rate.
@@ -111,11 +119,16 @@ impl Caller {
 
     /// A user of the broker.
     pub fn of_broker(user: &str, owner: &str, role: Role, domains: Domains) -> Self {
-        Self { owner: owner.into(), role, domains, door: Door::Broker(user.into()), rate: None, quota: None }
+        Self::by(Door::Broker(user.into()), owner, role, domains)
     }
 
     fn of_everything(owner: &str, role: Role, door: Door) -> Self {
-        Self { owner: owner.into(), role, domains: Domains::everything(), door, rate: None, quota: None }
+        Self::by(door, owner, role, Domains::everything())
+    }
+
+    fn by(door: Door, owner: &str, role: Role, domains: Domains) -> Self {
+        let tasks = (role == Role::Admin).then(Domains::everything);
+        Self { owner: owner.into(), role, domains, tasks, door, rate: None, quota: None }
     }
 
     /// Whose name stands by what he changes, and by what he takes.
@@ -123,7 +136,12 @@ impl Caller {
         &self.owner
     }
 
-    /// Takes so many changes of schedules from what he may do.
+    /// So many delayed events of his owner may be pending; without, any number.
+    pub fn most_delayed_events(&self) -> Option<u64> {
+        self.quota.as_ref().and_then(|(_, quota)| quota.delayed_events)
+    }
+
+    /// Takes so many changes of schedules or delayed events from what he may do.
     ///
     /// # Errors
     /// [`Denied::TooOften`].
@@ -201,6 +219,21 @@ impl Caller {
         }
     }
 
+    /// Whether he may send tasks to this queue, and change those that are to be sent to it.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub fn may_send_tasks(&self, queue: &str) -> Result<(), Denied> {
+        match &self.tasks {
+            Some(tasks) if tasks.cover(queue) => Ok(()),
+            tasks => Err(Denied::Tasks {
+                who: self.to_string(),
+                tasks: tasks.as_ref().map(ToString::to_string),
+                queue: queue.to_owned(),
+            }),
+        }
+    }
+
     /// Whether he may do `what`, which concerns all events.
     ///
     /// # Errors
@@ -223,7 +256,7 @@ impl Caller {
 
     /// Who he is to those who decide about changes of schedules.
     pub fn author(&self) -> Author {
-        let domains = self.domains.clone();
+        let (domains, tasks) = (self.domains.clone(), self.tasks.clone());
         Author {
             owner: self.owner.clone(),
             door: self.door.to_string().into(),
@@ -232,6 +265,7 @@ impl Caller {
             is_of_everything: self.is_of_everything(),
             most: self.quota.as_ref().and_then(|(_, quota)| quota.schedules),
             covers: Arc::new(move |event| domains.cover(event)),
+            reaches: Arc::new(move |queue| tasks.as_ref().is_some_and(|tasks| tasks.cover(queue))),
         }
     }
 
@@ -276,6 +310,19 @@ pub enum Denied {
         domains: String,
         /// What is outside.
         what: String,
+    },
+    /// The queue is none that he may send tasks to.
+    #[error("{who} may send {}; '{queue}' is none of these queues", match .tasks {
+        Some(tasks) => format!("tasks to {tasks}"),
+        None => "no tasks (tasks in its configuration)".to_owned(),
+    })]
+    Tasks {
+        /// Whose.
+        who: String,
+        /// They; without, none.
+        tasks: Option<String>,
+        /// The queue.
+        queue: String,
     },
     /// His owner changes things too often.
     #[error("'{owner}' asks for changes too often; the next one is taken in {} ms", .wait.as_millis().max(1))]
@@ -351,6 +398,25 @@ mod tests {
         assert!(billing.may_change("reports.morning.requested").is_err());
         assert!(billing.may_change_everything("reload").is_err());
         assert!(!billing.is_of_everything());
+    }
+
+    #[test]
+    fn tasks_go_to_the_queues_that_are_listed_and_without_a_list_to_none() {
+        let docker = Domains::new(vec!["docker.*".into()]).unwrap();
+        let sending = holder(Role::Write, &["#"]).sending(Some(docker));
+        assert!(sending.may_send_tasks("docker.images").is_ok());
+        assert!(
+            (sending.author().reaches)("docker.images.cleanup") && !(sending.author().reaches)("billing.a")
+        );
+        let denied = sending.may_send_tasks("billing.letters").unwrap_err().to_string();
+        assert!(denied.contains("may send tasks to docker.*; 'billing.letters' is none"), "{denied}");
+        let none = holder(Role::Write, &["#"]).sending(None);
+        let denied = none.may_send_tasks("docker.images").unwrap_err().to_string();
+        assert!(denied.contains("may send no tasks (tasks in its configuration)"), "{denied}");
+        for admin in [Caller::operator(), holder(Role::Admin, &["#"]).sending(None)] {
+            assert!(admin.may_send_tasks("docker.images").is_ok(), "{admin}");
+        }
+        assert!(Caller::reader().may_send_tasks("docker.images").is_err());
     }
 
     #[test]

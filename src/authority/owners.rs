@@ -55,7 +55,8 @@ mod tests {
     #[test]
     fn tokens_and_users_of_one_owner_share_what_he_may_take() {
         let second = Duration::from_secs(1);
-        let few = Quota { schedules: Some(7), puts_a_second: 2, least_interval: second };
+        let few =
+            Quota { schedules: Some(7), delayed_events: Some(9), puts_a_second: 2, least_interval: second };
         let owners = Owners::new([("billing", Quota::USUAL), ("billing", few), ("reports", Quota::USUAL)]);
         let token = |owner: &str| {
             Caller::holder("1f2e3d4c".parse().unwrap(), owner, Role::Write, Domains::everything())
@@ -64,6 +65,7 @@ mod tests {
         let by_token = owners.limit(token("billing"), Quota::USUAL);
         let (by_message, other) = (owners.limit(user, few), owners.limit(token("reports"), Quota::USUAL));
         assert_eq!((by_token.author().most, by_message.author().most), (Some(7), Some(7)));
+        assert_eq!((by_token.most_delayed_events(), other.most_delayed_events()), (Some(9), None));
         // What a schedule may be is said of each token.
         assert_eq!((by_token.least_interval(), by_message.least_interval()), (Duration::ZERO, second));
         let now = Instant::now();

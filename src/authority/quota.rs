@@ -7,7 +7,10 @@ use std::time::Duration;
 pub struct Quota {
     /// Schedules of his owner that there may be; without, any number.
     pub schedules: Option<usize>,
-    /// Schedules that he creates, changes or deletes in a second; so many at once after a rest, or one batch.
+    /// Delayed events of his owner that may be pending; without, any number.
+    pub delayed_events: Option<u64>,
+    /// Schedules and delayed events that he creates, changes or deletes in a second; so many at once after a rest, or one
+    /// batch.
     pub puts_a_second: u32,
     /// No schedule that he creates may come more often.
     pub least_interval: Duration,
@@ -15,13 +18,15 @@ pub struct Quota {
 
 impl Quota {
     /// Of a token that says nothing of it.
-    pub const USUAL: Self = Self { schedules: None, puts_a_second: 1_000, least_interval: Duration::ZERO };
+    pub const USUAL: Self =
+        Self { schedules: None, delayed_events: None, puts_a_second: 1_000, least_interval: Duration::ZERO };
 
     /// What is within both.
     #[must_use]
     pub(super) fn and(self, other: Self) -> Self {
         Self {
             schedules: self.schedules.into_iter().chain(other.schedules).min(),
+            delayed_events: self.delayed_events.into_iter().chain(other.delayed_events).min(),
             puts_a_second: self.puts_a_second.min(other.puts_a_second),
             least_interval: self.least_interval.max(other.least_interval),
         }

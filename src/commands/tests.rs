@@ -70,6 +70,7 @@ fn config() -> CommandsConfig {
         user: user.into(),
         owner: owner.into(),
         role,
+        tasks: None,
         quota: Quota::USUAL,
         domains: Domains::new(domains.iter().map(|domain| (*domain).to_owned()).collect()).unwrap(),
     };

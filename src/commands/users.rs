@@ -23,8 +23,9 @@ pub(super) struct Users(HashMap<String, Caller>);
 impl Users {
     pub(super) fn new(users: &[CommandsUser], owners: &Owners) -> Self {
         let caller = |user: &CommandsUser| {
-            let CommandsUser { user, owner, role, domains, quota } = user;
-            (user.clone(), owners.limit(Caller::of_broker(user, owner, *role, domains.clone()), *quota))
+            let CommandsUser { user, owner, role, domains, tasks, quota } = user;
+            let caller = Caller::of_broker(user, owner, *role, domains.clone()).sending(tasks.clone());
+            (user.clone(), owners.limit(caller, *quota))
         };
         Self(users.iter().map(caller).collect())
     }
@@ -70,6 +71,7 @@ mod tests {
             owner: "billing".into(),
             role: Role::Write,
             domains,
+            tasks: None,
             quota: Quota::USUAL,
         };
         let users = Users::new(&[user], &Owners::default());

@@ -45,6 +45,8 @@ pub struct CommandsUser {
     pub role: Role,
     /// About which events.
     pub domains: Domains,
+    /// To which queues tasks may be sent; without, to none.
+    pub tasks: Option<Domains>,
     /// How much he may take.
     pub quota: Quota,
 }
@@ -120,6 +122,6 @@ fn user(reader: &mut Reader<'_>) -> Option<CommandsUser> {
         reader.fault(key, &what, "it has 1 to 255 bytes");
     }
     let grant = grant(reader, USERS, "user", MADE);
-    let (user, Grant { owner, role, domains, quota }) = (user?, grant?);
-    Some(CommandsUser { user, owner, role, domains, quota })
+    let (user, Grant { owner, role, domains, tasks, quota }) = (user?, grant?);
+    Some(CommandsUser { user, owner, role, domains, tasks, quota })
 }

@@ -156,8 +156,8 @@ fn token(reader: &mut Reader<'_>) -> Option<TokenConfig> {
     let id = needed(reader, "http.tokens.id");
     let digest = needed(reader, "http.tokens.sha256");
     let grant = grant(reader, TOKENS, "token", MADE);
-    let (id, digest, Grant { owner, role, domains, quota }) = (id?, digest?, grant?);
-    Some(TokenConfig { id, digest, owner, role, domains, quota })
+    let (id, digest, Grant { owner, role, domains, tasks, quota }) = (id?, digest?, grant?);
+    Some(TokenConfig { id, digest, owner, role, domains, tasks, quota })
 }
 
 /// Whom a caller acts for, what he may do, and how much of it: keys of each list of callers.
@@ -165,6 +165,7 @@ pub(super) struct Grant {
     pub(super) owner: String,
     pub(super) role: Role,
     pub(super) domains: Domains,
+    pub(super) tasks: Option<Domains>,
     pub(super) quota: Quota,
 }
 
@@ -173,14 +174,17 @@ pub(super) fn grant(reader: &mut Reader<'_>, list: &str, caller: &str, made: &st
     let owner = owner(reader, list, made);
     let role = role(reader, list, made);
     let domains = role.and_then(|role| domains(reader, list, caller, role));
+    let tasks = role.map_or(Ok(None), |role| tasks(reader, list, caller, role));
     let Quota { puts_a_second, least_interval, .. } = Quota::USUAL;
     let schedules = reader.integer(&format!("{list}.schedules"), usize::MAX, 0..=usize::MAX);
+    let delayed_events = reader.integer(&format!("{list}.delayed_events"), u64::MAX, 0..=u64::MAX);
     let quota = Quota {
         schedules: Some(schedules).filter(|most| *most < usize::MAX),
+        delayed_events: Some(delayed_events).filter(|most| *most < u64::MAX),
         puts_a_second: reader.integer(&format!("{list}.puts_per_second"), puts_a_second, 1..=1_000_000),
         least_interval: reader.duration(&format!("{list}.least_interval"), least_interval, LEAST_INTERVAL),
     };
-    Some(Grant { owner: owner?, role: role?, domains: domains?, quota })
+    Some(Grant { owner: owner?, role: role?, domains: domains?, tasks: tasks.ok()?, quota })
 }
 
 /// The value of a key that may hold a part of a token: it is not repeated.
@@ -249,6 +253,26 @@ fn domains(reader: &mut Reader<'_>, list: &str, caller: &str, role: Role) -> Opt
             None
         }
     }
+}
+
+/// The queues that tasks may be sent to; an error where they can't be used, which is said.
+fn tasks(reader: &mut Reader<'_>, list: &str, caller: &str, role: Role) -> Result<Option<Domains>, ()> {
+    let key = format!("{list}.tasks");
+    let Some(named) = reader.texts(&key) else {
+        return if reader.is_set(&key) { Err(()) } else { Ok(None) };
+    };
+    let (what, help) = match role {
+        Role::Write => match Domains::new(named) {
+            Ok(tasks) => return Ok(Some(tasks)),
+            Err(wrong) => (wrong, "write queues of tasks, as in [\"docker.*\"]; # is all of them"),
+        },
+        role => (
+            format!("a {caller} of the role {} has no queues of tasks", role.word()),
+            "leave them out: read and operate send nothing, and admin may send tasks to all",
+        ),
+    };
+    reader.fault(&key, &what, help);
+    Err(())
 }
 
 /// The domains of a `caller` of this role; what is wrong with them, and what to do.

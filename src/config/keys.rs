@@ -12,7 +12,9 @@ pub(super) const TOKEN: &[Key] = &[
     ("http.tokens.owner", Kind::Text),
     ("http.tokens.role", Kind::Text),
     ("http.tokens.domains", Kind::Texts),
+    ("http.tokens.tasks", Kind::Texts),
     ("http.tokens.schedules", Kind::Integer),
+    ("http.tokens.delayed_events", Kind::Integer),
     ("http.tokens.puts_per_second", Kind::Integer),
     ("http.tokens.least_interval", Kind::Duration),
 ];
@@ -26,7 +28,9 @@ pub(super) const USER: &[Key] = &[
     ("commands.users.owner", Kind::Text),
     ("commands.users.role", Kind::Text),
     ("commands.users.domains", Kind::Texts),
+    ("commands.users.tasks", Kind::Texts),
     ("commands.users.schedules", Kind::Integer),
+    ("commands.users.delayed_events", Kind::Integer),
     ("commands.users.puts_per_second", Kind::Integer),
     ("commands.users.least_interval", Kind::Duration),
 ];

@@ -63,7 +63,8 @@ impl Access {
     /// For the holders of these tokens, and whom the rules let in.
     pub fn new(tokens: &[TokenConfig], owners: &Owners, rules: AccessRules) -> Self {
         let known = tokens.iter().map(|token| {
-            let caller = Caller::holder(token.id.clone(), &token.owner, token.role, token.domains.clone());
+            let caller = Caller::holder(token.id.clone(), &token.owner, token.role, token.domains.clone())
+                .sending(token.tasks.clone());
             (token.id.clone(), (token.digest, owners.limit(caller, token.quota)))
         });
         let known = known.collect();
@@ -244,6 +245,7 @@ mod tests {
             owner: "billing".into(),
             role,
             domains,
+            tasks: None,
             quota: Quota::USUAL,
         }
     }

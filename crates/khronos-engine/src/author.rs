@@ -21,6 +21,8 @@ pub struct Author {
     pub most: Option<usize>,
     /// Whether something of the event of this name is his to change.
     pub covers: Arc<dyn Fn(&str) -> bool + Send + Sync>,
+    /// Whether what goes to this queue of tasks is his to change.
+    pub reaches: Arc<dyn Fn(&str) -> bool + Send + Sync>,
 }
 
 impl Author {
@@ -34,6 +36,7 @@ impl Author {
             is_of_everything: true,
             most: None,
             covers: Arc::new(|_| true),
+            reaches: Arc::new(|_| true),
         }
     }
 

@@ -49,12 +49,14 @@ fn a_token_has_a_quota() {
     let quota = |lines: &str| {
         let config = load(&(token("", "") + lines), &[], &[]).unwrap();
         let quota = config.http.tokens[0].quota;
-        (quota.schedules, quota.puts_a_second, quota.least_interval.as_millis())
+        let most = (quota.schedules, quota.delayed_events);
+        (most, quota.puts_a_second, quota.least_interval.as_millis())
     };
-    assert_eq!(quota(""), (None, 1_000, 0));
-    let all = "schedules = 7\nputs_per_second = 5\nleast_interval = \"90s\"\n";
-    assert_eq!(quota(all), (Some(7), 5, 90_000));
+    assert_eq!(quota(""), ((None, None), 1_000, 0));
+    let all = "schedules = 7\ndelayed_events = 9\nputs_per_second = 5\nleast_interval = \"90s\"\n";
+    assert_eq!(quota(all), ((Some(7), Some(9)), 5, 90_000));
     for line in [
+        "delayed_events = -1",
         "schedules = -1",
         "puts_per_second = 0",
         "puts_per_second = \"5\"",
@@ -64,6 +66,31 @@ fn a_token_has_a_quota() {
         let faults = load(&(token("", "") + line), &[], &[]).unwrap_err();
         assert_eq!(faults.errors(), 1, "{faults}");
         assert_eq!(faults.list()[0].line, Some(7), "{faults}");
+    }
+}
+
+#[test]
+fn a_token_names_the_queues_that_it_may_send_tasks_to() {
+    let tasks = |text: &str| {
+        let config = load(text, &[], &[]).unwrap();
+        config.http.tokens[0].tasks.as_ref().map(ToString::to_string)
+    };
+    assert_eq!(tasks(&token("", "")), None);
+    assert_eq!(
+        tasks(&(token("", "") + "tasks = [\"docker.*\", \"billing.letters\"]")).as_deref(),
+        Some("docker.*, billing.letters")
+    );
+    for (text, said) in [
+        (token("", "") + "tasks = []", "name at least one"),
+        (token("", "") + "tasks = [\"Docker\"]", "'D' is not allowed"),
+        (token("", "") + "tasks = \"docker.*\"", "must be a list of texts"),
+        (
+            token("role", "role = \"operate\"") + "tasks = [\"#\"]",
+            "of the role operate has no queues of tasks",
+        ),
+    ] {
+        let faults = load(&text, &[], &[]).unwrap_err();
+        assert!(faults.errors() == 1 && faults.to_string().contains(said), "{faults}");
     }
 }
 

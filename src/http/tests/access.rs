@@ -27,6 +27,7 @@ pub(super) fn known(byte: u8, role: Role, domains: &str) -> TokenConfig {
         owner: "billing".into(),
         role,
         domains,
+        tasks: None,
         quota: Quota::USUAL,
     }
 }

@@ -327,7 +327,7 @@ impl DelayedChange {
     pub fn name(&self) -> &Arc<str> {
         match self {
             Self::Put { event, .. } => &event.head.key.name,
-            Self::Delete { name, .. } => name,
+            Self::Delete { name, .. } | Self::Refused { name, .. } => name,
         }
     }
 }

@@ -58,6 +58,7 @@ pub(super) fn all(
         let twice = request.atomic && here.contains_key(name);
         let found = here.get(name).or_else(|| overlay.name(name)).cloned().unwrap_or(known);
         let decided = match change {
+            DelayedChange::Refused { refusal, .. } => refusal.clone().into(),
             _ if twice => Refusal::Twice.into(),
             DelayedChange::Put { event, expect, past } => {
                 put(marks, &request.by, &found, &event.head, *expect, *past, created + 1)
@@ -90,13 +91,13 @@ fn put(
     past: PastDue,
     creation: u64,
 ) -> Decided {
-    if !(by.covers)(&wanted.event) {
-        return Refusal::OutsideDomains { event: wanted.event.clone() }.into();
+    if let Some(refusal) = outside(by, wanted) {
+        return refusal.into();
     }
     let since = wanted.due;
     let (verdict, before, head) = match found {
         Found::Pending(head) => {
-            if let Some(refusal) = not_his(by, &head.owner, &head.event) {
+            if let Some(refusal) = not_his(by, &head.owner).or_else(|| outside(by, head)) {
                 return refusal.into();
             }
             let (creation, revision) = (head.creation, head.revision);
@@ -113,7 +114,7 @@ fn put(
             (verdict, Some(head.key.clone()), (creation, revision, head.owner.clone()))
         }
         Found::Settled(stone) if is_known(marks, stone) => {
-            if let Some(refusal) = not_his(by, &stone.owner, &stone.event) {
+            if let Some(refusal) = not_his(by, &stone.owner) {
                 return refusal.into();
             }
             let (creation, revision) = (stone.creation, stone.revision);
@@ -137,7 +138,8 @@ fn put(
 fn delete(marks: Marks, by: &Author, found: &Found, expect: Expect) -> Decided {
     match found {
         Found::Pending(head) => {
-            let refusal = not_his(by, &head.owner, &head.event)
+            let refusal = not_his(by, &head.owner)
+                .or_else(|| outside(by, head))
                 .or_else(|| not_expected(expect, head))
                 .or_else(|| may_have_been_sent(marks, head));
             if let Some(refusal) = refusal {
@@ -149,7 +151,7 @@ fn delete(marks: Marks, by: &Author, found: &Found, expect: Expect) -> Decided {
             Decided { verdict, before: Some(head.key.clone()), head: None }
         }
         Found::Settled(stone) if is_known(marks, stone) => {
-            let refusal = not_his(by, &stone.owner, &stone.event);
+            let refusal = not_his(by, &stone.owner);
             refusal.unwrap_or(Refusal::AlreadySettled { due: stone.due }).into()
         }
         _ if matches!(expect, Expect::Revision { .. } | Expect::Present) => {
@@ -168,11 +170,18 @@ fn is_known(marks: Marks, stone: &Tombstone) -> bool {
     marks.now.since(stone.at) <= TOMBSTONES_KEPT
 }
 
-fn not_his(by: &Author, owner: &Arc<str>, event: &Arc<str>) -> Option<Refusal> {
-    if !by.is_admin && by.owner != *owner {
-        return Some(Refusal::NotOwner { owner: owner.clone() });
-    }
-    (!(by.covers)(event)).then(|| Refusal::OutsideDomains { event: event.clone() })
+fn not_his(by: &Author, owner: &Arc<str>) -> Option<Refusal> {
+    (!by.is_admin && by.owner != *owner).then(|| Refusal::NotOwner { owner: owner.clone() })
+}
+
+/// What goes to a queue is a matter of that queue, whatever its event is called.
+fn outside(by: &Author, head: &DelayedHead) -> Option<Refusal> {
+    let is_inside = match &head.queue {
+        Some(queue) => (by.reaches)(queue),
+        None => (by.covers)(&head.event),
+    };
+    let event = head.queue.as_ref().unwrap_or(&head.event);
+    (!is_inside).then(|| Refusal::OutsideDomains { event: event.clone() })
 }
 
 fn not_expected(expect: Expect, head: &DelayedHead) -> Option<Refusal> {

@@ -1,7 +1,7 @@
 //! What goes in and what comes out.
 
 use crate::{
-    Answer, Answered, Author, Expect, Message, MessageKey, Resends, Verdict,
+    Answer, Answered, Author, Expect, Message, MessageKey, Refusal, Resends, Verdict,
     delayed::{DelayedBatch, DelayedEvent, DelayedKey, DueEvent, Found},
 };
 use khronos_schedule::Unrouted;
@@ -95,6 +95,13 @@ pub enum DelayedChange {
         name: Arc<str>,
         /// What has to be there.
         expect: Expect,
+    },
+    /// Whoever read it refuses it. It has its place among the others, and is answered as they are.
+    Refused {
+        /// The event, as far as that is known.
+        name: Arc<str>,
+        /// Why.
+        refusal: Refusal,
     },
 }
 
