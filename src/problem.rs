@@ -45,6 +45,8 @@ pub(crate) enum ProblemCode {
     TooManyInAll,
     /// 403: all schedules of the clock together would be due more often than they may (`limits.rate`).
     TooOftenInAll,
+    /// 403: as many delayed events of its owner are pending as he may have.
+    TooManyDelayedEvents,
     /// 404: there is no such thing.
     NotFound,
     /// 405: that can't be done to it.
@@ -210,6 +212,7 @@ impl Problem {
             MissingKind::Schedule | MissingKind::FormerSchedule => "GET /v1/schedules lists them all",
             MissingKind::Calendar => "GET /v1/schedules lists the ids under definition.calendars",
             MissingKind::NamedCalendar => "GET /v1/calendars lists them all",
+            MissingKind::DelayedEvent => "GET /v1/events lists those that are pending",
             MissingKind::Operation => "GET /v1/operations lists those that are known",
             MissingKind::Zone => "GET /v1/schedules lists the ids under definition.zones",
         });

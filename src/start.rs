@@ -101,7 +101,7 @@ pub async fn run(
         drop(timeout(FAREWELL, store.close()).await);
         return Ok(Report::default());
     };
-    let (delayed, delayed_kept, delayed_events) = opened.map_err(RunError::Store)?;
+    let (delayed_store, delayed_kept, delayed_events) = opened.map_err(RunError::Store)?;
     let control = listen_for_operators(&config)?;
 
     let ends = Ends::default();
@@ -146,7 +146,7 @@ pub async fn run(
         reload,
         rival,
         delayed: Some(DelayedParts {
-            store: delayed,
+            store: delayed_store.clone(),
             snapshot: delayed_kept,
             events: delayed_events,
             topology: topology_in,
@@ -162,7 +162,7 @@ pub async fn run(
     let running_clock = RunningClock::new(handle, store.into(), calendars, counts, limits.answer);
     let running_clock = running_clock.naming(named).written(lines).within(config.limits.clone());
     let (warning, door) = sync::watch::channel(None);
-    let running_clock = running_clock.with_door(door);
+    let running_clock = running_clock.with_door(door).with_delayed(delayed_store);
     let owners = config.owners();
     let taking = take_commands(&config, &owners, &running_clock, warning, &shutdown)?;
     let HttpConfig { open, open_reads, behind_proxy, .. } = config.http;

@@ -97,12 +97,14 @@ fn ops_exit(error: &OpsError) -> Exit {
         | OpsError::Conflict(_)
         | OpsError::Unchanged { .. }
         | OpsError::CalendarUnchanged { .. }
+        | OpsError::EventUnchanged { .. }
         | OpsError::NeverDue { .. }
         | OpsError::OtherCount { .. }
         | OpsError::TooFragmented(_) => Exit::Usage,
         OpsError::Unavailable(_)
         | OpsError::TooMany(_)
         | OpsError::NoRoom { .. }
+        | OpsError::OutOfDisk(_)
         | OpsError::Unknown(_)
         | OpsError::Ending { .. }
         | OpsError::Partly { .. } => Exit::Unavailable,

@@ -257,8 +257,11 @@ pub struct Handle {
 pub struct Status {
     /// The clock's name.
     pub clock: String,
-    /// The instant of this status.
+    /// The instant of this status, by the wall clock.
     pub now: Timestamp,
+    /// The same by the time that the clock goes by, which is another one while the wall clock is not believed.
+    #[serde(skip)]
+    pub believed: Timestamp,
     /// Why the clock is not ready; ready when empty.
     pub reasons: Vec<String>,
     /// What needs a person's attention though the clock is ready (degraded schedules, parked events).
@@ -300,6 +303,7 @@ impl Status {
         Self {
             clock,
             now,
+            believed: now,
             reasons: vec!["starting".into()],
             warnings: Vec::new(),
             degraded: Vec::new(),
@@ -314,6 +318,16 @@ impl Status {
             figures: Figures::default(),
             ceilings: Vec::new(),
             delayed: None,
+        }
+    }
+
+    /// The time that the clock goes by when the wall clock shows this.
+    pub fn believed_at(&self, wall: Timestamp) -> Timestamp {
+        // What lies between a step and its status is not a difference.
+        const SLACK: u64 = 1_000;
+        match self.believed.since(self.now).unsigned_abs() < SLACK {
+            true => wall,
+            false => self.believed.plus(wall.since(self.now).max(0)),
         }
     }
 }

@@ -36,6 +36,7 @@ impl ClockLoop {
         let status = Status {
             clock: self.clock.clone(),
             now: clock::now(),
+            believed: self.engine.now(),
             reasons,
             warnings,
             degraded,

@@ -1,10 +1,11 @@
 //! The clock that operations work on.
 
-use super::{DefinitionCache, OpsError, RecordReader, ScheduleView, StoppedClock};
+use super::{DefinitionCache, OpsError, RecordReader, ScheduleView, StoppedClock, delayed::DelayedPart};
 use crate::{
     clock,
     clock_loop::{Command, Degraded, Handle, NamedCalendars, Status},
     config::LimitsConfig,
+    delayed::DelayedHandle,
     engine::{Asker, ScheduleStatus},
     schedule::{CalendarStore, Calendars, Packed, ZoneData},
     sources::{FileLines, Place},
@@ -89,6 +90,8 @@ pub struct RunningClock {
     limits: Option<Arc<LimitsConfig>>,
     /// What is wrong with the door of commands.
     door: watch::Receiver<Option<String>>,
+    /// Its delayed events; none are kept without.
+    delayed: Option<DelayedPart>,
     pub(super) definitions: Arc<DefinitionCache>,
     pub(crate) counts: Counts,
     pub(super) started: Timestamp,
@@ -119,6 +122,7 @@ impl RunningClock {
             lines,
             limits: None,
             door,
+            delayed: None,
             definitions,
             counts,
             started,
@@ -163,6 +167,26 @@ impl RunningClock {
     #[must_use]
     pub fn with_door(self, door: watch::Receiver<Option<String>>) -> Self {
         Self { door, ..self }
+    }
+
+    /// The same, which keeps delayed events there.
+    #[must_use]
+    pub fn with_delayed(self, store: DelayedHandle) -> Self {
+        Self { delayed: Some(DelayedPart::new(store)), ..self }
+    }
+
+    /// Its delayed events.
+    ///
+    /// # Errors
+    /// [`OpsError::Unavailable`]: it keeps none.
+    pub(super) fn delayed(&self) -> Result<&DelayedPart, OpsError> {
+        let none = || OpsError::Unavailable("this clock keeps no delayed events".to_owned());
+        self.delayed.as_ref().ok_or_else(none)
+    }
+
+    /// The time that the clock goes by: a delay begins at it.
+    pub(super) fn believed_now(&self) -> Timestamp {
+        self.handle.status.borrow().believed_at(clock::now())
     }
 
     /// Its name.

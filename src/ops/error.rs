@@ -1,6 +1,6 @@
 //! Why an operation has no result.
 
-use super::change_calendar::said_of_calendar;
+use super::{change_calendar::said_of_calendar, delayed::said_of_event};
 use crate::{
     authority::Denied,
     clock_loop::{NotDecided, Unchanged},
@@ -56,6 +56,14 @@ pub enum OpsError {
         /// Why.
         refusal: Refusal,
     },
+    /// The clock refused to change this delayed event.
+    #[error("the delayed event '{name}' is as it was: {}", said_of_event(.refusal))]
+    EventUnchanged {
+        /// The event; empty where not even that is known.
+        name: String,
+        /// Why.
+        refusal: Refusal,
+    },
     /// The schedule would never be due.
     #[error("the schedule '{name}' is as it was: {faults}")]
     NeverDue {
@@ -95,6 +103,9 @@ pub enum OpsError {
         /// For how long at least.
         wait: Duration,
     },
+    /// Nothing changed: the disk has no room for it.
+    #[error("{0}")]
+    OutOfDisk(String),
     /// Whether it was done is not known at present; or it is done, and may be forgotten.
     #[error("{0}")]
     Unknown(String),
@@ -206,6 +217,7 @@ pub(super) fn said(refusal: &Refusal, place: Option<&Place>) -> String {
             ADay(*a_day),
             ADay(*most)
         ),
+        Refusal::TooManyDelayedEvents { .. } => said_of_event(refusal),
         Refusal::NoSuchSchedule { name } => format!("there is no schedule '{name}'"),
         Refusal::NotAsCounted { name } => {
             format!(
@@ -286,6 +298,8 @@ pub enum MissingKind {
     Zone,
     /// An operation.
     Operation,
+    /// A delayed event.
+    DelayedEvent,
 }
 
 impl Missing {

@@ -115,7 +115,7 @@ impl RunningClock {
 }
 
 /// Whether a message's id tells it from others, and can be kept.
-fn check_id(id: &str) -> Result<(), OpsError> {
+pub(super) fn check_id(id: &str) -> Result<(), OpsError> {
     if (1..=MESSAGE_ID).contains(&id.len()) {
         return Ok(());
     }

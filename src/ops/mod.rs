@@ -13,6 +13,7 @@ pub mod change;
 pub mod change_calendar;
 pub mod changes;
 mod clock;
+pub mod delayed;
 pub mod delete;
 pub mod delete_some;
 mod error;
@@ -55,9 +56,10 @@ pub use stopped::StoppedClock;
 pub use tag::{NoTag, Tag};
 pub use views::{
     Alive, BackfillAsked, BackfillDecision, BrokerLink, CalendarList, CalendarView, ChosenDecision,
-    FilterDecision, FinishedView, FoundCalendar, GapView, History, NamedCalendarView, ORIGINS, OUTCOMES,
-    OperationList, OperationView, OutcomeView, ParkedDecision, ParkedIds, ParkedList, ParkedView, PauseAsked,
-    PauseDecision, PauseOneAsked, PauseSomeAsked, PauseView, PutView, Readiness, RefusalView, RefusedView,
-    Reloaded, ResumeAsked, ResumeDecision, ResumeOneAsked, ResumeSomeAsked, RowView, STATES, ScheduleFilter,
-    ScheduleList, ScheduleView, TriggerDecision, ZoneView,
+    DELAYED_STATES, DelayedEventList, DelayedEventView, EventOutcomeView, FilterDecision, FinishedView,
+    FoundCalendar, GapView, History, NamedCalendarView, ORIGINS, OUTCOMES, OperationList, OperationView,
+    OutcomeView, ParkedDecision, ParkedIds, ParkedList, ParkedView, PauseAsked, PauseDecision, PauseOneAsked,
+    PauseSomeAsked, PauseView, PutView, Readiness, RefusalView, RefusedView, Reloaded, ResumeAsked,
+    ResumeDecision, ResumeOneAsked, ResumeSomeAsked, RowView, STATES, ScheduleFilter, ScheduleList,
+    ScheduleView, TaskAddress, TriggerDecision, ZoneView,
 };

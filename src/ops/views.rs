@@ -2,6 +2,7 @@
 
 mod calendar;
 mod change;
+mod delayed;
 mod finished;
 mod health;
 mod operation;
@@ -10,6 +11,7 @@ mod schedule;
 
 pub use calendar::{CalendarList, FoundCalendar, NamedCalendarView};
 pub use change::{FilterDecision, OutcomeView, PutView, RefusalView, ScheduleFilter};
+pub use delayed::{DELAYED_STATES, DelayedEventList, DelayedEventView, EventOutcomeView, TaskAddress};
 pub use finished::FinishedView;
 pub use health::{Alive, BrokerLink, Readiness};
 pub use operation::{BackfillAsked, BackfillDecision, OperationList, OperationView};

@@ -12,7 +12,9 @@ impl From<OpsError> for Problem {
                 return Self::too_often(error.to_string(), *wait);
             }
             OpsError::NoRoom { what, wait } => return Self::too_often(what.clone(), *wait),
-            OpsError::Denied(Denied::Domain { .. }) => (StatusCode::FORBIDDEN, ProblemCode::OutsideDomains),
+            OpsError::Denied(Denied::Domain { .. } | Denied::Tasks { .. }) => {
+                (StatusCode::FORBIDDEN, ProblemCode::OutsideDomains)
+            }
             OpsError::Denied(_) => (StatusCode::FORBIDDEN, ProblemCode::Forbidden),
             OpsError::Parameter(fault) => return Self::parameter(fault.clone()),
             OpsError::Definition(faults) => return Self::definition(faults.clone()),
@@ -24,9 +26,10 @@ impl From<OpsError> for Problem {
             OpsError::Refused(_) => (StatusCode::UNPROCESSABLE_ENTITY, ProblemCode::Refused),
             OpsError::Conflict(_) => (StatusCode::CONFLICT, ProblemCode::Conflict),
             OpsError::OtherCount { .. } => (StatusCode::PRECONDITION_FAILED, ProblemCode::PreconditionFailed),
-            OpsError::Unchanged { refusal, .. } | OpsError::CalendarUnchanged { refusal, .. } => {
-                refusal::status_and_code(refusal)
-            }
+            OpsError::Unchanged { refusal, .. }
+            | OpsError::CalendarUnchanged { refusal, .. }
+            | OpsError::EventUnchanged { refusal, .. } => refusal::status_and_code(refusal),
+            OpsError::OutOfDisk(_) => (StatusCode::INSUFFICIENT_STORAGE, ProblemCode::OutOfDisk),
             OpsError::TooMany(_) => (StatusCode::TOO_MANY_REQUESTS, ProblemCode::TooManyRequests),
             OpsError::Unknown(_) => (StatusCode::SERVICE_UNAVAILABLE, ProblemCode::Unknown),
             OpsError::Partly { .. } => (StatusCode::SERVICE_UNAVAILABLE, ProblemCode::PartlyDone),

@@ -12,6 +12,7 @@ pub(super) fn status_and_code(refusal: &Refusal) -> (StatusCode, ProblemCode) {
         | Refusal::TooManyCalendarBytes { .. }
         | Refusal::TooManyInAll { .. }
         | Refusal::TooOftenInAll { .. }
+        | Refusal::TooManyDelayedEvents { .. }
         | Refusal::NotOwner { .. }
         | Refusal::OutsideDomains { .. }
         | Refusal::ReservedEvent { .. } => StatusCode::FORBIDDEN,
@@ -43,6 +44,7 @@ pub(super) fn status_and_code(refusal: &Refusal) -> (StatusCode, ProblemCode) {
         Refusal::NoSuchCalendar { .. } => ProblemCode::NoSuchCalendar,
         Refusal::TooManyInAll { .. } => ProblemCode::TooManyInAll,
         Refusal::TooOftenInAll { .. } => ProblemCode::TooOftenInAll,
+        Refusal::TooManyDelayedEvents { .. } => ProblemCode::TooManyDelayedEvents,
         Refusal::FileOwned => ProblemCode::FileOwned,
         Refusal::MayHaveBeenSent { .. } => ProblemCode::MayHaveBeenSent,
         Refusal::AlreadySettled { .. } => ProblemCode::AlreadySettled,
@@ -84,6 +86,7 @@ mod tests {
             Refusal::TooMany { most: 1 },
             Refusal::TooManyInAll { most: 1 },
             Refusal::TooOftenInAll { a_day: 2, most: 1 },
+            Refusal::TooManyDelayedEvents { most: 1 },
             Refusal::NoSuchSchedule { name: "a".into() },
             Refusal::Stale { revision: None },
             Refusal::InUse { first: vec!["a".into()], count: 1 },

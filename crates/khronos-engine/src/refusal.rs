@@ -17,7 +17,7 @@ pub enum Refusal {
     },
     /// Its event is none of those that the caller may change something about.
     OutsideDomains {
-        /// It.
+        /// It; of a task, its queue.
         event: Arc<str>,
     },
     /// Its event is one of the clock's own.
@@ -111,6 +111,11 @@ pub enum Refusal {
     LeavesNothingDue {
         /// Some of them.
         some: Vec<Arc<str>>,
+    },
+    /// As many delayed events of its owner are pending as he may have.
+    TooManyDelayedEvents {
+        /// How many that are.
+        most: u64,
     },
 }
 

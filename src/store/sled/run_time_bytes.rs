@@ -65,6 +65,7 @@ fn verdicts_and_refusals_are_read_as_they_were_first_written() {
         (Verdict::Refused(Refusal::TooManyInAll { most: 300 }), "0514ac02"),
         (Verdict::Refused(Refusal::TooOftenInAll { a_day: 300, most: 1 }), "0515ac0201"),
         (Verdict::Refused(Refusal::LeavesNothingDue { some: vec!["a".into()] }), "0516010161"),
+        (Verdict::Refused(Refusal::TooManyDelayedEvents { most: 300 }), "0517ac02"),
         (
             Verdict::Paused { pause, was_paused: true },
             "068290acf3da6603616e6e0178008290acf3da668290acf3da660001",

@@ -1,0 +1,25 @@
+//! Delayed events: put, changed and deleted one by one or many at once, read and listed; the same by each door.
+//!
+//! What is asked for is read here, off the loop's thread ([`item`](self)); whose it is, what may have been sent, and what the same
+//! message was answered before, the machine of delayed events decides. Absent: how it is stored and sent.
+
+mod change;
+mod item;
+mod names;
+mod post;
+mod quota;
+mod read;
+mod refused;
+mod send_now;
+mod split;
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use change::{EVENTS_AT_ONCE, EventBatch, EventOutcome, WantedEvent, change, delete, put};
+pub use names::NamesOf;
+pub use post::post;
+pub(super) use quota::DelayedPart;
+pub use read::{DelayedQuery, get, list, revision};
+pub(super) use refused::said_of_event;
+pub use send_now::send_now;
+pub use split::WantedEvents;

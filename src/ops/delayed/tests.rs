@@ -1,0 +1,166 @@
+//! Delayed events are put, changed, listed and sent, by a machine that runs over a store in memory.
+
+mod asked;
+mod bounds;
+mod seen;
+
+use super::*;
+use crate::{
+    authority::{Caller, Domains, Quota, Role},
+    clock_loop::{Command, DelayedAsked, Handle, Status},
+    config::MetricsConfig,
+    delayed::{
+        DelayedAction, DelayedHandle, DelayedInput, DelayedLimits, DelayedMemory, DelayedRequest,
+        DelayedRules, DelayedStep, DelayedStore, DelayedTuning, Marks, MemoryDelayed, Sending, open_memory,
+    },
+    engine::{Outcome, Verdict},
+    ops::{RecordReader, RunningClock},
+    schedule::CalendarStore,
+    store::Page,
+    telemetry::Counts,
+};
+use ponos::{broker::Link, event::Timestamp};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::sync::{mpsc, watch};
+
+/// What the clock believes the time to be.
+pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+
+/// The machine of delayed events, over a store in memory: it decides and writes at once, and sends nothing.
+#[derive(Debug, Clone)]
+pub(crate) struct Machine {
+    pub(crate) disk: DelayedMemory,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug)]
+struct State {
+    store: MemoryDelayed,
+    sending: Sending,
+    marks: Marks,
+    commands: u64,
+}
+
+impl Machine {
+    pub(crate) fn new() -> Self {
+        let disk = DelayedMemory::default();
+        let mut store = disk.open("khronos", DelayedLimits::default()).unwrap();
+        let sending = Sending::new(DelayedRules::default(), &store.load().unwrap());
+        let marks = Marks { now: NOW, handed: NOW, reached: NOW, created: 0 };
+        Self { disk, state: Arc::new(Mutex::new(State { store, sending, marks, commands: 0 })) }
+    }
+
+    /// What reads its store, as the service does.
+    pub(crate) async fn handle(&self) -> DelayedHandle {
+        let (limits, tuning) = (DelayedLimits::default(), DelayedTuning::default());
+        open_memory(self.disk.clone(), "khronos".into(), limits, tuning).await.unwrap().0
+    }
+
+    /// What becomes of a request.
+    pub(crate) fn decide(&self, asked: DelayedAsked) -> Vec<Verdict> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.commands += 1;
+        let DelayedAsked { by, message, atomic, changes, .. } = asked;
+        let request = DelayedRequest { command: state.commands, by, message, atomic, changes };
+        let mut inputs = vec![DelayedInput::Change(Box::new(request))];
+        let mut verdicts = None;
+        while let Some(input) = inputs.pop() {
+            let marks = state.marks;
+            for action in state.sending.step(marks, input) {
+                match action {
+                    DelayedAction::Find { ticket, names, messages } => {
+                        let reader = state.store.reader();
+                        let (found, answered) = (reader.find(&names), reader.answers(&messages));
+                        let (found, answered) = (found.unwrap(), answered.unwrap());
+                        inputs.push(DelayedInput::Found { ticket, found, answered });
+                    }
+                    DelayedAction::Write { ticket, batch } => {
+                        state.store.write(0, &batch).unwrap();
+                        inputs.push(DelayedInput::Written(ticket));
+                    }
+                    DelayedAction::Decided(all) => verdicts = all.into_iter().next().map(|(_, all)| all),
+                    _ => {}
+                }
+            }
+        }
+        verdicts.expect("each request is decided")
+    }
+
+    /// Up to this instant something may have been sent.
+    pub(crate) fn reach(&self, reached: Timestamp) {
+        self.state.lock().unwrap().marks.reached = reached;
+    }
+
+    /// The event of this name is sent.
+    pub(crate) fn settle(&self, name: &str) {
+        let mut state = self.state.lock().unwrap();
+        let found = state.store.reader().find(&[name.into()]).unwrap().pop();
+        let Some(crate::delayed::Found::Pending(head)) = found else { panic!("{name}: {found:?}") };
+        let outcome = Outcome::Confirmed { sent_at: NOW, lateness: 0, returned: false };
+        let settle = DelayedStep::Settle { key: head.key, outcome, keeps_content: false };
+        let batch = crate::delayed::DelayedBatch { now: NOW, steps: vec![settle], ..Default::default() };
+        state.store.write(0, &batch).unwrap();
+    }
+
+    /// Answers what is asked of the loop about delayed events.
+    pub(crate) async fn play(self, mut asked: mpsc::Receiver<Command>) {
+        while let Some(command) = asked.recv().await {
+            if let Command::ChangeDelayed(asked, reply) = command {
+                drop(reply.send(Ok(self.decide(asked))));
+            }
+        }
+    }
+}
+
+/// A clock that believes it is [`NOW`].
+pub(crate) fn status() -> Status {
+    let link = Link::Down { attempts: 0, error: None };
+    // The wall clock never comes to this, and is not believed.
+    let status = Status::starting("khronos".into(), Timestamp::HORIZON, link, NOW);
+    Status { believed: NOW, reasons: vec![], ..status }
+}
+
+/// A clock with delayed events, and its machine.
+async fn clock() -> (RunningClock, Machine) {
+    let machine = Machine::new();
+    let (commands, asked) = mpsc::channel(8);
+    let (_, status) = watch::channel(status());
+    let (_, recorded) = watch::channel(0);
+    tokio::spawn(machine.clone().play(asked));
+    let record = RecordReader::new(|_, _| async { Ok(Page { rows: vec![], first: 1, last: 0, record: 1 }) });
+    let counts = Counts::new("khronos", &MetricsConfig::default());
+    let handle = Handle { commands, status, recorded };
+    let clock = RunningClock::new(handle, record, CalendarStore::default(), counts, Duration::from_secs(60));
+    (clock.with_delayed(machine.handle().await), machine)
+}
+
+/// Who may put events of `billing`, and send tasks to `docker.*`.
+fn ann() -> Caller {
+    owner("ann", "billing")
+}
+
+fn owner(name: &str, domain: &str) -> Caller {
+    let domains = |one: &str| Domains::new(vec![one.to_owned()]).unwrap();
+    let caller = Caller::holder("1f2e3d4c".parse().unwrap(), name, Role::Write, domains(domain));
+    caller.sending(Some(domains("docker.*")))
+}
+
+fn within(caller: Caller, delayed_events: u64) -> Caller {
+    caller.within(Quota { delayed_events: Some(delayed_events), ..Quota::USUAL })
+}
+
+/// An item of `billing`.
+fn item(name: &str, more: &str) -> Vec<u8> {
+    format!(r#"{{"name":"{name}","event":"billing.reminder.due",{more}}}"#).into_bytes()
+}
+
+const IN: &str = r#""in":"10m""#;
+
+fn batch(items: Vec<Vec<u8>>) -> EventBatch {
+    let put = |json| WantedEvent::Put { name: None, json, expect: crate::engine::Expect::Any };
+    let wanted = WantedEvents::Each(items.into_iter().map(put).collect());
+    EventBatch { wanted, atomic: false, message: None, names: NamesOf::random().unwrap() }
+}
