@@ -11,6 +11,7 @@ pub mod clock_loop;
 pub mod commands;
 pub mod config;
 pub mod delayed;
+mod event_batch;
 pub mod http;
 pub mod ops;
 pub mod position;

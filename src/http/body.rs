@@ -3,6 +3,7 @@
 //! reads, or sends little.
 
 use super::{
+    event_batch::LARGEST,
     problem::Problem,
     shares::{Share, Whose},
     state::HttpState,
@@ -53,14 +54,51 @@ pub(super) async fn read_first(State(state): State<HttpState>, request: Request,
     }
 }
 
+/// The same of bodies that may be as large as some large ones together: each takes as many places as it is said to need, or as it may.
+pub(super) async fn read_large_first(
+    State(state): State<HttpState>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (head, body) = request.into_parts();
+    let request = Request::from_parts(head.clone(), body);
+    let places = (0..places_of(&head.headers)).map(|_| place(&state, &request));
+    let read = match places.collect::<Result<Vec<Share>, Problem>>() {
+        Ok(places) => in_time(&state, request).await.map(|body| (places, body)),
+        Err(problem) => Err(problem),
+    };
+    match read {
+        Ok((_places, body)) => next.run(Request::from_parts(head, Body::from(body))).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// Bytes of a body for each place that it takes.
+const OF_A_PLACE: usize = 4 << 20;
+
+/// How many places a body takes: none of a small one, and no more than the largest that is read.
+fn places_of(headers: &HeaderMap) -> usize {
+    let most = LARGEST.div_ceil(OF_A_PLACE);
+    match length(headers) {
+        _ if is_small(headers) => 0,
+        Some(length) => length.div_ceil(OF_A_PLACE).clamp(1, most),
+        None => most,
+    }
+}
+
 /// Whether it says that it is no larger than those of other requests, which are read as they come; or there is none.
 fn is_small(headers: &HeaderMap) -> bool {
-    let length =
-        headers.get(header::CONTENT_LENGTH).map(|length| length.to_str().ok()?.parse::<usize>().ok());
-    match length {
-        Some(length) => length.is_some_and(|length| length <= SMALL),
-        None => !headers.contains_key(header::TRANSFER_ENCODING),
+    match length(headers) {
+        Some(length) => length <= SMALL,
+        None => {
+            let is_said = |name| headers.contains_key(name);
+            !is_said(header::CONTENT_LENGTH) && !is_said(header::TRANSFER_ENCODING)
+        }
     }
+}
+
+fn length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 fn place(state: &HttpState, request: &Request) -> Result<Share, Problem> {
@@ -153,6 +191,27 @@ mod tests {
     fn fault<T: DeserializeOwned>(text: &str) -> (String, FaultCode) {
         let found = of_json::<T>(text.as_bytes()).err().expect("it is refused");
         (found.list[0].pointer.clone(), found.list[0].code)
+    }
+
+    #[test]
+    fn a_large_body_takes_as_many_places_as_it_is_large() {
+        let places = |name: header::HeaderName, value: &str| {
+            places_of(&HeaderMap::from_iter([(name, value.parse().unwrap())]))
+        };
+        for (length, expected) in [
+            (0, 0),
+            (SMALL, 0),
+            (SMALL + 1, 1),
+            (4 << 20, 1),
+            ((4 << 20) + 1, 2),
+            (16 << 20, 4),
+            (1 << 40, 4),
+        ] {
+            assert_eq!(places(header::CONTENT_LENGTH, &length.to_string()), expected, "{length}");
+        }
+        assert_eq!(places(header::TRANSFER_ENCODING, "chunked"), 4);
+        assert_eq!(places(header::CONTENT_LENGTH, "x"), 4);
+        assert_eq!(places_of(&HeaderMap::new()), 0);
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub mod client;
 mod conditions;
 mod connection;
 mod control;
+mod event_batch;
+mod events;
 mod feed;
 mod gate;
 mod guard;

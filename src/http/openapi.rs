@@ -34,6 +34,7 @@ use utoipa::{
     components(schemas(Problem)),
     tags(
         (name = "schedules", description = "What is due, and when next"),
+        (name = "events", description = "Delayed events: what clients want published at an instant, or after a while"),
         (name = "calendars", description = "Days that schedules leave out, or fall on"),
         (name = "record", description = "What became of it"),
         (name = "operations", description = "What takes a while"),

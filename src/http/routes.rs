@@ -4,7 +4,7 @@ use super::{
     access::{Access, authenticate},
     aliases, body, calendars, changes,
     connection::Connection,
-    control, feed, gate, guard, health, large, metrics,
+    control, event_batch, events, feed, gate, guard, health, large, metrics,
     openapi::{self, ApiDocument, Interface},
     operations, pauses, preview,
     problem::Problem,
@@ -51,6 +51,16 @@ const INDEX: &[(&str, &str)] = &[
         "/v1/schedules:delete",
         "POST {\"filter\": {...}, \"dry_run\": ..., \"expect_count\": ...}: deletes many",
     ),
+    (
+        "/v1/events",
+        "delayed events that are pending; ?prefix= ?domain= ?owner= ?due_after= ?due_before= ?limit= ?page=; POST an event: the clock names it; Idempotency-Key",
+    ),
+    (
+        "/v1/events/{name}",
+        "one delayed event; PUT and DELETE: creates, changes or deletes it; If-Match, If-None-Match",
+    ),
+    ("/v1/events:batch", "POST [EVENT, ...]: puts many; ?atomic="),
+    ("/v1/events/{name}/send-now", "POST: sends one now"),
     (
         "/v1/changes",
         "what was changed at run time, and by whom; ?schedule= ?calendar= ?by= ?after= ?before= ?limit=",
@@ -209,9 +219,26 @@ fn all(state: &HttpState, shutdown: Shutdown) -> Router {
             OpenApiRouter::new()
                 .routes(routes!(calendars::put, calendars::delete))
                 .layer(middleware::from_fn_with_state(state.batches.clone(), gate::through))
-                .layer(read_first)
+                .layer(read_first.clone())
                 .layer(calendars::limit()),
+        )
+        .merge(
+            OpenApiRouter::new()
+                .routes(routes!(events::put, events::delete))
+                .routes(routes!(events::post))
+                .routes(routes!(events::send_now))
+                .layer(middleware::from_fn_with_state(state.puts.clone(), gate::through))
+                .layer(read_first)
+                .layer(events::one_limit()),
+        )
+        .merge(
+            OpenApiRouter::new()
+                .routes(routes!(event_batch::batch))
+                .layer(middleware::from_fn_with_state(state.batches.clone(), gate::through))
+                .layer(middleware::from_fn_with_state(state.clone(), body::read_large_first))
+                .layer(event_batch::limit()),
         );
+    let delayed = OpenApiRouter::new().routes(routes!(events::get)).routes(routes!(events::list));
     let logged = OpenApiRouter::new().routes(routes!(changes::changes)).routes(routes!(changes::export));
     let next = dear(OpenApiRouter::new().routes(routes!(preview::next)));
     let preview = with_body(state, dear(OpenApiRouter::new().routes(routes!(preview::preview))));
@@ -223,6 +250,7 @@ fn all(state: &HttpState, shutdown: Shutdown) -> Router {
         .merge(dear(OpenApiRouter::new().routes(routes!(reads::schedules)).routes(routes!(calendars::list))))
         .merge(next)
         .merge(preview)
+        .merge(dear(delayed))
         .merge(dear(logged))
         // Of thousands, each with what is left of it.
         .merge(dear(OpenApiRouter::new().routes(routes!(operations::all))))

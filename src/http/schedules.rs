@@ -176,7 +176,7 @@ pub(super) async fn batch(
     Ok(Json(batch::put_all(&state.clock, &caller, asked).await?))
 }
 
-fn is_lines(headers: &HeaderMap) -> bool {
+pub(super) fn is_lines(headers: &HeaderMap) -> bool {
     let given = headers.get(header::CONTENT_TYPE).and_then(|given| given.to_str().ok()).unwrap_or_default();
     given.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/x-ndjson")
 }

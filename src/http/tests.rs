@@ -6,6 +6,7 @@ mod calendars;
 mod connections;
 mod docs;
 mod encrypted;
+mod events;
 mod fair;
 mod feed;
 mod kinds;
@@ -32,7 +33,7 @@ use crate::{
         Coalesced, Era, Expect, KeptPage, OldestPage, Outcome, Parked, RecordRow, Refusal, Revision, Row,
         ScheduleChange, ScheduleStatus, Sent, Verdict,
     },
-    ops::{History, RecordReader, RunningClock, ScheduleView},
+    ops::{History, RecordReader, RunningClock, ScheduleView, delayed::tests::Machine},
     position::Position,
     schedule::{CalendarStore, Definition, Packed},
     store::Page,
@@ -67,6 +68,7 @@ struct Clock {
     status: watch::Sender<Status>,
     state: HttpState,
     unwritten: Unwritten,
+    machine: Machine,
     trigger: Trigger,
     shutdown: ponos::shutdown::Shutdown,
 }
@@ -138,7 +140,8 @@ impl Clock {
         let rows = Arc::new(Mutex::new(Page { rows: vec![], first: 1, last: 0, record: RECORD }));
         let (kept, written) = (rows.clone(), Record { rows, recorded });
         let unwritten = Arc::new(Mutex::new(Ok(vec![])));
-        tokio::spawn(play(asked, revisions, written.clone(), unwritten.clone()));
+        let machine = Machine::new();
+        tokio::spawn(play(asked, revisions, written.clone(), (unwritten.clone(), machine.clone())));
         let record = RecordReader::new(move |after, most| {
             let kept = kept.lock().unwrap();
             let rows = kept.rows.iter().filter(|row| row.sequence > after).take(most).cloned().collect();
@@ -162,7 +165,7 @@ impl Clock {
         let (trigger, shutdown) = shutdown();
         tokio::spawn(serve(listener, state.clone(), shutdown.clone()));
         let client = Client::new(Target::Tcp(address.to_string()));
-        Self { client, address, record: written, status, state, unwritten, trigger, shutdown }
+        Self { client, address, record: written, status, state, unwritten, machine, trigger, shutdown }
     }
 
     /// The clock, whose loop the test plays: what is asked of it by this client.
@@ -182,6 +185,14 @@ impl Clock {
         self.address = listener.local_addr().unwrap();
         self.client = Client::new(Target::Tcp(self.address.to_string()));
         tokio::spawn(serve(listener, self.state.clone(), self.shutdown.clone()));
+    }
+
+    /// The same, which keeps delayed events.
+    async fn with_events(mut self) -> Self {
+        self.machine.reach(Timestamp::EPOCH);
+        self.state.clock = self.state.clock.with_delayed(self.machine.handle().await);
+        self.serve_again().await;
+        self
     }
 
     fn record(&self, row: Row) {
@@ -206,7 +217,7 @@ async fn play(
     mut asked: mpsc::Receiver<Command>,
     revisions: Vec<Revision>,
     record: Record,
-    unwritten: Unwritten,
+    (unwritten, machine): (Unwritten, Machine),
 ) {
     let schedules: Vec<ScheduleStatus> = revisions
         .iter()
@@ -265,6 +276,7 @@ async fn play(
             Command::Change(asked, reply) => {
                 drop(reply.send(schedules::answered(&asked.changes)));
             }
+            Command::ChangeDelayed(asked, reply) => drop(reply.send(Ok(machine.decide(asked)))),
             Command::Oldest(_, reply) => drop(reply.send(OldestPage::default())),
             Command::Parked(after, reply) => {
                 let one = Some((7, parked.clone(), false)).filter(|_| after < Some(7));

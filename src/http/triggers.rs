@@ -36,10 +36,19 @@ pub(super) async fn trigger(
     name: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<(StatusCode, Json<TriggerDecision>), Problem> {
-    let key = headers.get(KEY).map(|key| key.to_str()).transpose();
-    let key = key.map_err(|_| Problem::bad("Idempotency-Key: it has characters other than visible ASCII"))?;
     let what = "Idempotency-Key: name the command with a key of your own, so that it can be asked for again without a second event";
-    let key = key.ok_or_else(|| Problem::bad(what))?;
+    let key = key(&headers)?.ok_or_else(|| Problem::bad(what))?;
     let answer = ops::trigger::trigger(&state.clock, &caller, &name?.0, key, None).await?;
     Ok((StatusCode::ACCEPTED, Json(answer)))
+}
+
+/// The key by which a request may come again.
+pub(super) fn key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let mut given = headers.get_all(KEY).iter();
+    let (key, more) = (given.next(), given.next());
+    if more.is_some() {
+        return Err(Problem::bad("a request has one Idempotency-Key at most"));
+    }
+    let unreadable = |_| Problem::bad("Idempotency-Key: it has characters other than visible ASCII");
+    key.map(|key| key.to_str().map_err(unreadable)).transpose()
 }

@@ -2,15 +2,21 @@
 //! definition is left out and never null. Tests hold it to what is read.
 
 use crate::{
-    ops::{OUTCOMES, STATES},
+    ops::{DELAYED_STATES, OUTCOMES, STATES},
     schedule::file::LONGEST_LIST,
 };
 use ponos::event::EventKind;
 use serde_json::{Map, Value, json};
 
-/// The forms that a definition is made of.
-const SENT: [&str; 5] =
-    ["Definition", "TimingDefinition", "DstDefinition", "CatchUpDefinition", "ResendsDefinition"];
+/// The forms that a definition is made of, and that of an item.
+const SENT: [&str; 6] = [
+    "Definition",
+    "TimingDefinition",
+    "DstDefinition",
+    "CatchUpDefinition",
+    "ResendsDefinition",
+    "EventItem",
+];
 
 /// Form, key, and what it is held to beyond its type.
 fn bounds() -> Vec<(&'static str, &'static str, Value)> {
@@ -35,6 +41,15 @@ fn bounds() -> Vec<(&'static str, &'static str, Value)> {
         ("CatchUpDefinition", "policy", words(&["latest", "all", "none"])),
         ("CatchUpDefinition", "most", json!({ "minimum": 1, "maximum": u32::MAX })),
         ("ResendsDefinition", "most", json!({ "minimum": 0, "maximum": 100 })),
+        (
+            "EventItem",
+            "name",
+            json!({ "minLength": 1, "maxLength": 128, "pattern": "^[a-z0-9][a-z0-9._-]*$" }),
+        ),
+        ("EventItem", "unrouted", words(&["ignore", "park"])),
+        ("EventItem", "past", words(&["send", "refuse"])),
+        ("EventItem", "correlation_id", json!({ "minLength": 1, "maxLength": 255 })),
+        ("DelayedEventView", "state", words(&DELAYED_STATES)),
         ("ScheduleView", "state", words(&STATES)),
         ("RowView", "kind", words(&EventKind::WORDS)),
         ("RowView", "outcome", words(&OUTCOMES)),

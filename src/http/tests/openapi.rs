@@ -1,7 +1,10 @@
 //! The description of the interface, against the interface and against the specification of descriptions.
 
 use super::*;
-use crate::schedule::{Calendars, FaultCode, file};
+use crate::{
+    ops::delayed::{DelayedItem, NamesOf},
+    schedule::{Calendars, FaultCode, file},
+};
 use jsonschema::Validator;
 
 /// The JSON Schema of OpenAPI 3.1 documents (spec.openapis.org/oas/3.1/schema/2022-10-07).
@@ -102,12 +105,12 @@ async fn what_is_described_is_served_and_what_is_listed_is_described() {
             asked_for += 1;
         }
     }
-    assert!(asked_for >= 36, "{asked_for}");
+    assert!(asked_for >= 50, "{asked_for}");
 }
 
 #[tokio::test]
 async fn answers_and_problems_are_of_the_form_that_is_described() {
-    let clock = Clock::start().await;
+    let clock = Clock::start().await.with_events().await;
     clock.record(confirmed("one-minute", 1));
     let (operator, _folder) = control(&clock);
     let described = described(&operator).await;
@@ -115,6 +118,7 @@ async fn answers_and_problems_are_of_the_form_that_is_described() {
         r#"{"name":"night","event":"a.b.c","cron":"30 2 * * *","time_zone":"Europe/Paris","only":[]}"#;
     let right = definition.replace(",\"only\":[]", "");
     let list = format!("[{right}]");
+    let event = r#"{"event":"a.b.c","in":"10m","data":{"order":7},"headers":{"tenant":"x"},"to":{"task":"docker.images"}}"#;
     for (method, path, template, body) in [
         ("get", "/", "", ""),
         ("get", "/healthz", "", ""),
@@ -178,6 +182,27 @@ async fn answers_and_problems_are_of_the_form_that_is_described() {
         ("post", "/v1/schedules:delete", "", r#"{"filter":{"prefix":"a"}}"#),
         ("post", "/v1/schedules:delete", "", r#"{"filter":{"prefix":"a"},"expect_count":1}"#),
         ("post", "/v1/schedules:delete", "", r#"{"filter":{}}"#),
+        ("put", "/v1/events/soon", "/v1/events/{name}", event),
+        ("put", "/v1/events/soon", "/v1/events/{name}", event),
+        ("put", "/v1/events/soon", "/v1/events/{name}", r#"{"in":7}"#),
+        (
+            "put",
+            "/v1/events/late",
+            "/v1/events/{name}",
+            r#"{"event":"a.b.c","at":"2020-01-01T00:00:00Z","past":"refuse"}"#,
+        ),
+        ("post", "/v1/events", "", event),
+        ("post", "/v1/events", "", "{"),
+        ("get", "/v1/events/soon", "/v1/events/{name}", ""),
+        ("get", "/v1/events/never", "/v1/events/{name}", ""),
+        ("get", "/v1/events?prefix=s&limit=1", "", ""),
+        ("get", "/v1/events?limit=0", "", ""),
+        ("post", "/v1/events:batch", "", &format!("[{event},{{}}]")),
+        ("post", "/v1/events:batch?atomic=true", "", &format!("[{event}]")),
+        ("post", "/v1/events:batch", "", "{}"),
+        ("post", "/v1/events/soon/send-now", "/v1/events/{name}/send-now", ""),
+        ("post", "/v1/events/never/send-now", "/v1/events/{name}/send-now", ""),
+        ("delete", "/v1/events/soon", "/v1/events/{name}", ""),
         ("get", "/v1/changes", "", ""),
         ("get", "/v1/changes?after=0&schedule=a", "", ""),
         ("get", "/v1/changes?after=1&before=2", "", ""),
@@ -238,12 +263,51 @@ async fn every_example_of_a_definition_is_right() {
         check(&validator(&described, &content["schema"]), example, &path);
         for example in example.as_array().map_or(std::slice::from_ref(example), Vec::as_slice) {
             let json = serde_json::to_vec(example).unwrap();
+            examples += 1;
+            if path.starts_with("/v1/events") {
+                assert!(DelayedItem::read(&json, None, (&NamesOf::Random([0; 16]), 0), at(10)).is_ok());
+                continue;
+            }
             let read = file::from_json(&json, &Calendars::default(), at(10)).unwrap();
             assert_eq!(read.remarks, []);
-            examples += 1;
         }
     }
-    assert_eq!(examples, 3);
+    assert_eq!(examples, 6);
+}
+
+#[tokio::test]
+async fn an_item_of_an_event_is_described_as_it_is_read() {
+    let clock = Clock::start().await;
+    let described = described(&clock.client).await;
+    let keys = described["components"]["schemas"]["EventItem"]["properties"].as_object().unwrap();
+    assert_eq!(keys.len(), 14);
+    for (key, schema) in keys {
+        // What is wrong with this value under this key.
+        let codes = |value: &str| {
+            let text = format!("{{\"{key}\":{value}}}");
+            let read = DelayedItem::read(text.as_bytes(), None, (&NamesOf::Random([0; 16]), 0), at(10));
+            let faults = read.err().map(|unread| unread.faults.list).unwrap_or_default().into_iter();
+            let of_key = faults.filter(|one| one.pointer == format!("/{key}"));
+            of_key.map(|one| (one.code, one.expected.unwrap_or_default())).collect::<Vec<_>>()
+        };
+        let mut bare = schema.clone();
+        for more in ["enum", "pattern", "minLength", "maxLength", "format"] {
+            bare.as_object_mut().unwrap().remove(more);
+        }
+        // What of an address is needed is not of the type.
+        let needed = key == "to";
+        let of_type = validator(&described, &bare);
+        for (kind, value) in OF_TYPES.into_iter().filter(|(kind, _)| !(needed && *kind == "object")) {
+            let is_read = codes(value).iter().all(|(code, _)| *code != FaultCode::WrongType);
+            let is_described = of_type.is_valid(&serde_json::from_str(value).unwrap());
+            assert_eq!(is_read, is_described, "{key} {kind}: {schema}");
+        }
+        if let Some(words) = schema["enum"].as_array() {
+            let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+            let expected = format!("one of {}", words.join(", "));
+            assert!(codes("\"zzz\"").contains(&(FaultCode::UnknownWord, expected)), "{key}");
+        }
+    }
 }
 
 /// One value of each type of JSON.

@@ -16,10 +16,14 @@ mod split;
 pub(crate) mod tests;
 
 pub use change::{EVENTS_AT_ONCE, EventBatch, EventOutcome, WantedEvent, change, delete, put};
+#[cfg(test)]
+pub(crate) use item::DelayedItem;
+pub(crate) use item::LONGEST_ITEM;
 pub use names::NamesOf;
 pub use post::post;
 pub(super) use quota::DelayedPart;
-pub use read::{DelayedQuery, get, list, revision};
+pub use read::{DelayedQuery, get, list};
 pub(super) use refused::said_of_event;
 pub use send_now::send_now;
 pub use split::WantedEvents;
+pub(crate) use split::items;

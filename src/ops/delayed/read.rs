@@ -3,10 +3,7 @@
 use super::DelayedPart;
 use crate::{
     authority::Domains,
-    engine::{
-        Expect,
-        delayed::{DelayedEvent, DelayedHead, Found},
-    },
+    engine::delayed::{DelayedEvent, DelayedHead, Found},
     ops::{
         DelayedEventList, DelayedEventView, Missing, MissingKind, OpsError, RunningClock,
         schedules::{MOST_OF_A_PAGE, mark, name_of},
@@ -65,17 +62,6 @@ pub async fn get(clock: &RunningClock, name: &str) -> Result<DelayedEventView, O
         }
     }
     Err(OpsError::Unavailable(format!("'{name}' changes all the time; try again")))
-}
-
-/// The revision that is pending under this name: what a change that expects any may expect.
-///
-/// # Errors
-/// As [`get`].
-pub async fn revision(clock: &RunningClock, name: &str) -> Result<Expect, OpsError> {
-    match found(clock.delayed()?, &name.into()).await? {
-        (Found::Pending(head), _) => Ok(Expect::Revision { creation: head.creation, number: head.revision }),
-        _ => Err(missing(name)),
-    }
 }
 
 /// What is known under a name, and what is pending there, unless it has moved by then.
