@@ -248,7 +248,7 @@ pub(super) async fn send_now(
     Extension(caller): Extension<Caller>,
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    let sent = ops::delayed::send_now(&state.clock, &caller, &name?.0).await?;
+    let sent = ops::delayed::send_now(&state.clock, &caller, &name?.0, None).await?;
     let mut response = answer(&state, &sent).into_response();
     if !matches!(sent.verdict, Verdict::Settled { .. }) {
         *response.status_mut() = StatusCode::ACCEPTED;

@@ -5,7 +5,7 @@ mod read;
 
 pub use outcome::EventOutcome;
 
-use super::{NamesOf, WantedEvents, quota::LetIn};
+use super::{DelayedPart, NamesOf, WantedEvents, quota::LetIn};
 use crate::{
     authority::{Caller, Role},
     clock_loop::{Command, DelayedAsked, NotDecided},
@@ -106,19 +106,13 @@ pub(super) async fn change_undecided(
         let of = |(index, one)| ReadEvent::new(one, (&names, index), &caller, now);
         wanted.into_iter().enumerate().map(of).collect::<Vec<_>>()
     };
-    if let Some(message) = &message {
-        let key = (caller.owner().clone(), message.id.clone());
-        let before = part.read(move |reader| reader.answers(&[key])).await?.pop().flatten();
-        if let Some(before) = before {
-            // It is read once more, which is as much work as it was.
-            caller.owe_puts(charged, Instant::now());
-            let verdicts = match before.digest == message.digest {
-                true => before.verdicts,
-                false => vec![Verdict::Refused(Refusal::MessageIdUsed); count],
-            };
-            let read = run_blocking(read).await?.into_iter();
-            return Ok(read.map(|one| one.undecided).zip(verdicts).collect());
-        }
+    if let Some(message) = &message
+        && let Some(verdicts) = answered_before(part, caller, message, count).await?
+    {
+        // It is read once more, which is as much work as it was.
+        caller.owe_puts(charged, Instant::now());
+        let read = run_blocking(read).await?.into_iter();
+        return Ok(read.map(|one| one.undecided).zip(verdicts).collect());
     }
     caller.may(Role::Write, "change delayed events")?;
     caller.take_puts(charged, Instant::now())?;
@@ -129,6 +123,21 @@ pub(super) async fn change_undecided(
     let verdicts = ask(clock, asked, let_in).await?;
     debug!("{caller} asked to change {count} delayed events");
     Ok(undecided.into_iter().zip(verdicts).collect())
+}
+
+/// What was answered to this message of so many changes, if it came before; another one of its id is refused.
+pub(super) async fn answered_before(
+    part: &DelayedPart,
+    caller: &Caller,
+    message: &Message,
+    count: usize,
+) -> Result<Option<Vec<Verdict>>, OpsError> {
+    let key = (caller.owner().clone(), message.id.clone());
+    let before = part.read(move |reader| reader.answers(&[key])).await?.pop().flatten();
+    Ok(before.map(|before| match before.digest == message.digest {
+        true => before.verdicts,
+        false => vec![Verdict::Refused(Refusal::MessageIdUsed); count],
+    }))
 }
 
 /// Asks the loop. What was let in counts until that is decided, whoever waits for it.

@@ -8,7 +8,10 @@ use crate::{
         Expect, Refusal, Verdict,
         delayed::{DelayedChange, Found, PastDue},
     },
-    ops::{OpsError, RunningClock},
+    ops::{
+        OpsError, RunningClock,
+        message::{Asked, check_id},
+    },
 };
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -17,19 +20,37 @@ use tokio::time::Instant;
 const TRIES: usize = 3;
 
 /// Has a pending event sent now, as it is: it is due now, and no jitter applies. Done when that is durable; then it is sent until the
-/// broker has it. Gives [`Verdict::Changed`]; or [`Verdict::Settled`] where it was sent, or given up, within the hour.
+/// broker has it. The same message again is answered as before, for 24 hours. Gives [`Verdict::Changed`]; or [`Verdict::Settled`]
+/// where it was sent, or given up, within the hour.
 ///
 /// # Errors
 /// [`OpsError::NotFound`]; [`OpsError::Denied`]; [`OpsError::EventUnchanged`], as with [`Refusal::MayHaveBeenSent`];
 /// [`OpsError::OutOfDisk`], [`OpsError::TooMany`], [`OpsError::Unavailable`]: nothing changed; [`OpsError::Unknown`]: it may
 /// have changed.
-pub async fn send_now(clock: &RunningClock, caller: &Caller, name: &str) -> Result<EventOutcome, OpsError> {
+pub async fn send_now(
+    clock: &RunningClock,
+    caller: &Caller,
+    name: &str,
+    message: Option<String>,
+) -> Result<EventOutcome, OpsError> {
     let part = clock.delayed()?;
+    let of_name = || Undecided { name: name.to_owned(), ..Undecided::default() };
+    if let Some(id) = &message {
+        check_id(id)?;
+    }
+    let mut message = Asked::default().part(b"send-delayed-event-now").part(name.as_bytes()).message(message);
+    if let Some(message) = &message
+        && let Some(verdict) =
+            change::answered_before(part, caller, message, 1).await?.and_then(|mut all| all.pop())
+        && !is_stale(&verdict)
+    {
+        return of_name().decided(verdict, caller).done();
+    }
     caller.may(Role::Write, "send delayed events")?;
     caller.take_puts(1, Instant::now())?;
     let asked: Arc<str> = name.into();
     for _ in 0..TRIES {
-        let undecided = Undecided { name: name.to_owned(), ..Undecided::default() };
+        let undecided = of_name();
         let (found, event) = read::found(part, &asked).await?;
         let mut event = match (found, event) {
             (Found::Nothing, _) => return Err(read::missing(name)),
@@ -46,12 +67,18 @@ pub async fn send_now(clock: &RunningClock, caller: &Caller, name: &str) -> Resu
         let expect = Expect::Revision { creation: head.creation, number: head.revision };
         (head.due, head.key.send, head.refused) = (now, now, 0);
         let mut changes = vec![DelayedChange::Put { event: Box::new(event), expect, past: PastDue::Send }];
-        let let_in = part.let_in(caller, &mut changes, false).await?;
-        let asked = DelayedAsked { by: caller.author(), message: None, atomic: false, changes };
+        let let_in = part.let_in(caller, &mut changes, message.is_some()).await?;
+        // The first answer to a message is kept: what is tried once more is no part of it.
+        let asked = DelayedAsked { by: caller.author(), message: message.take(), atomic: false, changes };
         let verdict = change::ask(clock, asked, let_in).await?.pop().ok_or(OpsError::Defect)?;
-        if !matches!(verdict, Verdict::Refused(Refusal::Stale { .. })) {
+        if !is_stale(&verdict) {
             return undecided.decided(verdict, caller).done();
         }
     }
     Err(OpsError::Unavailable("nothing changed: the event changes all the time; try again".into()))
+}
+
+/// The event has changed between the look at it and the decision.
+fn is_stale(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Refused(Refusal::Stale { .. }))
 }
