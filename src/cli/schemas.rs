@@ -19,7 +19,7 @@ macro_rules! command {
 }
 
 /// All of them, by name.
-const SCHEMAS: [(&str, &str); 15] = [
+const SCHEMAS: [(&str, &str); 21] = [
     ("time-event", include_str!("../../schemas/time-event.json")),
     command!("schedule.get"),
     command!("schedule.list"),
@@ -34,6 +34,12 @@ const SCHEMAS: [(&str, &str); 15] = [
     command!("calendar.list"),
     command!("calendar.put"),
     command!("calendar.delete"),
+    command!("event.get"),
+    command!("event.list"),
+    command!("event.put"),
+    command!("events.put"),
+    command!("event.delete"),
+    command!("event.send-now"),
     command!("answer"),
 ];
 

@@ -1,11 +1,14 @@
 //! The body of a command. As strict as a schedule: a key that is not known, or given twice, is refused, and all that is wrong is
-//! said at once, each at its JSON pointer. A definition in it is left as it is written, and read as one over HTTP is.
+//! said at once, each at its JSON pointer. A definition or an item in it is left as it is written, and read as one over HTTP is.
 
 use super::{command::CommandKind, request::Previewed};
 use crate::{
     batch,
     engine::{Expect, OnResume},
-    ops::{OpsError, Tag},
+    ops::{
+        OpsError, Tag,
+        delayed::{LONGEST_ITEM, items},
+    },
     problem::Problem,
     schedule::{
         FaultCode,
@@ -18,11 +21,19 @@ use serde_json::{Map, Value, value::RawValue};
 
 /// The longest body: the longest definition, and room for what stands around it.
 pub(super) const LONGEST: usize = LONGEST_JSON + (4 << 10);
+/// The same of many events: as many as may be put at once, of 200 bytes each. The door holds as many bodies as are out at a time.
+pub(super) const LONGEST_EVENTS: usize = 2 << 20;
+
+/// The longest body of a command of this kind; of none that there is, as of most.
+pub(super) fn longest(kind: Option<CommandKind>) -> usize {
+    if kind == Some(CommandKind::EventsPut) { LONGEST_EVENTS } else { LONGEST }
+}
 
 /// What is said of a body of this many bytes, where they are too many.
-pub(super) fn too_long(bytes: usize) -> Option<Problem> {
-    (bytes > LONGEST).then(|| {
-        let what = format!("the body has {bytes} bytes; {LONGEST} are read, and it was not kept");
+pub(super) fn too_long(kind: Option<CommandKind>, bytes: usize) -> Option<Problem> {
+    let longest = longest(kind);
+    (bytes > longest).then(|| {
+        let what = format!("the body has {bytes} bytes; {longest} are read, and it was not kept");
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, what)
     })
 }
@@ -43,12 +54,12 @@ impl<'a> Body<'a> {
     pub(super) fn read(kind: CommandKind, text: &'a [u8]) -> Result<Self, Problem> {
         // Where nothing needs to be said, nothing is.
         let text = if text.is_empty() { b"{}" } else { text };
-        too_long(text.len()).map_or(Ok(()), Err)?;
+        too_long(Some(kind), text.len()).map_or(Ok(()), Err)?;
         let envelope = Envelope {
             what: "the body of a command",
             keys: kind.keys(),
             apart: kind.written(),
-            longest: LONGEST,
+            longest: longest(Some(kind)),
         };
         let (values, written) = object_from_json(text, &envelope).map_err(refused)?;
         let has = |key: &str| values.contains_key(key) || written.iter().any(|(there, _)| there == key);
@@ -143,15 +154,28 @@ impl<'a> Body<'a> {
 
     /// The definition, as it is written, and its name; that is empty where it has none, which is refused then.
     pub(super) fn definition(&mut self) -> Result<Option<(String, Vec<u8>)>, Problem> {
-        const KEY: &str = "definition";
-        let Some(raw) = self.written(KEY) else { return Ok(None) };
+        self.named_object("definition", "the keys of a schedule", LONGEST_JSON)
+    }
+
+    /// The same of a delayed event's item, which may leave its name out.
+    pub(super) fn item(&mut self) -> Result<Option<(String, Vec<u8>)>, Problem> {
+        self.named_object("item", "the keys of a delayed event", LONGEST_ITEM)
+    }
+
+    fn named_object(
+        &mut self,
+        key: &str,
+        of: &str,
+        longest: usize,
+    ) -> Result<Option<(String, Vec<u8>)>, Problem> {
+        let Some(raw) = self.written(key) else { return Ok(None) };
         if !raw.starts_with('{') {
-            let what = "definition must be an object: the keys of a schedule".to_owned();
-            let fault = fault(KEY, FaultCode::WrongType, what);
+            let what = format!("{key} must be an object: {of}");
+            let fault = fault(key, FaultCode::WrongType, what);
             return Err(refused(faults([FieldFault { expected: Some("an object".to_owned()), ..fault }])));
         }
-        if raw.len() > LONGEST_JSON {
-            let what = format!("the definition has {} bytes; {LONGEST_JSON} are read", raw.len());
+        if raw.len() > longest {
+            let what = format!("the {key} has {} bytes; {longest} are read", raw.len());
             return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, what));
         }
         Ok(Some((name_of(raw.as_bytes()), raw.as_bytes().to_vec())))
@@ -159,16 +183,28 @@ impl<'a> Body<'a> {
 
     /// The definitions of a batch, each as it is written, and the names that they say.
     pub(super) fn definitions(&mut self) -> Result<(Vec<String>, Vec<Vec<u8>>), Problem> {
-        const KEY: &str = "definitions";
-        let raw = self.written(KEY).unwrap_or("[]");
-        if !raw.starts_with('[') {
-            let what = "definitions must be a list of definitions".to_owned();
-            let fault = fault(KEY, FaultCode::WrongType, what);
-            return Err(refused(faults([FieldFault { expected: Some("a list".to_owned()), ..fault }])));
-        }
+        let raw = self.list("definitions", "definitions")?;
         let definitions = batch::definitions(raw.as_bytes())?;
         let names = definitions.iter().map(|definition| name_of(definition));
         Ok((names.filter(|name| !name.is_empty()).collect(), definitions))
+    }
+
+    /// The items of a batch, as they are written, and the name that each says; that is empty where it says none.
+    pub(super) fn items(&mut self) -> Result<(Vec<String>, Vec<u8>), Problem> {
+        let raw = self.list("items", "delayed events")?;
+        let items = items(raw.as_bytes())
+            .map_err(|error| Problem::malformed(format!("items is no list of delayed events: {error}")))?;
+        let names = items.into_iter().map(|item| name_of(item.get().as_bytes())).collect();
+        Ok((names, raw.as_bytes().to_vec()))
+    }
+
+    fn list(&mut self, key: &str, of: &str) -> Result<&'a str, Problem> {
+        let raw = self.written(key).unwrap_or("[]");
+        if !raw.starts_with('[') {
+            let fault = fault(key, FaultCode::WrongType, format!("{key} must be a list of {of}"));
+            return Err(refused(faults([FieldFault { expected: Some("a list".to_owned()), ..fault }])));
+        }
+        Ok(raw)
     }
 
     /// Whether a key says so, which was read as true or false.

@@ -40,6 +40,18 @@ pub(super) enum CommandKind {
     CalendarPut,
     /// Deletes one.
     CalendarDelete,
+    /// One delayed event.
+    EventGet,
+    /// A page of delayed events.
+    EventList,
+    /// Creates or changes a delayed event.
+    EventPut,
+    /// Creates or changes many.
+    EventsPut,
+    /// Deletes one.
+    EventDelete,
+    /// Has one sent now.
+    EventSendNow,
 }
 
 /// What there is, but not by message.
@@ -57,7 +69,7 @@ const ANY_NUMBER: Kind = Kind::Count { least: 0, most: u32::MAX };
 
 impl CommandKind {
     /// All of them.
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 19] = [
         Self::Get,
         Self::List,
         Self::Preview,
@@ -71,6 +83,12 @@ impl CommandKind {
         Self::CalendarList,
         Self::CalendarPut,
         Self::CalendarDelete,
+        Self::EventGet,
+        Self::EventList,
+        Self::EventPut,
+        Self::EventsPut,
+        Self::EventDelete,
+        Self::EventSendNow,
     ];
 
     /// The `type` of their messages.
@@ -89,6 +107,12 @@ impl CommandKind {
             Self::CalendarList => "calendar.list",
             Self::CalendarPut => "calendar.put",
             Self::CalendarDelete => "calendar.delete",
+            Self::EventGet => "event.get",
+            Self::EventList => "event.list",
+            Self::EventPut => "event.put",
+            Self::EventsPut => "events.put",
+            Self::EventDelete => "event.delete",
+            Self::EventSendNow => "event.send-now",
         }
     }
 
@@ -126,7 +150,9 @@ impl CommandKind {
                 ("on_resume", Kind::Text),
             ],
             Self::Resume => &[("name", Kind::Text), ("on_resume", Kind::Text)],
-            Self::Trigger | Self::CalendarGet => &[("name", Kind::Text)],
+            Self::Trigger | Self::CalendarGet | Self::EventGet | Self::EventSendNow => {
+                &[("name", Kind::Text)]
+            }
             Self::CalendarList => &[("limit", ANY_NUMBER), ("page", Kind::Text)],
             Self::CalendarPut => &[
                 ("name", Kind::Text),
@@ -135,7 +161,20 @@ impl CommandKind {
                 ("if_revision", Kind::Text),
                 ("if_absent", Kind::Boolean),
             ],
-            Self::CalendarDelete => &[("name", Kind::Text), ("if_revision", Kind::Text)],
+            Self::CalendarDelete | Self::EventDelete => &[("name", Kind::Text), ("if_revision", Kind::Text)],
+            Self::EventList => &[
+                ("prefix", Kind::Text),
+                ("domain", Kind::Text),
+                ("owner", Kind::Text),
+                ("due_after", Kind::Text),
+                ("due_before", Kind::Text),
+                ("limit", ANY_NUMBER),
+                ("page", Kind::Text),
+            ],
+            Self::EventPut => {
+                &[("item", Kind::Payload), ("if_revision", Kind::Text), ("if_absent", Kind::Boolean)]
+            }
+            Self::EventsPut => &[("items", Kind::Tables(&[])), ("atomic", Kind::Boolean)],
         }
     }
 
@@ -143,20 +182,25 @@ impl CommandKind {
     pub(super) fn needed(self) -> &'static [&'static str] {
         match self {
             Self::Get | Self::Delete | Self::Trigger | Self::CalendarGet | Self::CalendarDelete => &["name"],
+            Self::EventGet | Self::EventDelete | Self::EventSendNow => &["name"],
+            Self::EventPut => &["item"],
+            Self::EventsPut => &["items"],
             Self::CalendarPut => &["name", "form", "text"],
             Self::Put => &["definition"],
             Self::PutAll => &["definitions"],
             Self::Pause => &["name", "note"],
             Self::Resume => &["name", "on_resume"],
-            Self::List | Self::Preview | Self::CalendarList => &[],
+            Self::List | Self::Preview | Self::CalendarList | Self::EventList => &[],
         }
     }
 
-    /// Keys whose values are left as they are written: definitions, which are read as those over HTTP are.
+    /// Keys whose values are left as they are written: definitions and items, which are read as those over HTTP are.
     pub(super) fn written(self) -> &'static [&'static str] {
         match self {
             Self::Put | Self::Preview => &["definition"],
             Self::PutAll => &["definitions"],
+            Self::EventPut => &["item"],
+            Self::EventsPut => &["items"],
             _ => &[],
         }
     }
@@ -166,7 +210,9 @@ impl CommandKind {
         match self {
             Self::Put | Self::PutAll | Self::Delete | Self::Pause | Self::Resume | Self::Trigger => true,
             Self::CalendarPut | Self::CalendarDelete => true,
+            Self::EventPut | Self::EventsPut | Self::EventDelete | Self::EventSendNow => true,
             Self::Get | Self::List | Self::Preview | Self::CalendarGet | Self::CalendarList => false,
+            Self::EventGet | Self::EventList => false,
         }
     }
 

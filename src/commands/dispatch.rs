@@ -75,6 +75,7 @@ pub(super) async fn run(clock: &RunningClock, caller: &Caller, request: Request)
             Ok(Answer::of(200, &page)?)
         }
         Request::ChangeCalendar(asked) => change_calendar(clock, caller, asked).await,
+        Request::Events(asked) => asked.run(clock, caller).await,
     }
 }
 
@@ -140,7 +141,7 @@ fn fitting(page: &SchedulePage, most: usize) -> Result<Vec<Box<RawValue>>, OpsEr
 }
 
 /// A parameter of an operation is a key of the body.
-fn in_body(error: OpsError) -> Problem {
+pub(super) fn in_body(error: OpsError) -> Problem {
     Problem::from(error).in_body()
 }
 

@@ -1,8 +1,8 @@
-//! Commands about one schedule, in the order in which they came. What is about several stands in several places.
+//! Commands about one subject, in the order in which they came. What is about several stands in several places.
 //!
 //! Invariant: what is entered or leaves costs as much as it has names, however many wait.
 
-use super::turns::About;
+use super::{request::Subject, turns::About};
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
@@ -11,9 +11,9 @@ use std::{
 /// Who stands before whom. Bounded by what is taken from the queue and not done.
 #[derive(Debug, Default)]
 pub(super) struct Order {
-    /// By schedule: begun, or waiting. Never empty.
-    by_schedule: HashMap<Arc<str>, VecDeque<Place>>,
-    /// By number: about how many of its schedules something stands before it. Never 0.
+    /// By subject: begun, or waiting. Never empty.
+    by_subject: HashMap<Subject, VecDeque<Place>>,
+    /// By number: about how many of its subjects something stands before it. Never 0.
     behind: HashMap<u64, usize>,
 }
 
@@ -27,10 +27,10 @@ struct Place {
 impl Order {
     /// One more, behind all others.
     pub(super) fn enter(&mut self, number: u64, about: &About) {
-        let About { owner, schedules, changes } = about;
+        let About { owner, subjects, changes } = about;
         let mut behind = 0;
-        for schedule in schedules {
-            let places = self.by_schedule.entry(schedule.clone()).or_default();
+        for subject in subjects {
+            let places = self.by_subject.entry(subject.clone()).or_default();
             behind += usize::from(!places.is_empty());
             places.push_back(Place { number, owner: owner.clone(), changes: *changes });
         }
@@ -42,12 +42,12 @@ impl Order {
     /// It is done, or not done after all.
     pub(super) fn leave(&mut self, number: u64, about: &About) {
         self.behind.remove(&number);
-        for schedule in &about.schedules {
-            let Some(places) = self.by_schedule.get_mut(schedule) else { continue };
+        for subject in &about.subjects {
+            let Some(places) = self.by_subject.get_mut(subject) else { continue };
             let Some(at) = places.iter().position(|place| place.number == number) else { continue };
             places.remove(at);
             match places.front() {
-                None => drop(self.by_schedule.remove(schedule)),
+                None => drop(self.by_subject.remove(subject)),
                 Some(first) if at == 0 => {
                     let Some(behind) = self.behind.get_mut(&first.number) else { continue };
                     *behind -= 1;
@@ -60,14 +60,14 @@ impl Order {
         }
     }
 
-    /// Whether nothing that came before it is about a schedule of its.
+    /// Whether nothing that came before it is about a subject of its.
     pub(super) fn is_first(&self, number: u64) -> bool {
         !self.behind.contains_key(&number)
     }
 
-    /// How many changes of this owner wait about this schedule, where `is_begun` says which do not wait any more.
-    pub(super) fn changes(&self, schedule: &str, owner: &str, is_begun: impl Fn(u64) -> bool) -> usize {
-        let Some(places) = self.by_schedule.get(schedule) else { return 0 };
+    /// How many changes of this owner wait about this subject, where `is_begun` says which do not wait any more.
+    pub(super) fn changes(&self, subject: &Subject, owner: &str, is_begun: impl Fn(u64) -> bool) -> usize {
+        let Some(places) = self.by_subject.get(subject) else { return 0 };
         // None but the first can be begun.
         let begun = usize::from(places.front().is_some_and(|first| is_begun(first.number)));
         places.iter().skip(begun).filter(|place| place.changes && *place.owner == *owner).count()
@@ -75,6 +75,6 @@ impl Order {
 
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.by_schedule.is_empty() && self.behind.is_empty()
+        self.by_subject.is_empty() && self.behind.is_empty()
     }
 }

@@ -3,6 +3,7 @@
 use super::{
     body::{self, Body},
     command::CommandKind,
+    events::EventRequest,
 };
 use crate::{
     batch::BatchAsked,
@@ -15,7 +16,8 @@ use crate::{
     schedule::{CalendarForm, CalendarText},
 };
 use axum::http::StatusCode;
-use ponos::event::Message;
+use ponos::event::{Message, text::shortened};
+use std::{collections::HashSet, fmt};
 
 /// What a command asks for.
 #[derive(Debug)]
@@ -84,6 +86,34 @@ pub(super) enum Request {
     Calendars(CalendarQuery),
     /// A calendar is to be there, or to go.
     ChangeCalendar(CalendarChange),
+    /// Delayed events are to be read, changed or sent.
+    Events(EventRequest),
+}
+
+/// What a command is about: such commands are done one after the other. A schedule, a calendar and a delayed event of one name have
+/// nothing to do with each other.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Subject {
+    /// The schedule of this name.
+    Schedule(String),
+    /// The calendar of this name.
+    Calendar(String),
+    /// The delayed event of this name.
+    Event(String),
+    /// Delayed events whose names are made of this message's id.
+    EventsOf(String),
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, name) = match self {
+            Self::Schedule(name) => ("the schedule", name),
+            Self::Calendar(name) => ("the calendar", name),
+            Self::Event(name) => ("the delayed event", name),
+            Self::EventsOf(id) => ("the delayed events of the message", id),
+        };
+        write!(f, "{kind} '{}'", shortened(name, 80))
+    }
 }
 
 /// What is to be due.
@@ -155,31 +185,43 @@ impl Request {
                 let name = body.text("name");
                 Self::ChangeCalendar(CalendarChange { name, wanted: None, expect, message: id })
             }
+            CommandKind::EventGet
+            | CommandKind::EventList
+            | CommandKind::EventPut
+            | CommandKind::EventsPut
+            | CommandKind::EventDelete
+            | CommandKind::EventSendNow => {
+                Self::Events(EventRequest::read(kind, body, id.unwrap_or_default())?)
+            }
         })
     }
 
-    /// The names of the schedules, or of the calendar, that it is about.
-    pub(super) fn subjects(&self) -> impl Iterator<Item = &str> {
-        let names = match self {
-            Self::PutAll { names, .. } => names.as_slice(),
+    /// What it is about.
+    pub(super) fn subjects(&self) -> HashSet<Subject> {
+        let name = match self {
+            Self::PutAll { names, .. } => return names.iter().cloned().map(Subject::Schedule).collect(),
+            Self::Events(events) => return events.subjects(),
+            Self::List(_) | Self::Calendars(_) | Self::Preview(Previewed::Definition(_), _) => {
+                return HashSet::new();
+            }
+            Self::Calendar(name) | Self::ChangeCalendar(CalendarChange { name, .. }) => {
+                return HashSet::from([Subject::Calendar(name.clone())]);
+            }
             Self::Get(name)
             | Self::Preview(Previewed::Schedule(name), _)
             | Self::Put { name, .. }
             | Self::Delete { name, .. }
             | Self::Pause { name, .. }
             | Self::Resume { name, .. }
-            | Self::Trigger { name, .. }
-            | Self::Calendar(name)
-            | Self::ChangeCalendar(CalendarChange { name, .. }) => std::slice::from_ref(name),
-            Self::List(_) | Self::Calendars(_) | Self::Preview(Previewed::Definition(_), _) => &[],
+            | Self::Trigger { name, .. } => name,
         };
-        names.iter().map(String::as_str)
+        HashSet::from([Subject::Schedule(name.clone())])
     }
 }
 
-/// Takes the body from a message where it is longer than any that is read: it is large, and nobody needs it any more.
-pub(super) fn cut(message: &mut Message) -> Option<Problem> {
-    let problem = body::too_long(message.body.len())?;
+/// Takes the body from a message where it is longer than any of its kind that is read: it is large, and nobody needs it any more.
+pub(super) fn cut(message: &mut Message, kind: Option<CommandKind>) -> Option<Problem> {
+    let problem = body::too_long(kind, message.body.len())?;
     message.body = Vec::new();
     Some(problem)
 }

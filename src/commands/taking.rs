@@ -12,10 +12,7 @@ use crate::{
     problem::Problem,
     telemetry::CommandResult,
 };
-use ponos::{
-    broker::Delivery,
-    event::{Message, text::shortened},
-};
+use ponos::{broker::Delivery, event::Message};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -42,8 +39,8 @@ impl DoorLoop {
             self.counts.came_again();
         }
         let Delivery { mut message, tag, .. } = delivery;
-        let too_long = request::cut(&mut message);
         let kind = CommandKind::of(&message);
+        let too_long = request::cut(&mut message, kind.as_ref().ok().copied());
         let read = self.read(&message, &kind, too_long);
         let kind = kind.ok();
         let owner = self.users.caller(&message).ok().map(|caller| caller.owner().clone());
@@ -51,7 +48,11 @@ impl DoorLoop {
         match read {
             Read::Command(command) => {
                 let (caller, request) = *command;
-                let about = About::new(caller.owner().clone(), request.subjects(), open.changes());
+                let about = About {
+                    owner: caller.owner().clone(),
+                    subjects: request.subjects(),
+                    changes: open.changes(),
+                };
                 self.open.insert(number, open);
                 let (owner, begun) = (about.owner.clone(), Begun { number, tag, caller, request });
                 if let Err(crowded) = self.turns.enter(number, about, begun, Instant::now()) {
@@ -106,10 +107,9 @@ impl DoorLoop {
 /// What is said where there is no place at present.
 pub(super) fn too_many(owner: &str, crowded: &Crowded) -> Problem {
     let why = match crowded {
-        Crowded::Schedule(name) => format!(
-            "{WAITING} changes of '{owner}' about the schedule '{}' wait for their turn already",
-            shortened(name, 80)
-        ),
+        Crowded::Subject(subject) => {
+            format!("{WAITING} changes of '{owner}' about {subject} wait for their turn already")
+        }
         Crowded::Owner => {
             format!(
                 "so many commands of '{owner}' are being done, or have answers that nobody takes, that the other places are left to others"

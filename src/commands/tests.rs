@@ -21,6 +21,7 @@ use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
 mod bounds;
 mod calendars;
+mod events;
 mod played;
 mod reading;
 mod refusing;
@@ -83,10 +84,14 @@ fn config() -> CommandsConfig {
 
 impl Open {
     async fn with(schedules: Vec<ScheduleStatus>, config: CommandsConfig) -> Self {
+        Self::before(running(schedules), config).await
+    }
+
+    /// Before this clock.
+    async fn before(clock: RunningClock, config: CommandsConfig) -> Self {
         let broker = memory::Broker::new();
         let transport = Transport::memory(broker.clone());
         let (warning_in, warning) = watch::channel(None);
-        let clock = running(schedules);
         let (trigger, end) = shutdown();
         let queue = Queue::classic("answers");
         let declared = Topology {

@@ -1,10 +1,10 @@
-//! Whose turn it is: commands about one schedule are done one after the other, as they came, others side by side; and no owner
+//! Whose turn it is: commands about one schedule (or calendar, or delayed event) are done one after the other, as they came, others side by side; and no owner
 //! takes all places. Pure: the time is an argument.
 //!
 //! Invariant: nothing of an owner is begun before it is certain that what was refused to him before it does not come again. Else
 //! the broker could deliver that once more, and it would be done behind what came after it.
 
-use super::order::Order;
+use super::{order::Order, request::Subject};
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::Arc,
@@ -17,32 +17,24 @@ use tokio::time::Instant;
 pub(super) const SHARE: usize = 24;
 /// How long what is beyond that waits for a place before it is refused.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
-/// Changes of one owner that may wait for their turn about one schedule.
+/// Changes of one owner that may wait for their turn about one subject.
 pub(super) const WAITING: usize = 16;
 
 /// Of whom a command is, and about what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct About {
     pub(super) owner: Arc<str>,
-    /// The schedules that it is about, each once.
-    pub(super) schedules: Vec<Arc<str>>,
+    /// What it is about.
+    pub(super) subjects: HashSet<Subject>,
     /// It changes something.
     pub(super) changes: bool,
-}
-
-impl About {
-    pub(super) fn new<'a>(owner: Arc<str>, names: impl Iterator<Item = &'a str>, changes: bool) -> Self {
-        let mut seen = HashSet::new();
-        let schedules = names.filter(|name| seen.insert(*name)).map(Arc::from).collect();
-        Self { owner, schedules, changes }
-    }
 }
 
 /// Why a command is not taken at present.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Crowded {
-    /// So many changes of its owner wait about this schedule.
-    Schedule(Arc<str>),
+    /// So many changes of its owner wait about this.
+    Subject(Subject),
     /// Its owner's commands are not done fast enough, or their answers are not confirmed.
     Owner,
 }
@@ -98,18 +90,20 @@ impl<T> Turns<T> {
             self.crowded.remove(&about.owner);
         }
         if about.changes
-            && let Some(schedule) =
-                about.schedules.iter().find(|schedule| self.is_full(&about.owner, schedule))
+            && let Some(subject) = self.full(&about)
         {
-            return Err(Crowded::Schedule(schedule.clone()));
+            return Err(Crowded::Subject(subject.clone()));
         }
         self.order.enter(number, &about);
         self.waiting.push_back(Waiting { number, about, since: now, one });
         Ok(())
     }
 
-    fn is_full(&self, owner: &str, schedule: &str) -> bool {
-        self.order.changes(schedule, owner, |number| self.begun.contains_key(&number)) >= WAITING
+    /// What of it as many changes of its owner wait about as may.
+    fn full<'a>(&self, about: &'a About) -> Option<&'a Subject> {
+        let is_begun = |number| self.begun.contains_key(&number);
+        let waiting = |subject: &Subject| self.order.changes(subject, &about.owner, is_begun);
+        about.subjects.iter().find(|subject| waiting(subject) >= WAITING)
     }
 
     /// The next one whose turn it is. It is begun by that.
@@ -222,8 +216,13 @@ impl<T> Turns<T> {
 mod tests {
     use super::*;
 
+    fn subject(name: &str) -> Subject {
+        Subject::Schedule(name.to_owned())
+    }
+
     fn about(owner: &str, schedules: &[&str]) -> About {
-        About::new(owner.into(), schedules.iter().copied(), true)
+        let subjects = schedules.iter().map(|name| subject(name)).collect();
+        About { owner: owner.into(), subjects, changes: true }
     }
 
     fn reading(owner: &str, schedule: &str) -> About {
@@ -258,6 +257,19 @@ mod tests {
         (1..=5).for_each(|number| turns.closed(number));
         assert!(turns.waiting.is_empty() && turns.begun.is_empty() && turns.done.is_empty());
         assert!(turns.order.is_empty() && turns.crowded.is_empty());
+    }
+
+    #[test]
+    fn a_schedule_and_a_calendar_and_an_event_of_one_name_do_not_wait_for_each_other() {
+        let all = [Subject::Schedule, Subject::Calendar, Subject::Event, Subject::EventsOf, Subject::Event];
+        let all = all.map(|kind: fn(String) -> Subject| {
+            let subjects = HashSet::from([kind("x".to_owned())]);
+            About { subjects, ..about("a", &[]) }
+        });
+        let (mut turns, _) = entered(all, Instant::now());
+        assert_eq!(ready(&mut turns), [1, 2, 3, 4]);
+        turns.ended(3);
+        assert_eq!(ready(&mut turns), [5]);
     }
 
     #[test]
@@ -298,7 +310,7 @@ mod tests {
             .map(|(number, about)| turns.enter(number, about, number, Instant::now()))
             .collect();
         assert!(results[..WAITING].iter().all(Result::is_ok));
-        let full = Err(Crowded::Schedule("x".into()));
+        let full = Err(Crowded::Subject(subject("x")));
         assert_eq!(results[WAITING..], [full.clone(), Ok(()), Ok(()), Ok(()), full]);
     }
 

@@ -5,7 +5,10 @@ use crate::{
     clock_loop::{Command, Handle, KEPT, NotDecided, PAGE, Status},
     config::MetricsConfig,
     engine::{KeptPage, Refusal, Revision, ScheduleChange, ScheduleStatus, Verdict},
-    ops::{RecordReader, RunningClock},
+    ops::{
+        RecordReader, RunningClock,
+        delayed::tests::{Machine, status},
+    },
     schedule::CalendarStore,
     store::Page,
     telemetry::Counts,
@@ -17,7 +20,7 @@ use tokio::sync::{mpsc, watch};
 ///
 /// What has `held` in its name is put once somebody has looked at `release`, what has `full` not at present, and what has `no-calendar` or
 /// `never-due` is refused; the clock ends when somebody looks at `the-end`.
-async fn play(mut asked: mpsc::Receiver<Command>, schedules: Vec<ScheduleStatus>) {
+async fn play(mut asked: mpsc::Receiver<Command>, schedules: Vec<ScheduleStatus>, delayed: Option<Machine>) {
     let revisions: Vec<Revision> = schedules.iter().map(|status| status.revision.clone()).collect();
     let (mut held, mut is_released): (Vec<Box<dyn FnOnce() + Send>>, bool) = (Vec::new(), false);
     while let Some(command) = asked.recv().await {
@@ -69,6 +72,11 @@ async fn play(mut asked: mpsc::Receiver<Command>, schedules: Vec<ScheduleStatus>
                 }
             }
             Command::Answered(_, _, _, reply) => drop(reply.send(Ok(None))),
+            Command::ChangeDelayed(asked, reply) => {
+                assert_eq!((&*asked.by.owner, &*asked.by.door), ("billing", "AMQP, user billing-service"));
+                let delayed = delayed.as_ref().expect("a clock with delayed events");
+                drop(reply.send(Ok(delayed.decide(asked))));
+            }
             other => panic!("nobody asks for {other:?}"),
         }
     }
@@ -95,10 +103,20 @@ fn verdict(change: &ScheduleChange) -> Verdict {
 }
 
 pub(super) fn running(schedules: Vec<ScheduleStatus>) -> RunningClock {
-    let (commands, asked) = mpsc::channel(64);
-    tokio::spawn(play(asked, schedules));
     let link = Link::Down { attempts: 0, error: None };
-    let (_, status) = watch::channel(Status::starting("khronos".into(), at(10), link, at(10)));
+    running_as(Status::starting("khronos".into(), at(10), link, at(10)), schedules, None)
+}
+
+/// A clock of no schedules, with delayed events.
+pub(super) async fn running_delayed(delayed: Machine) -> RunningClock {
+    let store = delayed.handle().await;
+    running_as(status(), Vec::new(), Some(delayed)).with_delayed(store)
+}
+
+fn running_as(status: Status, schedules: Vec<ScheduleStatus>, delayed: Option<Machine>) -> RunningClock {
+    let (commands, asked) = mpsc::channel(64);
+    tokio::spawn(play(asked, schedules, delayed));
+    let (_, status) = watch::channel(status);
     let (_, recorded) = watch::channel(0);
     let record = RecordReader::new(|_, _| async { Ok(Page { rows: vec![], first: 1, last: 0, record: 1 }) });
     let counts = Counts::new("khronos", &MetricsConfig::default());

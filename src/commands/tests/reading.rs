@@ -2,10 +2,12 @@
 
 use crate::{
     commands::{
-        body::LONGEST,
+        body::{LONGEST, LONGEST_EVENTS},
         command::CommandKind,
-        request::{Previewed, Request, cut},
+        events::EventRequest,
+        request::{Previewed, Request, Subject, cut},
     },
+    ops::delayed::EVENTS_AT_ONCE,
     problem::Problem,
     schedule::file::LONGEST_JSON,
 };
@@ -61,6 +63,20 @@ fn all_that_is_wrong_with_a_body_is_said_at_its_place() {
         (CommandKind::Resume, r#"{"name":"a","on_resume":"later"}"#, "/on_resume", "invalid-value"),
         (CommandKind::Trigger, "{}", "/name", "missing-key"),
         (CommandKind::Preview, r#"{"name":"a","definition":{}}"#, "", "conflict"),
+        (CommandKind::EventPut, "{}", "/item", "missing-key"),
+        (CommandKind::EventPut, r#"{"item":[]}"#, "/item", "wrong-type"),
+        (
+            CommandKind::EventPut,
+            r#"{"item":{},"if_revision":"1.1","if_absent":true}"#,
+            "/if_absent",
+            "conflict",
+        ),
+        (CommandKind::EventsPut, "{}", "/items", "missing-key"),
+        (CommandKind::EventsPut, r#"{"items":{}}"#, "/items", "wrong-type"),
+        (CommandKind::EventsPut, r#"{"items":[],"if_absent":true}"#, "/if_absent", "unknown-key"),
+        (CommandKind::EventList, r#"{"due_after":"soon"}"#, "/due_after", "invalid-value"),
+        (CommandKind::EventDelete, r#"{"name":"a","if_revision":"x"}"#, "/if_revision", "invalid-value"),
+        (CommandKind::EventSendNow, "{}", "/name", "missing-key"),
     ] {
         let problem = refused(kind, body);
         let error = &problem["errors"][0];
@@ -77,7 +93,11 @@ fn length_of_a_body_is_bounded_and_a_definition_in_it_may_be_as_long_as_over_htt
     let long = format!(r#"{{"name":"{}"}}"#, "x".repeat(600_000));
     assert_eq!(refused(CommandKind::Get, &long)["status"], 413);
     let envelope = r#"{"if_revision":"17.3","definition":}"#;
-    for (kind, envelope) in [(CommandKind::Put, envelope), (CommandKind::Preview, r#"{"definition":}"#)] {
+    for (kind, envelope) in [
+        (CommandKind::Put, envelope),
+        (CommandKind::Preview, r#"{"definition":}"#),
+        (CommandKind::EventPut, r#"{"if_absent":true,"item":}"#),
+    ] {
         let of = |length: usize| {
             let empty = r#"{"name":"a","description":""}"#.len();
             let definition = format!(r#"{{"name":"a","description":"{}"}}"#, "x".repeat(length - empty));
@@ -85,7 +105,9 @@ fn length_of_a_body_is_bounded_and_a_definition_in_it_may_be_as_long_as_over_htt
         };
         let longest = of(LONGEST_JSON);
         let read = Request::read(kind, &message(kind.word(), &longest)).unwrap();
-        let (Request::Put { definition, .. } | Request::Preview(Previewed::Definition(definition), _)) = read
+        let (Request::Put { definition, .. }
+        | Request::Preview(Previewed::Definition(definition), _)
+        | Request::Events(EventRequest::Put { item: definition, .. })) = read
         else {
             panic!("{read:?}")
         };
@@ -97,12 +119,39 @@ fn length_of_a_body_is_bounded_and_a_definition_in_it_may_be_as_long_as_over_htt
 #[test]
 fn a_body_that_is_longer_than_any_is_not_kept() {
     let mut kept = message("schedule.get", &"x".repeat(LONGEST));
-    assert!(cut(&mut kept).is_none() && kept.body.len() == LONGEST);
+    assert!(cut(&mut kept, Some(CommandKind::Get)).is_none() && kept.body.len() == LONGEST);
     let mut longer = message("schedule.get", &"x".repeat(LONGEST + 1));
-    let problem = shown(&cut(&mut longer).unwrap());
+    let problem = shown(&cut(&mut longer, None).unwrap());
     assert_eq!((&problem["status"], &problem["code"]), (&413.into(), &"too-large".into()));
     assert!(problem["detail"].as_str().unwrap().contains("528385 bytes"), "{problem}");
     assert!(longer.body.capacity() == 0);
+    let mut many = message("events.put", &"x".repeat(LONGEST_EVENTS));
+    assert!(cut(&mut many, Some(CommandKind::EventsPut)).is_none() && many.body.len() == LONGEST_EVENTS);
+    many.body.push(b'x');
+    assert_eq!(shown(&cut(&mut many, Some(CommandKind::EventsPut)).unwrap())["status"], 413);
+}
+
+#[test]
+fn as_many_events_as_may_be_put_at_once_are_read_and_their_command_is_about_each_of_them() {
+    let of = |count: usize| {
+        let item = |number: usize| match number % 2 {
+            0 => format!(r#"{{"name":"n-{number}","event":"a.b.c","in":"1h","data":"{}"}}"#, "x".repeat(140)),
+            _ => r#"{"event":"a.b.c","in":"1h"}"#.to_owned(),
+        };
+        format!(r#"{{"items":[{}],"atomic":true}}"#, (0..count).map(item).collect::<Vec<_>>().join(","))
+    };
+    let kind = CommandKind::EventsPut;
+    let read = Request::read(kind, &message(kind.word(), &of(EVENTS_AT_ONCE))).unwrap();
+    let subjects = read.subjects();
+    assert_eq!(subjects.len(), EVENTS_AT_ONCE / 2 + 1);
+    for subject in
+        [Subject::Event("n-0".into()), Subject::Event("n-9998".into()), Subject::EventsOf("m-1".into())]
+    {
+        assert!(subjects.contains(&subject), "{subject}");
+    }
+    let problem = refused(kind, &of(EVENTS_AT_ONCE + 1));
+    assert!(problem["detail"].as_str().unwrap().contains("more than 10000"), "{problem}");
+    assert_eq!((&problem["status"], &problem["code"]), (&400.into(), &"malformed".into()));
 }
 
 /// What is wrong with it is said by who reads a definition: `tests.rs` has that end to end.
@@ -137,8 +186,7 @@ fn a_type_that_there_is_not_is_told_what_was_meant_or_where_it_is() {
 
 #[test]
 fn what_changes_something_says_by_which_id_it_is_known_when_it_comes_again() {
-    use CommandKind::{Delete, Pause, Put, Resume, Trigger};
-    for kind in [Put, Delete, Pause, Resume, Trigger] {
+    for kind in CommandKind::ALL.into_iter().filter(|kind| kind.changes()) {
         let body = r#"{"definition":{"name":"a"}}"#;
         for (id, code) in
             [(None, "missing-key"), (Some(""), "missing-key"), (Some("a\u{1b}[31m"), "invalid-value")]
@@ -170,6 +218,9 @@ fn whatever_a_body_is_it_is_read_or_refused_with_a_reason() {
         r#"{"name":"a","note":"b","until":"2026-12-01T09:00:00Z","on_resume":"skip"}"#,
         r#"{"name":"a","on_resume":"catch-up"}"#,
         r#"{"name":"a"}"#,
+        r#"{"item":{"event":"a.b.c","in":"10m","data":[1]},"if_revision":"17.3"}"#,
+        r#"{"items":[{"name":"a","event":"a.b.c","in":"10m"},{}],"atomic":true}"#,
+        r#"{"due_after":"2026-12-01T09:00:00Z","limit":10}"#,
     ];
     let pieces =
         ["{", "}", "[", "]", "\"", ":", ",", "\\u0000", "\\", "\u{feff}", "1e400", "-", "null", "\"name\":"];
@@ -188,7 +239,7 @@ fn whatever_a_body_is_it_is_read_or_refused_with_a_reason() {
         let mut message = message(kind.word(), "");
         message.body = body;
         match Request::read(kind, &message) {
-            Ok(request) => read += usize::from(request.subjects().all(|schedule| schedule.len() < 1_000)),
+            Ok(request) => read += usize::from(request.subjects().len() < 3),
             Err(problem) => {
                 let shown = shown(&problem);
                 assert!(shown["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{shown}");

@@ -89,6 +89,11 @@ fn bodies(kind: CommandKind) -> Vec<Value> {
         json!({ "name": "a", "form": "ics", "text": "b", "if_revision": "17" }),
         json!({ "name": "a", "form": "ics", "text": "b", "if_revision": "17.3", "if_absent": true }),
         json!({ "name": "a", "form": "ics", "text": "b", "if_absent": true }),
+        json!({ "name": "a", "if_revision": "17.3" }),
+        json!({ "item": {}, "if_revision": "17.3" }),
+        json!({ "item": {}, "if_revision": "17.3", "if_absent": true }),
+        json!({ "due_after": "2026-12-01T09:00:00Z", "due_before": "2026-12-01T09:00:00+01:00" }),
+        json!({ "due_after": "2026-12-01" }),
     ]);
     for (key, _) in kind.keys() {
         for value in &values {
@@ -98,6 +103,8 @@ fn bodies(kind: CommandKind) -> Vec<Value> {
             }
             bodies.push(json!({ "name": "a", *key: value }));
             bodies.push(json!({ "definition": { "name": "a", "every": "1h" }, *key: value }));
+            bodies.push(json!({ "item": { "event": "a.b.c", "in": "1h" }, *key: value }));
+            bodies.push(json!({ "items": [{ "event": "a.b.c", "in": "1h" }], *key: value }));
         }
     }
     bodies

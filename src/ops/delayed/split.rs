@@ -31,7 +31,7 @@ impl WantedEvents {
         let all: Vec<WantedEvent> = match self {
             Self::Each(all) => all,
             Self::List(text) => {
-                let Items(items) = serde_json::from_slice(&text)
+                let items = items(&text)
                     .map_err(|error| OpsError::Invalid(format!("the body is no list of events: {error}")))?;
                 items.into_iter().map(|item| put(item.get().as_bytes())).collect()
             }
@@ -48,6 +48,14 @@ impl WantedEvents {
             _ => Err(OpsError::Invalid(format!("it has more than {EVENTS_AT_ONCE} events"))),
         }
     }
+}
+
+/// The items of a list, each as it is written.
+///
+/// # Errors
+/// It is no list, or one of more than [`EVENTS_AT_ONCE`].
+pub(crate) fn items(list: &[u8]) -> Result<Vec<&RawValue>, serde_json::Error> {
+    serde_json::from_slice(list).map(|Items(items)| items)
 }
 
 /// As many as may be put at once.
@@ -82,7 +90,7 @@ impl<'de> Deserialize<'de> for Items<'de> {
 mod tests {
     use super::*;
 
-    fn items(wanted: WantedEvents) -> Result<Vec<String>, String> {
+    fn split(wanted: WantedEvents) -> Result<Vec<String>, String> {
         let text = |one| match one {
             WantedEvent::Put { name: None, json, expect: Expect::Any } => String::from_utf8(json).unwrap(),
             other => panic!("{other:?}"),
@@ -95,8 +103,8 @@ mod tests {
         let list = br#" [ {"a": 1.0} , "x", [] ] "#.to_vec();
         let lines = b"\n {\"a\": 1.0}\r\n\"x\"\n\n[]".to_vec();
         let expected = vec![r#"{"a": 1.0}"#.to_owned(), "\"x\"".to_owned(), "[]".to_owned()];
-        assert_eq!(items(WantedEvents::List(list)), Ok(expected.clone()));
-        assert_eq!(items(WantedEvents::Lines(lines)), Ok(expected));
+        assert_eq!(split(WantedEvents::List(list)), Ok(expected.clone()));
+        assert_eq!(split(WantedEvents::Lines(lines)), Ok(expected));
     }
 
     #[test]
@@ -109,14 +117,14 @@ mod tests {
             ("[]", "it has no events"),
             (&many, "more than 10000 events"),
         ] {
-            let refused = items(WantedEvents::List(text.into())).unwrap_err();
+            let refused = split(WantedEvents::List(text.into())).unwrap_err();
             assert!(refused.contains(said), "{refused}");
         }
         let lines = "1\n".repeat(EVENTS_AT_ONCE + 1);
-        assert!(items(WantedEvents::Lines(lines.into())).unwrap_err().contains("more than"));
-        assert!(items(WantedEvents::Lines(b" \n\n".to_vec())).unwrap_err().contains("no events"));
+        assert!(split(WantedEvents::Lines(lines.into())).unwrap_err().contains("more than"));
+        assert!(split(WantedEvents::Lines(b" \n\n".to_vec())).unwrap_err().contains("no events"));
         assert_eq!(
-            items(WantedEvents::Lines("1\n".repeat(EVENTS_AT_ONCE).into())).unwrap().len(),
+            split(WantedEvents::Lines("1\n".repeat(EVENTS_AT_ONCE).into())).unwrap().len(),
             EVENTS_AT_ONCE
         );
     }
