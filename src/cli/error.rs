@@ -4,13 +4,18 @@ use super::{exit::Exit, output};
 use crate::{
     authority::Denied,
     http::client::ClientError,
-    ops::{MissingKind, OpsError},
+    ops::{Missing, MissingKind, OpsError},
     store::StoreError,
 };
 use std::{future::Future, path::PathBuf, process::ExitCode};
 
-/// Where all names of schedules are.
-const LISTED: &str = "khronos list shows all";
+/// Where all names of such are.
+fn listed(missing: &Missing) -> &'static str {
+    match missing.kind {
+        MissingKind::DelayedEvent => "khronos delayed list shows what is pending",
+        _ => "khronos list shows all",
+    }
+}
 
 /// Why a verb has no result.
 #[derive(Debug, thiserror::Error)]
@@ -44,14 +49,14 @@ impl From<Exit> for CliError {
 
 fn client_message(error: &ClientError) -> String {
     match error {
-        ClientError::Refused { missing: Some(missing), .. } => missing.message(LISTED),
+        ClientError::Refused { missing: Some(missing), .. } => missing.message(listed(missing)),
         other => other.to_string(),
     }
 }
 
 fn ops_message(error: &OpsError) -> String {
     match error {
-        OpsError::NotFound(missing) => missing.message(LISTED),
+        OpsError::NotFound(missing) => missing.message(listed(missing)),
         other => other.to_string(),
     }
 }

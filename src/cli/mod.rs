@@ -4,6 +4,7 @@
 //! on the store of a clock that does not run), `error.rs` and `exit.rs` (how a verb ends), `output.rs` (writing),
 //! `report.rs` (diagnostics), `Globals`.
 
+mod at;
 mod audit;
 mod backfill;
 mod calendar;
@@ -12,6 +13,7 @@ mod check;
 mod chosen;
 mod clock_side;
 mod completions;
+mod delayed;
 mod delete;
 mod error;
 mod exit;
@@ -132,6 +134,9 @@ enum Verb {
     Operations(backfill::OperationArgs),
     /// Sends an event of a schedule now.
     Trigger(trigger::Args),
+    // Their help is longer, and stands with their arguments.
+    At(at::Args),
+    Delayed(delayed::Args),
     /// Prints events as they arrive.
     Tail(tail::Args),
     /// Asks a running clock whether it is well, as a probe.
@@ -174,6 +179,8 @@ pub fn main() -> ExitCode {
         Verb::Backfill(args) => backfill::backfill(&cli.globals, args),
         Verb::Operations(args) => backfill::operations(&cli.globals, args),
         Verb::Trigger(args) => trigger::run(&cli.globals, args),
+        Verb::At(args) => at::run(&cli.globals, args),
+        Verb::Delayed(args) => delayed::run(&cli.globals, args),
         Verb::Tail(args) => tail::run(&cli.globals, args),
         Verb::Health(args) => health::run(&cli.globals, args),
         Verb::Token(args) => token::run(args),

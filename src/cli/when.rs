@@ -4,7 +4,9 @@ use super::{exit::Exit, report};
 use crate::{
     clock,
     ops::next::weekday_of,
-    schedule::{CalendarStore, Fault, FaultCode, Local, parse_instant_with, parse_length},
+    schedule::{
+        CalendarStore, Fault, FaultCode, Local, Timing, parse_instant, parse_instant_with, parse_length,
+    },
 };
 use ponos::event::Timestamp;
 
@@ -23,6 +25,32 @@ pub(super) fn start(
         Some(text) => parse_instant_with(text, zone, "--from", flag, store.zones())
             .map_err(|fault| report::refuse("--from", text, &fault)),
     }
+}
+
+/// What a flag, or an argument, of this name says: an instant, or a local time in the zone that another flag gives.
+pub(super) fn instant(
+    name: &'static str,
+    text: &str,
+    (zone, flag): (Option<&str>, &'static str),
+    store: &CalendarStore,
+) -> Result<Timestamp, Exit> {
+    parse_instant_with(text, zone, name, Some(flag), store.zones()).map_err(|fault| match fault.key {
+        "time_zone" => report::refuse(flag, zone.unwrap_or_default(), &fault),
+        _ => report::refuse(name, text, &fault),
+    })
+}
+
+/// Whether a text is a local time: as an instant it lacks a zone.
+pub(super) fn is_local(text: &str) -> bool {
+    let read = parse_instant(text, None, "", None);
+    read.is_err_and(|fault| fault.code == FaultCode::NoTimeZone)
+}
+
+/// Refuses a zone that there is not, given by this flag.
+pub(super) fn check_zone(zone: Option<&str>, flag: &'static str, store: &CalendarStore) -> Result<(), Exit> {
+    let Some(zone) = zone else { return Ok(()) };
+    let of_zone = Timing::from_every_with("1 day", Some(zone), store);
+    of_zone.map(drop).map_err(|fault| report::refuse(flag, zone, &fault))
 }
 
 /// Where a span of `length` (`--for`) after `from` ends: it is at most `most` milliseconds long, and ends where schedules do.

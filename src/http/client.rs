@@ -81,6 +81,13 @@ pub enum ClientError {
     Clear(Target),
 }
 
+impl ClientError {
+    /// Whether the clock has said no: nothing is done.
+    pub fn is_refused(&self) -> bool {
+        matches!(self, Self::Refused { status: 400..=499, .. })
+    }
+}
+
 /// Asks one clock; each question has a connection of its own.
 #[derive(Debug, Clone)]
 pub struct Client {

@@ -9,6 +9,7 @@
 
 mod check;
 mod check_files;
+mod delayed;
 mod docs;
 mod forecast;
 mod hostile_text;
