@@ -5,6 +5,7 @@
 //! of a token (`token.rs`).
 
 mod caller;
+mod denied;
 mod domains;
 mod door;
 mod owners;
@@ -12,7 +13,8 @@ mod quota;
 mod rate;
 pub mod token;
 
-pub use caller::{Caller, Denied, OPEN, OPERATOR, READER, Role};
+pub use caller::{Caller, OPEN, OPERATOR, READER, Role};
+pub use denied::Denied;
 pub use domains::Domains;
 pub(crate) use domains::widened;
 pub use door::Door;
