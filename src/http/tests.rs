@@ -39,7 +39,7 @@ use crate::{
     store::Page,
     telemetry::Counts,
 };
-use ask::{asked, got, raw, whole};
+use ask::{asked, got, raw, refused, whole};
 use axum::http::Method;
 use ponos::{
     broker::Link,
@@ -187,14 +187,6 @@ impl Clock {
         tokio::spawn(serve(listener, self.state.clone(), self.shutdown.clone()));
     }
 
-    /// The same, which keeps delayed events.
-    async fn with_events(mut self) -> Self {
-        self.machine.reach(Timestamp::EPOCH);
-        self.state.clock = self.state.clock.with_delayed(self.machine.handle().await);
-        self.serve_again().await;
-        self
-    }
-
     fn record(&self, row: Row) {
         self.record.add(row);
     }
@@ -298,13 +290,6 @@ async fn play(
             Command::Reload(reply) => drop(reply.send(Err("schedules/a.toml:3:1: unknown key".into()))),
             command => begun.answer(command, &schedules),
         }
-    }
-}
-
-async fn refused(answer: Result<Value, ClientError>) -> (u16, String) {
-    match answer {
-        Err(ClientError::Refused { status, detail, .. }) => (status, detail),
-        other => panic!("not refused: {other:?}"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Requests as they are written, and the whole answers to them.
 
-use super::{Client, Clock};
+use super::{Client, ClientError, Clock};
 use axum::http::{HeaderMap, Method, header};
 use http_body_util::BodyExt;
 use serde_json::Value;
@@ -48,4 +48,12 @@ pub(super) async fn whole(clock: &Clock, request: &str) -> String {
     let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await;
     read.expect("in time").unwrap();
     String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// Status and detail of a refusal.
+pub(super) async fn refused(answer: Result<Value, ClientError>) -> (u16, String) {
+    match answer {
+        Err(ClientError::Refused { status, detail, .. }) => (status, detail),
+        other => panic!("not refused: {other:?}"),
+    }
 }
