@@ -196,8 +196,8 @@ async fn what_was_given_arrives_byte_for_byte_and_a_task_at_its_queue() {
         ..Topology::default()
     };
     let queues = vec![
-        of("events", "all", "#", |name| Exchange::topic(name)),
-        of("tasks", "docker.images.cleanup", "docker.images.cleanup", |name| Exchange::direct(name)),
+        of("events", "all", "#", Exchange::topic),
+        of("tasks", "docker.images.cleanup", "docker.images.cleanup", Exchange::direct),
     ];
     let arrivals = Arrivals::of(&url, queues).await;
     let (mut clock, socket) = clock(&url);
