@@ -25,6 +25,7 @@ mod feed;
 mod gate;
 mod guard;
 mod health;
+mod index;
 mod large;
 mod limits;
 mod listener;
