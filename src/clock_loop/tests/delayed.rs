@@ -1,3 +1,5 @@
+//! Delayed events as the loop hands them over: at their time, once they are durable, and until somebody has them.
+
 use super::{Memory, parts};
 use crate::{
     clock,
