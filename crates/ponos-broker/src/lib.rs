@@ -1,4 +1,4 @@
-//! The broker as a port: a [`Publisher`] and a [`Consumer`], each a handle onto one task that owns its channels.
+//! The broker as a port: a [`Publisher`], a [`Consumer`] and a [`Requester`], each a handle onto one task that owns its channels.
 //!
 //! Two adapters implement it: [`amqp`] (RabbitMQ through lapin) and [`memory`] (its twin on tokio time). Both are
 //! held to `crates/ponos-broker/tests/broker_conformance`. What the port promises:
@@ -19,6 +19,7 @@ pub mod files;
 mod link;
 pub mod memory;
 mod publish;
+mod request;
 mod resent;
 pub mod shutdown;
 pub mod stack;
@@ -30,5 +31,6 @@ pub use link::{Closed, Link, LinkError, LinkErrorClass, Unclosed};
 #[doc(hidden)]
 pub use publish::{NO_FRAME, TOO_DEEP};
 pub use publish::{PublishOutcome, Publisher, PublisherTask, Publishing, Settlement};
+pub use request::{DIRECT_REPLY, Request, RequestEnd, Requester, RequesterTask};
 pub use resent::resent;
 pub use transport::{QueueState, Transport};

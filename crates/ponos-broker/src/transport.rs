@@ -1,6 +1,6 @@
 //! RabbitMQ or its in-memory twin, behind one type.
 
-use super::{Consume, Consumer, LinkError, Publisher, amqp, memory};
+use super::{Consume, Consumer, LinkError, Publisher, Requester, amqp, memory};
 use ponos_event::topology::Topology;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -60,6 +60,14 @@ impl Transport {
         match &self.0 {
             Adapter::Amqp(shared) => amqp::consumer(Arc::clone(shared), topology, options),
             Adapter::Memory(broker) => broker.consumer(topology, options),
+        }
+    }
+
+    /// A requester on a connection of its own, for messages that are answered. Must be called within a tokio runtime.
+    pub fn requester(&self) -> Requester {
+        match &self.0 {
+            Adapter::Amqp(shared) => amqp::requester(shared.config().clone()),
+            Adapter::Memory(broker) => broker.requester(),
         }
     }
 

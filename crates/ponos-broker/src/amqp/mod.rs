@@ -33,6 +33,7 @@ mod probe;
 mod publisher;
 mod reactor;
 mod refused_routes;
+mod requester;
 mod returns;
 mod shared;
 mod tls;
@@ -46,7 +47,7 @@ pub use url::BrokerUrl;
 
 pub(super) use shared::SharedConnection;
 
-use super::{Consume, Consumer, LinkError, Publisher};
+use super::{Consume, Consumer, LinkError, Publisher, Requester};
 use connection::Session;
 use ponos_event::topology::Topology;
 use std::sync::Arc;
@@ -73,6 +74,13 @@ pub fn publisher_following(config: AmqpConfig, topology: watch::Receiver<Topolog
 pub(super) fn consumer(shared: Arc<SharedConnection>, topology: Topology, options: Consume) -> Consumer {
     let (handle, task) = Consumer::channel(&options);
     tokio::spawn(consumer::run(shared, topology, options, task));
+    handle
+}
+
+/// A requester on a connection of its own. Must be called within a tokio runtime.
+pub(super) fn requester(config: AmqpConfig) -> Requester {
+    let (handle, task) = Requester::channel(BATCHES);
+    tokio::spawn(requester::run(config, task));
     handle
 }
 

@@ -15,6 +15,7 @@ mod core;
 mod limits;
 mod link;
 mod publisher;
+mod requester;
 mod timer;
 
 pub use self::{
@@ -23,7 +24,7 @@ pub use self::{
 };
 
 use self::core::BrokerState;
-use super::{Consume, Consumer, Delivery, LinkError, Publisher, QueueState};
+use super::{Consume, Consumer, Delivery, LinkError, Publisher, QueueState, Requester};
 use ponos_event::topology::{Binding, Topology};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -119,6 +120,14 @@ impl Broker {
         let (consumer, task) = Consumer::channel(&options);
         tokio::spawn(consumer::run(self.clone(), topology, options, task));
         consumer
+    }
+
+    /// A requester; what it asks with is answered through the default exchange, under the `reply_to` of its message. Must be
+    /// called within a tokio runtime.
+    pub fn requester(&self) -> Requester {
+        let (requester, task) = Requester::channel(BATCHES);
+        tokio::spawn(requester::run(self.clone(), task));
+        requester
     }
 
     /// Declares `topology` without a connection (exclusive queues in it belong to nobody).

@@ -4,6 +4,7 @@
 //! No case sleeps: what is to happen is waited for, with a deadline, and what is not to happen is shown by something
 //! that happens after it.
 
+mod asking;
 mod consuming;
 mod dead_letters;
 mod declaring;
@@ -18,8 +19,8 @@ mod turning;
 pub(crate) use harness::*;
 pub(crate) mod cases {
     pub(crate) use super::{
-        consuming::*, dead_letters::*, declaring::*, ladder::*, looking::*, losing::*, publishing::*,
-        routing::*, turning::*,
+        asking::*, consuming::*, dead_letters::*, declaring::*, ladder::*, looking::*, losing::*,
+        publishing::*, routing::*, turning::*,
     };
 }
 
@@ -96,6 +97,9 @@ macro_rules! conformance {
             an_error_of_one_consumer_does_not_disturb_the_others
             a_cancelled_consumer_counts_it_and_keeps_its_generation
             what_was_never_given_back_has_no_delivery_count
+            answers_come_to_who_asked_in_whatever_order
+            a_request_that_reaches_nobody_ends_at_once_and_says_why
+            a_request_ends_when_its_connection_is_lost_and_may_be_asked_again
             a_rung_of_the_ladder_brings_a_message_back_to_its_queue
         }
     };

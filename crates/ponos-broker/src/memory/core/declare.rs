@@ -90,7 +90,9 @@ impl BrokerState {
 
     fn declare_queue(&mut self, connection: u64, wanted: Queue) -> Result<(), LinkError> {
         let Some(StoredQueue { declared, owner, .. }) = self.queues.get(&wanted.name) else {
-            reserved(&wanted.name, "queue")?;
+            if !wanted.name.starts_with(REPLY_ADDRESSES) {
+                reserved(&wanted.name, "queue")?;
+            }
             return self.add_queue(connection, wanted);
         };
         owned(&wanted.name, *owner, connection)?;
@@ -164,6 +166,9 @@ pub(super) fn owned(queue: &str, owner: Option<u64>, connection: u64) -> Result<
         _ => Ok(()),
     }
 }
+
+/// The twin's requesters name their queues so, as RabbitMQ names the addresses of direct replies.
+const REPLY_ADDRESSES: &str = "amq.rabbitmq.reply-to.";
 
 fn reserved(name: &str, what: &str) -> Result<(), LinkError> {
     if name.starts_with("amq.") || name.is_empty() {
