@@ -7,7 +7,11 @@
 //! framework: [`schema`] (contracts), [`inbox`], [`worker`] and [`testing`].
 
 #[cfg(feature = "worker")]
+pub mod client;
+#[cfg(feature = "worker")]
 pub mod clock;
+#[cfg(feature = "worker")]
+mod declared;
 pub mod exit;
 #[doc(hidden)]
 pub mod file_lock;
@@ -30,6 +34,10 @@ mod time_passed;
 #[cfg(feature = "worker")]
 pub mod worker;
 
+#[cfg(feature = "worker")]
+pub use client::Client;
+#[cfg(feature = "worker")]
+pub use declared::keyed_id;
 pub use ponos_broker::{self as broker, files, shutdown, stack};
 #[doc(hidden)]
 pub use ponos_event::text;

@@ -233,7 +233,7 @@ impl Kit {
         // an empty one is bad, and sent as it is
         let id = if id.is_empty() { made_up.parse() } else { id.parse() };
         let id = id.unwrap_or_else(|why| panic!("{why}"));
-        let held = Held { id, exchange: Arc::from(exchange), message };
+        let held = Held { id, exchange: Arc::from(exchange), message, due: None };
         if let Err(why) = self.publisher.publish(vec![held], PATIENCE).await {
             panic!("nothing was published: {why}");
         }

@@ -24,7 +24,7 @@ mod sled;
 pub use error::{InboxError, InboxErrorClass};
 
 use crate::{
-    event::{Event, EventId, Message},
+    event::{Event, EventId, Message, Timestamp},
     shutdown::{Shutdown, Stage},
 };
 use gate::{Gate, Pass};
@@ -81,6 +81,17 @@ pub struct Held {
     pub exchange: Arc<str>,
     /// The message.
     pub message: Message,
+    /// When it is to be sent; `None` for at once.
+    pub due: Option<Due>,
+}
+
+/// When a message is to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// At this instant.
+    At(Timestamp),
+    /// So long after it was accepted, in whole milliseconds, by the clock of whoever keeps it until then.
+    In(Duration),
 }
 
 /// The answer of [`Inbox::begin`].

@@ -10,10 +10,10 @@ use super::{
 };
 use crate::{
     broker::LinkError,
-    event::{EventName, InvalidName},
+    declared::{Declared, is_service, registries, service_fault},
+    event::EventName,
     metrics::{ListenError, Metrics},
     redact::redact,
-    schema::{Contract, Registry, SchemaError},
     topology::{
         Topology, check_event_pattern,
         worker::{QueueIntake, shared, work_queue},
@@ -71,12 +71,7 @@ impl Worker {
     /// The worker, checked.
     pub(crate) fn plan(self) -> Result<Plan, WorkerError> {
         let mut faults = Vec::new();
-        if !is_service(&self.service) {
-            faults.push(format!(
-                "the service's name '{}' is not words of a-z and 0-9 joined by single hyphens, at most 63 bytes",
-                self.service
-            ));
-        }
+        faults.extend(service_fault(&self.service));
         if self.drafts.is_empty() {
             faults.push("the worker has no handler: add one with on, task or fan_in".into());
         }
@@ -115,17 +110,14 @@ impl Worker {
             queues.push(plan);
             faults.extend(found.into_iter().map(|fault| format!("{label}: {fault}")));
         }
-        let events = registry(("publishes", str::parse), events, &HashSet::new(), &mut faults);
-        let tasks = registry(("task", EventName::of_task), tasks, &handled, &mut faults);
+        let (events, tasks) = registries(events, tasks, &handled, &mut faults);
         if !faults.is_empty() {
             return Err(WorkerError::Invalid(faults));
         }
+        let source = format!("/{service}");
         let service = Service {
-            source: format!("/{service}"),
-            name: Arc::from(service),
+            declared: Declared { service: Arc::from(service), source, events, tasks },
             clock,
-            events,
-            tasks,
             states,
             inbox,
             limits,
@@ -262,37 +254,6 @@ fn same_stream(one: &Policy, other: &Policy) -> bool {
     of(one) == of(other)
 }
 
-/// The rule for a name.
-type Parse = fn(&str) -> Result<EventName, InvalidName>;
-
-/// Builds a registry. Faults of a name or schema that a handler has too were reported before and are left out here.
-fn registry(
-    (what, parse): (&str, Parse),
-    declared: Vec<(String, Result<Contract, SchemaError>)>,
-    handled: &HashSet<String>,
-    faults: &mut Vec<String>,
-) -> Registry {
-    let mut registry = Registry::new();
-    for (name, contract) in declared {
-        let parsed = parse(&name);
-        if handled.contains(&name) && (parsed.is_err() || contract.is_err()) {
-            continue;
-        }
-        if let Err(why) = parsed {
-            faults.push(format!("{what} '{name}': {why}"));
-            continue;
-        }
-        match contract {
-            Ok(contract) => match registry.clone().contract(&name, contract) {
-                Ok(more) => registry = more,
-                Err(why) => faults.push(format!("{what} '{name}': {why}")),
-            },
-            Err(why) => faults.push(format!("{what} '{name}': its schema can't be used: {why}")),
-        }
-    }
-    registry
-}
-
 /// A task has a name; an event a name or a pattern in which words may be `*` or `#`.
 fn pattern_fault(pattern: &str, intake: Takes) -> Result<(), String> {
     if intake == Takes::Task {
@@ -306,12 +267,6 @@ fn pattern_fault(pattern: &str, intake: Takes) -> Result<(), String> {
         }
     }
     check_event_pattern(pattern).map_err(|wrong| wrong.to_string())
-}
-
-fn is_service(name: &str) -> bool {
-    let word =
-        |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-    name.len() <= 63 && name.split('-').all(word)
 }
 
 fn is_label(label: &str) -> bool {

@@ -212,7 +212,8 @@ mod tests {
     use crate::event::Message;
 
     fn held() -> Vec<Held> {
-        vec![Held { id: "1".parse().unwrap(), exchange: "events".into(), message: Message::default() }]
+        let message = Message::default();
+        vec![Held { id: "1".parse().unwrap(), exchange: "events".into(), message, due: None }]
     }
 
     #[tokio::test(start_paused = true)]

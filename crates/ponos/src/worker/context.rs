@@ -2,19 +2,21 @@
 
 use super::{
     blocking::BlockingWork,
-    held::{Buffer, MessageKind, Origin, PublishError, PublishKey},
+    held::{Buffer, Origin, PublishError, PublishKey},
     plan::Route,
     service::{NoState, Service},
     signal::Signal,
 };
 use crate::{
+    declared::MessageKind,
     event::{Event, EventId, Timestamp},
-    inbox::Held,
+    inbox::{Due, Held},
 };
 use serde::Serialize;
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 use tokio::time::Instant;
 
@@ -127,7 +129,7 @@ impl Context {
     /// # Errors
     /// [`PublishError`]; then nothing is held of it.
     pub fn task(&self, name: &str, payload: &impl Serialize) -> Result<(), PublishError> {
-        self.hold((MessageKind::Task, name), None, payload)
+        self.hold((MessageKind::Task, name), None, None, payload)
     }
 
     /// Publishes an event for everybody: checked now, sent when the handler is done.
@@ -135,7 +137,53 @@ impl Context {
     /// # Errors
     /// [`PublishError`]; then nothing is held of it.
     pub fn publish(&self, name: &str, payload: &impl Serialize) -> Result<(), PublishError> {
-        self.hold((MessageKind::Event, name), None, payload)
+        self.hold((MessageKind::Event, name), None, None, payload)
+    }
+
+    /// Publishes a task for this service at an instant: checked now, accepted when the handler is done, and not sent before.
+    ///
+    /// With an inbox on Postgres it is a row of the outbox that commits with the handler's writes. Otherwise the clock `khronos`
+    /// keeps it: the handler is done once the clock has answered, under an id by which a handler that runs again puts nothing
+    /// twice; what is sent then comes from the clock. An instant that is past means at once.
+    ///
+    /// # Errors
+    /// [`PublishError`]; then nothing is held of it.
+    pub fn task_at(&self, when: Timestamp, name: &str, payload: &impl Serialize) -> Result<(), PublishError> {
+        self.hold((MessageKind::Task, name), None, Some(Due::At(when)), payload)
+    }
+
+    /// As [`Context::task_at`], so long after it is accepted: by the clock of the database, or by `khronos`'.
+    ///
+    /// # Errors
+    /// [`PublishError`]; then nothing is held of it.
+    pub fn task_in(&self, delay: Duration, name: &str, payload: &impl Serialize) -> Result<(), PublishError> {
+        self.hold((MessageKind::Task, name), None, Some(Due::In(delay)), payload)
+    }
+
+    /// Publishes an event for everybody at an instant: see [`Context::task_at`].
+    ///
+    /// # Errors
+    /// [`PublishError`]; then nothing is held of it.
+    pub fn publish_at(
+        &self,
+        when: Timestamp,
+        name: &str,
+        payload: &impl Serialize,
+    ) -> Result<(), PublishError> {
+        self.hold((MessageKind::Event, name), None, Some(Due::At(when)), payload)
+    }
+
+    /// Publishes an event for everybody so long after it is accepted: see [`Context::task_in`].
+    ///
+    /// # Errors
+    /// [`PublishError`]; then nothing is held of it.
+    pub fn publish_in(
+        &self,
+        delay: Duration,
+        name: &str,
+        payload: &impl Serialize,
+    ) -> Result<(), PublishError> {
+        self.hold((MessageKind::Event, name), None, Some(Due::In(delay)), payload)
     }
 
     /// As [`Context::task`], with a key: the id derives from the key instead of the order of publishing. A handler that
@@ -144,7 +192,7 @@ impl Context {
     /// # Errors
     /// [`PublishError`]; then nothing is held of it.
     pub fn task_keyed(&self, name: &str, key: &str, payload: &impl Serialize) -> Result<(), PublishError> {
-        self.hold((MessageKind::Task, name), Some(key), payload)
+        self.hold((MessageKind::Task, name), Some(key), None, payload)
     }
 
     /// As [`Context::publish`], with a key: see [`Context::task_keyed`].
@@ -152,7 +200,7 @@ impl Context {
     /// # Errors
     /// [`PublishError`]; then nothing is held of it.
     pub fn publish_keyed(&self, name: &str, key: &str, payload: &impl Serialize) -> Result<(), PublishError> {
-        self.hold((MessageKind::Event, name), Some(key), payload)
+        self.hold((MessageKind::Event, name), Some(key), None, payload)
     }
 
     /// Sends an event now and waits for its confirm, for streams too long to be held. It stays sent even if the handler
@@ -183,11 +231,12 @@ impl Context {
         &self,
         what: (MessageKind, &str),
         key: Option<&str>,
+        due: Option<Due>,
         payload: &impl Serialize,
     ) -> Result<(), PublishError> {
         let mut buffer = self.buffer();
         let key = key.map_or_else(|| PublishKey::Number(buffer.number()), PublishKey::Given);
-        let held = self.origin().message(&self.0.service, what, key, payload)?;
+        let held = self.origin().message(&self.0.service, what, (key, due), payload)?;
         buffer.hold(held, &self.0.service.limits)
     }
 
@@ -199,7 +248,8 @@ impl Context {
             }
             buffer.number()
         };
-        let held = self.origin().message(&self.0.service, what, PublishKey::Number(number), payload)?;
+        let held =
+            self.origin().message(&self.0.service, what, (PublishKey::Number(number), None), payload)?;
         let Some(publisher) = self.0.service.publisher.get() else { return Err(PublishError::Ended) };
         let sent = publisher.publish(vec![held], self.0.service.limits.flush).await;
         sent.map_err(|why| PublishError::Unconfirmed(what.1.to_owned(), why))

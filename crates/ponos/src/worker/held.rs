@@ -2,12 +2,13 @@
 
 use super::{limits::Limits, service::Service};
 use crate::{
-    event::{Event, EventId, EventName, InvalidName},
-    inbox::Held,
+    clock::millis,
+    declared::{Checked, MessageKind},
+    event::{Event, EventName, InvalidName, Timestamp},
+    inbox::{Due, Held},
     schema::PublishRefused,
 };
 use serde::Serialize;
-use std::sync::Arc;
 use uuid::Uuid;
 
 /// Why a message can't be published. Nothing of it was held or sent.
@@ -40,6 +41,9 @@ pub enum PublishError {
         /// The most bytes.
         most_bytes: usize,
     },
+    /// It is due after 2099, where all arithmetic ends.
+    #[error("'{0}' is due after 2099, where all arithmetic ends")]
+    TooLate(String),
     /// The handler has ended: a message held now would never be sent.
     #[error("the handler of this context has ended; publish before it returns")]
     Ended,
@@ -68,13 +72,6 @@ pub(crate) enum PublishKey<'a> {
     Number(u64),
 }
 
-/// Where a publishing goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum MessageKind {
-    Event,
-    Task,
-}
-
 impl Origin<'_> {
     /// The id (see ADR 0012).
     fn id(&self, name: &EventName, key: PublishKey<'_>) -> Uuid {
@@ -93,36 +90,35 @@ impl Origin<'_> {
         &self,
         service: &Service,
         (kind, name): (MessageKind, &str),
-        key: PublishKey<'_>,
+        (key, due): (PublishKey<'_>, Option<Due>),
         payload: &impl Serialize,
     ) -> Result<Held, PublishError> {
-        let name: EventName = match kind {
-            MessageKind::Event => name.parse().map_err(|why| PublishError::Name(name.to_owned(), why))?,
-            MessageKind::Task => {
-                EventName::of_task(name).map_err(|why| PublishError::Task(name.to_owned(), why))?
-            }
-        };
-        let unwritable = |why| PublishError::Payload(name.to_string(), why);
-        let value = serde_json::to_value(payload).map_err(unwritable)?;
-        let declared = if kind == MessageKind::Event { &service.events } else { &service.tasks };
-        declared.check(&name, &value)?;
-        let body = serde_json::to_vec(&value).map_err(unwritable)?;
+        let declared = &service.declared;
+        let Checked { kind, name, body } = declared.check(kind, name, payload)?;
         let uuid = self.id(&name, key);
-        let id: EventId = uuid.into();
-        let mut event = Event::new(id.clone(), service.source.clone(), name.clone(), body);
-        event.time = Some(service.clock.now());
+        let mut event = Event::new(uuid.into(), declared.source.clone(), name, body);
+        event.time = Some(due_time(service.clock.now(), due, &event.name)?);
         event.correlation_id =
             Some(self.parent.correlation_id.clone().unwrap_or_else(|| self.parent.id.to_string()));
         event.causation_id = Some(self.parent.id.to_string());
         event.traceparent = self.parent.traceparent.as_deref().map(|parent| continue_trace(parent, uuid));
         event.tracestate = self.parent.tracestate.clone();
-        let mut message = event.into_message();
-        if kind == MessageKind::Task {
-            message.routing_key = format!("{}.{name}", service.name);
-        }
-        let exchange = if kind == MessageKind::Event { "events" } else { "tasks" };
-        Ok(Held { id, exchange: Arc::from(exchange), message })
+        Ok(Held { due, ..declared.held(kind, event) })
     }
+}
+
+/// The time of an event: what is sent later happens then, so that nobody takes it for an old one.
+pub(crate) fn due_time(
+    now: Timestamp,
+    due: Option<Due>,
+    name: &EventName,
+) -> Result<Timestamp, PublishError> {
+    let time = match due {
+        None => now,
+        Some(Due::At(when)) => when,
+        Some(Due::In(delay)) => Timestamp::from_millis(now.millis().saturating_add(millis(delay))),
+    };
+    if time < Timestamp::HORIZON { Ok(time) } else { Err(PublishError::TooLate(name.to_string())) }
 }
 
 /// Continues the sender's trace: same trace and flags, a span of the message's own. A text that is not a trace context

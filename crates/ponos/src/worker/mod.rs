@@ -54,6 +54,7 @@ pub use context::Context;
 pub use ended::{DeadKind, Death, Ended, Observed};
 pub use handler::{Handler, Payload};
 pub use held::PublishError;
+pub(crate) use held::due_time;
 pub use limits::Limits;
 pub use liveness::{Deliveries, Liveness};
 pub(crate) use metrics::WorkerMetrics;

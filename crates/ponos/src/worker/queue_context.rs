@@ -5,9 +5,9 @@ use super::{
     liveness::Pulse, own_releases::OwnReleases, plan::QueuePlan, promises::Promises, report::QueueReport,
     service::Service, signal::Signal, topology_repair::TopologyRepair,
 };
-use crate::broker::{DeliveryTag, Link, Settler};
+use crate::broker::{DeliveryTag, Link, Requester, Settler, Transport};
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 use tokio::{
@@ -42,6 +42,9 @@ pub(crate) struct QueueContext {
     pub(crate) measured: Mutex<Measured>,
     pub(crate) pulse: Arc<Pulse>,
     pub(crate) repair: TopologyRepair,
+    /// By which the clock is asked; made for the first that asks, and shared by all queues.
+    pub(crate) requester: Arc<OnceLock<Requester>>,
+    pub(crate) transport: Transport,
 }
 
 impl QueueContext {
@@ -54,6 +57,11 @@ impl QueueContext {
     pub(crate) async fn voided(&self, tag: DeliveryTag) {
         // an error means that the consumer is gone, and with it its channel
         let _ = self.consuming.clone().wait_for(|link| is_void(link, tag)).await;
+    }
+
+    /// By which the clock is asked.
+    pub(crate) fn requester(&self) -> &Requester {
+        self.requester.get_or_init(|| self.transport.requester())
     }
 
     /// Whether publishing now may succeed.

@@ -67,7 +67,7 @@ impl Worker {
     pub async fn run(self, url: &str, shutdown: Shutdown) -> Result<Report, WorkerError> {
         let ready = self.ready()?;
         let mut config = AmqpConfig::parse(url)?;
-        config.connection_name = ready.plan.service.name.to_string();
+        config.connection_name = ready.plan.service.declared.service.to_string();
         ready.run_on(Transport::amqp(config), shutdown).await
     }
 

@@ -55,7 +55,7 @@ pub(crate) async fn run(
 ) -> Result<Report, RunError> {
     let Plan { service, queues, topology, served: _ } = plan;
     let publisher = ConfirmingPublisher::open(transport.publisher(topology.clone()));
-    let needed = Arc::new(topology.clone());
+    let (needed, requester) = (Arc::new(topology.clone()), Arc::default());
     service.publisher.set(publisher.clone()).map_err(|_| RunError::Again)?;
     // ended with this function, whatever its end
     let mut aside = JoinSet::new();
@@ -90,6 +90,8 @@ pub(crate) async fn run(
             pulse: Arc::new(Pulse::new(Arc::clone(&plan.name), Arc::clone(&breaker), &consumer)),
             breaker,
             repair: TopologyRepair::new(transport.clone(), Arc::clone(&needed)),
+            requester: Arc::clone(&requester),
+            transport: transport.clone(),
             plan,
         });
         liveness.add(Arc::clone(&queue.pulse));

@@ -1,7 +1,7 @@
 //! The parts that all handlers of a worker share: its name, clock, state, inbox, and what it may publish.
 
 use super::{confirming_publisher::ConfirmingPublisher, ended::Observer, limits::Limits};
-use crate::{clock::Clock, inbox::Inbox, schema::Registry};
+use crate::{clock::Clock, declared::Declared, inbox::Inbox};
 use std::{
     any::{Any, TypeId, type_name},
     collections::HashMap,
@@ -11,16 +11,10 @@ use std::{
 
 /// Shared by all queues and contexts of a worker.
 pub(crate) struct Service {
-    /// The service's name, the first part of every queue.
-    pub(crate) name: Arc<str>,
-    /// CloudEvents `source` of what is published: `/<service>`.
-    pub(crate) source: String,
+    /// Its name, and what it may publish.
+    pub(crate) declared: Declared,
     /// The wall clock.
     pub(crate) clock: Clock,
-    /// Events that may be published.
-    pub(crate) events: Registry,
-    /// Tasks that may be published.
-    pub(crate) tasks: Registry,
     /// The values given to [`Worker::state`](super::Worker::state), by type.
     pub(crate) states: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
     /// The inbox.
@@ -52,7 +46,7 @@ impl Service {
 impl fmt::Debug for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Service")
-            .field("name", &self.name)
+            .field("name", &self.declared.service)
             .field("limits", &self.limits)
             .finish_non_exhaustive()
     }

@@ -40,7 +40,8 @@ async fn publishes_for_an_outbox_that_is_not_there_are_refused() {
     for inbox in [Inbox::none(), Inbox::memory(10)] {
         assert!(!inbox.takes_publishes() && !inbox.is_shared());
         let key = inbox_conformance::key("1");
-        let held = Held { id: "2".parse().unwrap(), exchange: "events".into(), message: Message::default() };
+        let (message, due) = (Message::default(), None);
+        let held = Held { id: "2".parse().unwrap(), exchange: "events".into(), message, due };
         let refused = inbox_conformance::run(&inbox, &key).await.done(vec![held]).await.unwrap_err();
         assert!(refused.to_string().contains("given 1 message to publish"), "{refused}");
         assert!(!inbox_conformance::is_handled(&inbox, &key).await);

@@ -1,4 +1,4 @@
-//! What needs no broker and no database: the inbox in memory, and workers on paused time.
+//! What needs no broker and no database: the inbox in memory, and workers and clients on paused time.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,6 +7,9 @@
     reason = "helpers of tests"
 )]
 
+mod client;
+mod client_clock;
+mod fake_clock;
 mod inbox_memory;
 mod kit;
 mod patterns;

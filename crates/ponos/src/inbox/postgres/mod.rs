@@ -23,8 +23,9 @@ pub use transaction::{Guard, Transaction};
 
 pub(super) use store::{Store, TransactionRun};
 
-use super::{Backend, Inbox, InboxError};
+use super::{Backend, Held, Inbox, InboxError};
 use crate::broker::Publisher;
+use sqlx::PgConnection;
 use std::{sync::Arc, time::Duration};
 
 /// How a Postgres inbox is opened.
@@ -73,6 +74,28 @@ impl Inbox {
         match &self.kind {
             Backend::Postgres(store) => Some(Relay::new(store.clone(), publisher)),
             _ => None,
+        }
+    }
+
+    /// Whose outbox it has; `None` for an inbox without one.
+    pub(crate) fn outbox_of(&self) -> Option<&str> {
+        match &self.kind {
+            Backend::Postgres(store) => Some(&store.service),
+            _ => None,
+        }
+    }
+
+    /// Inserts a message into the outbox by this connection, in whose transaction it commits. Nothing for an inbox without one.
+    pub(crate) async fn enqueue(&self, connection: &mut PgConnection, held: Held) -> Result<(), InboxError> {
+        match &self.kind {
+            Backend::Postgres(store) => {
+                let put = outbox::put(connection, store, std::slice::from_ref(&held));
+                store.call("writing to the outbox", put).await?;
+                // it may commit at any moment; a look in vain costs little, and the next one comes within a second
+                store.put.notify_one();
+                Ok(())
+            }
+            _ => Ok(()),
         }
     }
 

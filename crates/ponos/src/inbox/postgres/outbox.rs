@@ -5,8 +5,9 @@ use super::{
     store::{Store, without_nul},
 };
 use crate::{
+    clock::millis,
     event::Message,
-    inbox::{Held, InboxError},
+    inbox::{Due, Held, InboxError},
 };
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::{sync::Arc, time::Duration};
@@ -17,31 +18,34 @@ const ATTEMPTS: i32 = 20;
 /// The state of a service's outbox.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct OutboxStatus {
-    /// Messages not confirmed yet.
+    /// Messages that are due and not confirmed yet.
     pub waiting: u64,
+    /// Messages that are not due yet.
+    pub later: u64,
     /// Those of them that were refused at least once.
     pub failing: u64,
     /// Messages that are no longer tried: they reached no queue, or the broker refused them, for about an hour. See
     /// `last_error` in the table `ponos_outbox`; set `parked = null, attempts = 0` to have them tried again.
     pub parked: u64,
-    /// How long the oldest has been waiting.
+    /// How long the oldest that is due has been waiting.
     pub oldest: Option<Duration>,
 }
 
 pub(super) async fn status(store: &Store) -> Result<OutboxStatus, InboxError> {
     let select = format!(
-        "select count(*) filter (where parked is null), count(*) filter (where parked is null and attempts > 0),
-                count(parked),
-                extract(epoch from clock_timestamp() - min(at) filter (where parked is null))::float8
-         from {}.ponos_outbox where service = $1",
+        "select count(*) filter (where is_due), count(*) filter (where parked is null and not is_due),
+                count(*) filter (where is_due and attempts > 0), count(parked),
+                extract(epoch from clock_timestamp() - min(coalesce(due, at)) filter (where is_due))::float8
+         from (select *, parked is null and (due is null or due <= clock_timestamp()) as is_due
+               from {}.ponos_outbox where service = $1) as row",
         store.schema
     );
     let select = sqlx::query_as(AssertSqlSafe(select)).bind(&*store.service).fetch_one(&store.side);
-    let (waiting, failing, parked, oldest): (i64, i64, i64, Option<f64>) =
+    let (waiting, later, failing, parked, oldest): (i64, i64, i64, i64, Option<f64>) =
         store.call("inspecting the outbox", select).await?;
     let oldest = oldest.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default());
-    let (waiting, failing, parked) = (waiting.unsigned_abs(), failing.unsigned_abs(), parked.unsigned_abs());
-    Ok(OutboxStatus { waiting, failing, parked, oldest })
+    let [waiting, later, failing, parked] = [waiting, later, failing, parked].map(i64::unsigned_abs);
+    Ok(OutboxStatus { waiting, later, failing, parked, oldest })
 }
 
 /// The number of the last message inserted; 0 for none.
@@ -52,6 +56,18 @@ pub(super) async fn last(store: &Store) -> Result<i64, InboxError> {
     store.call("inspecting the outbox", select).await
 }
 
+/// In how long the next message is due that is not yet, or is tried again; `None` for none.
+pub(super) async fn soonest(store: &Store) -> Result<Option<Duration>, InboxError> {
+    let select = format!(
+        "select extract(epoch from min(next_try) - clock_timestamp())::float8
+         from {}.ponos_outbox where service = $1 and next_try > now() and parked is null",
+        store.schema
+    );
+    let select = sqlx::query_scalar(AssertSqlSafe(select)).bind(&*store.service).fetch_one(&store.side);
+    let seconds: Option<f64> = store.call("looking for what is due next", select).await?;
+    Ok(seconds.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default()))
+}
+
 /// Inserts messages in the order given, in one statement.
 pub(super) async fn put(
     connection: &mut PgConnection,
@@ -59,11 +75,13 @@ pub(super) async fn put(
     publishes: &[Held],
 ) -> Result<(), sqlx::Error> {
     let insert = format!(
-        "insert into {}.ponos_outbox (service, id, exchange, head, body)
-         select $1, one.id, one.exchange, one.head, one.body
-         from unnest($2::text[], $3::text[], $4::text[], $5::bytea[]) with ordinality
-              as one (id, exchange, head, body, number)
-         order by one.number",
+        "insert into {}.ponos_outbox (service, id, exchange, head, body, due, next_try)
+         select $1, id, exchange, head, body, due, coalesce(due, '-infinity')
+         from (select *, coalesce(timestamptz 'epoch' + at * interval '1 millisecond',
+                                  clock_timestamp() + delay * interval '1 millisecond') as due
+               from unnest($2::text[], $3::text[], $4::text[], $5::bytea[], $6::bigint[], $7::bigint[])
+                    with ordinality as row (id, exchange, head, body, at, delay, number)) as one
+         order by number",
         store.schema
     );
     let each = |text: fn(&Held) -> &str| -> Vec<String> {
@@ -71,6 +89,14 @@ pub(super) async fn put(
     };
     let heads: Result<Vec<String>, _> = publishes.iter().map(|held| encoding::head(&held.message)).collect();
     let heads = heads.map_err(|error| sqlx::Error::Encode(error.into()))?;
+    let at = publishes.iter().map(|held| match held.due {
+        Some(Due::At(when)) => Some(when.millis()),
+        _ => None,
+    });
+    let delay = publishes.iter().map(|held| match held.due {
+        Some(Due::In(delay)) => Some(millis(delay)),
+        _ => None,
+    });
     let bodies: Vec<&[u8]> = publishes.iter().map(|held| held.message.body.as_slice()).collect();
     sqlx::query(AssertSqlSafe(insert))
         .bind(&*store.service)
@@ -78,6 +104,8 @@ pub(super) async fn put(
         .bind(each(|held| &held.exchange))
         .bind(heads)
         .bind(bodies)
+        .bind(at.collect::<Vec<Option<i64>>>())
+        .bind(delay.collect::<Vec<Option<i64>>>())
         .execute(connection)
         .await
         .map(drop)

@@ -3,7 +3,7 @@
 //! Invariant: a message leaves the outbox only after its confirm; so it may be published twice, with the same id, and
 //! is never lost. Relays of one service take turns (an advisory lock), so what one handler's run published goes out in
 //! its order. A message that the broker refuses is put off and lets those behind it pass; one that reaches no queue for an
-//! hour is parked. Between runs there is no order: they commit as they come.
+//! hour is parked; one that is due later is not taken before. Between runs there is no order: they commit as they come.
 
 use super::{
     outbox::{self, FailedMessage, OutboxMessage, Portion},
@@ -23,6 +23,8 @@ const BATCH: i64 = 500;
 const BYTES: i64 = 16 << 20;
 /// How long the outbox is left alone when it was empty; a handler of this process wakes the relay earlier.
 const POLL: Duration = Duration::from_secs(1);
+/// Beyond the instant at which something is due: the database compares what is not rounded.
+const TICK: Duration = Duration::from_millis(1);
 /// The same while another replica's relay is at work.
 const TURN: Duration = Duration::from_millis(200);
 /// After a failure of the database, doubled with each, up to the second.
@@ -43,7 +45,9 @@ pub struct Relay {
 }
 
 enum Turn {
-    Sent(usize),
+    Sent,
+    /// There was nothing to be sent; in how long there will be, as far as is known.
+    Idle(Option<Duration>),
     /// Some were not settled: the link is gone.
     Lost,
     Others,
@@ -79,12 +83,23 @@ impl Relay {
             }
             let draining = shutdown.stage() >= Stage::Draining;
             let pause = match self.turn(draining).await {
-                Ok(Turn::Sent(0)) if draining => return,
-                Ok(Turn::Sent(0)) => {
+                Ok(Turn::Idle(_)) if draining => return,
+                Ok(Turn::Idle(next)) => {
                     failures = 0;
-                    POLL
+                    match next {
+                        Some(next) if next < POLL * 2 => {
+                            // exactly then, and not by chance
+                            tokio::select! {
+                                () = self.store.put.notified() => {}
+                                () = tokio::time::sleep(next.min(POLL) + TICK) => {}
+                                () = shutdown.reached(Stage::Draining) => {}
+                            }
+                            continue;
+                        }
+                        _ => POLL,
+                    }
                 }
-                Ok(Turn::Sent(_)) => {
+                Ok(Turn::Sent) => {
                     failures = 0;
                     continue;
                 }
@@ -119,7 +134,9 @@ impl Relay {
         let next = outbox::next(&mut transaction, &store, portion);
         let Some(waiting) = store.call("reading the outbox", next).await? else { return Ok(Turn::Others) };
         if waiting.is_empty() {
-            return Ok(Turn::Sent(0));
+            drop(transaction);
+            let next = if draining { None } else { outbox::soonest(&store).await? };
+            return Ok(Turn::Idle(next));
         }
         let count = waiting.len();
         let (confirmed, failed) = self.publish(waiting).await;
@@ -140,7 +157,7 @@ impl Relay {
                 "messages of the outbox are parked and no longer tried: see last_error in the table ponos_outbox, and set parked to null once the cause is mended"
             );
         }
-        Ok(if lost { Turn::Lost } else { Turn::Sent(count) })
+        Ok(if lost { Turn::Lost } else { Turn::Sent })
     }
 
     /// Publishes; returns the confirmed messages, and the refused ones with the reason. Those in neither were lost with the link.

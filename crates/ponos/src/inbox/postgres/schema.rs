@@ -4,7 +4,8 @@ use super::errors::classify;
 use crate::inbox::{InboxError, InboxErrorClass};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-/// The SQL that creates the tables in a Postgres schema; harmless if they exist. For an administrator, if the worker's role
+/// The SQL that creates the tables in a Postgres schema, and adds what those of an earlier version lack; harmless if they are
+/// complete. For an administrator, if the worker's role
 /// may not create them: that role needs `usage` on the schema and `select, insert, update, delete` on both tables.
 ///
 /// # Errors
@@ -33,8 +34,11 @@ create table if not exists {schema}.ponos_outbox (
     attempts integer not null default 0,
     next_try timestamptz not null default '-infinity',
     last_error text,
-    parked timestamptz
+    parked timestamptz,
+    due timestamptz
 );
+alter table {schema}.ponos_outbox add column if not exists due timestamptz;
+create index if not exists ponos_outbox_due on {schema}.ponos_outbox (service, due) where due is not null;
 create index if not exists ponos_outbox_next on {schema}.ponos_outbox (service, next_try, seq) where parked is null;
 "
     ))
@@ -81,7 +85,7 @@ pub(super) async fn ensure(
 async fn check(connection: &mut PgConnection, schema: &str) -> Result<(), sqlx::Error> {
     let look = format!(
         "select queue, handler, source, id, at from {schema}.ponos_inbox where false;
-         select seq, service, id, exchange, head, body, at, attempts, next_try, last_error, parked
+         select seq, service, id, exchange, head, body, at, attempts, next_try, last_error, parked, due
          from {schema}.ponos_outbox where false;"
     );
     sqlx::raw_sql(AssertSqlSafe(look)).execute(connection).await.map(drop)

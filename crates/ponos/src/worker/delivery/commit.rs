@@ -10,11 +10,17 @@ use super::{
     hold_and_retry::{Failed, Hold, Unmet, hold_and_retry},
 };
 use crate::{
+    client::{
+        ClientError, ClockError,
+        clock::{Ask, ask, item_of},
+    },
     event::Message,
     inbox::{Begun, Entry, Held, InboxErrorClass, InboxKey},
     topology::worker::{DEAD, dead_letters},
     worker::{confirming_publisher::FlushError, retry},
 };
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde_json::json;
 use std::sync::Arc;
 
 /// Asks the inbox whether the key was handled already; returns the entry to run under.
@@ -53,6 +59,8 @@ pub(super) enum NotDone {
     Stopped,
 }
 
+/// Commands to the clock that one delivery has under way.
+const AT_ONCE: usize = 8;
 /// The log line while a commit waits.
 const DONE: &str = "the handler is done, but its result can't be committed yet";
 
@@ -77,6 +85,9 @@ pub(super) async fn commit(task: &InProgress<'_>, held: Vec<Held>, entry: Entry)
     }
     // with an inbox: it comes again, and then the inbox must know it
     let hold = Hold { even_void: !inbox.is_none(), ..Hold::because(DONE) };
+    let (later, held): (Vec<Held>, Vec<Held>) = held.into_iter().partition(|held| held.due.is_some());
+    // the clock may refuse: then nothing was sent
+    put_later(task, hold, later).await?;
     publish_held(task, hold, held).await?;
     let entry = &entry;
     let recorded = hold_and_retry(task, hold, || async move {
@@ -86,6 +97,40 @@ pub(super) async fn commit(task: &InProgress<'_>, held: Vec<Held>, entry: Entry)
         })
     });
     Ok(recorded.await?)
+}
+
+/// Puts what is for later to the clock. Ids derive from the delivery, so that the clock takes each once.
+async fn put_later(task: &InProgress<'_>, hold: Hold, later: Vec<Held>) -> Result<(), NotDone> {
+    let puts = later.into_iter().map(|held| put_one(task, hold, held));
+    stream::iter(puts).buffer_unordered(AT_ONCE).try_collect().await
+}
+
+async fn put_one(task: &InProgress<'_>, hold: Hold, held: Held) -> Result<(), NotDone> {
+    let queue = task.queue;
+    let lasting = |error: &ClockError| {
+        NotDone::Lasting(format!("what it published for later could not be put: {error}"))
+    };
+    let Some(due) = held.due else { return Ok(()) };
+    let item = item_of(&held, due).map_err(|error| lasting(&error))?;
+    let traceparent = held.message.headers.text("traceparent").map(str::to_owned);
+    let body = json!({ "item": item }).to_string().into_bytes();
+    let command = &Ask { kind: "event.put", id: held.id.to_string(), body, traceparent };
+    let put = hold_and_retry(task, hold, || async move {
+        let Err(error) = ask(queue.requester(), command, queue.service.limits.flush).await else {
+            return Ok(());
+        };
+        Err(match &error {
+            // an attempt before this one put it, with other data
+            ClockError::Problem { problem, .. } if problem.code == "message-id-used" => return Ok(()),
+            ClockError::Problem { problem, .. } if problem.is_for_now() => Failed::Again(error.to_string()),
+            ClockError::NoAnswer { .. } | ClockError::Client(ClientError::NoConnection { .. }) => {
+                Failed::Again(error.to_string())
+            }
+            ClockError::Client(ClientError::Closed) => Failed::Final(NotDone::Passing(error.to_string())),
+            _ => Failed::Final(lasting(&error)),
+        })
+    });
+    Ok(put.await?)
 }
 
 /// Publishes the messages held, again and again while the connection is lost.
@@ -165,7 +210,7 @@ pub(super) async fn send_confirmed(
     let queue = task.queue;
     let id = message.properties.message_id.as_deref().unwrap_or_default();
     let id = id.parse().map_err(Unsent::Why)?;
-    let mut held = Held { id, exchange: Arc::from(exchange), message };
+    let mut held = Held { id, exchange: Arc::from(exchange), message, due: None };
     loop {
         let sent =
             hold_and_retry(task, Hold::because("its retry or dead letter could not be published"), || {

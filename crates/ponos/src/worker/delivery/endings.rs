@@ -264,7 +264,7 @@ fn may_publish(queue: &QueueContext, tag: DeliveryTag) -> bool {
 async fn republish(queue: &QueueContext, message: Message) -> bool {
     let id = message.properties.message_id.as_deref().unwrap_or_default().parse();
     let Ok(id) = id else { return false };
-    let held = Held { id, exchange: Arc::from(RETURN), message };
+    let held = Held { id, exchange: Arc::from(RETURN), message, due: None };
     match queue.publisher.publish(vec![held], CONFIRM).await {
         Ok(()) => true,
         Err(error) => {

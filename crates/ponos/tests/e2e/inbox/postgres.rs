@@ -52,7 +52,7 @@ conformance!(tokio::test(flavor = "multi_thread", worker_threads = 2), Database:
 
 fn held(id: &str) -> Held {
     let message = Message { routing_key: "a.b".into(), body: id.into(), ..Message::default() };
-    Held { id: id.parse().unwrap(), exchange: "events".into(), message }
+    Held { id: id.parse().unwrap(), exchange: "events".into(), message, due: None }
 }
 
 async fn effect(entry: &Entry, number: i32) {

@@ -40,7 +40,7 @@ async fn inbox(url: &str) -> Inbox {
 fn held(exchange: &str, key: &str, id: &str) -> Held {
     let properties = Properties { message_id: Some(id.into()), persistent: true, ..Properties::default() };
     let message = Message { routing_key: key.into(), properties, body: id.into(), ..Message::default() };
-    Held { id: id.parse().unwrap(), exchange: exchange.into(), message }
+    Held { id: id.parse().unwrap(), exchange: exchange.into(), message, due: None }
 }
 
 async fn publish(inbox: &Inbox, run: &str, publishes: Vec<Held>) {

@@ -3,6 +3,7 @@
 mod back;
 mod check;
 mod handlers;
+mod later;
 mod life;
 mod publish;
 mod put_off;

@@ -1,0 +1,171 @@
+//! One message of a client, until it is awaited.
+
+use super::{Client, ClientError};
+use crate::{
+    declared::{Checked, keyed_id, random_id},
+    event::{Event, EventId, HeaderValue, Headers, Timestamp},
+    inbox::{Due, Held},
+    worker::{PublishError, due_time},
+};
+use futures_util::future::BoxFuture;
+use std::{future::IntoFuture, time::Duration};
+
+/// Headers beginning so have a meaning of their own, or are the broker's.
+const RESERVED: [&str; 7] = ["cloudEvents_", "cloudEvents:", "ce-", "x-", "retry-", "dead-", "requeued-"];
+
+/// The way of a message to the broker, whose confirm is awaited.
+#[derive(Debug)]
+pub struct Confirmed;
+
+/// An event or a task on its way: sent when it is awaited, which gives its id once the broker has confirmed it
+/// ([`Confirmed`]), or once it is written to the outbox. Names and data were checked when it was made; what is wrong is said
+/// when it is awaited.
+#[derive(Debug)]
+#[must_use = "it is sent when it is awaited"]
+pub struct Outgoing<'a, Way = Confirmed> {
+    pub(super) client: &'a Client,
+    pub(super) way: Way,
+    checked: Result<Checked, PublishError>,
+    /// What else is wrong with it.
+    fault: Option<String>,
+    id: Option<EventId>,
+    key: Option<String>,
+    subject: Option<String>,
+    correlation_id: Option<String>,
+    causation_id: Option<String>,
+    traceparent: Option<String>,
+    tracestate: Option<String>,
+    expiry_time: Option<Timestamp>,
+    headers: Headers,
+    limit: Duration,
+}
+
+impl<'a, Way> Outgoing<'a, Way> {
+    pub(super) fn new(client: &'a Client, checked: Result<Checked, PublishError>, way: Way) -> Self {
+        Self {
+            limit: client.0.limits.timeout,
+            client,
+            way,
+            checked,
+            fault: None,
+            id: None,
+            key: None,
+            subject: None,
+            correlation_id: None,
+            causation_id: None,
+            traceparent: None,
+            tracestate: None,
+            expiry_time: None,
+            headers: Headers::default(),
+        }
+    }
+
+    /// Its id, at most 255 bytes; a random UUID if neither this nor [`Outgoing::key`] is set. Whoever has an inbox handles an id
+    /// once.
+    pub fn id(mut self, id: &str) -> Self {
+        match id.parse() {
+            Ok(id) => self.id = Some(id),
+            Err(why) => self.fault = Some(format!("its id: {why}")),
+        }
+        self
+    }
+
+    /// Derives its id from source, name and this key: what is published again under one key has the same id. See
+    /// [`keyed_id`].
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// The subject: what it is about.
+    pub fn subject(mut self, subject: impl Into<String>) -> Self {
+        self.subject = Some(subject.into());
+        self
+    }
+
+    /// The correlation id, which all events that follow from one cause share, such as the id of a web request.
+    pub fn correlation(mut self, id: impl Into<String>) -> Self {
+        self.correlation_id = Some(id.into());
+        self
+    }
+
+    /// The id of the event that it follows from.
+    pub fn causation(mut self, id: impl Into<String>) -> Self {
+        self.causation_id = Some(id.into());
+        self
+    }
+
+    /// The sender's trace context (`traceparent` of <https://www.w3.org/TR/trace-context/>), with its `tracestate` if it has one.
+    pub fn trace(mut self, traceparent: impl Into<String>, tracestate: Option<String>) -> Self {
+        self.traceparent = Some(traceparent.into());
+        self.tracestate = tracestate;
+        self
+    }
+
+    /// After this instant it is of no use any more, and skipped.
+    pub fn expires(mut self, at: Timestamp) -> Self {
+        self.expiry_time = Some(at);
+        self
+    }
+
+    /// A header of its own. Names that begin as CloudEvents attributes, or as those of the broker and the retries, are refused.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<HeaderValue>) -> Self {
+        let name = name.into();
+        let reserved = RESERVED.iter().any(|start| name.starts_with(start));
+        if name.is_empty() || reserved || name == "traceparent" || name == "tracestate" {
+            let name = crate::text::shown(&name);
+            self.fault = Some(format!("'{name}' can't be a header of its own; take another name"));
+        } else {
+            self.headers.set(name, value);
+        }
+        self
+    }
+
+    /// The message, to be sent when it is due, and its name.
+    pub(super) fn held(self, due: Option<Due>) -> Result<(String, Held, Way), ClientError> {
+        let Checked { kind, name, body } = self.checked?;
+        if let Some(what) = self.fault {
+            return Err(ClientError::Attribute { name: name.to_string(), what });
+        }
+        let declared = &self.client.0.declared;
+        let id = match (self.id, self.key) {
+            (Some(id), _) => id,
+            (None, Some(key)) => keyed_id(&declared.source, &name, &key),
+            (None, None) => random_id(),
+        };
+        let said = name.to_string();
+        let mut event = Event::new(id, declared.source.clone(), name, body);
+        event.time = Some(due_time(self.client.0.clock.now(), due, &event.name)?);
+        event.subject = self.subject;
+        event.correlation_id = self.correlation_id;
+        event.causation_id = self.causation_id;
+        event.traceparent = self.traceparent;
+        event.tracestate = self.tracestate;
+        event.expiry_time = self.expiry_time;
+        event.extensions = self.headers;
+        Ok((said, Held { due, ..declared.held(kind, event) }, self.way))
+    }
+}
+
+impl<'a> Outgoing<'a> {
+    /// Another time limit than [`ClientLimits::timeout`](super::ClientLimits::timeout).
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    async fn send(self) -> Result<EventId, ClientError> {
+        let (client, limit) = (self.client, self.limit);
+        let (name, held, Confirmed) = self.held(None)?;
+        client.send(&name, held, limit).await
+    }
+}
+
+impl<'a> IntoFuture for Outgoing<'a> {
+    type Output = Result<EventId, ClientError>;
+    type IntoFuture = BoxFuture<'a, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.send())
+    }
+}
