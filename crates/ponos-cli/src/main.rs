@@ -11,6 +11,7 @@ mod dead;
 mod exit;
 mod inbox;
 mod json;
+mod later;
 mod layout;
 mod output;
 mod publish;

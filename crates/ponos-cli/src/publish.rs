@@ -4,6 +4,7 @@ use crate::{
     connection::Options,
     contracts::Contracts,
     exit::Exit,
+    later::{self, Put, When},
     output,
     sending::{Sender, Sent},
     trouble::Trouble,
@@ -11,6 +12,7 @@ use crate::{
 use ponos::{
     clock::Clock,
     event::{Event, EventId, EventName, Message, from_json},
+    keyed_id,
     topology::worker::{EVENTS, TASKS},
 };
 use serde_json::{Value, json};
@@ -18,13 +20,13 @@ use std::{
     io::Read,
     path::{Path, PathBuf},
 };
-use uuid::Uuid;
 
 /// Publishes an event and waits until the broker has confirmed it.
 ///
 /// The event goes to the exchange 'events' in CloudEvents binary mode, with its name as routing key. If no queue is
 /// bound to it, a note says so; with --mandatory that is a failure (exit code 1). --task sends a task to a service
-/// instead, which must arrive.
+/// instead, which must arrive. With --at or --in it is sent later, by the clock 'khronos': printed are the name under which the
+/// clock keeps it, and when it is due; --id or --key make it one, however often it is put.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The event's or task's name, such as order.parcel.shipped
@@ -42,6 +44,8 @@ pub(crate) struct Args {
     /// Derives the id from source, name and this key: published again it has the same id, and inboxes take it once
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
+    #[command(flatten)]
+    when: When,
     /// The publisher, as a URI reference
     #[arg(long, value_name = "URI", default_value = "/ponos/publish")]
     source: String,
@@ -76,6 +80,12 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     })?;
     if let Some(file) = &args.schema {
         check(file, &name, &payload)?;
+    }
+    if args.when.is_later() {
+        let id = id(&args, &name)?;
+        let (task, correlation_id) = (args.task.as_deref(), args.correlation_id.as_deref());
+        let (when, name, payload, json) = (&args.when, name.as_str(), &payload, args.json);
+        return later::put(options, Put { when, name, payload, task, id, correlation_id, json }).await;
     }
     let message = message(&args, name.clone(), text.trim_ascii().to_vec())?;
     let id = message.properties.message_id.clone().unwrap_or_default();
@@ -146,11 +156,7 @@ fn check(file: &Path, name: &EventName, payload: &Value) -> Result<(), Trouble> 
 }
 
 fn message(args: &Args, name: EventName, data: Vec<u8>) -> Result<Message, Trouble> {
-    let id: EventId = match (&args.id, &args.key) {
-        (Some(id), _) => id.parse().map_err(|why| Trouble::usage(format!("--id: {why}")))?,
-        (None, Some(key)) => keyed(&args.source, &name, key).into(),
-        (None, None) => uuid::Builder::from_random_bytes(fastrand::u128(..).to_be_bytes()).into_uuid().into(),
-    };
+    let id = id(args, &name)?;
     if args.source.is_empty() {
         return Err(Trouble::usage("--source is empty; it says who publishes, such as /shop/backoffice"));
     }
@@ -168,7 +174,13 @@ fn message(args: &Args, name: EventName, data: Vec<u8>) -> Result<Message, Troub
     Ok(message)
 }
 
-/// UUIDv5 in the URL namespace of `ponos:SOURCE ⏎ NAME ⏎ KEY`.
-fn keyed(source: &str, name: &EventName, key: &str) -> Uuid {
-    Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("ponos:{source}\n{name}\n{key}").as_bytes())
+/// As it is said, or derived from a key, or random.
+fn id(args: &Args, name: &EventName) -> Result<EventId, Trouble> {
+    match (&args.id, &args.key) {
+        (Some(id), _) => id.parse().map_err(|why| Trouble::usage(format!("--id: {why}"))),
+        (None, Some(key)) => Ok(keyed_id(&args.source, name, key)),
+        (None, None) => {
+            Ok(uuid::Builder::from_random_bytes(fastrand::u128(..).to_be_bytes()).into_uuid().into())
+        }
+    }
 }

@@ -1,13 +1,17 @@
 //! `ponos publish`.
 
-use super::support::{LIMIT, declare, declare_all, holds, look, ponos_ends, start_reading, start_with};
+use super::support::{
+    Ended, LIMIT, declare, declare_all, holds, look, ponos_ends, start_reading, start_with,
+};
 use ponos::{
-    event::Event,
+    broker::{Consume, Link, Publishing, Settle, Transport, amqp::AmqpConfig},
+    event::{Event, Message, Properties},
     topology::{
-        Topology,
+        Binding, Exchange, Queue, Topology,
         worker::{QueueIntake, shared, work_queue},
     },
 };
+use serde_json::{Value, json};
 use testkit::{Node, Signal};
 
 fn with_subscriber(vhost: &str) -> String {
@@ -82,7 +86,7 @@ fn the_payload_may_come_from_standard_input() {
     let url = with_subscriber("publish-stdin");
     let ended = start_with(&url, &["publish", "order.a.made", "-", "--json"], "[1, 2]\n").end();
     assert_eq!(ended.code, Some(0), "{}", ended.err);
-    let report: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
+    let report: Value = serde_json::from_str(&ended.out).unwrap();
     assert_eq!((&report["received"], &report["routing_key"]), (&true.into(), &"order.a.made".into()));
     assert_eq!(look(&url, "shop.order", 1)[0].body, b"[1, 2]");
 }
@@ -161,4 +165,93 @@ fn ctrl_c_ends_a_publish_that_waits_for_its_payload_with_130_and_one_line() {
     let said = "interrupted: if no id was printed, the message may not have been published\n";
     assert_eq!(ended.err, said);
     drop(writer);
+}
+
+/// A clock's door as `ponos publish --in` meets it: one command is taken and answered so. Returns that command.
+fn answered_once(url: &str, words: &[&str], answer: Value) -> (Message, Ended) {
+    let door = Topology {
+        exchanges: vec![Exchange::topic("khronos.commands")],
+        queues: vec![Queue::quorum("khronos.commands")],
+        bindings: vec![Binding::queue("khronos.commands", "khronos.commands", "#")],
+        ..Topology::default()
+    };
+    declare_all(url, &door);
+    let running = start_with(url, words, "");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let transport = Transport::amqp(AmqpConfig::parse(url).unwrap());
+    let command = runtime.block_on(async {
+        let mut consumer = transport.consumer(Topology::default(), Consume::new("khronos.commands"));
+        let delivery = tokio::time::timeout(LIMIT, consumer.next()).await.expect("a command").unwrap();
+        consumer.settle(delivery.tag, Settle::Ack).await.unwrap();
+        let Properties { correlation_id, reply_to, .. } = delivery.message.properties.clone();
+        let properties =
+            Properties { correlation_id, message_id: Some("answer".into()), ..Properties::default() };
+        let body = serde_json::to_vec(&answer).unwrap();
+        let message = Message { routing_key: reply_to.unwrap(), properties, body, ..Message::default() };
+        let mut publisher = transport.publisher(Topology::default());
+        publisher.link().wait_for(|link| matches!(link, Link::Up { .. })).await.unwrap();
+        publisher.submit(vec![Publishing { token: 1, lane: 0, exchange: "".into(), message }]).await.unwrap();
+        publisher.settlements().await.unwrap();
+        delivery.message
+    });
+    (command, running.end())
+}
+
+#[test]
+fn what_is_for_later_is_given_to_the_clock() {
+    let url = Node::shared().vhost("publish-later");
+    let words = [
+        "publish",
+        "order.reminder.due",
+        r#"{"order": 7}"#,
+        "--in",
+        "10m",
+        "--id",
+        "my-id",
+        "--correlation-id",
+        "request-1",
+    ];
+    let outcome =
+        json!({ "name": "e-7", "outcome": "created", "due_at": "2026-12-24T17:00:00.000Z", "event_id": "e" });
+    let (command, ended) = answered_once(&url, &words, json!({ "status": 201, "body": outcome }));
+    assert_eq!(
+        (ended.code, ended.out.as_str()),
+        (Some(0), "e-7 2026-12-24T17:00:00.000Z\n"),
+        "{}",
+        ended.err
+    );
+    assert_eq!(command.properties.kind.as_deref(), Some("event.put"));
+    assert_eq!(command.properties.message_id.as_deref(), Some("my-id"));
+    assert!(command.properties.user_id.is_some(), "the broker can't vouch for it");
+    let body: Value = serde_json::from_slice(&command.body).unwrap();
+    let item = json!({
+        "event": "order.reminder.due", "in": "600000 ms", "data": { "order": 7 }, "correlation_id": "request-1"
+    });
+    assert_eq!(body, json!({ "item": item }));
+    let words =
+        ["publish", "stock.shelf.clean", "1", "--task", "docker", "--at", "2026-12-24T18:00:00+01:00"];
+    let problem = json!({ "status": 403, "code": "forbidden", "detail": "no rule allows it" });
+    let (command, ended) = answered_once(&url, &words, json!({ "status": 403, "body": problem }));
+    assert_eq!(ended.code, Some(1), "{}", ended.err);
+    assert!(ended.err.contains("403 forbidden: no rule allows it"), "{}", ended.err);
+    let body: Value = serde_json::from_slice(&command.body).unwrap();
+    assert_eq!(body["item"]["to"], json!({ "task": "docker.stock.shelf.clean" }));
+    assert_eq!(body["item"]["at"], "2026-12-24T17:00:00.000Z");
+}
+
+#[test]
+fn without_a_clock_nothing_is_for_later() {
+    let url = Node::shared().vhost("publish-no-clock");
+    let ended = ponos_ends(&url, &["publish", "a.b.c", "1", "--in", "1m"], 1);
+    assert!(ended.err.contains("no clock takes event.put"), "{}", ended.err);
+    let nobody = "amqp://127.0.0.1:1";
+    for words in [
+        ["--in", "5x"].as_slice(),
+        &["--at", "tomorrow"],
+        &["--in", "5s", "--at", "2026-12-24T18:00:00Z"],
+        &["--in", "5s", "--source", "/shop"],
+        &["--in", "5s", "--mandatory"],
+    ] {
+        ponos_ends(nobody, &[&["publish", "a.b.c", "1"], words].concat(), 2);
+    }
 }
