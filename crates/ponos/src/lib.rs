@@ -22,6 +22,8 @@ pub mod json_lines;
 pub mod log_filter;
 #[cfg(feature = "metrics")]
 pub mod metrics;
+#[cfg(feature = "worker")]
+pub mod names;
 #[doc(hidden)]
 pub mod output;
 pub mod private;
@@ -38,6 +40,8 @@ pub mod worker;
 pub use client::Client;
 #[cfg(feature = "worker")]
 pub use declared::keyed_id;
+#[cfg(feature = "worker")]
+pub use names::{Event, Task};
 pub use ponos_broker::{self as broker, files, shutdown, stack};
 #[doc(hidden)]
 pub use ponos_event::text;

@@ -9,6 +9,7 @@ use crate::{
     broker::{Link, LinkError, Transport, amqp::AmqpConfig},
     clock::Clock,
     declared::{Declarations, Declared, registries, service_fault},
+    names::{NamesEvent, NamesTask},
     schema::Contract,
     topology::Topology,
     worker::{ConfirmingPublisher, Payload},
@@ -63,8 +64,8 @@ impl Connect {
     }
 
     /// Declares that it publishes events with this name and data of type `T`; undeclared ones are refused.
-    pub fn publishes<T: Payload>(mut self, name: &str) -> Self {
-        self.events.push((name.to_owned(), Contract::of::<T>()));
+    pub fn publishes<T: Payload>(mut self, name: impl NamesEvent<T>) -> Self {
+        self.events.push((name.text().to_owned(), Contract::of::<T>()));
         self
     }
 
@@ -76,8 +77,8 @@ impl Connect {
 
     /// Declares that it sends tasks with this name and data of type `T`, which a worker of this service handles; undeclared ones
     /// are refused.
-    pub fn sends_task<T: Payload>(mut self, name: &str) -> Self {
-        self.tasks.push((name.to_owned(), Contract::of::<T>()));
+    pub fn sends_task<T: Payload>(mut self, name: impl NamesTask<T>) -> Self {
+        self.tasks.push((name.text().to_owned(), Contract::of::<T>()));
         self
     }
 

@@ -31,6 +31,7 @@ use crate::{
     declared::{Declared, MessageKind},
     event::EventId,
     inbox::Held,
+    names::{NamesEvent, NamesTask},
     worker::{ConfirmingPublisher, FlushError},
 };
 use serde::Serialize;
@@ -144,13 +145,13 @@ impl Client {
     }
 
     /// Publishes a task for this service when it is awaited. It must reach its queue.
-    pub fn task(&self, name: &str, payload: &impl Serialize) -> Outgoing<'_> {
-        Outgoing::new(self, self.0.declared.check(MessageKind::Task, name, payload), Confirmed)
+    pub fn task<T: Serialize>(&self, name: impl NamesTask<T>, payload: &T) -> Outgoing<'_> {
+        Outgoing::new(self, self.0.declared.check(MessageKind::Task, name.text(), payload), Confirmed)
     }
 
     /// Publishes an event for everybody when it is awaited. That nobody is bound to it is no error.
-    pub fn publish(&self, name: &str, payload: &impl Serialize) -> Outgoing<'_> {
-        Outgoing::new(self, self.0.declared.check(MessageKind::Event, name, payload), Confirmed)
+    pub fn publish<T: Serialize>(&self, name: impl NamesEvent<T>, payload: &T) -> Outgoing<'_> {
+        Outgoing::new(self, self.0.declared.check(MessageKind::Event, name.text(), payload), Confirmed)
     }
 
     /// Asks the clock `khronos` by message: schedules and delayed events.

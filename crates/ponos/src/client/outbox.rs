@@ -9,6 +9,7 @@ use crate::{
     declared::MessageKind,
     event::{EventId, Timestamp},
     inbox::{Due, Inbox},
+    names::{NamesEvent, NamesTask},
     shutdown::Shutdown,
     topology::Topology,
 };
@@ -59,23 +60,23 @@ impl Client {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn task_in<'a>(
+    pub fn task_in<'a, T: Serialize>(
         &'a self,
         transaction: &'a mut PgConnection,
-        name: &str,
-        payload: &impl Serialize,
+        name: impl NamesTask<T>,
+        payload: &T,
     ) -> Outgoing<'a, Outbox<'a>> {
-        self.in_transaction(transaction, (MessageKind::Task, name), payload)
+        self.in_transaction(transaction, (MessageKind::Task, name.text()), payload)
     }
 
     /// An event that commits with a transaction of yours: see [`Client::task_in`].
-    pub fn publish_in<'a>(
+    pub fn publish_in<'a, T: Serialize>(
         &'a self,
         transaction: &'a mut PgConnection,
-        name: &str,
-        payload: &impl Serialize,
+        name: impl NamesEvent<T>,
+        payload: &T,
     ) -> Outgoing<'a, Outbox<'a>> {
-        self.in_transaction(transaction, (MessageKind::Event, name), payload)
+        self.in_transaction(transaction, (MessageKind::Event, name.text()), payload)
     }
 
     fn in_transaction<'a>(

@@ -10,6 +10,7 @@ use crate::{
     clock::Clock,
     inbox::Inbox,
     metrics::Metrics,
+    names::{NamesEvent, NamesTask},
     schema::{Contract, SchemaError},
 };
 use std::{
@@ -101,17 +102,17 @@ impl Worker {
     /// Handles the global events with this name or topic pattern (`order.*.shipped`, `time.#`). The policy is the default, or
     /// the one given by [`Handler::with`]: `on("time.one-day.passed", cleanup.with(Policy::retry(3)))`.
     #[must_use]
-    pub fn on<T: Payload>(mut self, name: &str, handler: impl Handler<T>) -> Self {
-        self.drafts.push(QueueDraft::single(Takes::Event, HandlerDraft::new::<T, _>(name, handler)));
+    pub fn on<T: Payload>(mut self, name: impl NamesEvent<T>, handler: impl Handler<T>) -> Self {
+        self.drafts.push(QueueDraft::single(Takes::Event, HandlerDraft::new::<T, _>(name.text(), handler)));
         self
     }
 
     /// Handles the service's own tasks with this name, and declares that its handlers may publish them with
     /// [`Context::task`](super::Context::task). Otherwise as [`Worker::on`].
     #[must_use]
-    pub fn task<T: Payload>(mut self, name: &str, handler: impl Handler<T>) -> Self {
-        let named = HandlerDraft::new::<T, _>(name, handler);
-        self.tasks.push((name.to_owned(), named.contract.clone()));
+    pub fn task<T: Payload>(mut self, name: impl NamesTask<T>, handler: impl Handler<T>) -> Self {
+        let named = HandlerDraft::new::<T, _>(name.text(), handler);
+        self.tasks.push((name.text().to_owned(), named.contract.clone()));
         self.drafts.push(QueueDraft::single(Takes::Task, named));
         self
     }
@@ -128,8 +129,8 @@ impl Worker {
 
     /// Declares that handlers publish events with this name and data of type `T`; undeclared ones are refused.
     #[must_use]
-    pub fn publishes<T: Payload>(mut self, name: &str) -> Self {
-        self.events.push((name.to_owned(), contract_of::<T>()));
+    pub fn publishes<T: Payload>(mut self, name: impl NamesEvent<T>) -> Self {
+        self.events.push((name.text().to_owned(), contract_of::<T>()));
         self
     }
 
@@ -142,8 +143,8 @@ impl Worker {
 
     /// Declares that handlers publish tasks with this name that another program of this service handles.
     #[must_use]
-    pub fn sends_task<T: Payload>(mut self, name: &str) -> Self {
-        self.tasks.push((name.to_owned(), contract_of::<T>()));
+    pub fn sends_task<T: Payload>(mut self, name: impl NamesTask<T>) -> Self {
+        self.tasks.push((name.text().to_owned(), contract_of::<T>()));
         self
     }
 
@@ -205,8 +206,8 @@ pub struct FanIn {
 impl FanIn {
     /// Handles the events with this name or topic pattern, by the fan-in's policy or one of its own.
     #[must_use]
-    pub fn on<T: Payload>(mut self, name: &str, handler: impl Handler<T>) -> Self {
-        self.handlers.push(HandlerDraft::new::<T, _>(name, handler));
+    pub fn on<T: Payload>(mut self, name: impl NamesEvent<T>, handler: impl Handler<T>) -> Self {
+        self.handlers.push(HandlerDraft::new::<T, _>(name.text(), handler));
         self
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     declared::MessageKind,
     event::{Event, EventId, Timestamp},
     inbox::{Due, Held},
+    names::{NamesEvent, NamesTask},
 };
 use serde::Serialize;
 use std::{
@@ -128,16 +129,16 @@ impl Context {
     ///
     /// # Errors
     /// [`PublishError`]; then nothing is held of it.
-    pub fn task(&self, name: &str, payload: &impl Serialize) -> Result<(), PublishError> {
-        self.hold((MessageKind::Task, name), None, None, payload)
+    pub fn task<T: Serialize>(&self, name: impl NamesTask<T>, payload: &T) -> Result<(), PublishError> {
+        self.hold((MessageKind::Task, name.text()), None, None, payload)
     }
 
     /// Publishes an event for everybody: checked now, sent when the handler is done.
     ///
     /// # Errors
     /// [`PublishError`]; then nothing is held of it.
-    pub fn publish(&self, name: &str, payload: &impl Serialize) -> Result<(), PublishError> {
-        self.hold((MessageKind::Event, name), None, None, payload)
+    pub fn publish<T: Serialize>(&self, name: impl NamesEvent<T>, payload: &T) -> Result<(), PublishError> {
+        self.hold((MessageKind::Event, name.text()), None, None, payload)
     }
 
     /// Publishes a task for this service at an instant: checked now, accepted when the handler is done, and not sent before.
@@ -148,42 +149,52 @@ impl Context {
     ///
     /// # Errors
     /// [`PublishError`]; then nothing is held of it.
-    pub fn task_at(&self, when: Timestamp, name: &str, payload: &impl Serialize) -> Result<(), PublishError> {
-        self.hold((MessageKind::Task, name), None, Some(Due::At(when)), payload)
+    pub fn task_at<T: Serialize>(
+        &self,
+        when: Timestamp,
+        name: impl NamesTask<T>,
+        payload: &T,
+    ) -> Result<(), PublishError> {
+        self.hold((MessageKind::Task, name.text()), None, Some(Due::At(when)), payload)
     }
 
     /// As [`Context::task_at`], so long after it is accepted: by the clock of the database, or by `khronos`'.
     ///
     /// # Errors
     /// [`PublishError`]; then nothing is held of it.
-    pub fn task_in(&self, delay: Duration, name: &str, payload: &impl Serialize) -> Result<(), PublishError> {
-        self.hold((MessageKind::Task, name), None, Some(Due::In(delay)), payload)
+    pub fn task_in<T: Serialize>(
+        &self,
+        delay: Duration,
+        name: impl NamesTask<T>,
+        payload: &T,
+    ) -> Result<(), PublishError> {
+        self.hold((MessageKind::Task, name.text()), None, Some(Due::In(delay)), payload)
     }
 
     /// Publishes an event for everybody at an instant: see [`Context::task_at`].
     ///
     /// # Errors
     /// [`PublishError`]; then nothing is held of it.
-    pub fn publish_at(
+    pub fn publish_at<T: Serialize>(
         &self,
         when: Timestamp,
-        name: &str,
-        payload: &impl Serialize,
+        name: impl NamesEvent<T>,
+        payload: &T,
     ) -> Result<(), PublishError> {
-        self.hold((MessageKind::Event, name), None, Some(Due::At(when)), payload)
+        self.hold((MessageKind::Event, name.text()), None, Some(Due::At(when)), payload)
     }
 
     /// Publishes an event for everybody so long after it is accepted: see [`Context::task_in`].
     ///
     /// # Errors
     /// [`PublishError`]; then nothing is held of it.
-    pub fn publish_in(
+    pub fn publish_in<T: Serialize>(
         &self,
         delay: Duration,
-        name: &str,
-        payload: &impl Serialize,
+        name: impl NamesEvent<T>,
+        payload: &T,
     ) -> Result<(), PublishError> {
-        self.hold((MessageKind::Event, name), None, Some(Due::In(delay)), payload)
+        self.hold((MessageKind::Event, name.text()), None, Some(Due::In(delay)), payload)
     }
 
     /// As [`Context::task`], with a key: the id derives from the key instead of the order of publishing. A handler that
@@ -191,16 +202,26 @@ impl Context {
     ///
     /// # Errors
     /// [`PublishError`]; then nothing is held of it.
-    pub fn task_keyed(&self, name: &str, key: &str, payload: &impl Serialize) -> Result<(), PublishError> {
-        self.hold((MessageKind::Task, name), Some(key), None, payload)
+    pub fn task_keyed<T: Serialize>(
+        &self,
+        name: impl NamesTask<T>,
+        key: &str,
+        payload: &T,
+    ) -> Result<(), PublishError> {
+        self.hold((MessageKind::Task, name.text()), Some(key), None, payload)
     }
 
     /// As [`Context::publish`], with a key: see [`Context::task_keyed`].
     ///
     /// # Errors
     /// [`PublishError`]; then nothing is held of it.
-    pub fn publish_keyed(&self, name: &str, key: &str, payload: &impl Serialize) -> Result<(), PublishError> {
-        self.hold((MessageKind::Event, name), Some(key), None, payload)
+    pub fn publish_keyed<T: Serialize>(
+        &self,
+        name: impl NamesEvent<T>,
+        key: &str,
+        payload: &T,
+    ) -> Result<(), PublishError> {
+        self.hold((MessageKind::Event, name.text()), Some(key), None, payload)
     }
 
     /// Sends an event now and waits for its confirm, for streams too long to be held. It stays sent even if the handler
@@ -208,16 +229,24 @@ impl Context {
     ///
     /// # Errors
     /// [`PublishError`].
-    pub async fn send_now(&self, name: &str, payload: &impl Serialize) -> Result<(), PublishError> {
-        self.send((MessageKind::Event, name), payload).await
+    pub async fn send_now<T: Serialize>(
+        &self,
+        name: impl NamesEvent<T>,
+        payload: &T,
+    ) -> Result<(), PublishError> {
+        self.send((MessageKind::Event, name.text()), payload).await
     }
 
     /// Sends a task for this service now and waits for its confirm.
     ///
     /// # Errors
     /// [`PublishError`].
-    pub async fn send_task_now(&self, name: &str, payload: &impl Serialize) -> Result<(), PublishError> {
-        self.send((MessageKind::Task, name), payload).await
+    pub async fn send_task_now<T: Serialize>(
+        &self,
+        name: impl NamesTask<T>,
+        payload: &T,
+    ) -> Result<(), PublishError> {
+        self.send((MessageKind::Task, name.text()), payload).await
     }
 
     /// The transaction of this run: the handler's writes, the inbox row and the messages it publishes commit together.

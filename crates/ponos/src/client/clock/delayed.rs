@@ -6,6 +6,7 @@ use crate::{
     declared::{Checked, Declared, MessageKind},
     event::{Event, Timestamp},
     inbox::{Due, Held},
+    names::{NamesEvent, NamesTask},
     topology::worker::TASKS,
 };
 use serde::Serialize;
@@ -26,14 +27,14 @@ pub struct DelayedEvent {
 
 impl DelayedEvent {
     /// An event with this data, which the client declares that it publishes.
-    pub fn event(name: impl Into<String>, data: &impl Serialize) -> Self {
-        Self::new(MessageKind::Event, name.into(), data)
+    pub fn event<T: Serialize>(name: impl NamesEvent<T>, data: &T) -> Self {
+        Self::new(MessageKind::Event, name.text().to_owned(), data)
     }
 
     /// A task of the client's service with this data, which the client declares that it sends. One whose queue is not there when it
     /// is due is parked by the clock, and not lost.
-    pub fn task(name: impl Into<String>, data: &impl Serialize) -> Self {
-        Self::new(MessageKind::Task, name.into(), data)
+    pub fn task<T: Serialize>(name: impl NamesTask<T>, data: &T) -> Self {
+        Self::new(MessageKind::Task, name.text().to_owned(), data)
     }
 
     fn new(kind: MessageKind, event: String, data: &impl Serialize) -> Self {
