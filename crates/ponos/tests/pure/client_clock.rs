@@ -90,7 +90,7 @@ async fn each_verb_is_the_command_of_its_name() {
                     { "index": 0, "name": "a", "outcome": "created" },
                     { "index": 1, "name": "c", "outcome": "refused", "problem": { "status": 422, "code": "invalid", "detail": "no" } }
                 ] })),
-                "event.send-now" => (202, json!({ "event_id": "e" })),
+                "event.send-now" => (202, json!({ "name": "a", "outcome": "changed", "event_id": "e" })),
                 "schedule.put" => (201, json!({ "name": "b", "outcome": "created", "creation": 4, "revision": 1, "occurrences_left": null, "next_due_at": [] })),
                 "schedule.get" => (200, schedule.clone()),
                 "schedule.list" => (200, json!({ "next": null, "schedules": [schedule] })),
@@ -110,7 +110,7 @@ async fn each_verb_is_the_command_of_its_name() {
         .await
         .unwrap();
     assert_eq!(batch.results[1].problem.as_ref().map(|problem| problem.code.as_str()), Some("invalid"));
-    asking.send_event_now("a").await.unwrap();
+    assert_eq!(asking.send_event_now("a").await.unwrap().event_id.as_deref(), Some("e"));
     asking.cancel_event("a").if_revision("1.2").await.unwrap();
     let put = asking.put_schedule(&json!({ "name": "b", "event": DUE, "every": "1 day" })).await.unwrap();
     assert_eq!(put.tag().as_deref(), Some("4.1"));

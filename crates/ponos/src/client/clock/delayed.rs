@@ -139,7 +139,19 @@ pub(crate) fn item_of(held: &Held, due: Due) -> Result<Value, ClockError> {
     written(&item)
 }
 
-/// A length as the clock reads one.
+/// A length as the clock reads one: whole milliseconds, never less than was asked for, and 1 at least.
 fn length(duration: Duration) -> String {
-    format!("{} ms", duration.as_millis())
+    format!("{} ms", duration.as_nanos().div_ceil(1_000_000).max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_is_never_shorter_than_was_asked_for_and_never_nothing() {
+        let shown = [0, 1, 999_999, 1_000_000, 1_000_001, 600_000_000_000]
+            .map(|nanos| length(Duration::from_nanos(nanos)));
+        assert_eq!(shown, ["1 ms", "1 ms", "1 ms", "1 ms", "2 ms", "600000 ms"]);
+    }
 }

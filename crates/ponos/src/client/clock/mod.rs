@@ -79,8 +79,8 @@ impl ClockClient {
         self.command("event.delete", json!({ "name": name }))
     }
 
-    /// Has a delayed event sent now instead of when it is due.
-    pub fn send_event_now(&self, name: &str) -> Command<Value> {
+    /// Has a delayed event sent now instead of when it is due. One that was sent within the last hour is not sent again.
+    pub fn send_event_now(&self, name: &str) -> Command<EventOutcome> {
         self.command("event.send-now", json!({ "name": name }))
     }
 
