@@ -101,3 +101,22 @@ async fn no_more_are_taken_at_once_than_may_be() {
     assert_eq!(change(&clock, &Caller::operator(), batch(most)).await.unwrap().len(), EVENTS_AT_ONCE);
     assert_eq!(machine.disk.balance().pending, EVENTS_AT_ONCE as u64);
 }
+
+#[tokio::test]
+async fn a_task_is_changed_by_those_to_whom_its_queue_is_open() {
+    let (clock, machine) = clock().await;
+    let task = r#""in":"1m","to":{"task":"docker.images"}"#;
+    put(&clock, &ann(), (None, item("a", task)), Expect::Any, None).await.unwrap();
+    // The same owner, whose event would be of his domains.
+    let narrow = ann().sending(None);
+    for answer in [
+        put(&clock, &narrow, (None, item("a", IN)), Expect::Any, None).await,
+        delete(&clock, &narrow, "a", Expect::Any, None).await,
+    ] {
+        let refused = answer.unwrap_err();
+        assert!(matches!(refused, OpsError::Denied(_)), "{refused:?}");
+        assert!(refused.to_string().contains("docker.images"), "{refused}");
+    }
+    assert!(delete(&clock, &ann(), "a", Expect::Any, None).await.is_ok());
+    assert_eq!(machine.disk.balance().cancelled, 1);
+}
