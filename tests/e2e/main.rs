@@ -24,6 +24,7 @@ mod flood;
 mod founding_scenario;
 mod guides;
 mod harness;
+mod later_by_client;
 mod metrics;
 mod openapi;
 mod outage;
