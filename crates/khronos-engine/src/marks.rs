@@ -4,6 +4,9 @@
 use super::{Engine, delayed::Marks, hand_over::RESERVE};
 use ponos_event::Timestamp;
 
+/// Milliseconds ahead for which H is raised at most.
+const NEAR: i64 = 2_000;
+
 impl Engine {
     /// Where the marks stand.
     pub fn marks(&self) -> Marks {
@@ -22,9 +25,21 @@ impl Engine {
         self.progress.created_beside(created);
     }
 
-    /// Has H raised to a send time that is near; and somewhat beyond, so that what follows costs no write of its own.
+    /// Whether delayed events may be handed over: as what is due by schedules may.
+    pub fn may_hand_over_delayed(&self) -> bool {
+        self.may_hand_over()
+    }
+
+    /// Whether H will be there once what is asked for is durable.
+    pub fn is_reserved_beside(&self, send: Timestamp) -> bool {
+        self.progress.wanted() >= send
+    }
+
+    /// Has H raised to a send time that is near; and somewhat beyond, so that what follows costs no write of its own. What was asked for
+    /// before the clock was set back is not near any more.
     pub(super) fn reserve_for_delayed(&mut self, send: Timestamp) {
-        if self.progress.wanted() < send {
+        let is_near = send.since(self.now()) <= NEAR && self.setting_back.is_none();
+        if is_near && !self.is_reserved_beside(send) {
             self.progress.reserve(send.max(self.now()).plus(RESERVE));
         }
     }

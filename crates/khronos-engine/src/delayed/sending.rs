@@ -33,6 +33,9 @@ use std::{
 };
 use window::Window;
 
+/// Steps that wait for a write under way, beyond which nothing more is handed over.
+const UNWRITTEN: usize = 100_000;
+
 /// The state machine.
 #[derive(Debug)]
 pub struct Sending {
@@ -165,8 +168,9 @@ impl Sending {
         self.numbers
     }
 
+    /// Whether more may be handed over: so much is unanswered, or settled and waits for the disk.
     fn has_room(&self) -> bool {
-        self.in_flight.len() < self.rules.in_flight
+        self.in_flight.len() < self.rules.in_flight && self.next.batch.steps.len() < UNWRITTEN
     }
 
     fn take_in(&mut self, request: DelayedRequest, actions: &mut Vec<DelayedAction>) {

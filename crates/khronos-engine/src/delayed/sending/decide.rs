@@ -101,12 +101,16 @@ fn put(
                 return refusal.into();
             }
             let (creation, revision) = (head.creation, head.revision);
-            // A delay that is asked for again begins again.
-            let is_same = (&head.digest, head.due) == (&wanted.digest, wanted.due);
-            if is_same && matches!(expect, Expect::Any | Expect::Present) {
+            if let Some(refusal) = not_expected(expect, head) {
+                return refusal.into();
+            }
+            let refusal = may_have_been_sent(marks, head);
+            // A delay that is asked for again begins again, unless that which was asked for is being sent.
+            let is_asked_again = matches!(expect, Expect::Any | Expect::Present) && refusal.is_some();
+            if head.digest == wanted.digest && (head.due == wanted.due || is_asked_again) {
                 return Verdict::Unchanged { creation, revision }.into();
             }
-            if let Some(refusal) = not_expected(expect, head).or_else(|| may_have_been_sent(marks, head)) {
+            if let Some(refusal) = refusal {
                 return refusal.into();
             }
             let revision = revision + 1;
@@ -195,6 +199,9 @@ fn not_expected(expect: Expect, head: &DelayedHead) -> Option<Refusal> {
     }
 }
 
+/// Names in an entry of the log at most, beside its first.
+const NAMED: usize = 100;
+
 /// What the log says of a request: one entry for all that were created, one for all that were changed, one for all that were deleted.
 pub(super) fn logged(now: Timestamp, request: &DelayedRequest, decided: &[Decided]) -> Vec<ChangeEntry> {
     let kind = |verdict: &Verdict| match verdict {
@@ -207,7 +214,8 @@ pub(super) fn logged(now: Timestamp, request: &DelayedRequest, decided: &[Decide
     for (change, one) in request.changes.iter().zip(decided) {
         let Some((what, creation)) = kind(&one.verdict) else { continue };
         match entries.iter_mut().find(|entry| entry.what == what) {
-            Some(entry) => entry.others.push(change.name().clone()),
+            Some(entry) if entry.others.len() < NAMED => entry.others.push(change.name().clone()),
+            Some(_) => {}
             None => entries.push(ChangeEntry {
                 at: now,
                 by: request.by.owner.clone(),

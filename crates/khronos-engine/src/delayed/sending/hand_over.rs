@@ -14,8 +14,6 @@ use ponos_event::Timestamp;
 
 /// Milliseconds in which nothing is handed over, after something got no answer: the link may be down, and not known to be yet.
 const REST: i64 = 100;
-/// So many refused events wait to be sent again; what is refused beyond is parked at once.
-const REFUSED: usize = 10_000;
 
 impl Sending {
     /// Hands over what is due, at or below H; and asks that H is raised beyond what is due next.
@@ -40,11 +38,12 @@ impl Sending {
         if !events.is_empty() {
             actions.push(DelayedAction::Publish(events));
         }
-        let next = self.window.first().map(|event| event.key.send);
-        if let Some(send) =
-            next.filter(|send| *send > marks.handed && send.plus(-self.rules.lead) <= marks.now)
-        {
-            actions.push(DelayedAction::Reserve(send.max(marks.now)));
+        // Before H is used up: else what is due next waits for the disk each time.
+        let margin = self.rules.lead / 2;
+        let next = self.window.first().map(|event| event.key.send.max(marks.now));
+        let next = next.filter(|send| send.plus(-self.rules.lead) <= marks.now).map(|send| send.plus(margin));
+        if let Some(send) = next.filter(|send| *send > marks.handed) {
+            actions.push(DelayedAction::Reserve(send));
         }
     }
 
@@ -106,7 +105,8 @@ impl Sending {
 
     /// When a refused event is sent again; `None`: it is given up on.
     fn again_at(&self, now: Timestamp, event: &DueEvent, can_help: bool) -> Option<Timestamp> {
-        let has_room = can_help && self.refused.len() < REFUSED;
+        // Others have the other half of what may be in memory. What is refused beyond is parked at once.
+        let has_room = can_help && self.refused.len() < self.rules.most.div_ceil(2);
         let wait = self.rules.resends.wait(event.refused.saturating_add(1)).filter(|_| has_room)?;
         Some(now.plus(wait))
     }
