@@ -37,13 +37,9 @@ pub fn amqp_config(config: &BrokerConfig, url: &amqp::BrokerUrl, name: &str) -> 
     amqp
 }
 
-/// Adds the exchange of tasks, to which delayed ones go. Whether it was missing.
-pub fn add_tasks(topology: &mut Topology) -> bool {
-    let is_missing = topology.exchanges.iter().all(|exchange| exchange.name != TASKS);
-    if is_missing {
-        topology.exchanges.push(Exchange::direct(TASKS));
-    }
-    is_missing
+/// The exchange of tasks, to which delayed ones go.
+pub fn tasks() -> Topology {
+    Topology { exchanges: vec![Exchange::direct(TASKS)], ..Topology::default() }
 }
 
 /// What the clock needs to exist: its exchange; with `fanout` the exchange per event that unmodified Ponos (Node) workers

@@ -224,13 +224,7 @@ fn declare(
         runtime
             .block_on(transport.check(&topology))
             .map_err(|error| format!("the exchanges of its events could not be declared: {error}"))?;
-        kept.send_modify(|kept| {
-            let has_tasks = !broker::add_tasks(kept);
-            *kept = topology;
-            if has_tasks {
-                broker::add_tasks(kept);
-            }
-        });
+        kept.send_replace(topology);
         Ok(())
     }
 }

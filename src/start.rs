@@ -8,7 +8,7 @@ pub(crate) use stores::open_stopped;
 use crate::{
     authority::Owners,
     broker, clock,
-    clock_loop::{ClockLoop, DelayedParts, Failure, NamedCalendars, Parts, Report},
+    clock_loop::{ClockLoop, DeclareTasks, DelayedParts, Failure, NamedCalendars, Parts, Report},
     commands,
     config::{BrokerUrl, Config, HttpConfig, ScheduleSource, StorePath},
     diagnostic::Diagnostics,
@@ -31,7 +31,7 @@ use ponos::{
     topology::Topology,
 };
 use rules::{delayed_rules, rules};
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 use stores::{counts, open_delayed, open_store};
 use tokio::{
     net::TcpListener,
@@ -125,7 +125,7 @@ pub async fn run(
 
     let (topology_in, topology) = sync::watch::channel(topology(&config, &schedules, &snapshot));
     let loader = loader(read, &config, &transport, topology_in.clone());
-    let late = reading.map(|reading| late(reading, &config, &transport, topology_in.clone()));
+    let late = reading.map(|reading| late(reading, &config, &transport, topology_in));
     let (rival_in, rival) = sync::watch::channel(None);
     let parts = Parts {
         clock: config.clock.name.clone(),
@@ -149,7 +149,7 @@ pub async fn run(
             store: delayed_store.clone(),
             snapshot: delayed_kept,
             events: delayed_events,
-            topology: topology_in,
+            declare_tasks: declare_tasks(&transport),
             rules: delayed_rules(&config),
         }),
         show_events: config.broker.url.is_embedded(),
@@ -278,6 +278,15 @@ fn watch_files(config: &Config) -> mpsc::Receiver<()> {
     let (changed_in, changed) = mpsc::channel(1);
     tokio::spawn(watch::folders(watched(config), changed_in));
     changed
+}
+
+/// Declares the exchange of delayed tasks, when the first one is due.
+fn declare_tasks(transport: &Transport) -> DeclareTasks {
+    let transport = transport.clone();
+    DeclareTasks(Arc::new(move || {
+        let transport = transport.clone();
+        Box::pin(async move { transport.check(&broker::tasks()).await.map_err(|error| error.to_string()) })
+    }))
 }
 
 /// Shows the clock to others of its name on the broker, and looks out for them.

@@ -3,7 +3,11 @@
 //!
 //! Content is read when it is to go out, a few events at a time, so that what is in memory stays bounded in bytes however large events are.
 
+mod out;
 mod render;
+mod tasks;
+
+pub use tasks::DeclareTasks;
 
 use super::{
     ClockLoop, DelayedAsked, Input,
@@ -11,7 +15,6 @@ use super::{
     publishing::CHUNK,
 };
 use crate::{
-    broker,
     delayed::{
         Balance, Closed, DelayedAction, DelayedAnswer, DelayedHandle, DelayedInput, DelayedRequest,
         DelayedRules, DelayedSnapshot, DelayedStoreEvent, DueEvent, Sending,
@@ -19,14 +22,11 @@ use crate::{
     engine::Answer,
     schedule::Unrouted,
 };
-use ponos::{
-    broker::{Link, Publishing},
-    event::Timestamp,
-    topology::{Topology, worker::TASKS},
-};
+use ponos::{broker::Publishing, event::Timestamp};
 use std::collections::{HashMap, VecDeque};
-use tokio::sync::{mpsc, oneshot, watch};
-use tracing::{error, info, warn};
+use tasks::Tasks;
+use tokio::sync::{mpsc, oneshot};
+use tracing::{error, info};
 
 /// Marks the tokens of delayed events: the engine counts its own from 1.
 const OURS: u64 = 1 << 63;
@@ -46,8 +46,8 @@ pub struct DelayedParts {
     pub snapshot: DelayedSnapshot,
     /// Its answers.
     pub events: mpsc::UnboundedReceiver<DelayedStoreEvent>,
-    /// What is declared on the broker: the exchange of tasks joins it with the first one.
-    pub topology: watch::Sender<Topology>,
+    /// Declares the exchange of tasks.
+    pub declare_tasks: DeclareTasks,
     /// Limits.
     pub rules: DelayedRules,
 }
@@ -68,7 +68,7 @@ pub(super) struct Delayed {
     sending: Sending,
     store: DelayedHandle,
     events: mpsc::UnboundedReceiver<DelayedStoreEvent>,
-    topology: watch::Sender<Topology>,
+    tasks: Tasks,
     /// As they were at the last step.
     is_free: bool,
     handed: Timestamp,
@@ -84,6 +84,15 @@ pub(super) struct Delayed {
     bytes: usize,
     requests: HashMap<u64, oneshot::Sender<ChangesAnswer>>,
     failing: Option<String>,
+    is_draining: bool,
+}
+
+/// What is told.
+pub(super) enum Told {
+    /// By the store; nothing: its threads are gone.
+    Store(Option<DelayedStoreEvent>),
+    /// Whether the exchange of tasks is there.
+    Tasks(Result<(), String>),
 }
 
 /// What is remembered of one that is rendered.
@@ -91,16 +100,17 @@ struct Out {
     sent_at: Timestamp,
     bytes: usize,
     unrouted: Unrouted,
+    is_task: bool,
 }
 
 impl Delayed {
     pub(super) fn new(parts: DelayedParts) -> Self {
-        let DelayedParts { store, snapshot, events, topology, rules } = parts;
+        let DelayedParts { store, snapshot, events, declare_tasks, rules } = parts;
         Self {
             sending: Sending::new(rules, &snapshot),
             store,
             events,
-            topology,
+            tasks: Tasks::new(declare_tasks),
             is_free: false,
             handed: Timestamp::EPOCH,
             wish: None,
@@ -111,14 +121,18 @@ impl Delayed {
             bytes: 0,
             requests: HashMap::new(),
             failing: None,
+            is_draining: false,
         }
     }
 
-    /// The next answer of the store; `None`: its threads are gone.
-    pub(super) async fn next(this: &mut Option<Self>) -> Option<DelayedStoreEvent> {
-        match this {
-            Some(delayed) if delayed.failing.as_deref() != Some(GONE) => delayed.events.recv().await,
-            _ => std::future::pending().await,
+    /// What is told next.
+    pub(super) async fn next(this: &mut Option<Self>) -> Told {
+        let Some(Self { events, failing, tasks, .. }) = this else { return std::future::pending().await };
+        let is_gone = failing.as_deref() == Some(GONE);
+        tokio::select! {
+            biased;
+            event = events.recv(), if !is_gone => Told::Store(event),
+            declared = tasks.declared() => Told::Tasks(declared),
         }
     }
 
@@ -133,8 +147,9 @@ impl Delayed {
         self.ready.drain(..count).collect()
     }
 
-    pub(super) fn in_flight(&self) -> usize {
-        self.sending.in_flight()
+    /// With the adapter, and not answered.
+    pub(super) fn unanswered(&self) -> usize {
+        self.out.len()
     }
 
     pub(super) fn is_written(&self) -> bool {
@@ -157,7 +172,7 @@ impl Delayed {
 
     /// Has the next ones read, as far as there is room for them.
     fn read(&mut self) -> Result<(), Closed> {
-        while !self.due.is_empty() && self.reading < READING && self.bytes < BYTES {
+        while !self.is_draining && !self.due.is_empty() && self.reading < READING && self.bytes < BYTES {
             let next: Vec<_> = self.due.drain(..self.due.len().min(READ)).collect();
             self.reading += next.len();
             self.store.contents(next)?;
@@ -226,7 +241,7 @@ impl ClockLoop {
     pub(super) fn tick_delayed(&mut self) {
         let Some(delayed) = &mut self.delayed else { return };
         let marks = self.engine.marks();
-        let is_free = matches!(*self.link.borrow(), Link::Up { .. }) && self.engine.paused().is_none();
+        let is_free = self.engine.may_hand_over_delayed();
         if std::mem::replace(&mut delayed.is_free, is_free) != is_free {
             return self.step_delayed(DelayedInput::Link(is_free));
         }
@@ -245,6 +260,7 @@ impl ClockLoop {
         let Some(delayed) = &mut self.delayed else { return };
         let marks = self.engine.marks();
         delayed.handed = marks.handed;
+        delayed.is_draining |= matches!(input, DelayedInput::Drain);
         let actions = delayed.sending.step(marks, input);
         delayed.wish = delayed.sending.next_wakeup(marks);
         self.engine.created_delayed(delayed.sending.created());
@@ -287,13 +303,17 @@ impl ClockLoop {
         if done.and_then(|()| delayed.read()).is_err() {
             self.delayed_gone();
         }
-        if let Some(send) = reserve {
+        if let Some(send) = reserve.filter(|send| !self.engine.is_reserved_beside(*send)) {
             self.step(Input::Reserve(send));
         }
     }
 
-    pub(super) fn on_delayed(&mut self, event: Option<DelayedStoreEvent>) {
+    pub(super) fn on_delayed(&mut self, told: Told) {
         let Some(delayed) = &mut self.delayed else { return };
+        let event = match told {
+            Told::Store(event) => event,
+            Told::Tasks(declared) => return self.on_tasks_declared(declared),
+        };
         match event {
             Some(DelayedStoreEvent::Written { ticket, .. }) => {
                 self.step_delayed(DelayedInput::Written(ticket));
@@ -331,53 +351,5 @@ impl ClockLoop {
         delayed.fail_requests(GONE);
         delayed.failing = Some(GONE.to_owned());
         self.show_status();
-    }
-
-    fn render_delayed(&mut self, events: Vec<(u64, DueEvent, Option<crate::delayed::DelayedEvent>)>) {
-        let Some(delayed) = &mut self.delayed else { return };
-        let now = self.engine.now();
-        let mut lost = Vec::new();
-        for (token, due, event) in events {
-            delayed.reading = delayed.reading.saturating_sub(1);
-            let rendered =
-                event.ok_or_else(|| "it is not in its store any more".to_owned()).and_then(|event| {
-                    let unrouted = render::unrouted(&event);
-                    let publishing =
-                        render::publishing(&self.clock, &self.exchange, token | OURS, event, now)?;
-                    Ok((publishing, unrouted))
-                });
-            match rendered {
-                Ok((publishing, unrouted)) => {
-                    if &*publishing.exchange == TASKS {
-                        delayed.topology.send_if_modified(broker::add_tasks);
-                    }
-                    let bytes = publishing.message.body.len();
-                    delayed.bytes += bytes;
-                    delayed.out.insert(token, Out { sent_at: now, bytes, unrouted });
-                    if self.show_events {
-                        render::log_sent(&publishing.message, &due, now);
-                    }
-                    delayed.ready.push_back(publishing);
-                }
-                Err(why) => {
-                    warn!(name = %due.key.name, why, "a delayed event can't be sent; this is a defect, please report it");
-                    lost.push(delayed.answer(token, Answer::Refused(why), now));
-                }
-            }
-        }
-        if !lost.is_empty() {
-            self.step_delayed(DelayedInput::Settled(lost));
-        } else if delayed.read().is_err() {
-            self.delayed_gone();
-        }
-        self.post();
-    }
-
-    /// The broker answered some of them.
-    pub(super) fn settle_delayed(&mut self, answers: Vec<(u64, Answer)>) {
-        let Some(delayed) = self.delayed.as_mut().filter(|_| !answers.is_empty()) else { return };
-        let now = self.engine.now();
-        let answers = answers.into_iter().map(|(token, answer)| delayed.answer(token, answer, now)).collect();
-        self.step_delayed(DelayedInput::Settled(answers));
     }
 }

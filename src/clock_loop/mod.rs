@@ -20,7 +20,7 @@ mod status;
 pub(crate) mod tests;
 mod triggers;
 
-pub use delayed::{DelayedParts, DelayedStatus};
+pub use delayed::{DeclareTasks, DelayedParts, DelayedStatus};
 pub use figures::{Degraded, Figures};
 pub use handle::{
     CHANGES, CalendarStatus, ChangesAnswer, ChangesAsked, Command, Decided, DecidedAnswer, DelayedAsked,
@@ -31,13 +31,12 @@ pub use parts::{Failure, Late, Loader, NamedCalendars, Parts, Remarks, Report};
 
 use crate::{
     clock::{self, Alarm},
-    delayed::DelayedStoreEvent,
     engine::{Action, ClockState, Engine, Handover, Input, Prepared, ReadCalendars},
     schedule::Demand,
     store::{StoreEvent, StoreHandle},
 };
 use commands::{Promise, Writes};
-use delayed::Delayed;
+use delayed::{Delayed, Told};
 use figures::Counters;
 use link::Outage;
 use ponos::{
@@ -116,7 +115,7 @@ pub struct ClockLoop {
 /// What the loop waits for.
 enum Event {
     Store(StoreEvent),
-    Delayed(Option<DelayedStoreEvent>),
+    Delayed(Told),
     Settled(Vec<Settlement>),
     Link,
     Room,
@@ -222,7 +221,10 @@ impl ClockLoop {
         self.commanded = matches!(event, Event::Command(_));
         match event {
             Event::Store(event) => self.on_store(event),
-            Event::Delayed(event) => self.on_delayed(event),
+            Event::Delayed(told) => {
+                self.on_delayed(told);
+                self.let_others_in();
+            }
             Event::Settled(settlements) => self.on_settled(settlements),
             Event::Link => self.on_link(),
             Event::Room => self.post(),
@@ -235,6 +237,17 @@ impl ClockLoop {
         }
     }
 
+    /// Delayed events that are on their way always have something to tell: what is due by schedules, and one command, come between.
+    fn let_others_in(&mut self) {
+        let now = clock::now();
+        if self.wake(now) <= now {
+            self.step(Input::Tick);
+        }
+        if let Ok(command) = self.commands.try_recv() {
+            self.on_command(command);
+        }
+    }
+
     /// In this order: the disk, for others wait for it; what can go; what came back; what people want, one at a time where
     /// something is due; what is due, which yields to all else that is ready; what could wait.
     async fn next_event(&mut self, alarm: &Alarm) -> Event {
@@ -243,7 +256,7 @@ impl ClockLoop {
         tokio::select! {
             biased;
             event = self.store_events.recv() => event.map_or_else(|| Event::Gone(Failure::store_gone()), Event::Store),
-            event = Delayed::next(&mut self.delayed) => Event::Delayed(event),
+            told = Delayed::next(&mut self.delayed) => Event::Delayed(told),
             room = self.submit.reserve_many(self.room), if has_to_post => {
                 room.map_or(Event::Gone(Failure::PublisherGone), |_| Event::Room)
             }

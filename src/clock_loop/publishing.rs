@@ -52,6 +52,9 @@ impl ClockLoop {
             let Ok(more) = self.settled.try_recv() else { break };
             settlements.extend(more);
         }
+        for settlement in settlements.iter().filter(|one| matches!(one.outcome, PublishOutcome::Missing(_))) {
+            delayed::token(settlement.token).into_iter().for_each(|token| self.miss_delayed(token));
+        }
         let mut delayed = Vec::new();
         let answers = settlements.into_iter().filter_map(|Settlement { token, outcome }| {
             let answer = match outcome {
@@ -72,10 +75,9 @@ impl ClockLoop {
                 None => Some((token, answer)),
             }
         });
-        let answers: Vec<_> = answers.collect();
-        if !answers.is_empty() {
-            self.step(Input::Settled(answers));
-        }
+        let answers = answers.collect();
+        // Also where none is its own: what is due by schedules goes before what delayed events make room for.
+        self.step(Input::Settled(answers));
         self.settle_delayed(delayed);
     }
 }

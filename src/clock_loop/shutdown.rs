@@ -38,15 +38,21 @@ impl ClockLoop {
                         Some(event) => self.on_store(event),
                         None => break,
                     },
-                    event = Delayed::next(&mut self.delayed) => self.on_delayed(event),
+                    told = Delayed::next(&mut self.delayed) => self.on_delayed(told),
                 }
             }
-            if let Some(delayed) = &self.delayed
-                && let Err(error) = delayed.store().close().await
-            {
+            let delayed = async {
+                match &self.delayed {
+                    Some(delayed) => delayed.store().close().await,
+                    None => Ok(()),
+                }
+            };
+            // Neither waits for the other.
+            let (delayed, closed) = tokio::join!(delayed, self.store.close());
+            if let Err(error) = delayed {
                 error!(%error, "the store of delayed events could not be closed; a restart sends the unwritten ones again");
             }
-            if let Err(error) = self.store.close().await {
+            if let Err(error) = closed {
                 error!(%error, "the store could not be closed; a restart sends the unwritten events again");
             }
         };
@@ -62,7 +68,7 @@ impl ClockLoop {
     }
 
     fn in_flight(&self) -> usize {
-        self.engine.in_flight() + self.delayed.as_ref().map_or(0, Delayed::in_flight)
+        self.engine.in_flight() + self.delayed.as_ref().map_or(0, Delayed::unanswered)
     }
 
     /// Whether all that was decided is durable, but for delayed events whose store can't be written.

@@ -3,7 +3,7 @@
 use super::{Memory, parts};
 use crate::{
     clock,
-    clock_loop::{ClockLoop, Command, DelayedAsked, DelayedParts, Handle, PauseFor, Report},
+    clock_loop::{ClockLoop, Command, DeclareTasks, DelayedAsked, DelayedParts, Handle, PauseFor, Report},
     delayed::{
         self, Balance, DelayedChange, DelayedContent, DelayedEvent, DelayedHandle, DelayedHead, DelayedKey,
         DelayedLimits, DelayedMemory, DelayedRules, DelayedTuning, PastDue,
@@ -14,14 +14,15 @@ use ponos::{
     broker::{Link, PublishOutcome, Publisher, PublisherTask, Publishing, Settlement},
     event::Timestamp,
     shutdown::{Trigger, shutdown},
-    topology::Topology,
 };
-use std::time::Duration;
-use tokio::{
-    sync::{oneshot, watch},
-    task::JoinHandle,
-    time::timeout,
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
+use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
 
 const CONFIRMED: PublishOutcome = PublishOutcome::Confirmed { returned: false };
 
@@ -29,7 +30,7 @@ const CONFIRMED: PublishOutcome = PublishOutcome::Confirmed { returned: false };
 struct Running {
     handle: Handle,
     store: DelayedHandle,
-    topology: watch::Receiver<Topology>,
+    declared: Arc<AtomicUsize>,
     broker: PublisherTask,
     trigger: Trigger,
     ended: JoinHandle<Report>,
@@ -43,18 +44,22 @@ async fn start(memory: &Memory, delayed: &DelayedMemory) -> Running {
         DelayedTuning::default(),
     );
     let (store, snapshot, events) = opened.await.unwrap();
-    let (topology_in, topology) = watch::channel(Topology::default());
+    let declared = Arc::new(AtomicUsize::new(0));
+    let declares = declared.clone();
+    let declare_tasks = DeclareTasks(Arc::new(move || {
+        let first = declares.fetch_add(1, Ordering::Relaxed) == 0;
+        Box::pin(async move { if first { Err("no right to it".into()) } else { Ok(()) } })
+    }));
     let rules = DelayedRules { resends: Resends { count: 1, over: 50 }, ..DelayedRules::default() };
     let (publisher, broker) = Publisher::channel(4);
     let mut parts = parts(memory, publisher).await;
     parts.schedules = Some(Ok(Vec::new()));
-    parts.delayed =
-        Some(DelayedParts { store: store.clone(), snapshot, events, topology: topology_in, rules });
+    parts.delayed = Some(DelayedParts { store: store.clone(), snapshot, events, declare_tasks, rules });
     let (clock_loop, handle) = ClockLoop::new(parts);
     let (trigger, stop) = shutdown();
     let ended = tokio::spawn(async move { Box::pin(clock_loop.run(stop)).await.unwrap() });
     broker.link.send_replace(Link::Up { generation: 1, broker: "a test".into(), user: None });
-    Running { handle, store, topology, broker, trigger, ended }
+    Running { handle, store, declared, broker, trigger, ended }
 }
 
 impl Running {
@@ -192,7 +197,8 @@ async fn a_task_goes_to_its_queue_alone_and_is_parked_where_that_is_missing() {
     running.ask(put("a", 0, is_task)).await;
     let task = running.published().await;
     assert_eq!((&*task.exchange, &*task.message.routing_key), ("tasks", "docker.cleanup"));
-    assert!(running.topology.borrow().exchanges.iter().any(|exchange| exchange.name == "tasks"));
+    // It could not be declared at first, which counts as a refusal.
+    assert_eq!(running.declared.load(Ordering::Relaxed), 2);
     running.answer(task.token, PublishOutcome::Confirmed { returned: true }).await;
     running.becomes(balance(1, 0, 0)).await;
     let parked = running.store.read_by(|reader| reader.parked(0, 9)).await.unwrap();
@@ -210,6 +216,8 @@ async fn what_was_taken_back_is_never_sent_and_what_may_have_been_sent_is_not_ta
     let published = running.published().await;
     let refused = running.ask(delete("now")).await;
     assert!(matches!(refused, Verdict::Refused(Refusal::MayHaveBeenSent { .. })), "{refused:?}");
+    // A delay that is asked for again while its event is being sent.
+    assert_eq!(running.ask(put("now", 50, |_| ())).await, Verdict::Unchanged { creation: 2, revision: 1 });
     running.answer(published.token, CONFIRMED).await;
     running.becomes(balance(1, 1, 0)).await;
     let again = running.ask(delete("now")).await;
