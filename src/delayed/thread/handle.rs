@@ -2,7 +2,8 @@
 
 use super::{
     DelayedTuning, NotNow, Room,
-    queue::{Question, Queue, Shared},
+    questions::{Finding, Question},
+    queue::{Queue, Shared},
     room::UnderWay,
 };
 use crate::{
@@ -67,13 +68,13 @@ impl DelayedHandle {
         self.0.shared.change(|queue| queue.write(ticket, batch))
     }
 
-    /// Looks up what is known of these; answered by [`DelayedStoreEvent::Found`](super::DelayedStoreEvent::Found). As all
-    /// questions it is answered behind those that were asked before, and not behind what is being written.
+    /// Looks up what is known of these; answered by [`DelayedStoreEvent::Found`](super::DelayedStoreEvent::Found). Of many
+    /// names some are read at a time: what is due is read in between, and nothing waits for what is being written.
     ///
     /// # Errors
     /// [`Closed`]; nothing is answered then.
     pub fn find(&self, ticket: u64, names: Vec<Arc<str>>, messages: Vec<MessageKey>) -> Result<(), Closed> {
-        self.question(Question::Find { ticket, names, messages })
+        self.question(Question::Find(Finding::new(ticket, names, messages)))
     }
 
     /// Reads what is to be sent in this range of send times (its end exclusive) behind `after`, at most `most`; answered by

@@ -11,6 +11,7 @@
 //! Absent: what is written, and the pace of reading, which are the caller's.
 
 mod handle;
+mod questions;
 mod queue;
 mod reading;
 mod room;
@@ -55,6 +56,8 @@ pub struct DelayedTuning {
     pub questions: usize,
     /// Events whose content is read at once: of more, what is read first is answered first.
     pub contents: usize,
+    /// Names that are looked up at once: between these and more what is due is read.
+    pub names: usize,
     /// A write that need not last is durable so long after it at the latest.
     pub pace: Duration,
     /// So many steps may wait for that; what lasts not yet is in memory.
@@ -77,6 +80,7 @@ impl Default for DelayedTuning {
             writes: 64,
             questions: 1024,
             contents: 256,
+            names: 64,
             pace: Duration::from_secs(1),
             steps: 100_000,
             under_way: 64 << 20,

@@ -3,17 +3,17 @@
 #[cfg(test)]
 mod tests;
 
-use super::{DelayedStoreEvent, DelayedTuning};
+use super::{
+    DelayedStoreEvent, DelayedTuning,
+    questions::{Finding, Question, Questions},
+};
 use crate::{
     clock,
-    delayed::{Balance, DelayedBatch, DelayedKey, DelayedReader, DueEvent},
-    engine::MessageKey,
+    delayed::{Balance, DelayedBatch, DelayedReader},
     store::{Closed, StoreError, failure},
 };
-use ponos::event::Timestamp;
 use std::{
     collections::VecDeque,
-    ops::Range,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -32,7 +32,7 @@ pub(super) struct Shared {
 pub(super) struct Queue {
     tuning: DelayedTuning,
     writes: VecDeque<(u64, DelayedBatch)>,
-    questions: VecDeque<Question>,
+    questions: Questions,
     /// What reads the store at present, or why nothing does: it is as new as the latest write that was told.
     reader: Result<Arc<dyn DelayedReader>, StoreError>,
     /// How often there was another one.
@@ -50,14 +50,6 @@ pub(super) struct Queue {
     ended: bool,
     /// Why something that was accepted was not written.
     given_up: Option<StoreError>,
-}
-
-/// What is to be read.
-#[derive(Debug)]
-pub(super) enum Question {
-    Find { ticket: u64, names: Vec<Arc<str>>, messages: Vec<MessageKey> },
-    Due { ticket: u64, range: Range<Timestamp>, after: Option<DelayedKey>, most: usize },
-    Contents(Vec<(u64, DueEvent)>),
 }
 
 /// What the thread that writes does next.
@@ -86,7 +78,7 @@ impl Shared {
         let queue = Queue {
             tuning,
             writes: VecDeque::new(),
-            questions: VecDeque::new(),
+            questions: Questions::default(),
             reader: Err(failure("it is not open yet")),
             openings: 0,
             failed: None,
@@ -136,7 +128,7 @@ impl Shared {
     pub(super) fn question(&self) -> Option<Question> {
         let mut queue = self.lock();
         loop {
-            match queue.questions.pop_front() {
+            match queue.questions.next() {
                 None if queue.over => return None,
                 None => queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner),
                 question => return question,
@@ -174,8 +166,16 @@ impl Queue {
         if self.closing || self.questions.len() >= self.tuning.questions {
             return Err(Closed);
         }
-        self.questions.push_back(question);
+        self.questions.push(question);
         Ok(())
+    }
+
+    /// The rest of a question is read after what comes before it.
+    pub(super) fn go_on(&mut self, question: Finding) {
+        // What was given up on is not answered any more.
+        if self.given_up.is_none() {
+            self.questions.go_on(question);
+        }
     }
 
     /// Who asks is answered when it has ended; at once, if it has.
@@ -254,7 +254,7 @@ impl Queue {
         self.given_up = Some(why.clone());
         self.closing = true;
         self.writes.clear();
-        self.questions.clear();
+        self.questions = Questions::default();
     }
 
     /// Nothing is written any more, nor opened again.

@@ -2,7 +2,8 @@
 
 use super::{
     DelayedStoreEvent, DelayedTuning,
-    queue::{Question, Shared},
+    questions::{Finding, Question},
+    queue::Shared,
 };
 use crate::{
     delayed::{DelayedKey, DelayedReader},
@@ -10,15 +11,11 @@ use crate::{
 };
 use tokio::sync::mpsc::UnboundedSender;
 
-/// Answers questions in their order, until nothing is written any more and all are answered, or nothing can be.
+/// Answers questions, what is due first, until nothing is written any more and all are answered, or nothing can be.
 pub(super) fn run(shared: &Shared, tuning: DelayedTuning, events: &UnboundedSender<DelayedStoreEvent>) {
     while let Some(question) = shared.question() {
         let answered = match question {
-            Question::Find { ticket, names, messages } => answer(shared, events, |reader| {
-                // In this order: what is written in between shows as an answer that was given already.
-                let (found, answered) = (reader.find(&names)?, reader.answers(&messages)?);
-                Ok(DelayedStoreEvent::Found { ticket, found, answered })
-            }),
+            Question::Find(finding) => find(shared, tuning, events, finding),
             Question::Due { ticket, range, after, most } => answer(shared, events, |reader| {
                 let events = reader.due(range.clone(), after.as_ref(), most)?;
                 Ok(DelayedStoreEvent::Due { ticket, events })
@@ -34,6 +31,46 @@ pub(super) fn run(shared: &Shared, tuning: DelayedTuning, events: &UnboundedSend
         };
         if answered.is_none() {
             return;
+        }
+    }
+}
+
+/// Looks up some of the names, and the messages behind the last one. In this order: what is written in between shows as an answer that
+/// was given already. `None`: there is no store any more.
+fn find(
+    shared: &Shared,
+    tuning: DelayedTuning,
+    events: &UnboundedSender<DelayedStoreEvent>,
+    mut finding: Finding,
+) -> Option<()> {
+    loop {
+        let (opening, reader) = shared.reader()?;
+        if opening != finding.opening {
+            // What was found before is as old as that opening.
+            finding.found.clear();
+            finding.opening = opening;
+        }
+        let rest = finding.names.get(finding.found.len()..).unwrap_or_default();
+        let part = rest.get(..tuning.names.max(1)).unwrap_or(rest);
+        let is_last = part.len() == rest.len();
+        let read = reader.find(part).and_then(|found| {
+            let answered = if is_last { reader.answers(&finding.messages)? } else { Vec::new() };
+            Ok((found, answered))
+        });
+        match read {
+            Ok((found, _)) if !is_last => {
+                finding.found.extend(found);
+                shared.change(|queue| queue.go_on(finding));
+                return Some(());
+            }
+            Ok((found, answered)) => {
+                let found = finding.found.iter().cloned().chain(found).collect();
+                let event = DelayedStoreEvent::Found { ticket: finding.ticket, found, answered };
+                if shared.change(|queue| queue.answer(opening, events, event)) {
+                    return Some(());
+                }
+            }
+            Err(error) => shared.change(|queue| queue.failed(opening, &error)),
         }
     }
 }

@@ -226,8 +226,8 @@ async fn a_store_on_a_disk_is_written_read_and_opened_again() {
     store.write(1, puts(&["a", "b", "c"])).unwrap();
     assert_eq!(next(&mut events).await, "written 1 for good");
     store.find(2, vec!["a".into(), "z".into()], Vec::new()).unwrap();
-    store.due(3, t(0)..t(100), Some(key("a", 10)), 9).unwrap();
     assert_eq!(next(&mut events).await, "found 2 pending nothing");
+    store.due(3, t(0)..t(100), Some(key("a", 10)), 9).unwrap();
     let Some(Event::Due { ticket: 3, events: due }) = events.recv().await else { panic!("it is not due") };
     assert!(due.iter().map(|event| &*event.key.name).eq(["b", "c"]));
     store.write(4, settles("b")).unwrap();

@@ -4,7 +4,7 @@ use super::*;
 use crate::engine::{Answered, MessageKey, Verdict};
 
 #[tokio::test]
-async fn questions_are_answered_in_the_order_asked_with_all_that_was_told_as_written() {
+async fn questions_are_answered_with_all_that_was_told_as_written() {
     let (memory, (script, _)) = (DelayedMemory::forgetful(), Script::new());
     let (store, _, mut events) = started(&memory, &script, tuning()).await;
     let message: MessageKey = ("billing".into(), "1".into());
@@ -16,8 +16,6 @@ async fn questions_are_answered_in_the_order_asked_with_all_that_was_told_as_wri
     assert_eq!(next(&mut events).await, "written 2");
     let names = ["a", "b", "z"].map(Arc::from).to_vec();
     store.find(3, names, vec![message, ("billing".into(), "2".into())]).unwrap();
-    store.due(4, t(0)..t(100), None, 1).unwrap();
-    store.due(5, t(0)..t(100), Some(key("a", 10)), 9).unwrap();
     match events.recv().await {
         Some(Event::Found { ticket: 3, found, answered: answers }) => {
             assert!(
@@ -28,6 +26,8 @@ async fn questions_are_answered_in_the_order_asked_with_all_that_was_told_as_wri
         }
         other => panic!("{other:?}"),
     }
+    store.due(4, t(0)..t(100), None, 1).unwrap();
+    store.due(5, t(0)..t(100), Some(key("a", 10)), 9).unwrap();
     assert_eq!(next(&mut events).await, "due 4 1");
     assert_eq!(next(&mut events).await, "due 5 1");
 }
@@ -46,6 +46,23 @@ async fn contents_come_in_parts_and_what_is_gone_is_none() {
     assert_eq!(next(&mut events).await, "contents 1 true 2 false");
     assert_eq!(next(&mut events).await, "contents 3 true 4 true");
     assert_eq!(next(&mut events).await, "contents 5 true");
+}
+
+#[tokio::test]
+async fn what_is_due_waits_for_a_part_of_what_is_looked_up_and_not_for_all_of_it() {
+    let (memory, (script, mut calls)) = (DelayedMemory::default(), Script::new());
+    let (store, _, mut events) = started(&memory, &script, DelayedTuning { names: 2, ..tuning() }).await;
+    store.write(1, puts(&["a", "b", "c", "d"])).unwrap();
+    assert_eq!(next(&mut events).await, "written 1 for good");
+    let go = script.hold("find");
+    store.find(2, ["a", "x", "c", "d", "z"].map(Arc::from).to_vec(), Vec::new()).unwrap();
+    called(&mut calls, "find").await;
+    store.due(3, t(0)..t(100), None, 9).unwrap();
+    store.contents(vec![(7, DueEvent::from(&event("a", 10).head))]).unwrap();
+    go.send(()).unwrap();
+    assert_eq!(next(&mut events).await, "contents 7 true");
+    assert_eq!(next(&mut events).await, "due 3 4");
+    assert_eq!(next(&mut events).await, "found 2 pending nothing pending pending nothing");
 }
 
 #[tokio::test]
