@@ -286,6 +286,13 @@ impl ClockLoop {
                     }
                     Ok(())
                 }
+                DelayedAction::NotFound(command) => {
+                    if let Some(reply) = delayed.requests.remove(&command) {
+                        let what = "nothing changed: what is there of a name that is asked for can't be read, for the store of delayed events is damaged in that place; its log says how to mend it";
+                        drop(reply.send(Err(NotDecided::Unavailable(what.into()))));
+                    }
+                    Ok(())
+                }
                 DelayedAction::Reserve(send) => {
                     reserve = Some(send);
                     Ok(())
@@ -320,6 +327,10 @@ impl ClockLoop {
             }
             Some(DelayedStoreEvent::Found { ticket, found, answered }) => {
                 self.step_delayed(DelayedInput::Found { ticket, found, answered });
+            }
+            Some(DelayedStoreEvent::NotFound { ticket, error }) => {
+                error!(%error, "what is known of a delayed event can't be read; its change is refused, all others go on");
+                self.step_delayed(DelayedInput::NotFound(ticket));
             }
             Some(DelayedStoreEvent::Due { ticket, events }) => {
                 self.step_delayed(DelayedInput::Due { ticket, events });

@@ -110,6 +110,13 @@ pub enum DelayedStoreEvent {
         /// To each message, likewise.
         answered: Vec<Option<Answered>>,
     },
+    /// The other answer to [`DelayedHandle::find`]: what lies there is damaged. Everything else goes on.
+    NotFound {
+        /// As given.
+        ticket: u64,
+        /// Why.
+        error: StoreError,
+    },
     /// The answer to [`DelayedHandle::due`].
     Due {
         /// As given.

@@ -70,7 +70,14 @@ fn find(
                     return Some(());
                 }
             }
-            Err(error) => shared.change(|queue| queue.failed(opening, &error)),
+            Err(error @ StoreError::Io { .. }) => shared.change(|queue| queue.failed(opening, &error)),
+            // A page that is damaged is the matter of those who ask for what is on it, until something due is.
+            Err(error) => {
+                let event = DelayedStoreEvent::NotFound { ticket: finding.ticket, error };
+                if shared.change(|queue| queue.answer(opening, events, event)) {
+                    return Some(());
+                }
+            }
         }
     }
 }

@@ -59,6 +59,7 @@ fn in_short(event: &Event) -> String {
             });
             format!("found {ticket}{}", found.collect::<String>())
         }
+        Event::NotFound { ticket, .. } => format!("not found {ticket}"),
         Event::Due { ticket, events } => format!("due {ticket} {}", events.len()),
         Event::Contents(events) => {
             let there = events.iter().map(|(token, _, event)| format!(" {token} {}", event.is_some()));

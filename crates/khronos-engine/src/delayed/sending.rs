@@ -15,6 +15,8 @@ mod io;
 mod overlay;
 #[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod tests;
 mod window;
 
 pub use io::{
@@ -55,6 +57,8 @@ pub struct Sending {
     changes: usize,
     /// What is being looked up, and for how many of those that wait.
     looking: Option<(u64, usize)>,
+    /// So many of those that wait are looked up one by one: of one of them it can't be read what is there.
+    alone: usize,
     /// What was decided, and is not known to be durable by what is being looked up.
     overlay: Overlay,
     /// What goes with the next write.
@@ -96,6 +100,7 @@ impl Sending {
             waiting: VecDeque::new(),
             changes: 0,
             looking: None,
+            alone: 0,
             overlay: Overlay::default(),
             next: Pending::default(),
             writing: None,
@@ -118,6 +123,7 @@ impl Sending {
             DelayedInput::Drain => self.draining = true,
             DelayedInput::Change(request) => self.take_in(*request, &mut actions),
             DelayedInput::Found { ticket, found, answered } => self.found(marks, ticket, found, answered),
+            DelayedInput::NotFound(ticket) => self.not_found(ticket, &mut actions),
             DelayedInput::Due { ticket, events } => self.window.loaded(ticket, events, self.rules.page),
             DelayedInput::Written(ticket) => self.written(ticket, &mut actions),
             DelayedInput::Settled(answers) => self.settled(marks, answers),
@@ -190,7 +196,8 @@ impl Sending {
         }
         let (mut names, mut messages, mut count) = (Vec::new(), Vec::new(), 0);
         for request in &self.waiting {
-            if count > 0 && names.len() + request.changes.len() > self.rules.batch {
+            let is_alone = self.alone > 0 || names.len() + request.changes.len() > self.rules.batch;
+            if count > 0 && is_alone {
                 break;
             }
             count += 1;
@@ -205,6 +212,7 @@ impl Sending {
     /// Decides what was looked up. What was decided since the store was asked is known here.
     fn found(&mut self, marks: Marks, ticket: u64, found: Vec<Found>, answered: Vec<Option<Answered>>) {
         let Some((_, count)) = self.looking.take_if(|(looking, _)| *looking == ticket) else { return };
+        self.alone = self.alone.saturating_sub(count);
         let (mut found, mut answered) = (found.into_iter(), answered.into_iter());
         for _ in 0..count {
             let Some(request) = self.waiting.pop_front() else { break };
@@ -214,6 +222,21 @@ impl Sending {
             self.decide(marks, request, known, before);
         }
         self.overlay.asked();
+    }
+
+    /// Nothing is known of what was looked up: of several requests each is asked for by itself, and of one nothing is changed.
+    fn not_found(&mut self, ticket: u64, actions: &mut Vec<DelayedAction>) {
+        let Some((_, count)) = self.looking.take_if(|(looking, _)| *looking == ticket) else { return };
+        self.overlay.asked();
+        if count > 1 {
+            self.alone = count;
+            return;
+        }
+        self.alone = self.alone.saturating_sub(1);
+        if let Some(request) = self.waiting.pop_front() {
+            self.changes -= request.changes.len();
+            actions.push(DelayedAction::NotFound(request.command));
+        }
     }
 
     fn decide(&mut self, marks: Marks, request: DelayedRequest, known: Vec<Found>, before: Option<Answered>) {

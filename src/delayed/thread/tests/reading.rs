@@ -180,6 +180,21 @@ pub(super) fn damaged() -> StoreError {
 }
 
 #[tokio::test]
+async fn damage_under_what_is_looked_up_is_the_askers_matter_alone() {
+    let (memory, (script, _)) = (DelayedMemory::default(), Script::new());
+    let (store, _, mut events) = started(&memory, &script, tuning()).await;
+    script.fail_reading(damaged());
+    find(&store, 1, "a").unwrap();
+    assert_eq!(next(&mut events).await, "not found 1");
+    store.write(2, puts(&["a"])).unwrap();
+    assert_eq!(next(&mut events).await, "written 2 for good");
+    find(&store, 3, "a").unwrap();
+    assert_eq!(next(&mut events).await, "found 3 pending");
+    store.close().await.unwrap();
+    assert!(told(events).await.is_empty());
+}
+
+#[tokio::test]
 async fn damage_under_what_is_due_ends_it() {
     let (memory, (script, _)) = (DelayedMemory::default(), Script::new());
     let (store, _, mut events) = started(&memory, &script, tuning()).await;

@@ -121,7 +121,8 @@ pub enum DelayedInput {
     Tick,
     /// The publisher became usable, or stopped being so.
     Link(bool),
-    /// Somebody asks for this. Answered by [`DelayedAction::Decided`] or [`DelayedAction::TooMany`].
+    /// Somebody asks for this. Answered by [`DelayedAction::Decided`], [`DelayedAction::TooMany`] or
+    /// [`DelayedAction::NotFound`].
     Change(Box<DelayedRequest>),
     /// The answer to [`DelayedAction::Find`].
     Found {
@@ -132,6 +133,8 @@ pub enum DelayedInput {
         /// To each message, likewise.
         answered: Vec<Option<Answered>>,
     },
+    /// The other answer to [`DelayedAction::Find`]: what lies there can't be read.
+    NotFound(u64),
     /// The answer to [`DelayedAction::Load`].
     Due {
         /// As asked.
@@ -195,6 +198,8 @@ pub enum DelayedAction {
     Decided(Vec<(u64, Vec<Verdict>)>),
     /// This request changes nothing, for too many wait: it may be given again later.
     TooMany(u64),
+    /// This request changes nothing, for what is there of its names can't be read.
+    NotFound(u64),
     /// Something of this send time is due soon: raise H to it, or beyond, durably.
     Reserve(Timestamp),
     /// Read the content of these, publish them, and answer each token with [`DelayedInput::Settled`].

@@ -135,7 +135,9 @@ impl World {
                         .into_iter()
                         .try_for_each(|(command, verdicts)| self.promises.answered(command, &verdicts))?;
                 }
-                DelayedAction::TooMany(command) => self.promises.refused(command),
+                DelayedAction::TooMany(command) | DelayedAction::NotFound(command) => {
+                    self.promises.refused(command);
+                }
                 DelayedAction::Reserve(send) => {
                     self.wanted = self.wanted.max(send);
                     self.tasks.push(DelayedAction::Reserve(send));
@@ -204,7 +206,9 @@ impl World {
                 });
                 DelayedInput::Settled(answers.collect::<Result<_, String>>()?)
             }
-            DelayedAction::Decided(_) | DelayedAction::TooMany(_) => DelayedInput::Tick,
+            DelayedAction::Decided(_) | DelayedAction::TooMany(_) | DelayedAction::NotFound(_) => {
+                DelayedInput::Tick
+            }
         };
         self.told.push(done);
         Ok(())
