@@ -101,7 +101,13 @@ pub async fn run(
         drop(timeout(FAREWELL, store.close()).await);
         return Ok(Report::default());
     };
-    let (delayed_store, delayed_kept, delayed_events) = opened.map_err(RunError::Store)?;
+    let (delayed_store, delayed_kept, delayed_events) = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            drop(timeout(FAREWELL, store.close()).await);
+            return Err(RunError::Store(error));
+        }
+    };
     let control = listen_for_operators(&config)?;
 
     let ends = Ends::default();

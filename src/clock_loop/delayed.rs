@@ -208,7 +208,7 @@ impl Delayed {
 }
 
 /// Said of a store that comes back no more.
-const GONE: &str = "it was given up on: start the clock again";
+const GONE: &str = "it was given up on, and the log says why: mend that and start the clock again";
 
 /// Whose answer it is: the token that a delayed event was given, if it is one.
 pub(super) fn token(token: u64) -> Option<u64> {

@@ -12,5 +12,5 @@ pub use crate::store::Closed;
 pub use khronos_engine::delayed::*;
 pub use thread::{
     DelayedHandle, DelayedOpener, DelayedStoreEvent, DelayedTuning, NotNow, Room, open, open_memory,
-    open_redb,
+    open_redb, unopened,
 };

@@ -56,8 +56,26 @@ pub(super) async fn open_store(
 
 pub(super) type OpenedDelayed = (DelayedHandle, DelayedSnapshot, mpsc::UnboundedReceiver<DelayedStoreEvent>);
 
-/// Where delayed events are kept: in a folder within that of the store.
+/// Where delayed events are kept: in a folder within that of the store. One that can't be read does not keep schedules from running: it
+/// is gone then, which the clock's status says.
+///
+/// # Errors
+/// [`StoreError`] where it is somebody else's: of another clock, of a newer version, or open already.
 pub(super) async fn open_delayed(config: &Config) -> Result<OpenedDelayed, StoreError> {
+    or_without(open_kept(config).await)
+}
+
+fn or_without(opened: Result<OpenedDelayed, StoreError>) -> Result<OpenedDelayed, StoreError> {
+    match opened {
+        Err(
+            error @ (StoreError::Locked { .. } | StoreError::OtherClock { .. } | StoreError::Newer { .. }),
+        ) => Err(error),
+        Err(error) => Ok(delayed::unopened(error)),
+        opened => opened,
+    }
+}
+
+async fn open_kept(config: &Config) -> Result<OpenedDelayed, StoreError> {
     let clock = config.clock.name.clone();
     match &config.store.path {
         StorePath::Folder(path) => {
@@ -68,5 +86,31 @@ pub(super) async fn open_delayed(config: &Config) -> Result<OpenedDelayed, Store
             let (memory, limits) = (DelayedMemory::default(), DelayedLimits::default());
             delayed::open_memory(memory, clock, limits, DelayedTuning::default()).await
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_store_of_delayed_events_that_is_damaged_does_not_keep_the_clock_from_starting() {
+        let damaged =
+            StoreError::Damaged { path: "d".into(), what: "a page".into(), remedy: "restore it".into() };
+        let (store, kept, mut events) = or_without(Err(damaged)).unwrap();
+        assert_eq!(kept, DelayedSnapshot::default());
+        let Some(DelayedStoreEvent::Gone { error }) = events.recv().await else { panic!("it is not gone") };
+        assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+        let read = store.read_by(|reader| reader.owner("billing")).await;
+        assert!(matches!(read, Err(StoreError::Damaged { .. })), "whoever reads is told why: {read:?}");
+        assert!(store.room_for(1, 1).is_err() && store.write(1, Default::default()).is_err());
+        assert!(events.recv().await.is_none());
+        store.close().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_store_of_delayed_events_that_is_somebody_elses_does() {
+        let locked = StoreError::Locked { path: "d".into() };
+        assert!(matches!(or_without(Err(locked)), Err(StoreError::Locked { .. })));
     }
 }

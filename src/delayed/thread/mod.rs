@@ -165,6 +165,22 @@ pub async fn open(opener: DelayedOpener, tuning: DelayedTuning) -> Result<Opened
     }
 }
 
+/// What stands for a store that can't be opened, and says so to whoever asks: nothing is kept there, and it is
+/// [gone](DelayedStoreEvent::Gone) from the beginning.
+pub fn unopened(error: StoreError) -> Opened {
+    let (events, receiver) = mpsc::unbounded_channel();
+    // The receiver is there.
+    let _ = events.send(DelayedStoreEvent::Gone { error: error.clone() });
+    let tuning = DelayedTuning::default();
+    let shared = Arc::new(Shared::new(tuning));
+    shared.change(|queue| {
+        queue.closed(&error);
+        queue.end();
+    });
+    let room = Arc::new(move |_, _| Err(error.clone()));
+    (DelayedHandle::new(shared, tuning, 0, room), DelayedSnapshot::default(), receiver)
+}
+
 /// [`open`] for a [`RedbDelayed`] in a folder.
 ///
 /// # Errors
