@@ -39,6 +39,8 @@ pub(super) struct Queue {
     openings: u64,
     /// Why reading failed, in this opening.
     failed: Option<StoreError>,
+    /// Why nothing is read any more, of no opening.
+    broken: Option<StoreError>,
     trial: Trial,
     /// As of the latest write.
     pub(super) balance: Balance,
@@ -57,6 +59,8 @@ pub(super) struct Queue {
 pub(super) enum Job {
     /// Reading failed.
     Failed(StoreError),
+    /// Nothing is read any more.
+    Broken(StoreError),
     /// Something was read since it was opened.
     Works,
     /// What was written has waited long enough.
@@ -82,6 +86,7 @@ impl Shared {
             reader: Err(failure("it is not open yet")),
             openings: 0,
             failed: None,
+            broken: None,
             trial: Trial::None,
             balance: Balance::default(),
             closes: Vec::new(),
@@ -236,6 +241,11 @@ impl Queue {
         }
     }
 
+    /// Nothing is read any more, of no opening.
+    pub(super) fn broken(&mut self, error: StoreError) {
+        self.broken = Some(error);
+    }
+
     /// Something was read.
     pub(super) fn works(&mut self) {
         if self.trial == Trial::Begun {
@@ -281,6 +291,9 @@ impl Queue {
     }
 
     fn next(&mut self, now: i64, flush_at: Option<i64>) -> Option<Job> {
+        if let Some(error) = self.broken.take() {
+            return Some(Job::Broken(error));
+        }
         if let Some(error) = self.failed.take() {
             return Some(Job::Failed(error));
         }

@@ -10,7 +10,11 @@ use crate::{
     delayed::{DelayedBatch, DelayedRoom, DelayedSnapshot, DelayedStore, DelayedWritten},
     store::{StoreError, failure},
 };
-use std::{thread, time::Duration};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    thread,
+    time::Duration,
+};
 use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
 /// What is known of a store once it is open.
@@ -54,6 +58,11 @@ impl From<StoreError> for Trouble {
     }
 }
 
+/// What is said of a thread that panicked; the panic itself is in the log.
+fn panicked() -> StoreError {
+    failure("its thread panicked; this is a defect, please report it")
+}
+
 /// Opens the store, answers with what is known of it, and works until closed.
 pub(super) fn run(
     mut opener: DelayedOpener,
@@ -85,7 +94,12 @@ pub(super) fn run(
                 last: false,
             };
             thread::scope(|scope| {
-                let reading = || reading::run(shared, tuning, &events);
+                let reading = || {
+                    let reading = catch_unwind(AssertUnwindSafe(|| reading::run(shared, tuning, &events)));
+                    if reading.is_err() {
+                        shared.change(|queue| queue.broken(panicked()));
+                    }
+                };
                 let spawned =
                     thread::Builder::new().name("delayed-reader".into()).spawn_scoped(scope, reading);
                 match spawned {
@@ -106,7 +120,9 @@ pub(super) fn run(
 
 impl Worker<'_> {
     fn work(&mut self) {
-        if let Err(error) = self.write_all() {
+        // A thread that is gone without a word would leave everybody waiting.
+        let done = catch_unwind(AssertUnwindSafe(|| self.write_all())).unwrap_or_else(|_| Err(panicked()));
+        if let Err(error) = done {
             self.shared.change(|queue| queue.give_up(&error));
             self.tell(DelayedStoreEvent::Gone { error });
         }
@@ -118,6 +134,7 @@ impl Worker<'_> {
                 Job::Failed(error) => {
                     self.get_over(error, false)?;
                 }
+                Job::Broken(error) => return Err(error),
                 Job::Works => self.recovered(),
                 Job::Flush => self.flush()?,
                 Job::Write(ticket, batch) => self.write(ticket, *batch)?,

@@ -66,6 +66,23 @@ async fn what_is_due_waits_for_a_part_of_what_is_looked_up_and_not_for_all_of_it
 }
 
 #[tokio::test]
+async fn a_panic_of_either_thread_is_told() {
+    for call in ["write", "find"] {
+        let (memory, (script, mut calls)) = (DelayedMemory::default(), Script::new());
+        let (store, _, mut events) = started(&memory, &script, tuning()).await;
+        // Nobody lets it go on: it panics.
+        let go = script.hold(call);
+        if call == "write" { store.write(1, puts(&["a"])) } else { find(&store, 1, "a") }.unwrap();
+        called(&mut calls, call).await;
+        drop(go);
+        assert_eq!(next(&mut events).await, "gone", "{call}");
+        assert_eq!(store.write(2, puts(&["a"])), Err(Closed));
+        assert!(store.close().await.is_err());
+        assert!(told(events).await.is_empty());
+    }
+}
+
+#[tokio::test]
 async fn nothing_that_is_read_waits_behind_a_write() {
     let (memory, (script, mut calls)) = (DelayedMemory::default(), Script::new());
     let (store, _, mut events) = started(&memory, &script, tuning()).await;
