@@ -12,7 +12,7 @@ use crate::{
     store::StoreError,
 };
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -33,10 +33,27 @@ pub(in crate::ops) struct DelayedPart {
 
 /// What is asked for and not decided yet, by owner.
 #[derive(Debug, Clone, Default)]
-struct UnderWay(Arc<Mutex<HashMap<Arc<str>, Asked>>>);
+struct UnderWay(Arc<Mutex<AllAsked>>);
+
+#[derive(Debug, Default)]
+struct AllAsked {
+    /// The number of the last request.
+    last: u64,
+    of: HashMap<Arc<str>, Asked>,
+}
+
+/// What one owner asks for.
+#[derive(Debug, Default)]
+struct Asked {
+    /// By number of the request, the names that it puts.
+    names: BTreeMap<u64, Names>,
+    sum: Sum,
+}
+
+type Names = Arc<[Arc<str>]>;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Asked {
+struct Sum {
     puts: u64,
     answers: u64,
 }
@@ -46,9 +63,11 @@ struct Asked {
 pub(super) struct Counted {
     under_way: UnderWay,
     owner: Arc<str>,
-    asked: Asked,
+    number: u64,
+    names: Names,
+    answers: u64,
     /// What others had asked for before.
-    before: Asked,
+    before: Sum,
 }
 
 /// What was let in, and counts until it is decided.
@@ -88,21 +107,22 @@ impl DelayedPart {
         changes: &mut [DelayedChange],
         is_message: bool,
     ) -> Result<LetIn, OpsError> {
-        let puts = changes.iter().filter(|change| matches!(change, DelayedChange::Put { .. })).count() as u64;
+        let puts = put_names(changes);
+        let count = puts.len();
         let answers = if is_message { 1 + changes.len() as u64 } else { 0 };
-        let counted = self.under_way.count(caller.owner(), Asked { puts, answers });
+        let mut counted = self.under_way.count(caller.owner(), puts, answers);
         if is_message {
             self.check_answers(&counted).await?;
         }
-        if let Some(most) = caller.most_delayed_events().filter(|_| puts > 0) {
-            self.hold_to(most, &counted, changes).await?;
+        if let Some(most) = caller.most_delayed_events().filter(|_| count > 0) {
+            self.hold_to(most, &mut counted, changes).await?;
         }
         let bytes = changes.iter().map(|change| match change {
             DelayedChange::Put { event, .. } => event.bytes(),
             _ => 0,
         });
         let bytes: usize = bytes.sum();
-        let count = usize::try_from(puts).unwrap_or(usize::MAX);
+        let count = counted.names.len();
         if count == 0 {
             return Ok(LetIn { _counted: counted, _room: None });
         }
@@ -119,7 +139,7 @@ impl DelayedPart {
     async fn check_answers(&self, counted: &Counted) -> Result<(), OpsError> {
         let owner = counted.owner.clone();
         let share = self.read(move |reader| reader.owner(&owner)).await?;
-        let all = share.answers + counted.before.answers + counted.asked.answers;
+        let all = share.answers + counted.before.answers + counted.answers;
         if all <= ANSWERS {
             return Ok(());
         }
@@ -134,30 +154,32 @@ impl DelayedPart {
     async fn hold_to(
         &self,
         most: u64,
-        counted: &Counted,
+        counted: &mut Counted,
         changes: &mut [DelayedChange],
     ) -> Result<(), OpsError> {
-        let names = changes.iter().filter_map(|change| match change {
-            DelayedChange::Put { event, .. } => Some(event.head.key.name.clone()),
-            _ => None,
-        });
-        let names: Vec<Arc<str>> = names.collect();
-        let (owner, under_way) = (counted.owner.clone(), counted.before.puts);
-        let puts = counted.asked.puts;
+        let (owner, number, names) = (counted.owner.clone(), counted.number, counted.names.clone());
+        let asked = counted.before.puts.saturating_add(names.len() as u64);
+        let under_way = counted.under_way.clone();
         let there = self.read(move |reader| {
-            let there = reader.owner(&owner)?.pending.saturating_add(under_way);
             // Where all of them have room it does not matter which are new.
-            if there.saturating_add(puts) <= most {
+            if reader.owner(&owner)?.pending.saturating_add(asked) <= most {
                 return Ok(None);
             }
+            let mut known = under_way.before(&owner, number);
+            let under_way = known.clone();
+            let names: Vec<Arc<str>> = names.iter().chain(&under_way).cloned().collect();
             let found = reader.find(&names)?;
             let is_pending = |found: &Found| matches!(found, Found::Pending(_));
-            let known = names.into_iter().zip(found).filter(|(_, found)| is_pending(found));
-            Ok(Some((there, known.map(|(name, _)| name).collect::<HashSet<_>>())))
+            let pending = names.into_iter().zip(found).filter(|(_, found)| is_pending(found));
+            let pending: HashSet<_> = pending.map(|(name, _)| name).collect();
+            let new = under_way.difference(&pending).count() as u64;
+            known.extend(pending);
+            // Counted after the look-up: what is written in between counts twice for a moment, and never not at all.
+            Ok(Some((reader.owner(&owner)?.pending.saturating_add(new), known)))
         });
         let Some((there, mut known)) = there.await? else { return Ok(()) };
         let mut room = most.saturating_sub(there);
-        for change in changes {
+        for change in changes.iter_mut() {
             let DelayedChange::Put { event, .. } = change else { continue };
             let name = event.head.key.name.clone();
             if known.contains(&name) {
@@ -170,33 +192,66 @@ impl DelayedPart {
                 known.insert(name);
             }
         }
+        // Those that were refused take nobody's place.
+        counted.only(put_names(changes));
         Ok(())
     }
 }
 
+fn put_names(changes: &[DelayedChange]) -> Names {
+    let names = changes.iter().filter_map(|change| match change {
+        DelayedChange::Put { event, .. } => Some(event.head.key.name.clone()),
+        _ => None,
+    });
+    names.collect()
+}
+
 impl UnderWay {
-    fn count(&self, owner: &Arc<str>, asked: Asked) -> Counted {
+    fn count(&self, owner: &Arc<str>, names: Names, answers: u64) -> Counted {
         let mut all = self.lock();
-        let of = all.entry(owner.clone()).or_default();
-        let before = *of;
-        *of = Asked { puts: before.puts + asked.puts, answers: before.answers + asked.answers };
-        Counted { under_way: self.clone(), owner: owner.clone(), asked, before }
+        all.last += 1;
+        let number = all.last;
+        let of = all.of.entry(owner.clone()).or_default();
+        let before = of.sum;
+        of.sum.puts += names.len() as u64;
+        of.sum.answers += answers;
+        of.names.insert(number, names.clone());
+        Counted { under_way: self.clone(), owner: owner.clone(), number, names, answers, before }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Asked>> {
+    /// The names that requests of this owner put which were counted before, and are under way still.
+    fn before(&self, owner: &str, number: u64) -> HashSet<Arc<str>> {
+        let all = self.lock();
+        let before = all.of.get(owner).into_iter().flat_map(|of| of.names.range(..number));
+        before.flat_map(|(_, names)| names.iter().cloned()).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, AllAsked> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counted {
+    /// It puts these names alone.
+    fn only(&mut self, names: Names) {
+        let mut all = self.under_way.lock();
+        let Some(of) = all.of.get_mut(&self.owner) else { return };
+        of.sum.puts = of.sum.puts.saturating_sub(self.names.len() as u64) + names.len() as u64;
+        of.names.insert(self.number, names.clone());
+        self.names = names;
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
         let mut all = self.under_way.lock();
-        let Some(of) = all.get_mut(&self.owner) else { return };
-        of.puts = of.puts.saturating_sub(self.asked.puts);
-        of.answers = of.answers.saturating_sub(self.asked.answers);
+        let Some(of) = all.of.get_mut(&self.owner) else { return };
+        of.sum.puts = of.sum.puts.saturating_sub(self.names.len() as u64);
+        of.sum.answers = of.sum.answers.saturating_sub(self.answers);
+        of.names.remove(&self.number);
         // Nobody is known who asks for nothing.
-        if *of == Asked::default() {
-            all.remove(&self.owner);
+        if of.names.is_empty() {
+            all.of.remove(&self.owner);
         }
     }
 }
@@ -205,17 +260,27 @@ impl Drop for Counted {
 mod tests {
     use super::*;
 
+    fn names(names: &[&str]) -> Names {
+        names.iter().map(|name| Arc::from(*name)).collect()
+    }
+
     #[test]
     fn what_is_under_way_counts_until_it_is_decided() {
         let under_way = UnderWay::default();
-        let asked = |puts| Asked { puts, answers: 1 };
-        let first = under_way.count(&"ann".into(), asked(3));
-        let second = under_way.count(&"ann".into(), asked(4));
-        let other = under_way.count(&"bob".into(), asked(5));
-        assert_eq!((first.before.puts, second.before, other.before.puts), (0, asked(3), 0));
+        let count = |owner: &str, of: &[&str]| under_way.count(&owner.into(), names(of), 1);
+        let mut first = count("ann", &["a", "b", "c"]);
+        let second = count("ann", &["d"]);
+        let other = count("bob", &["e"]);
+        assert_eq!((first.before.puts, second.before.puts, other.before.puts), (0, 3, 0));
+        assert_eq!(second.before.answers, 1);
+        assert_eq!(under_way.before("ann", second.number).len(), 3);
+        assert!(under_way.before("ann", first.number).is_empty(), "what came later does not count");
+        first.only(names(&["b"]));
+        assert_eq!(under_way.before("ann", second.number), HashSet::from(["b".into()]));
+        assert_eq!(count("ann", &[]).before.puts, 2);
         drop(first);
-        assert_eq!(under_way.count(&"ann".into(), Asked::default()).before.puts, 4);
+        assert_eq!(count("ann", &[]).before, Sum { puts: 1, answers: 1 });
         drop((second, other));
-        assert!(under_way.lock().is_empty());
+        assert!(under_way.lock().of.is_empty());
     }
 }

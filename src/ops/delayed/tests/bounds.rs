@@ -3,8 +3,11 @@
 use super::*;
 use crate::{
     authority::Denied,
-    engine::{Expect, Refusal},
-    ops::OpsError,
+    engine::{
+        Expect, Refusal,
+        delayed::{DelayedChange, DelayedContent, DelayedEvent, DelayedHead, DelayedKey, PastDue},
+    },
+    ops::{OpsError, delayed::quota::LetIn},
 };
 
 fn words(outcomes: &[EventOutcome]) -> Vec<&'static str> {
@@ -39,6 +42,54 @@ async fn no_more_are_pending_of_an_owner_than_he_may_have() {
     assert!(super::put(&clock, &bob, (None, item("e", IN)), Expect::Any, None).await.is_ok());
     machine.settle("b");
     assert_eq!(words(&put(&["d", "f"], false).await), ["created", "too many"]);
+}
+
+/// Lets puts of these names in, and keeps them under way.
+async fn let_in(clock: &RunningClock, caller: &Caller, names: &[&str]) -> (LetIn, usize) {
+    let event = |name: &str| DelayedEvent {
+        head: DelayedHead {
+            key: DelayedKey { send: NOW, name: name.into() },
+            due: NOW,
+            creation: 0,
+            revision: 0,
+            owner: "ann".into(),
+            event: "billing.reminder.due".into(),
+            queue: None,
+            is_named: true,
+            refused: 0,
+            at: NOW,
+            digest: Default::default(),
+        },
+        content: DelayedContent::default(),
+    };
+    let put = |name: &&str| DelayedChange::Put {
+        event: Box::new(event(name)),
+        expect: Expect::Any,
+        past: PastDue::Send,
+    };
+    let mut changes: Vec<_> = names.iter().map(put).collect();
+    let let_in = clock.delayed().unwrap().let_in(caller, &mut changes, false).await.unwrap();
+    let refused = changes.iter().filter(|change| matches!(change, DelayedChange::Refused { .. })).count();
+    (let_in, names.len() - refused)
+}
+
+#[tokio::test]
+async fn of_what_is_under_way_new_names_count_and_each_once() {
+    let (clock, _machine) = clock().await;
+    let ann = within(ann(), 4);
+    let items = ["a", "b"].map(|name| item(name, IN)).to_vec();
+    change(&clock, &ann, batch(items)).await.unwrap();
+    // Two are pending, and are moved.
+    let (_moves, _) = let_in(&clock, &ann, &["a", "b"]).await;
+    let (_new, count) = let_in(&clock, &ann, &["c", "d"]).await;
+    assert_eq!(count, 2, "what is moved is no new one");
+    let (_again, count) = let_in(&clock, &ann, &["c", "e", "a"]).await;
+    assert_eq!(count, 2, "what is under way is no new one, and there is no room for another");
+    // It is written while it is still under way.
+    let two = within(ann.clone(), 5);
+    put(&clock, &two, (None, item("c", IN)), Expect::Any, None).await.unwrap();
+    let (_last, count) = let_in(&clock, &two, &["e", "f"]).await;
+    assert_eq!(count, 1, "it counts once");
 }
 
 #[tokio::test]
