@@ -170,6 +170,12 @@ impl Verdict {
         matches!(self, Self::Created { .. } | Self::Changed { .. } | Self::Deleted { .. })
     }
 
+    /// About how many bytes it takes on a disk.
+    pub fn bytes(&self) -> usize {
+        const BESIDE: usize = 32;
+        BESIDE + self.text_bytes()
+    }
+
     /// How many bytes of text it has.
     pub(super) fn text_bytes(&self) -> usize {
         let of_pause = |pause: &Pause| pause.by.len() + pause.note.len();

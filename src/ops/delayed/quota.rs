@@ -5,7 +5,7 @@ use crate::{
     authority::Caller,
     delayed::{DelayedHandle, NotNow, Room},
     engine::{
-        Refusal,
+        Refusal, Verdict,
         delayed::{DelayedChange, DelayedReader, Found},
     },
     ops::OpsError,
@@ -117,15 +117,12 @@ impl DelayedPart {
         if let Some(most) = caller.most_delayed_events().filter(|_| count > 0) {
             self.hold_to(most, &mut counted, changes).await?;
         }
-        let bytes = changes.iter().map(|change| match change {
-            DelayedChange::Put { event, .. } => event.bytes(),
-            _ => 0,
-        });
-        let bytes: usize = bytes.sum();
         let count = counted.names.len();
-        if count == 0 {
+        // What is deleted over HTTP leaves no answer, and needs no more room than is kept for it.
+        if count == 0 && !is_message {
             return Ok(LetIn { _counted: counted, _room: None });
         }
+        let bytes = changes.iter().map(|change| bytes_of(change, is_message)).sum();
         // It asks the disk how much is free.
         let store = self.store.clone();
         let room = super::super::run_blocking(move || store.room_for(bytes, count)).await?;
@@ -196,6 +193,20 @@ impl DelayedPart {
         counted.only(put_names(changes));
         Ok(())
     }
+}
+
+/// About how many bytes it takes: the event, its name in the log, and what a message is answered.
+fn bytes_of(change: &DelayedChange, is_message: bool) -> usize {
+    let event = match change {
+        DelayedChange::Put { event, .. } => event.bytes(),
+        _ => 0,
+    };
+    let answer = match change {
+        _ if !is_message => 0,
+        DelayedChange::Refused { refusal, .. } => Verdict::Refused(refusal.clone()).bytes(),
+        _ => Verdict::GoneAlready.bytes(),
+    };
+    event + answer + change.name().len()
 }
 
 fn put_names(changes: &[DelayedChange]) -> Names {

@@ -1,7 +1,7 @@
 //! What is written at once.
 
 use super::{DelayedEvent, DelayedKey};
-use crate::{Answered, ChangeEntry, MessageKey, Outcome};
+use crate::{Answered, ChangeEntry, MessageKey, Outcome, Verdict};
 use ponos_event::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -61,9 +61,18 @@ impl DelayedBatch {
             || self.steps.iter().any(DelayedStep::is_asked_for)
     }
 
-    /// How many events it puts, and about how many bytes they take.
+    /// How many events it puts, and about how many bytes the batch takes, with its answers and what goes to the log.
     pub fn puts(&self) -> (usize, usize) {
-        self.steps.iter().fold((0, 0), |(count, bytes), step| match step {
+        let answers = self.messages.iter().map(|(key, answered)| {
+            let verdicts = answered.verdicts.iter().map(Verdict::bytes).sum::<usize>();
+            BESIDE + key.0.len() + key.1.len() + verdicts
+        });
+        let log = self.changes.iter().map(|entry| {
+            let others = entry.others.iter().map(|name| name.len() + 1).sum::<usize>();
+            BESIDE + entry.name.len() + others
+        });
+        let beside = answers.chain(log).sum();
+        self.steps.iter().fold((0, beside), |(count, bytes), step| match step {
             DelayedStep::Put(event) => (count + 1, bytes + event.bytes()),
             _ => (count, bytes),
         })
@@ -82,11 +91,13 @@ impl DelayedStep {
 impl DelayedEvent {
     /// About how many bytes it takes on a disk.
     pub fn bytes(&self) -> usize {
-        const BESIDE: usize = 128;
         let Self { head, content } = self;
         BESIDE + 2 * head.key.name.len() + head.event.len() + content.data.len() + content.headers.len()
     }
 }
+
+/// Bytes of what is kept of one thing beside its texts.
+const BESIDE: usize = 128;
 
 /// What became of all events of a store.
 // Lies in the store, in this order.
@@ -119,4 +130,38 @@ pub struct DelayedWritten {
     pub balance: Balance,
     /// Whether it is durable already.
     pub is_durable: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ChangeKind, Refusal};
+
+    #[test]
+    fn the_room_of_a_batch_is_that_of_its_answers_and_its_log_too() {
+        let name: Arc<str> = "x".repeat(100).into();
+        let refused = Verdict::Refused(Refusal::Invalid { faults: "y".repeat(600).into() });
+        let answered =
+            Answered { digest: [0; 32], verdicts: vec![refused; 1_000], at: Timestamp::EPOCH, number: 1 };
+        let entry = ChangeEntry {
+            at: Timestamp::EPOCH,
+            by: "billing".into(),
+            door: "a test".into(),
+            what: ChangeKind::Deleted,
+            name: name.clone(),
+            others: vec![name; 999],
+            creation: 1,
+            before: None,
+            after: None,
+            command: None,
+            note: "".into(),
+        };
+        let messages = vec![(("billing".into(), "1".into()), answered)];
+        let answers = DelayedBatch { messages, ..DelayedBatch::default() };
+        let (count, bytes) = answers.puts();
+        assert!(count == 0 && (600_000..700_000).contains(&bytes), "{bytes}");
+        let log = DelayedBatch { changes: vec![entry], ..DelayedBatch::default() };
+        let (count, bytes) = log.puts();
+        assert!(count == 0 && (100_000..110_000).contains(&bytes), "{bytes}");
+    }
 }

@@ -123,6 +123,11 @@ async fn what_there_is_no_room_for_is_not_put_and_can_be_deleted_all_the_same() 
     machine.disk.fill(Some((1, 64 << 20)));
     let full = put(&clock, &ann, (None, item("b", IN)), Expect::Any, None).await.unwrap_err();
     assert!(matches!(full, OpsError::OutOfDisk(_)), "{full:?}");
+    // An answer is kept, and may be larger than what was asked for.
+    let names = NamesOf::Message { owner: "ann".into(), id: "m-1".into() };
+    let refused = EventBatch { message: Some("m-1".into()), names, ..batch(vec![b"{}".to_vec()]) };
+    let full = change(&clock, &ann, refused).await.unwrap_err();
+    assert!(matches!(full, OpsError::OutOfDisk(_)), "{full:?}");
     assert!(delete(&clock, &ann, "a", Expect::Any, None).await.is_ok());
     machine.disk.fill(None);
     assert!(put(&clock, &ann, (None, item("b", IN)), Expect::Any, None).await.is_ok());
