@@ -23,6 +23,9 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
+/// Bytes that one list looks at, beyond which it goes on with the next page: the content of an event lies beside its head.
+const LOOKED_AT: usize = 16 << 20;
+
 /// Reads a database as long as it is open.
 pub(super) struct RedbReader {
     path: PathBuf,
@@ -161,18 +164,19 @@ impl DelayedReader for RedbReader {
             let names = Names::open(transaction)?;
             let mut behind = names.names.range::<&[u8]>((from, Bound::Unbounded))?;
             let mut listed = Listed::default();
-            let mut left = looked_at.max(1);
+            let (mut left, mut bytes) = (looked_at.max(1), 0);
             loop {
                 let Some(entry) = behind.next().transpose()? else { break };
                 let name = encoding::read_name(entry.0.value())?;
                 if !name.starts_with(prefix) {
                     break;
                 }
-                if left == 0 || !listed.heads.is_empty() && listed.heads.len() >= most {
+                if left == 0 || bytes >= LOOKED_AT || !listed.heads.is_empty() && listed.heads.len() >= most {
                     return Ok(listed);
                 }
                 left -= 1;
-                let head = names.at(&name, entry.1.value())?;
+                let (head, length) = names.at(&name, entry.1.value())?;
+                bytes += length;
                 listed.heads.extend(Some(head).filter(|head| matches(head)));
                 listed.next = Some(name);
             }
@@ -235,14 +239,49 @@ impl Names {
 
     fn head(&self, name: &Arc<str>) -> Result<Option<DelayedHead>, Failed> {
         let send = self.names.get(name.as_bytes())?;
-        send.map(|send| self.at(name, send.value())).transpose()
+        let found = send.map(|send| self.at(name, send.value())).transpose()?;
+        Ok(found.map(|(head, _)| head))
     }
 
-    /// The one of this name, which is to be sent then.
-    fn at(&self, name: &Arc<str>, send: &[u8]) -> Result<DelayedHead, Failed> {
+    /// The one of this name, which is to be sent then, and how many bytes it takes.
+    fn at(&self, name: &Arc<str>, send: &[u8]) -> Result<(DelayedHead, usize), Failed> {
         let place = encoding::timed(encoding::read_time(send)?, name.as_bytes());
         let event = self.pending.get(&place[..])?;
         let event = event.ok_or_else(|| Failed::Unreadable("its tables do not fit each other".into()))?;
-        encoding::read_head(&place, event.value())
+        let value = event.value();
+        Ok((encoding::read_head(&place, value)?, value.len()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        delayed::{
+            RedbDelayed, RedbOptions,
+            conformance::{batch, event},
+        },
+        engine::delayed::{DelayedStep, DelayedStore as _},
+    };
+
+    #[test]
+    fn a_list_looks_at_so_many_bytes_and_goes_on_with_the_next_page() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store =
+            RedbDelayed::open(&folder.path().join("delayed"), "khronos", &RedbOptions::default()).unwrap();
+        // 18 MiB.
+        let put = |number: usize| {
+            let mut event = event(&format!("n{number:02}"), 10);
+            event.content.data = vec![7; 256 << 10].into();
+            DelayedStep::Put(Box::new(event))
+        };
+        store.write(0, &batch(0, (0..72).map(put).collect())).unwrap();
+        let reader = store.reader();
+        let page = |after: Option<&str>| reader.list("", after, &|_| false, 100, 10_000).unwrap();
+        let first = page(None);
+        assert!(first.heads.is_empty());
+        let next = first.next.expect("there is more");
+        assert_eq!(&*next, "n63");
+        assert_eq!(page(Some(&next)).next, None);
+        assert_eq!(reader.list("", None, &|_| true, 5, 10_000).unwrap().heads.len(), 5);
     }
 }
