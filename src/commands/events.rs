@@ -11,7 +11,7 @@ use crate::{
     },
     problem::Problem,
 };
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 /// What is asked for of delayed events. What changes something has the id of its message.
 #[derive(Debug)]
@@ -91,16 +91,18 @@ impl EventRequest {
         })
     }
 
-    /// What it is about.
-    pub(super) fn subjects(&self) -> HashSet<Subject> {
-        let subject = |name: &String, id: &String| match name.as_str() {
-            "" => Subject::EventsOf(id.clone()),
+    /// What it is about, where it is this owner's. Names that are to be made are known beforehand, so a command may say them, too.
+    pub(super) fn subjects(&self, owner: &Arc<str>) -> HashSet<Subject> {
+        let subject = |(index, name): (usize, &String), id: &String| match name.as_str() {
+            "" => Subject::Event(names_of(owner, id).name(index)),
             _ => Subject::Event(name.clone()),
         };
         match self {
             Self::List(_) => HashSet::new(),
-            Self::PutAll { names, id, .. } => names.iter().map(|name| subject(name, id)).collect(),
-            Self::Put { name, id, .. } => HashSet::from([subject(name, id)]),
+            Self::PutAll { names, id, .. } => {
+                names.iter().enumerate().map(|name| subject(name, id)).collect()
+            }
+            Self::Put { name, id, .. } => HashSet::from([subject((0, name), id)]),
             Self::Get(name) | Self::Delete { name, .. } | Self::SendNow { name, .. } => {
                 HashSet::from([Subject::Event(name.clone())])
             }
@@ -119,7 +121,7 @@ impl EventRequest {
                 Ok(outcome(clock, status, &put)?)
             }
             Self::PutAll { items, atomic, id, .. } => {
-                let names = NamesOf::Message { owner: caller.owner().clone(), id: id.as_str().into() };
+                let names = names_of(caller.owner(), &id);
                 let batch =
                     EventBatch { wanted: WantedEvents::List(items), atomic, message: Some(id), names };
                 Ok(Answer::of(200, &put_events(clock, caller, batch).await.map_err(in_body)?)?)
@@ -135,6 +137,11 @@ impl EventRequest {
             }
         }
     }
+}
+
+/// Of what the names are made that are left out.
+fn names_of(owner: &Arc<str>, id: &str) -> NamesOf {
+    NamesOf::Message { owner: owner.clone(), id: id.into() }
 }
 
 fn outcome(clock: &RunningClock, status: u16, outcome: &EventOutcome) -> Result<Answer, OpsError> {

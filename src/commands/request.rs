@@ -17,7 +17,7 @@ use crate::{
 };
 use axum::http::StatusCode;
 use ponos::event::{Message, text::shortened};
-use std::{collections::HashSet, fmt};
+use std::{collections::HashSet, fmt, sync::Arc};
 
 /// What a command asks for.
 #[derive(Debug)]
@@ -100,8 +100,6 @@ pub(super) enum Subject {
     Calendar(String),
     /// The delayed event of this name.
     Event(String),
-    /// Delayed events whose names are made of this message's id.
-    EventsOf(String),
 }
 
 impl fmt::Display for Subject {
@@ -110,7 +108,6 @@ impl fmt::Display for Subject {
             Self::Schedule(name) => ("the schedule", name),
             Self::Calendar(name) => ("the calendar", name),
             Self::Event(name) => ("the delayed event", name),
-            Self::EventsOf(id) => ("the delayed events of the message", id),
         };
         write!(f, "{kind} '{}'", shortened(name, 80))
     }
@@ -196,11 +193,11 @@ impl Request {
         })
     }
 
-    /// What it is about.
-    pub(super) fn subjects(&self) -> HashSet<Subject> {
+    /// What it is about, where it is this owner's.
+    pub(super) fn subjects(&self, owner: &Arc<str>) -> HashSet<Subject> {
         let name = match self {
             Self::PutAll { names, .. } => return names.iter().cloned().map(Subject::Schedule).collect(),
-            Self::Events(events) => return events.subjects(),
+            Self::Events(events) => return events.subjects(owner),
             Self::List(_) | Self::Calendars(_) | Self::Preview(Previewed::Definition(_), _) => {
                 return HashSet::new();
             }

@@ -50,7 +50,7 @@ impl DoorLoop {
                 let (caller, request) = *command;
                 let about = About {
                     owner: caller.owner().clone(),
-                    subjects: request.subjects(),
+                    subjects: request.subjects(caller.owner()),
                     changes: open.changes(),
                 };
                 self.open.insert(number, open);

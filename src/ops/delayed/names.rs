@@ -42,7 +42,7 @@ impl NamesOf {
     }
 
     /// The name of the item at this place of a request.
-    pub(super) fn name(&self, index: usize) -> String {
+    pub(crate) fn name(&self, index: usize) -> String {
         let id = match self {
             Self::Random(random) => Uuid::new_v5(&Uuid::from_bytes(*random), &index.to_be_bytes()),
             Self::Key { owner, key } => Uuid::new_v5(&Self::NAMESPACE, format!("{owner}\n{key}").as_bytes()),
