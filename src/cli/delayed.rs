@@ -190,14 +190,8 @@ fn filters(args: &ListArgs, store: &CalendarStore) -> Result<String, Exit> {
 
 fn cells(event: &DelayedEventView, zone: Option<&str>, store: &CalendarStore) -> Vec<String> {
     let to = event.to.as_ref().map_or(String::new(), |to| format!(" (to {})", to.task));
-    let note = match (event.refused, event.send_at) {
-        (Some(times), Some(again)) => {
-            let times = ponos::text::counted(usize::from(times), "time");
-            format!("the broker refused it {times}; again at {}", due(again, zone, store))
-        }
-        (None, Some(send)) if send != event.due_at => format!("sent at {}", due(send, zone, store)),
-        _ => String::new(),
-    };
+    let send = event.send_at.filter(|send| *send != event.due_at);
+    let note = send.map_or(String::new(), |send| format!("sent at {}", due(send, zone, store)));
     vec![
         event.name.clone(),
         format!("{}{to}", event.event),
@@ -231,7 +225,6 @@ fn described(view: &DelayedEventView, zone: Option<&str>, store: &CalendarStore)
     say("due at", Some(instant(view.due_at)));
     say("sent at", view.send_at.filter(|send| *send != view.due_at).map(instant));
     say("settled at", view.settled_at.map(instant));
-    say("refused by the broker, times:", view.refused.map(|times| times.to_string()));
     say("owner", Some(view.owner.clone()));
     say("revision", Some(format!("{}.{}", view.creation, view.revision)));
     say("changed at", view.changed_at.map(instant));

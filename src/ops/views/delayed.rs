@@ -39,8 +39,8 @@ pub struct DelayedEventView {
     /// When it is due.
     #[schema(value_type = String, format = DateTime)]
     pub due_at: Timestamp,
-    /// When it is sent, of one that is pending: its due time and the offset by its jitter; of one that the broker refused, when it is
-    /// sent again.
+    /// When it is sent, of one that is pending: its due time and the offset by its jitter. What the broker refuses is sent again later,
+    /// which the store does not hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub send_at: Option<Timestamp>,
@@ -60,9 +60,6 @@ pub struct DelayedEventView {
     pub revision: u32,
     /// The id that its event has, or had, unless it is changed.
     pub event_id: String,
-    /// How often the broker refused it, if it did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refused: Option<u8>,
     /// Its data, byte for byte.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]
@@ -142,7 +139,6 @@ impl DelayedEventView {
             creation: head.creation,
             revision: head.revision,
             event_id: event_id(clock, &head.key.name, head.creation, head.due),
-            refused: Some(head.refused).filter(|times| *times > 0),
             data: None,
             data_base64: None,
             datacontenttype: None,
@@ -187,7 +183,6 @@ impl DelayedEventView {
             creation: stone.creation,
             revision: stone.revision,
             event_id: event_id(clock, name, stone.creation, stone.due),
-            refused: None,
             data: None,
             data_base64: None,
             datacontenttype: None,
