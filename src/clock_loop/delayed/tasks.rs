@@ -10,7 +10,9 @@ use tokio::{sync::mpsc, task::JoinHandle};
 pub struct DeclareTasks(pub Arc<dyn Fn() -> Declaring + Send + Sync>);
 
 /// It is being declared.
-type Declaring = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+type Declaring = Pin<Box<dyn Future<Output = Declared> + Send>>;
+/// How that ended.
+type Declared = Result<(), String>;
 
 impl fmt::Debug for DeclareTasks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -23,7 +25,7 @@ pub(super) struct Tasks {
     declare: DeclareTasks,
     state: State,
     waiting: Vec<(u64, DueEvent)>,
-    told: (mpsc::Sender<Result<(), String>>, mpsc::Receiver<Result<(), String>>),
+    told: (mpsc::Sender<Declared>, mpsc::Receiver<Declared>),
 }
 
 enum State {
@@ -56,7 +58,7 @@ impl Tasks {
     }
 
     /// Whether it could be declared.
-    pub(super) async fn declared(&mut self) -> Result<(), String> {
+    pub(super) async fn declared(&mut self) -> Declared {
         let declared = self.told.1.recv().await.unwrap_or_else(|| Err("the clock ends".into()));
         self.state = if declared.is_ok() { State::There } else { State::Unknown };
         declared
