@@ -63,9 +63,9 @@ impl Default for Limits {
     }
 }
 
-/// Open files that the rest of the clock needs, with some to spare: its store, which must never want for one, the broker,
+/// Open files that the rest of the clock needs, with some to spare: its stores, which must never want for one, the broker,
 /// its event loops, and what is read at a reload.
-const REST: usize = 44;
+const REST: usize = 48;
 
 impl Limits {
     /// The default, with fewer places where the system lets the process have few open files.

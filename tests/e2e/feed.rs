@@ -152,8 +152,8 @@ fn with_the_standard_schedules_the_clock_takes_less_than_20_mb() {
 
 #[test]
 fn under_a_low_limit_of_open_files_the_store_does_not_want_for_one_whatever_is_asked() {
-    let mut clock = Clock::new("memory:", SCHEDULES).files(32).started();
-    assert!(clock.log().contains("at most 32 files may be open"), "{}", clock.log());
+    let mut clock = Clock::new("memory:", SCHEDULES).files(36).started();
+    assert!(clock.log().contains("at most 36 files may be open"), "{}", clock.log());
     let feeds: Vec<_> = (0..60).map(|_| clock.request("/feed?after=0", "")).collect();
     for _ in 0..3 {
         let confirmed = |body: &Value| body["confirmed"].as_u64().unwrap();

@@ -148,8 +148,8 @@ mod tests {
         let dates = "\"1970-01-01/2099-12-31\",".repeat(20_000);
         let weekdays = "\"SUN\",".repeat(20_000);
         let text = format!("dates = [{dates}]\nweekdays = [{weekdays}]");
-        let (calendar, _) = calendar::parse(&Text::new("c.toml", &text), false).unwrap();
-        assert_eq!(calendar.days_in(&crate::Zone::UTC).len(), 47_482);
+        let read = |text: &str| calendar::parse(&Text::new("c.toml", text), false).unwrap().0;
+        assert_eq!(read(&text), read("dates = [\"1970-01-01/2099-12-31\"]\nweekdays = [\"SUN\"]"));
     }
 
     #[test]
