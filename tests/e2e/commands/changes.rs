@@ -255,7 +255,7 @@ async fn what_the_broker_has_confirmed_is_done_though_it_is_killed() {
     scene.until_open();
     // The broker notes on its disk which quorum queues it has some seconds after they are declared; killed before, it never has
     // them again.
-    let_pass(8_000);
+    let_pass(12_000);
     let url = node.url_for("billing-service", "secret-billing-service", scene.vhost);
     for round in 0..2 {
         // The queue has a leader, and the clock takes from it.
