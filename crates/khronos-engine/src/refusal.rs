@@ -44,7 +44,7 @@ pub enum Refusal {
     NeverDue,
     /// Its definition can't be used.
     Invalid {
-        /// See [`ScheduleChange::Invalid`].
+        /// See [`ScheduleChange::Invalid`](crate::ScheduleChange::Invalid).
         faults: Arc<str>,
     },
     /// Its name occurs twice in a request that is all or nothing.
