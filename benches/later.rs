@@ -2,7 +2,6 @@
 //! once; how late events of 100 ms are while 5,000 a second come in; and a burst of them due at one instant, from that instant until
 //! the last is settled. Beside it, in the same run: writes of a page made durable one by one (`fdatasync`), and the same number of
 //! messages of the same size by lapin alone. `SECONDS` (10) is how long each part takes, `BURST` (100,000) how many are due at once.
-//! Figures and what they mean: docs/performance.md.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // a benchmark's error is its end
 
 mod common;
