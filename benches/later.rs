@@ -7,9 +7,8 @@
 mod common;
 
 use common::{
-    as_the_program,
     asking::{Http, Messages},
-    at_once::{AsyncAsk, Shown, at_once, syncs},
+    at_once::{AsyncAsk, CONFIG, Shown, at_once, by_http, for_seconds, head},
     bare::Bare,
     clock::sample,
     measure::wall,
@@ -34,20 +33,6 @@ const PACE: usize = 5_000;
 /// Bytes of data.
 const DATA: usize = 200;
 
-const CONFIG: &str = "
-[http]
-open = true
-[commands]
-enabled = true
-rate = 100000
-[[commands.users]]
-user = \"guest\"
-owner = \"bench\"
-role = \"write\"
-domains = [\"bench.*\"]
-puts_per_second = 1000000
-";
-
 /// Numbers of events: each put is of another one.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
@@ -66,9 +51,7 @@ fn someday() -> String {
 }
 
 fn main() {
-    as_the_program();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(measured(Duration::from_secs(setting("SECONDS", 10) as u64)));
+    for_seconds(measured);
 }
 
 async fn measured(time: Duration) {
@@ -79,12 +62,7 @@ async fn measured(time: Duration) {
     let mut clock = Program::start(folder.path(), &url, CONFIG);
     clock.until_ready().await;
     ticks.until_some().await;
-    let disk = syncs(folder.path(), time);
-    println!("a page written and made durable, one after the other: {disk:.0} a second");
-    println!(
-        "{:<42} {:>9} {:>8} {:>8} {:>9} {:>10}",
-        "", "puts/s", "p50 ms", "p99 ms", "of syncs", "of nothing"
-    );
+    let disk = head(folder.path(), time);
     for clients in [1, 16] {
         let nothing = by_http(&clock, clients, time, Kind::Nothing).await;
         let puts = by_http(&clock, clients, time, Kind::One).await;
@@ -143,14 +121,6 @@ async fn put_all(client: &mut Http, count: usize, at: impl Fn() -> String) {
     let (status, body) = client.ask("POST", "/v1/events:batch", all.to_string()).await;
     let done = serde_json::from_str::<Value>(&body).unwrap()["done"].as_u64();
     assert_eq!((status, done), (200, Some(count as u64)), "{body}");
-}
-
-async fn by_http(clock: &Program, clients: usize, time: Duration, kind: Kind) -> Shown {
-    let mut all = Vec::new();
-    for _ in 0..clients {
-        all.push(Http::connect(clock.port).await);
-    }
-    at_once(all, time, kind).await
 }
 
 /// Many in one command.

@@ -7,11 +7,9 @@
 mod common;
 
 use common::{
-    as_the_program,
     asking::{Http, Messages, echo},
-    at_once::{AsyncAsk, Shown, at_once, syncs},
+    at_once::{AsyncAsk, CONFIG, Shown, at_once, by_http, for_seconds, head},
     program::Program,
-    setting,
     ticks::Ticks,
 };
 use serde_json::{Value, json};
@@ -27,20 +25,6 @@ use testkit::Node;
 /// Definitions in one batch; commands under way at a time of the client that does not wait for each.
 const MANY: usize = 1_000;
 
-const CONFIG: &str = "
-[http]
-open = true
-[commands]
-enabled = true
-rate = 100000
-[[commands.users]]
-user = \"guest\"
-owner = \"bench\"
-role = \"write\"
-domains = [\"bench.*\"]
-puts_per_second = 1000000
-";
-
 /// Numbers of schedules: each put is of another one.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
@@ -52,9 +36,7 @@ fn definition() -> Value {
 }
 
 fn main() {
-    as_the_program();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(measured(Duration::from_secs(setting("SECONDS", 10) as u64)));
+    for_seconds(measured);
 }
 
 async fn measured(time: Duration) {
@@ -66,12 +48,7 @@ async fn measured(time: Duration) {
     clock.until_ready().await;
     ticks.until_some().await;
 
-    let disk = syncs(folder.path(), time);
-    println!("a page written and made durable, one after the other: {disk:.0} a second");
-    println!(
-        "{:<42} {:>9} {:>8} {:>8} {:>9} {:>10}",
-        "", "puts/s", "p50 ms", "p99 ms", "of syncs", "of nothing"
-    );
+    let disk = head(folder.path(), time);
     for clients in [1, 16] {
         let nothing = by_http(&clock, clients, time, Kind::Nothing).await;
         let puts = by_http(&clock, clients, time, Kind::One).await;
@@ -119,14 +96,6 @@ impl AsyncAsk<Http> for Kind {
             }
         }
     }
-}
-
-async fn by_http(clock: &Program, clients: usize, time: Duration, kind: Kind) -> Shown {
-    let mut all = Vec::new();
-    for _ in 0..clients {
-        all.push(Http::connect(clock.port).await);
-    }
-    at_once(all, time, kind).await
 }
 
 /// A window of commands, all answered before the next window.

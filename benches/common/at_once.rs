@@ -1,11 +1,17 @@
 //! Clients side by side, and what they showed.
 
-use super::measure::{quantile, wall};
+use super::{
+    as_the_program,
+    asking::Http,
+    measure::{quantile, wall},
+    program::Program,
+    setting,
+};
 use std::{io::Write, time::Duration};
 use tokio::task::JoinSet;
 
 /// How often a page of a file can be written and made durable in a second.
-pub fn syncs(folder: &std::path::Path, time: Duration) -> f64 {
+fn syncs(folder: &std::path::Path, time: Duration) -> f64 {
     let mut file = std::fs::File::create(folder.join("page")).unwrap();
     let (begin, mut count) = (wall(), 0);
     while wall() - begin < time.as_nanos() as i64 {
@@ -71,4 +77,49 @@ pub async fn at_once<C: Send + 'static>(
 /// What a client does again and again.
 pub trait AsyncAsk<C> {
     fn ask(&self, client: &mut C) -> impl Future<Output = usize> + Send;
+}
+
+/// Everybody may change everything, and by message as often as he likes.
+pub const CONFIG: &str = "
+[http]
+open = true
+[commands]
+enabled = true
+rate = 100000
+[[commands.users]]
+user = \"guest\"
+owner = \"bench\"
+role = \"write\"
+domains = [\"bench.*\"]
+puts_per_second = 1000000
+";
+
+/// Runs a benchmark whose parts take `SECONDS` (10) each.
+pub fn for_seconds<F: Future<Output = ()>>(measured: impl FnOnce(Duration) -> F) {
+    as_the_program();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(measured(Duration::from_secs(setting("SECONDS", 10) as u64)));
+}
+
+/// What the disk gives, and the head of the table.
+pub fn head(folder: &std::path::Path, time: Duration) -> f64 {
+    let disk = syncs(folder, time);
+    println!("a page written and made durable, one after the other: {disk:.0} a second");
+    println!(
+        "{:<42} {:>9} {:>8} {:>8} {:>9} {:>10}",
+        "", "puts/s", "p50 ms", "p99 ms", "of syncs", "of nothing"
+    );
+    disk
+}
+
+/// So many clients, each on a connection of its own.
+pub async fn by_http<A>(clock: &Program, clients: usize, time: Duration, ask: A) -> Shown
+where
+    A: AsyncAsk<Http> + Clone + Send + 'static,
+{
+    let mut all = Vec::new();
+    for _ in 0..clients {
+        all.push(Http::connect(clock.port).await);
+    }
+    at_once(all, time, ask).await
 }
