@@ -84,7 +84,6 @@ pub(super) struct Delayed {
     bytes: usize,
     requests: HashMap<u64, oneshot::Sender<ChangesAnswer>>,
     failing: Option<String>,
-    is_draining: bool,
 }
 
 /// What is told.
@@ -121,7 +120,6 @@ impl Delayed {
             bytes: 0,
             requests: HashMap::new(),
             failing: None,
-            is_draining: false,
         }
     }
 
@@ -172,7 +170,11 @@ impl Delayed {
 
     /// Has the next ones read, as far as there is room for them.
     fn read(&mut self) -> Result<(), Closed> {
-        while !self.is_draining && !self.due.is_empty() && self.reading < READING && self.bytes < BYTES {
+        while !self.sending.is_draining()
+            && !self.due.is_empty()
+            && self.reading < READING
+            && self.bytes < BYTES
+        {
             let next: Vec<_> = self.due.drain(..self.due.len().min(READ)).collect();
             self.reading += next.len();
             self.store.contents(next)?;
@@ -189,12 +191,10 @@ impl Delayed {
         }
     }
 
-    fn decided(&mut self, answers: Vec<(u64, Vec<crate::engine::Verdict>)>) {
-        for (command, verdicts) in answers {
-            // Who was told that it is not known asks again.
-            if let Some(reply) = self.requests.remove(&command) {
-                drop(reply.send(Ok(verdicts)));
-            }
+    /// Answers whoever asked. Who was told that it is not known asks again.
+    fn reply(&mut self, command: u64, answer: ChangesAnswer) {
+        if let Some(reply) = self.requests.remove(&command) {
+            drop(reply.send(answer));
         }
     }
 
@@ -241,7 +241,7 @@ impl ClockLoop {
     pub(super) fn tick_delayed(&mut self) {
         let Some(delayed) = &mut self.delayed else { return };
         let marks = self.engine.marks();
-        let is_free = self.engine.may_hand_over_delayed();
+        let is_free = self.engine.may_hand_over();
         if std::mem::replace(&mut delayed.is_free, is_free) != is_free {
             return self.step_delayed(DelayedInput::Link(is_free));
         }
@@ -260,54 +260,43 @@ impl ClockLoop {
         let Some(delayed) = &mut self.delayed else { return };
         let marks = self.engine.marks();
         delayed.handed = marks.handed;
-        delayed.is_draining |= matches!(input, DelayedInput::Drain);
         let actions = delayed.sending.step(marks, input);
         delayed.wish = delayed.sending.next_wakeup(marks);
         self.engine.created_delayed(delayed.sending.created());
-        let mut done = Ok(());
+        let mut asked = Ok(());
         let mut reserve = None;
         for action in actions {
-            let this = match action {
+            match action {
                 DelayedAction::Find { ticket, names, messages } => {
-                    delayed.store.find(ticket, names, messages)
+                    asked = asked.and(delayed.store.find(ticket, names, messages));
                 }
                 DelayedAction::Load { ticket, range, after, most } => {
-                    delayed.store.due(ticket, range, after, most)
+                    asked = asked.and(delayed.store.due(ticket, range, after, most));
                 }
-                DelayedAction::Write { ticket, batch } => delayed.store.write(ticket, *batch),
+                DelayedAction::Write { ticket, batch } => {
+                    asked = asked.and(delayed.store.write(ticket, *batch));
+                }
                 DelayedAction::Decided(answers) => {
-                    delayed.decided(answers);
-                    Ok(())
+                    answers.into_iter().for_each(|(command, verdicts)| delayed.reply(command, Ok(verdicts)));
                 }
                 DelayedAction::TooMany(command) => {
-                    if let Some(reply) = delayed.requests.remove(&command) {
-                        let what = "nothing changed: too many other changes of delayed events wait";
-                        drop(reply.send(Err(NotDecided::TooMany(what.into()))));
-                    }
-                    Ok(())
+                    let what = "nothing changed: too many other changes of delayed events wait";
+                    delayed.reply(command, Err(NotDecided::TooMany(what.into())));
                 }
                 DelayedAction::NotFound(command) => {
-                    if let Some(reply) = delayed.requests.remove(&command) {
-                        let what = "nothing changed: what is there of a name that is asked for can't be read, for the store of delayed events is damaged in that place; its log says how to mend it";
-                        drop(reply.send(Err(NotDecided::Unavailable(what.into()))));
-                    }
-                    Ok(())
+                    let what = "nothing changed: what is there of a name that is asked for can't be read, for the store of delayed events is damaged in that place; its log says how to mend it";
+                    delayed.reply(command, Err(NotDecided::Unavailable(what.into())));
                 }
-                DelayedAction::Reserve(send) => {
-                    reserve = Some(send);
-                    Ok(())
-                }
+                DelayedAction::Reserve(send) => reserve = Some(send),
                 DelayedAction::Publish(events) => {
                     for (_, event) in &events {
                         self.engine.hands_over_delayed(event.key.send);
                     }
                     delayed.due.extend(events);
-                    Ok(())
                 }
-            };
-            done = done.and(this);
+            }
         }
-        if done.and_then(|()| delayed.read()).is_err() {
+        if asked.and_then(|()| delayed.read()).is_err() {
             self.delayed_gone();
         }
         if let Some(send) = reserve.filter(|send| !self.engine.is_reserved_beside(*send)) {

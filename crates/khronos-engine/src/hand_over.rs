@@ -36,7 +36,8 @@ const PASSED_OVER: usize = 1_000;
 const LINGER: i64 = 20;
 
 impl Engine {
-    pub(super) fn may_hand_over(&self) -> bool {
+    /// Whether anything may be handed over, delayed events included.
+    pub fn may_hand_over(&self) -> bool {
         let believed = self.guard.state() == ClockState::Steady && self.setting_back.is_none();
         self.link_up && !self.draining && believed && !self.pausing.rests(&self.progress)
     }

@@ -25,11 +25,6 @@ impl Engine {
         self.progress.created_beside(created);
     }
 
-    /// Whether delayed events may be handed over: as what is due by schedules may.
-    pub fn may_hand_over_delayed(&self) -> bool {
-        self.may_hand_over()
-    }
-
     /// Whether H will be there once what is asked for is durable.
     pub fn is_reserved_beside(&self, send: Timestamp) -> bool {
         self.progress.wanted() >= send

@@ -11,7 +11,9 @@ use tracing::warn;
 
 impl ClockLoop {
     pub(super) fn render_delayed(&mut self, events: Vec<(u64, DueEvent, Option<DelayedEvent>)>) {
-        let Some(delayed) = self.delayed.as_mut().filter(|delayed| !delayed.is_draining) else { return };
+        let Some(delayed) = self.delayed.as_mut().filter(|delayed| !delayed.sending.is_draining()) else {
+            return;
+        };
         let now = self.engine.now();
         let mut lost = Vec::new();
         for (token, due, event) in events {

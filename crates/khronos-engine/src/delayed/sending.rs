@@ -159,6 +159,11 @@ impl Sending {
         self.in_flight.len()
     }
 
+    /// Nothing is handed over any more, nor taken in.
+    pub fn is_draining(&self) -> bool {
+        self.draining
+    }
+
     /// Whether all that was decided, and is to be written, is.
     pub fn is_written(&self) -> bool {
         self.writing.is_none() && self.next.is_empty()
