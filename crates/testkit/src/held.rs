@@ -1,6 +1,7 @@
 //! What a test does to single connections and channels of its node, and what it sees of them.
 
-use crate::Node;
+use crate::{Node, block_until};
+use std::time::Duration;
 
 /// Channels that stand still: what is sent on them lies there and is never answered.
 #[derive(Debug)]
@@ -37,12 +38,19 @@ impl Node {
         self.eval(blocked).parse().expect("a number")
     }
 
-    /// The channels that consume a queue, as the node names them: another name is another channel.
+    /// The channels that consume a queue, as the node names them: another name is another channel. It waits until there is
+    /// one: a consumer that began with one delivery at a time leaves the queue for a moment when it is widened.
+    ///
+    /// # Panics
+    /// When nothing consumes it within 60 s.
     pub fn consuming_channels(&self, vhost: &str, queue: &str) -> String {
-        self.eval(&format!(
+        let channels = format!(
             "{{ok, Q}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<\"{vhost}\">>, queue, <<\"{queue}\">>)), \
              [element(1, C) || C <- rabbit_amqqueue:consumers(Q)]"
-        ))
+        );
+        block_until(&format!("{queue} to be consumed"), Duration::from_secs(60), || {
+            Some(self.eval(&channels)).filter(|channels| channels != "[]")
+        })
     }
 }
 

@@ -197,6 +197,15 @@ impl Node {
         self.run();
     }
 
+    /// The last lines of its log that are warnings or errors, at most so many.
+    fn warnings(&self, most: usize) -> String {
+        let files = std::fs::read_dir(self.place.outside.join("log")).into_iter().flatten().flatten();
+        let texts = files.filter_map(|file| std::fs::read_to_string(file.path()).ok()).collect::<String>();
+        let lines: Vec<_> =
+            texts.lines().filter(|line| line.contains("[warning]") || line.contains("[error]")).collect();
+        lines[lines.len().saturating_sub(most)..].join("\n")
+    }
+
     fn boot(wanted: NodeBuilder) -> Self {
         let place = Place::make();
         assert!(
@@ -320,6 +329,9 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("what {} warned of last:\n{}", self.name, self.warnings(20));
+        }
         self.kill9();
         kill_group(&mut self.epmd);
     }
