@@ -2,6 +2,8 @@
 //! once; how late events of 100 ms are while 5,000 a second come in; and a burst of them due at one instant, from that instant until
 //! the last is settled. Beside it, in the same run: writes of a page made durable one by one (`fdatasync`), and the same number of
 //! messages of the same size by lapin alone. `SECONDS` (10) is how long each part takes, `BURST` (100,000) how many are due at once.
+//! With `PENDING` that many are put instead, for the next year: memory, the disk that each takes, and how soon the clock fires again
+//! after kill -9.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // a benchmark's error is its end
 
 mod common;
@@ -20,6 +22,7 @@ use common::{
 use ponos::broker::amqp::{self, AmqpConfig};
 use serde_json::{Value, json};
 use std::{
+    path::Path,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
@@ -28,6 +31,7 @@ use testkit::Node;
 /// Items in one request; messages carry fewer.
 const MANY: usize = 1_000;
 const IN_A_MESSAGE: usize = 500;
+const A_REQUEST: usize = 10_000;
 /// Events that come in every second while the lateness of others is measured.
 const PACE: usize = 5_000;
 /// Bytes of data.
@@ -56,6 +60,9 @@ fn main() {
 
 async fn measured(time: Duration) {
     let node = Node::start();
+    if let Some(count) = Some(setting("PENDING", 0)).filter(|count| *count > 0) {
+        return pending(&node, count).await;
+    }
     let url = node.vhost("later");
     let ticks = Ticks::start(&url).await;
     let folder = tempfile::tempdir().unwrap();
@@ -174,13 +181,7 @@ async fn burst(node: &Node, count: usize) {
     let due = due.millis() * 1_000_000;
     assert!(wall() < due, "they were put too slowly");
     println!("{count} due at one instant; {}", clock.memory());
-    let settled = async |client: &mut Http| {
-        let (_, text) = client.ask("GET", "/metrics", String::new()).await;
-        let line =
-            text.lines().find(|line| line.contains("delayed_events_total{state=\"settled\"}")).unwrap();
-        line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as usize
-    };
-    while settled(&mut client).await < count {
+    while figure(&mut client, "khronos_delayed_events_total{state=\"settled\"}").await < count {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let seconds = (wall() - due) as f64 / 1e9;
@@ -196,4 +197,63 @@ async fn burst(node: &Node, count: usize) {
         count as f64 / seconds,
         clock.memory()
     );
+}
+
+/// One of the clock's metrics.
+async fn figure(client: &mut Http, name: &str) -> usize {
+    let (_, text) = client.ask("GET", "/metrics", String::new()).await;
+    let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+    line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as usize
+}
+
+/// Many for the next year.
+async fn pending(node: &Node, count: usize) {
+    let url = node.vhost("later");
+    let ticks = Ticks::start(&url).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut clock = Program::start(folder.path(), &url, CONFIG);
+    clock.until_ready().await;
+    let mut client = Http::connect(clock.port).await;
+    let begin = wall();
+    for part in 1..=count / A_REQUEST {
+        put_all(&mut client, A_REQUEST, someday).await;
+        if part % (count / A_REQUEST / 10).max(1) == 0 {
+            println!("{} wait; {}", part * A_REQUEST, clock.memory());
+        }
+    }
+    let put = NEXT.load(Ordering::Relaxed) as f64;
+    let bytes = bytes_in(&folder.path().join("store"));
+    println!(
+        "{:.0} a second; {:.0} bytes each on the disk, of which {DATA} are data",
+        put / ((wall() - begin) as f64 / 1e9),
+        bytes as f64 / put
+    );
+    for _ in 0..3 {
+        let at = khronos::clock::now().plus(1_000).to_string();
+        put_all(&mut client, 100, || at.clone()).await;
+        let begin = wall();
+        clock.restart();
+        ticks.forget();
+        ticks.until(1).await;
+        let ticked = wall();
+        clock.until_ready().await;
+        client = Http::connect(clock.port).await;
+        while figure(&mut client, "khronos_delayed_pending").await > put as usize {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let [ticked, sent] = [ticked, wall()].map(|at| (at - begin) as f64 / 1e9);
+        println!(
+            "after kill -9: schedules fire after {ticked:.2} s, what was due meanwhile is settled after {sent:.2} s; {}",
+            clock.memory()
+        );
+    }
+}
+
+fn bytes_in(folder: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let size = |entry: std::fs::DirEntry| {
+        let about = entry.metadata().unwrap();
+        if about.is_dir() { bytes_in(&entry.path()) } else { about.blocks() * 512 }
+    };
+    std::fs::read_dir(folder).unwrap().map(|entry| size(entry.unwrap())).sum()
 }

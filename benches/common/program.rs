@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     net::TcpListener,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -14,7 +14,8 @@ pub const TICKING: usize = 10;
 /// The clock as a process; killed when it is dropped.
 pub struct Program {
     child: Child,
-    log: std::path::PathBuf,
+    folder: PathBuf,
+    broker: String,
     pub port: u16,
 }
 
@@ -30,21 +31,20 @@ impl Program {
         };
         fs::write(schedules.join("ticks.toml"), (0..TICKING).map(tick).collect::<String>()).unwrap();
         fs::write(folder.join("config.toml"), config).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let log = folder.join("log");
-        let out = File::create(&log).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_khronos"))
-            .args(["run", "--schedules", "schedules", "--store", "store", "--listen"])
-            .arg(format!("127.0.0.1:{port}"))
-            .env("KHRONOS_BROKER_URL", broker)
-            .env("KHRONOS_CONFIG", folder.join("config.toml"))
-            .current_dir(folder)
-            .stdin(Stdio::null())
-            .stdout(out.try_clone().unwrap())
-            .stderr(out)
-            .spawn()
-            .unwrap();
-        Self { child, log, port }
+        let (folder, broker) = (folder.to_owned(), broker.to_owned());
+        let (child, port) = spawn(&folder, &broker);
+        Self { child, folder, broker, port }
+    }
+
+    /// Kills it, and starts it again on the same store.
+    pub fn restart(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        (self.child, self.port) = spawn(&self.folder, &self.broker);
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).unwrap()
     }
 
     /// It publishes, and takes commands.
@@ -57,14 +57,14 @@ impl Program {
         };
         for _ in 0..600 {
             let ended = self.child.try_wait().unwrap();
-            assert!(ended.is_none(), "{}", fs::read_to_string(&self.log).unwrap());
+            assert!(ended.is_none(), "{}", self.log());
             let listens = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok();
             if listens && ready().await {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        panic!("{}", fs::read_to_string(&self.log).unwrap());
+        panic!("{}", self.log());
     }
 
     /// Memory as the system has it.
@@ -76,6 +76,23 @@ impl Program {
         };
         format!("{:.0} MiB resident (peak {:.0})", mib("VmRSS"), mib("VmHWM"))
     }
+}
+
+fn spawn(folder: &Path, broker: &str) -> (Child, u16) {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let out = File::create(folder.join("log")).unwrap();
+    let child = Command::new(env!("CARGO_BIN_EXE_khronos"))
+        .args(["run", "--schedules", "schedules", "--store", "store", "--listen"])
+        .arg(format!("127.0.0.1:{port}"))
+        .env("KHRONOS_BROKER_URL", broker)
+        .env("KHRONOS_CONFIG", folder.join("config.toml"))
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(out.try_clone().unwrap())
+        .stderr(out)
+        .spawn()
+        .unwrap();
+    (child, port)
 }
 
 impl Drop for Program {

@@ -64,9 +64,18 @@ impl Ticks {
 
     /// Waits until each schedule was heard of; forgets these.
     pub async fn until_some(&self) {
-        while self.seen.lock().unwrap().due.values().filter(|due| due.len() > 5).count() < TICKING {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+        self.until(5).await;
+        self.forget();
+    }
+
+    /// Waits until each schedule was heard of more often than this.
+    pub async fn until(&self, times: usize) {
+        while self.seen.lock().unwrap().due.values().filter(|due| due.len() > times).count() < TICKING {
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    pub fn forget(&self) {
         *self.seen.lock().unwrap() = Seen::default();
     }
 
