@@ -8,7 +8,6 @@ use std::{
     net::TcpStream,
     os::unix::fs::PermissionsExt,
     process::Output,
-    time::Duration,
 };
 use testkit::{Certificates, Node};
 
@@ -41,7 +40,7 @@ fn configured(clock: Clock, text: &str) -> Clock {
 /// Status and whole answer of a request that is not encrypted.
 fn asked(clock: &Clock, method: &str, path: &str, token: Option<&str>, body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(("127.0.0.1", clock.port)).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
     let shown = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
     let length = body.len();
     let head = format!(
@@ -169,7 +168,7 @@ fn an_open_clock_is_changed_by_its_machine_and_says_so_at_the_start() {
 fn what_the_configuration_says_of_reading_and_of_a_proxy_is_so() {
     let status = |clock: &Clock, token: Option<&str>, line: &str| {
         let mut stream = TcpStream::connect(("127.0.0.1", clock.port)).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
         let shown = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
         let head = format!("GET /v1/schedules HTTP/1.0\r\nHost: localhost\r\n{shown}{line}\r\n");
         stream.write_all(head.as_bytes()).unwrap();
@@ -235,10 +234,11 @@ fn a_clock_that_encrypts_is_operated_from_elsewhere_with_a_token() {
     assert_eq!((release.status.code(), text(&release)), (Some(0), format!("{parked} released\n")));
     let list = ran(&["list", "--token-file", file, "--ca-file", ca]);
     assert!(list.status.success() && text(&list).contains("billing.often.passed"), "{}", text(&list));
-    let health = ran(&["health", "--ca-file", ca]);
-    assert!(health.status.success(), "{}", text(&health));
+    // It waits for the answer for some seconds only.
+    let well = || Some(ran(&["health", "--ca-file", ca])).filter(|health| health.status.success());
+    let health = testkit::block_until_or_tell("the health of the clock", LIMIT, well, || clock.log());
     // Without a URL it asks by the control socket, whatever the certificate.
-    assert_eq!(clock.done(&["health", "--ready"]), "ready\n");
+    clock.done_in_time(&["health", "--ready"], |said| said == "ready\n");
 
     let none = ran(&["list", "--ca-file", ca]);
     assert!(none.status.code() == Some(77) && text(&none).contains("wants a token"), "{}", text(&none));

@@ -4,7 +4,7 @@ mod changes;
 pub(crate) mod client;
 mod holding;
 
-use crate::harness::{Arrivals, Clock, LIMIT};
+use crate::harness::{Arrivals, Clock, LIMIT, Pace};
 use client::{Client, Reply};
 use ponos::topology::Queue;
 use serde_json::json;
@@ -241,24 +241,27 @@ async fn what_is_sent_while_the_clock_is_away_is_answered_when_it_is_back() {
         } else {
             scene.clock.kill()
         }
-        let sent: BTreeSet<String> = {
-            let mut sent = BTreeSet::new();
-            for _ in 0..50 {
-                sent.insert(
-                    billing
-                        .send("schedule.get", json!({ "name": "daily" }), Some("amq.rabbitmq.reply-to"))
-                        .await,
-                );
-            }
-            sent
-        };
+        let mut sent = BTreeSet::new();
+        for _ in 0..50 {
+            sent.insert(billing.send_for_reply("schedule.get", json!({ "name": "daily" })).await);
+        }
         scene.clock.start();
         let mut answered = BTreeSet::new();
         while answered.len() < sent.len() {
             let reply = billing.reply().await;
+            let is_open = |one: &String| sent.contains(one) && !answered.contains(one);
+            let Some(correlation) = reply.correlation.clone().filter(is_open) else {
+                // What was answered before the clock was killed, and not acked, is answered once more.
+                continue;
+            };
+            if reply.status == 429 {
+                // More than one owner's share of the places waited for longer than they may: the same again.
+                sent.remove(&correlation);
+                sent.insert(billing.send_for_reply("schedule.get", json!({ "name": "daily" })).await);
+                continue;
+            }
             assert_eq!(reply.status, 200, "{reply:?}");
-            // What was answered before the clock was killed, and not acked, is answered once more.
-            answered.extend(reply.correlation.filter(|correlation| sent.contains(correlation)));
+            answered.insert(correlation);
         }
         assert_eq!(answered, sent);
     }
@@ -316,7 +319,7 @@ async fn a_flood_of_commands_delays_no_event_and_another_owner_is_answered() {
     scene.clock.start();
     scene.until_open();
     arrivals.more(10);
-    let begun = arrivals.len();
+    let (begun, pace) = (arrivals.len(), Pace::begin(&scene.clock));
     let mut flood = scene.client("billing-service").await;
     let mut other = scene.client("reports-service").await;
     let kinds: [(&str, &[u8]); 5] = [
@@ -359,10 +362,14 @@ async fn a_flood_of_commands_delays_no_event_and_another_owner_is_answered() {
         quantile(99),
         quantile(100)
     );
-    let due: Vec<_> = all.iter().map(|arrival| arrival.event.time.unwrap()).collect();
+    // Where a connection breaks, an event comes again, and behind what is newer.
+    let due: BTreeSet<_> = all.iter().map(|arrival| arrival.event.time.unwrap()).collect();
+    let due: Vec<_> = due.into_iter().collect();
     let gaps: Vec<_> = due.windows(2).filter(|pair| pair[1].since(pair[0]) != 100).collect();
     assert!(gaps.is_empty(), "{gaps:?}");
-    assert!(quantile(99) < 2_000 && limited > Some(100) && done > Some(40), "{limited:?} {done:?}");
+    let allowed = pace.allows(2_000);
+    assert!(quantile(99) < allowed, "p99 {} ms late, of {allowed}", quantile(99));
+    assert!(limited > Some(100) && done > Some(40), "{limited:?} {done:?}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Bad luck while it runs, on a real RabbitMQ: the clock killed, the broker killed, a memory alarm, a queue that refuses.
 //! Nothing is lost, nothing is early, equal ids have equal bodies, and the audit agrees.
 
-use crate::harness::{Arrival, Arrivals, Clock, Expected, LIMIT, id_of, let_pass, random, scale};
+use crate::harness::{Arrival, Arrivals, Clock, Expected, LIMIT, Pace, id_of, let_pass, random, scale};
 use khronos::clock;
 use ponos::{
     event::Timestamp,
@@ -96,8 +96,9 @@ async fn a_broker_that_is_killed_or_blocked_while_the_clock_runs_costs_nothing()
     let arrivals = Arrivals::of_all_events(&node.url(), &queues()).await;
     let mut clock = Clock::new(&node.url(), SCHEDULES).started();
     let mut random = random();
+    arrivals.more(100);
     // RabbitMQ itself loses a quorum queue (it finds no leader any more) when it is killed right after declaring it.
-    arrivals.more(300);
+    node.write_down();
     for _ in 0..3 * scale() {
         arrivals.more(random.usize(1..100));
         node.kill9();
@@ -172,6 +173,7 @@ async fn what_a_full_queue_refuses_is_resent_then_parked_and_released_under_its_
         .with("KHRONOS_PUBLISH_RESENDS", 2)
         .with("KHRONOS_PUBLISH_RESEND_OVER", "3s")
         .started();
+    let pace = Pace::begin(&clock);
     // Seen at the first refusal, long before anything is given up on.
     let refused =
         clock.until("the refusal", |_, body| body["warnings"].to_string().contains("refused by the broker"));
@@ -204,11 +206,13 @@ async fn what_a_full_queue_refuses_is_resent_then_parked_and_released_under_its_
     // The neighbour was never held up by it.
     let neighbours: Vec<_> =
         everything.so_far().into_iter().filter(|a| a.event.subject.as_deref() == Some("neighbour")).collect();
-    let until = neighbours.last().unwrap().event.time.unwrap();
-    let from = neighbours[0].event.time.unwrap();
-    assert_eq!(neighbours.len() as i64, until.since(from) / 100 + 1);
-    let latest = neighbours.iter().map(|a| a.at.since(a.event.time.unwrap())).max().unwrap();
-    assert!(latest < 5_000, "a neighbour came {latest} ms late");
+    let times = || neighbours.iter().map(|a| a.event.time.unwrap());
+    let (from, until) = (times().min().unwrap(), times().max().unwrap());
+    let due: BTreeSet<Timestamp> = times().collect();
+    assert_eq!(due.len() as i64, until.since(from) / 100 + 1);
+    let latest = neighbours.iter().map(|a| a.event.recorded_time.unwrap().since(a.event.time.unwrap())).max();
+    let allowed = pace.allows(5_000);
+    assert!(latest < Some(allowed), "a neighbour was sent {latest:?} ms late, of {allowed}");
 
     // There is room again, and it is released; another one is dropped.
     let emptied = Arrivals::of(&url, vec![full()]).await;
@@ -242,7 +246,7 @@ name = "shared"
 event = "test.refused.passed"
 every = "500ms"
 catch_up = { policy = "all" }
-resends = { most = 40, within = "40s" }
+resends = { most = 100, within = "5m" }
 "#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -251,6 +255,7 @@ async fn a_full_queue_holds_nothing_back_from_the_others_and_gets_all_of_it_once
     drop(Arrivals::of(&url, vec![full()]).await);
     let healthy = Arrivals::of_all_events(&url, &[Queue::classic("healthy")]).await;
     let mut clock = Clock::new(&url, SHARED).started();
+    let pace = Pace::begin(&clock);
     let due = |arrival: &Arrival| arrival.event.time.unwrap();
     let came = |arrivals: &Arrivals| -> BTreeSet<Timestamp> { arrivals.so_far().iter().map(due).collect() };
     block_until("twenty events in the healthy queue", LIMIT, || (came(&healthy).len() >= 20).then_some(()));
@@ -260,18 +265,21 @@ async fn a_full_queue_holds_nothing_back_from_the_others_and_gets_all_of_it_once
     let ids: BTreeSet<Timestamp> = all.iter().map(due).collect();
     let (first, last) = (*ids.first().unwrap(), *ids.last().unwrap());
     assert_eq!(ids.len() as i64, last.since(first) / 500 + 1, "{ids:?}");
+    let allowed = pace.allows(2_000);
     for id in &ids {
         let arrival = all.iter().find(|arrival| due(arrival) == *id).unwrap();
         let late = arrival.event.recorded_time.unwrap().since(*id);
-        assert!(late < 2_000, "{id} was sent {late} ms late");
+        assert!(late < allowed, "{id} was sent {late} ms late, of {allowed}");
     }
     let again: BTreeSet<_> =
         ids.iter().filter(|id| all.iter().filter(|a| due(a) == **id).count() > 1).collect();
     assert!(again.len() <= 1, "only the first of the run is sent again: {again:?}");
-    let runs = parked(&clock);
+    // What the healthy queue has may still be on its way to be refused by the other.
+    let runs = block_until("all but the first to be parked", LIMIT, || {
+        Some(parked(&clock)).filter(|runs| runs.first().is_some_and(|run| run["count"].as_u64() >= Some(18)))
+    });
     assert_eq!(runs.len(), 1, "{runs:?}");
-    let run = &runs[0];
-    assert!(run["count"].as_u64() >= Some(18) && !run["next_try_at"].is_null(), "{run}");
+    assert!(!runs[0]["next_try_at"].is_null(), "{runs:?}");
     assert!(clock.done(&["parked", "list"]).contains("tried again"));
 
     // What was refused before the clock was killed stays what it is, and is not sent as something missed.

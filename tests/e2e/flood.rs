@@ -1,7 +1,7 @@
 //! Floods of requests beside a schedule of 100 ms: nothing is lost or late, health is answered, memory stays small.
 //! It prints what it measures. `TEST_SCALE` makes it longer; `FLOOD_SCHEDULES` says how many schedules there are.
 
-use crate::harness::{Clock, LIMIT, scale};
+use crate::harness::{Clock, LIMIT, Pace, scale};
 use ponos::event::Timestamp;
 use serde_json::Value;
 use std::{
@@ -26,17 +26,19 @@ const ATTACKERS: usize = 16;
 const CONNECTIONS: u64 = 3_000;
 
 /// Milliseconds that 99 of 100 events may be late: what tells a publisher that waits for HTTP from one that does not, on
-/// any machine. How late they really are is printed, and read on a quiet one (docs/performance.md).
+/// any machine that does not stand still itself. How late they really are is printed, and read on a quiet one
+/// (docs/performance.md).
 const LATE: i64 = 2_000;
 
 /// Schedules in one file.
 const A_FILE: usize = 10_000;
 
-/// Often due, with as much data as there may be: whoever reads much of the record may take much memory.
+/// Often due, with as much data as there may be: whoever reads much of the record may take much memory. What is late is late, and
+/// not missed.
 fn often() -> String {
     let data = "x".repeat(60_000);
     format!(
-        "[[schedule]]\nname = \"often\"\nevent = \"flood.often.passed\"\nevery = \"100ms\"\ndata = {{ text = \"{data}\" }}\n"
+        "[[schedule]]\nname = \"often\"\nevent = \"flood.often.passed\"\nevery = \"100ms\"\ncatch_up = {{ grace = \"5m\" }}\ndata = {{ text = \"{data}\" }}\n"
     )
 }
 
@@ -234,7 +236,7 @@ fn whatever_is_asked_events_go_out_on_time_and_health_is_answered() {
     println!("{count} schedules, {:.1} MiB", resident(clock.id(), "VmRSS"));
     let no_name = format!("/schedules/{}", "x".repeat(60_000));
     let unknown = format!("/schedules/quiet-000000-{}", "y".repeat(40));
-    let mut late = Vec::new();
+    let (mut late, pace) = (Vec::new(), Pace::begin(&clock));
     let mut flood =
         |what, begin: &dyn Fn(&Attack) -> Vec<JoinHandle<()>>| late.extend(flood(&clock, what, begin));
     flood("nothing", &|_| Vec::new());
@@ -266,8 +268,9 @@ fn whatever_is_asked_events_go_out_on_time_and_health_is_answered() {
     flood("audits", &|attack| attack.asking(&["/audit"]));
     late.sort_unstable();
     let p99 = quantile(&late, 99);
-    println!("all together: {} events, p99 {p99} ms late", late.len());
-    assert!(p99 < LATE, "p99 {p99} ms late");
+    let allowed = pace.allows(LATE);
+    println!("all together: {} events, p99 {p99} ms late, of {allowed}", late.len());
+    assert!(p99 < allowed, "p99 {p99} ms late, of {allowed}");
     block_until("the last audit to make room for ours", LIMIT, || {
         clock.verb(&["audit"]).status.success().then_some(())
     });

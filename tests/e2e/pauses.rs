@@ -4,6 +4,7 @@ use crate::harness::{Arrival, Arrivals, Clock, LIMIT, text};
 use khronos::clock;
 use ponos::{event::Timestamp, topology::Queue};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use testkit::{Node, block_until};
 
 const SCHEDULES: &str = r#"
@@ -65,7 +66,7 @@ fn paused_and_killed(clock: &mut Clock, how: &str) -> (Timestamp, Timestamp) {
     let list = text(&clock.verb(&["list"]));
     assert!(list.contains("the clock is paused since") && list.contains("paused with all"), "{list}");
     assert!(list.contains("finished: its limit of 3 is reached"), "{list}");
-    assert!(clock.done(&["health", "--ready"]).contains("ready, and paused since"));
+    clock.done_in_time(&["health", "--ready"], |said| said.contains("ready, and paused since"));
     let again = clock.done(&["pause", "--all", "--note", "more disks", "--by", "bob"]);
     assert!(again.contains(&format!("paused since {since} by bob: more disks")), "{again}");
     let asked = clock::now();
@@ -113,15 +114,17 @@ async fn a_pause_outlives_a_kill_and_ends_by_catching_up_or_by_skipping() {
     };
     assert_eq!(within(since, asked), ticks(since, asked), "all that fell due is caught up with");
     assert_eq!(within(later, asked_later), 0, "what is skipped is not sent");
-    let coalesced = |one: &Arrival| {
+    // What was due within a second of its beginning may have been handed over before it, and comes singly; and so does what is
+    // hardly late when it ends. Of what lies between them one stands for all.
+    let middle = since.plus(asked.since(since) / 2);
+    let stands_for_it = |one: &&Arrival| {
         let body: Value = serde_json::from_slice(&one.message.body).unwrap();
-        one.event.subject.as_deref() == Some("tock") && body["coalesced"].as_u64() > Some(8)
+        let (from, to) = (instant(&body["window"]["from"]), instant(&body["window"]["to"]));
+        from < middle && middle <= to && body["coalesced"].as_u64() > Some(4)
     };
-    assert_eq!(
-        arrived.iter().filter(|one| coalesced(one)).count(),
-        1,
-        "one stands for all, of the first pause"
-    );
+    let tocks = arrived.iter().filter(|one| one.event.subject.as_deref() == Some("tock"));
+    let standing: BTreeSet<&str> = tocks.filter(stands_for_it).map(|one| one.event.id.as_str()).collect();
+    assert_eq!(standing.len(), 1, "one stands for all, of the first pause: {standing:?}");
 
     let rows = skipped(&clock, "tick");
     let count: i64 = rows.iter().map(|(.., count)| count).sum();
@@ -142,11 +145,12 @@ async fn a_pause_ends_by_itself_at_its_instant_though_the_clock_was_down_then() 
     let arrivals = Arrivals::of_all_events(&url, &[Queue::classic("all")]).await;
     let mut clock = Clock::new(&url, SCHEDULES).started();
     arrivals.more(5);
-    let pause = &["pause", "--all", "--note", "x", "--for", "3s", "--skip"];
+    // Long enough for the clock to be down before it ends, however slow the machine is.
+    let pause = &["pause", "--all", "--note", "x", "--for", "15s", "--skip"];
     let said = clock.json(pause).remove(0);
     let paused = &said["paused"];
     let (since, until) = (instant(&paused["since"]), instant(&paused["until"]));
-    assert!((0..3_500).contains(&until.since(since)) && paused["on_resume"] == "skip", "{said}");
+    assert!((0..15_500).contains(&until.since(since)) && paused["on_resume"] == "skip", "{said}");
     clock.kill();
     let stopped = text(&clock.verb(&["list"]));
     assert!(stopped.contains("the clock is paused since"), "{stopped}");
@@ -163,7 +167,7 @@ async fn a_pause_ends_by_itself_at_its_instant_though_the_clock_was_down_then() 
     assert_eq!(count, ticks(since, until), "{rows:?}");
     assert!(rows.iter().all(|(first, last, _)| since < *first && *last <= until), "{rows:?}");
     // What fell due after it, while the clock was down, was missed: that is another matter.
-    let came = due(&arrivals.so_far(), "tick");
+    let came: BTreeSet<Timestamp> = due(&arrivals.so_far(), "tick").into_iter().collect();
     let missed = came.iter().filter(|due| until < **due && **due <= started).count() as i64;
     assert_eq!(missed, ticks(until, started));
 }

@@ -1,7 +1,7 @@
 //! Schedules that are put and deleted by message: whose they are, what comes again, and what a crash leaves of them.
 
 use super::{Client, Reply, Scene};
-use crate::harness::{Arrivals, LIMIT, let_pass, random};
+use crate::harness::{Arrivals, LIMIT, Pace, let_pass, random};
 use ponos::topology::Queue;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -141,7 +141,13 @@ async fn whenever_the_clock_is_killed_what_was_answered_is_there_and_each_comman
     let mut sender = scene.client("billing-service").await;
     // What each schedule is to be after its last command: how often, or not there.
     let mut wanted: BTreeMap<String, Option<String>> = BTreeMap::new();
-    let mut sent: BTreeSet<String> = BTreeSet::new();
+    // By correlation: which schedule it is about, and how it was answered.
+    let mut sent: BTreeMap<String, String> = BTreeMap::new();
+    let note = |reply: Reply, answered: &mut BTreeMap<String, u64>| {
+        // What was answered before a crash may be answered once more, or be refused then.
+        let status = answered.entry(reply.correlation.unwrap()).or_insert(reply.status);
+        *status = (*status).max(reply.status);
+    };
     let mut answered: BTreeMap<String, u64> = BTreeMap::new();
     for _ in 0..8 {
         scene.clock.kill();
@@ -151,25 +157,32 @@ async fn whenever_the_clock_is_killed_what_was_answered_is_there_and_each_comman
             let every = format!("{} hours", 1 + number);
             let body = if is_put { put(&name, &every) } else { json!({ "name": name }) };
             let kind = if is_put { "schedule.put" } else { "schedule.delete" };
-            sent.insert(sender.send(kind, body, Some("amq.rabbitmq.reply-to")).await);
+            sent.insert(sender.send_for_reply(kind, body).await, name.clone());
             wanted.insert(name, is_put.then_some(every));
         }
         scene.clock.start();
         // In the middle of them.
         let reply = sender.reply().await;
-        answered.insert(reply.correlation.clone().unwrap(), reply.status);
+        note(reply, &mut answered);
         let_pass(random.u64(0..30));
         while let Some(reply) = sender.reply_now() {
-            answered.insert(reply.correlation.clone().unwrap(), reply.status);
+            note(reply, &mut answered);
         }
     }
     while answered.len() < sent.len() {
-        let reply = sender.reply().await;
-        assert!((200..300).contains(&reply.status), "{reply:?}");
-        answered.insert(reply.correlation.clone().unwrap(), reply.status);
+        note(sender.reply().await, &mut answered);
     }
-    assert_eq!(answered.keys().collect::<BTreeSet<_>>(), sent.iter().collect());
-    assert!(answered.values().all(|status| (200..300).contains(status)), "{answered:?}");
+    assert!(answered.keys().eq(sent.keys()), "{answered:?}");
+    assert!(answered.values().all(|status| matches!(status, 200..300 | 429)), "{answered:?}");
+    // Where the machine stood still, some waited for a place of their owner in vain, and others about the same names did not:
+    // these are put once more.
+    let refused = answered.iter().filter(|(_, status)| **status == 429);
+    let refused: BTreeSet<String> = refused.map(|(correlation, _)| sent[correlation].clone()).collect();
+    for name in &refused {
+        let every = "1000 hours".to_owned();
+        while sender.ask("schedule.put", put(name, &every)).await.status == 429 {}
+        wanted.insert(name.clone(), Some(every));
+    }
     let mut reader: Client = scene.client("billing-service").await;
     let reply = reader.ask("schedule.list", json!({ "owner": "billing", "limit": 1000 })).await;
     let there: BTreeMap<String, Option<String>> = reply.body["schedules"]
@@ -186,8 +199,9 @@ async fn whenever_the_clock_is_killed_what_was_answered_is_there_and_each_comman
     let settled = || async { scene.depth("khronos.commands").filter(|depth| *depth == 0) };
     wait_until("the queue to be empty", LIMIT, settled).await;
     println!(
-        "{} commands, {} of them came again",
+        "{} commands, of which some about {} schedules were too many at once; {} came again",
         sent.len(),
+        refused.len(),
         scene.metric("khronos_commands_redelivered_total").unwrap()
     );
 }
@@ -199,7 +213,7 @@ async fn a_flood_of_changes_delays_no_event_and_all_are_there() {
     let url = scene.node.url_for("guest", "guest", scene.vhost);
     let arrivals = Arrivals::of_all_events(&url, &[Queue::quorum("all")]).await;
     arrivals.more(10);
-    let begun = arrivals.len();
+    let (begun, pace) = (arrivals.len(), Pace::begin(&scene.clock));
     let mut billing = scene.client("billing-service").await;
     let asked = khronos::clock::now();
     let (mut done, mut number) = (0, 0);
@@ -231,9 +245,12 @@ async fn a_flood_of_changes_delays_no_event_and_all_are_there() {
         late[(late.len() - 1) * 99 / 100],
         late[late.len() - 1]
     );
-    let due: Vec<_> = all.iter().filter(often).map(|one| one.event.time.unwrap()).collect();
+    // Where a connection breaks, an event comes again, and behind what is newer.
+    let due: BTreeSet<_> = all.iter().filter(often).map(|one| one.event.time.unwrap()).collect();
+    let due: Vec<_> = due.into_iter().collect();
     assert!(due.windows(2).all(|pair| pair[1].since(pair[0]) == 100), "none is lost");
-    assert!(late[(late.len() - 1) * 99 / 100] < 2_000);
+    let allowed = pace.allows(2_000);
+    assert!(late[(late.len() - 1) * 99 / 100] < allowed, "{allowed} ms: {late:?}");
     let mut there = 0;
     let mut page = json!({ "owner": "billing", "limit": 1000 });
     loop {
@@ -253,9 +270,9 @@ async fn what_the_broker_has_confirmed_is_done_though_it_is_killed() {
     let mut scene = Scene::on(node, "commands-broker");
     scene.clock.start();
     scene.until_open();
-    // The broker notes on its disk which quorum queues it has some seconds after they are declared; killed before, it never has
+    // The broker notes on its disk which quorum queues it has some time after they are declared; killed before, it never has
     // them again.
-    let_pass(12_000);
+    node.write_down();
     let url = node.url_for("billing-service", "secret-billing-service", scene.vhost);
     for round in 0..2 {
         // The queue has a leader, and the clock takes from it.
@@ -270,7 +287,10 @@ async fn what_the_broker_has_confirmed_is_done_though_it_is_killed() {
     let all = async || {
         let mut billing = Client::try_connect(&url, "billing-service").await?;
         let reply = billing.try_ask("schedule.list", json!({ "prefix": "b-", "limit": 1000 })).await?;
-        (reply.body["schedules"].as_array()?.len() == 400).then_some(())
+        // What waited for a place of its owner in vain was refused, which is an answer too.
+        let limited = r#"khronos_commands_total{type="schedule.put",result="limited"}"#;
+        let refused = scene.metric(limited).unwrap_or(0);
+        (reply.body["schedules"].as_array()?.len() as u64 + refused >= 400).then_some(())
     };
     wait_until("all commands to be done", 3 * LIMIT, all).await;
     scene.clock.stop();

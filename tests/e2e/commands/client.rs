@@ -14,8 +14,12 @@ use serde_json::Value;
 use std::{
     collections::BTreeMap,
     sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
 };
 use tokio::time::timeout;
+
+/// How long an answer is waited for that may never come, before the same is asked again.
+const AN_ANSWER: Duration = Duration::from_secs(15);
 
 pub(crate) struct Client {
     connection: Connection,
@@ -89,6 +93,11 @@ impl Client {
     /// Publishes; the correlation id.
     pub(crate) async fn send(&mut self, kind: &str, body: Value, reply_to: Option<&str>) -> String {
         self.send_raw(kind, kind, body.to_string().as_bytes(), reply_to).await
+    }
+
+    /// The same, to be answered to this client.
+    pub(crate) async fn send_for_reply(&mut self, kind: &str, body: Value) -> String {
+        self.send(kind, body, Some("amq.rabbitmq.reply-to")).await
     }
 
     pub(crate) async fn send_raw(
@@ -198,7 +207,7 @@ impl Client {
     /// The answer, if the broker lets it ask.
     pub(crate) async fn try_ask(&mut self, kind: &str, body: Value) -> Option<Reply> {
         self.publish(kind, kind, body.to_string().as_bytes(), Some("amq.rabbitmq.reply-to")).await?;
-        let reply = timeout(std::time::Duration::from_secs(2), self.replies.next()).await.ok()??;
+        let reply = timeout(AN_ANSWER, self.replies.next()).await.ok()??;
         Some(Reply::of(reply.ok()?))
     }
 

@@ -10,7 +10,6 @@ use std::{
     net::{TcpListener, TcpStream},
     path::PathBuf,
     process::{Command, Output, Stdio},
-    time::Duration,
 };
 use testkit::{Program, Sandbox, Signal, block_until_or_tell};
 
@@ -167,7 +166,17 @@ impl Clock {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// The same with `--json`, line by line.
+    /// Runs a verb that looks for an answer for a moment only, until what it printed is as wanted.
+    pub(crate) fn done_in_time(&self, arguments: &[&str], wanted: impl Fn(&str) -> bool) {
+        let is_done = || {
+            let output = self.verb(arguments);
+            let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+            (output.status.success() && wanted(&printed)).then_some(())
+        };
+        block_until_or_tell(&format!("{arguments:?}"), LIMIT, is_done, || self.log());
+    }
+
+    /// The same as `done` with `--json`, line by line.
     pub(crate) fn json(&self, arguments: &[&str]) -> Vec<Value> {
         let printed = self.done(&[arguments, &["--json"]].concat());
         printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -212,7 +221,7 @@ impl Clock {
 
     fn ask(&self, method: &str, path: &str, headers: &str) -> Option<TcpStream> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
+        stream.set_read_timeout(Some(LIMIT)).ok()?;
         write!(stream, "{method} {path} HTTP/1.0\r\nHost: 127.0.0.1:{}\r\n{headers}\r\n", self.port).ok()?;
         Some(stream)
     }

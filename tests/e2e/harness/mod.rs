@@ -5,19 +5,21 @@ mod arrivals;
 mod clock;
 mod expected;
 mod feed;
+mod pace;
 
 pub(crate) use arrivals::{Arrival, Arrivals};
 pub(crate) use clock::{Clock, text};
 pub(crate) use expected::{Expected, id_of};
 pub(crate) use feed::Feed;
+pub(crate) use pace::Pace;
 
 use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
 
-/// Longer than anything takes that works, on a busy machine.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+/// Longer than anything takes that works, on a machine that is ten times as slow as usual and stands still for seconds.
+pub(crate) const LIMIT: Duration = Duration::from_secs(180);
 
 /// Lets real time pass where that is what the test is about: the random moment of a kill.
 pub(crate) fn let_pass(millis: u64) {
