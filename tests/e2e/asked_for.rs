@@ -142,7 +142,9 @@ async fn the_past_is_sent_once_more_watched_and_cancelled() {
     assert_eq!((&parked[0]["kind"], &parked[0]["command"]), (&"backfill".into(), &"b-2".into()));
     clock.done(&["operations", "b-2", "--cancel"]);
     clock.until_at("/v1/operations/b-2", "it to have ended", |_, body| body["outstanding"] == 0);
-    // One that takes half a minute.
+    // One that takes ten minutes: it is not done before it is cancelled, however slow the machine is.
+    let long_ago = now.plus(-600 * 60_000).to_string();
+    let span = ["backfill", "minute", "--from", &long_ago, "--to", &to];
     clock.json(&[&span[..], &["--rate", "1", "--key", "b-3"]].concat());
     clock.until_at("/v1/operations/b-3", "some to be sent", |_, body| body["sent"].as_u64() > Some(1));
     clock.kill();

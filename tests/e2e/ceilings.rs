@@ -9,16 +9,26 @@ use testkit::{Node, block_until};
 const BILLING: usize = 200;
 const REPORTS: usize = 20;
 
+/// Nothing of them is missed, however long the clock takes to be there again.
 fn schedules() -> String {
     let of = |domain: &str, count| {
         let one = |number| {
             format!(
-                "[[schedule]]\nname = \"{domain}-{number}\"\nevent = \"{domain}.month.ended\"\nevery = \"15s\"\n"
+                "[[schedule]]\nname = \"{domain}-{number}\"\nevent = \"{domain}.month.ended\"\nevery = \"15s\"\ncatch_up = {{ grace = \"5m\" }}\n"
             )
         };
         (0..count).map(one).collect::<String>()
     };
     of("billing", BILLING) + &of("reports", REPORTS)
+}
+
+/// How many of them still wait for their ceiling.
+fn waiting(clock: &Clock) -> usize {
+    let metrics = clock.text("/metrics").unwrap_or_default();
+    let waiting = metrics.lines().find_map(|line| {
+        line.strip_prefix("khronos_ceiling_waiting{domain=\"billing.*\"} ")?.parse::<usize>().ok()
+    });
+    waiting.unwrap_or_else(|| panic!("{metrics}"))
 }
 
 /// What was due then of a domain, once for each schedule, in the order of arrival.
@@ -54,24 +64,34 @@ async fn what_falls_due_together_is_spread_and_a_kill_loses_nothing_of_it() {
     let all = due_at(&arrivals, "billing", due);
     let lateness: Vec<i64> = all.iter().map(late).collect();
     assert!(lateness.is_sorted() && lateness[0] >= 0, "{lateness:?}");
-    // (200 - 5) / 50 s at least, of times that are whole milliseconds.
-    assert!((3_890..10_000).contains(lateness.last().unwrap()), "{lateness:?}");
+    // (200 - 5) / 50 s at least, of times that are whole milliseconds. How much more says what else the machine did.
+    assert!(*lateness.last().unwrap() >= 3_890, "{lateness:?}");
     for (from, begin) in lateness.iter().enumerate() {
         let within = lateness[from..].iter().take_while(|late| **late < begin + 1_000).count();
         assert!(within <= 5 + 50 + 1, "{within} within a second: {lateness:?}");
     }
-    let others = due_at(&arrivals, "reports", due);
-    assert!(others.len() == REPORTS && others.iter().all(|one| late(one) < 3_000), "{others:?}");
-
-    let due = due.plus(15_000);
-    block_until("some to come", LIMIT, || (due_at(&arrivals, "billing", due).len() >= 30).then_some(()));
-    let metrics = clock.text("/metrics").unwrap();
-    let waiting = metrics.lines().find_map(|line| {
-        line.strip_prefix("khronos_ceiling_waiting{domain=\"billing.*\"} ")?.parse::<usize>().ok()
+    // None of the others stands behind them: all are sent before half of these are, however late the machine is with both.
+    let others = block_until("all of the others to come", LIMIT, || {
+        Some(due_at(&arrivals, "reports", due)).filter(|others| others.len() == REPORTS)
     });
-    assert!(waiting.is_some_and(|waiting| waiting > 0), "{metrics}");
-    clock.kill();
-    assert!(due_at(&arrivals, "billing", due).len() < BILLING, "it was killed too late");
+    assert!(others.iter().all(|one| late(one) < lateness[BILLING / 2]), "{lateness:?} {others:?}");
+
+    // It is killed while some wait; where this test was too late for that, at the next time that they are due.
+    let mut killed = None;
+    for _ in 0..8 {
+        let newest = arrivals.so_far().iter().filter_map(|one| one.event.time).max().unwrap();
+        let due = newest.plus(15_000);
+        block_until("some to come", LIMIT, || (!due_at(&arrivals, "billing", due).is_empty()).then_some(()));
+        let some_waited = waiting(&clock) > 0;
+        clock.kill();
+        if some_waited && due_at(&arrivals, "billing", due).len() < BILLING {
+            killed = Some(due);
+            break;
+        }
+        clock.start();
+        clock.until_ready();
+    }
+    let due = killed.expect("some still wait when the clock is killed");
     clock.start();
     block_until("the others to come", LIMIT, || {
         (due_at(&arrivals, "billing", due).len() == BILLING).then_some(())

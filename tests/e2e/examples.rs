@@ -14,10 +14,10 @@ use std::{
 };
 use testkit::{Node, block_until, block_until_or_tell};
 
-/// Each of them prints so many events.
-const COUNT: usize = 6;
+/// Each of them prints so many events, one a second: its connection is lost in the midst of them.
+const COUNT: usize = 20;
 /// Starting everything takes seconds; on a machine that is busy with other things it may take much longer.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(180);
 const SCHEDULE: &str = r#"
 [[schedule]]
 name = "quick"
@@ -25,6 +25,18 @@ event = "time.one-minute.passed"
 cron = "* * * * * *"
 catch_up = { policy = "all" }
 "#;
+
+/// The user as whom they listen.
+const SUBSCRIBER: &str = "subscriber";
+
+/// Closes the connections of a user, as an operator would; one that goes meanwhile is gone.
+fn close_connections_of(node: &Node, user: &str) {
+    node.eval(&format!(
+        "[catch rabbit_networking:close_connection(P, \"closed by the test\") \
+         || P <- rabbit_networking:connections(), \
+         (catch rabbit_reader:info(P, [user])) =:= [{{user, <<\"{user}\">>}}]]"
+    ));
+}
 
 /// A process that ends with the test.
 struct Running(Child);
@@ -60,8 +72,10 @@ impl Subscriber {
             .stderr(file("clock.log"))
             .spawn()
             .unwrap();
+        // A user of its own: what is cut off are its connections, and not the clock's.
+        node.permit(SUBSCRIBER, language, ".*", ".*", ".*");
         let program = program
-            .arg(&url)
+            .arg(node.url_for(SUBSCRIBER, "secret", language))
             .args(["--count", &COUNT.to_string()])
             .stdout(file("events"))
             .stderr(file("messages"))
@@ -119,6 +133,7 @@ fn said(folder: &Path) -> String {
 #[test]
 fn each_subscriber_prints_every_event_and_outlives_a_lost_connection() {
     let node = Node::start();
+    node.add_user(SUBSCRIBER, "secret");
     let folder = tempfile::tempdir().unwrap();
     let mut all: Vec<Subscriber> = subscribers()
         .into_iter()
@@ -126,8 +141,8 @@ fn each_subscriber_prints_every_event_and_outlives_a_lost_connection() {
         .collect();
     for subscriber in &mut all {
         subscriber.prints();
+        close_connections_of(&node, SUBSCRIBER);
     }
-    node.close_connections();
     for subscriber in all {
         subscriber.ends();
     }

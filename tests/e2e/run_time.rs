@@ -210,13 +210,13 @@ fn owners_keep_to_their_own_and_to_their_quotas() {
     deleted(1, &["--domain", "billing"], 0, "1 of 1 schedules deleted");
 
     let of = |number: usize| json!({ "name": format!("m{number}"), "event": "m.a.b", "every": "1 hour" });
-    let many = write(&clock, "many.json", &Value::from((0..50).map(of).collect::<Vec<_>>()).to_string());
-    // What is more than his rate waits until it may come; one by itself is told so.
+    let many = write(&clock, "many.json", &Value::from((0..100).map(of).collect::<Vec<_>>()).to_string());
+    // What is more than his rate waits until it may come; one by itself is told so, within twenty seconds after that.
     for outcome in ["created", "unchanged"] {
-        said(&by(1, &["put", "-f", &many]), 0, &format!("m49 {outcome}, revision 1"));
+        said(&by(1, &["put", "-f", &many]), 0, &format!("m99 {outcome}, revision 1"));
     }
     said(
-        &put(1, "m50", "m.a.b", "1 hour"),
+        &put(1, "m100", "m.a.b", "1 hour"),
         69,
         "'reports' asks for changes too often; the next one is taken in ",
     );
