@@ -1,4 +1,5 @@
-//! Locks of files that somebody who is just ending may still have for a moment: half a second is waited for them.
+//! Locks of files that somebody who is just ending may still have for a moment: half a second is waited for another process,
+//! and five for threads of this one, which a slow disk may hold up.
 
 use std::{
     fs::{File, TryLockError},
@@ -8,6 +9,7 @@ use std::{
 };
 
 const ATTEMPTS: u32 = 25;
+const OWN_ATTEMPTS: u32 = 250;
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Locks the file, for as long as it is open. False: somebody else had it locked all the time.
@@ -15,12 +17,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// # Errors
 /// Those of the file system.
 pub fn take(file: &File) -> io::Result<bool> {
-    let taken = when_free(|| match file.try_lock() {
-        Ok(()) => Ok(Some(())),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(error),
-    })?;
-    Ok(taken.is_some())
+    Ok(within(ATTEMPTS, || lock(file))?.is_some())
 }
 
 /// Waits until nobody has the file of this path locked, if there is one. Sled lets go of its file so: a thread of its pool may
@@ -28,15 +25,27 @@ pub fn take(file: &File) -> io::Result<bool> {
 /// again.
 pub fn await_release(path: &Path) {
     let Ok(file) = File::open(path) else { return };
-    let _ = take(&file);
+    let _ = when_free(|| lock(&file));
 }
 
-/// Tries to take what somebody may still have for a moment. Nothing: somebody had it all the time.
+/// Tries to take what none but a thread of this process may still have. Nothing: it had it all the time.
 ///
 /// # Errors
 /// Those of the attempt.
-pub fn when_free<T, E>(mut attempt: impl FnMut() -> Result<Option<T>, E>) -> Result<Option<T>, E> {
-    for _ in 0..ATTEMPTS {
+pub fn when_free<T, E>(attempt: impl FnMut() -> Result<Option<T>, E>) -> Result<Option<T>, E> {
+    within(OWN_ATTEMPTS, attempt)
+}
+
+fn lock(file: &File) -> io::Result<Option<()>> {
+    match file.try_lock() {
+        Ok(()) => Ok(Some(())),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+fn within<T, E>(attempts: u32, mut attempt: impl FnMut() -> Result<Option<T>, E>) -> Result<Option<T>, E> {
+    for _ in 0..attempts {
         if let Some(taken) = attempt()? {
             return Ok(Some(taken));
         }
