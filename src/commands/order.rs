@@ -15,6 +15,9 @@ pub(super) struct Order {
     by_subject: HashMap<Subject, VecDeque<Place>>,
     /// By number: about how many of its subjects something stands before it. Never 0.
     behind: HashMap<u64, usize>,
+    /// Places that were looked at, for the invariant.
+    #[cfg(test)]
+    looked_at: std::sync::atomic::AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -33,6 +36,8 @@ impl Order {
             let places = self.by_subject.entry(subject.clone()).or_default();
             behind += usize::from(!places.is_empty());
             places.push_back(Place { number, owner: owner.clone(), changes: *changes });
+            #[cfg(test)]
+            self.looked_at.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         }
         if behind > 0 {
             self.behind.insert(number, behind);
@@ -46,6 +51,8 @@ impl Order {
             let Some(places) = self.by_subject.get_mut(subject) else { continue };
             let Some(at) = places.iter().position(|place| place.number == number) else { continue };
             places.remove(at);
+            #[cfg(test)]
+            self.looked_at.fetch_add(at + 1, std::sync::atomic::Ordering::Relaxed);
             match places.front() {
                 None => drop(self.by_subject.remove(subject)),
                 Some(first) if at == 0 => {
@@ -68,9 +75,16 @@ impl Order {
     /// How many changes of this owner wait about this subject, where `is_begun` says which do not wait any more.
     pub(super) fn changes(&self, subject: &Subject, owner: &str, is_begun: impl Fn(u64) -> bool) -> usize {
         let Some(places) = self.by_subject.get(subject) else { return 0 };
+        #[cfg(test)]
+        self.looked_at.fetch_add(places.len(), std::sync::atomic::Ordering::Relaxed);
         // None but the first can be begun.
         let begun = usize::from(places.front().is_some_and(|first| is_begun(first.number)));
         places.iter().skip(begun).filter(|place| place.changes && *place.owner == *owner).count()
+    }
+
+    #[cfg(test)]
+    pub(super) fn looked_at(&self) -> usize {
+        self.looked_at.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     #[cfg(test)]

@@ -68,6 +68,13 @@ impl Default for Limits {
 const REST: usize = 48;
 
 impl Limits {
+    /// The default, without a bound of time that a slow machine reaches: for tests that are not about these.
+    #[cfg(test)]
+    pub(super) fn patient() -> Self {
+        let long = Duration::from_secs(600);
+        Self { head: long, answer: long, ..Self::default() }
+    }
+
     /// The default, with fewer places where the system lets the process have few open files.
     pub fn for_this_process() -> Self {
         let files = open_files();

@@ -72,12 +72,12 @@ impl Running {
     async fn decide<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> T {
         let (reply, answer) = oneshot::channel();
         self.handle.commands.send(command(reply)).await.unwrap();
-        timeout(Duration::from_secs(20), answer).await.unwrap().unwrap()
+        timeout(Duration::from_secs(60), answer).await.unwrap().unwrap()
     }
 
     /// The next one that is published.
     async fn published(&mut self) -> Publishing {
-        let next = timeout(Duration::from_secs(20), self.broker.submitted.recv()).await;
+        let next = timeout(Duration::from_secs(60), self.broker.submitted.recv()).await;
         let mut batch = next.expect("it is published in time").unwrap();
         assert_eq!(batch.len(), 1);
         batch.remove(0)
@@ -94,14 +94,14 @@ impl Running {
                 tokio::task::yield_now().await;
             }
         };
-        timeout(Duration::from_secs(20), reached)
+        timeout(Duration::from_secs(60), reached)
             .await
             .unwrap_or_else(|_| panic!("{:?}", self.store.balance()));
     }
 
     async fn stop(self) -> Report {
         self.trigger.advance();
-        timeout(Duration::from_secs(20), self.ended).await.unwrap().unwrap()
+        timeout(Duration::from_secs(60), self.ended).await.unwrap().unwrap()
     }
 }
 

@@ -189,7 +189,7 @@ async fn a_change_takes_a_role_and_its_domain() {
 
 #[tokio::test]
 async fn an_owner_takes_half_of_the_feeds_and_long_answers_and_leaves_the_rest() {
-    let mut clock = Clock::with(Limits { feeds: 4, large: 3, ..Limits::default() }).await;
+    let mut clock = Clock::with(Limits { feeds: 4, large: 3, ..Limits::patient() }).await;
     let mut other = known(2, Role::Read, "#");
     other.owner = "reports".into();
     let tokens = [known(1, Role::Read, "#"), other, known(3, Role::Write, "billing.*")];

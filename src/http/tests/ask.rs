@@ -45,7 +45,7 @@ pub(super) async fn whole(clock: &Clock, request: &str) -> String {
     let mut stream = TcpStream::connect(clock.address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
-    let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await;
+    let read = tokio::time::timeout(Duration::from_secs(60), stream.read_to_end(&mut answer)).await;
     read.expect("in time").unwrap();
     String::from_utf8_lossy(&answer).into_owned()
 }

@@ -19,7 +19,7 @@ async fn idle(clock: &Clock, count: usize) -> Vec<TcpStream> {
 
 #[tokio::test]
 async fn health_is_answered_however_many_connections_are_open() {
-    let clock = Clock::with(Limits { connections: 4, reserve: 2, ..Limits::default() }).await;
+    let clock = Clock::with(Limits { connections: 4, reserve: 2, ..Limits::patient() }).await;
     let crowd = idle(&clock, 100).await;
     for _ in 0..3 {
         for path in ["/healthz", "/readyz"] {
@@ -38,7 +38,7 @@ async fn health_is_answered_however_many_connections_are_open() {
 
 #[tokio::test]
 async fn health_is_answered_however_many_feeds_are_wanted() {
-    let clock = Clock::with(Limits { connections: 8, reserve: 2, feeds: 6, ..Limits::default() }).await;
+    let clock = Clock::with(Limits { connections: 8, reserve: 2, feeds: 6, ..Limits::patient() }).await;
     let (mut held, mut refused) = (Vec::new(), 0);
     for _ in 0..50 {
         match clock.client.feed("", None).await {
@@ -72,27 +72,38 @@ async fn asked_again(stream: &mut TcpStream) -> Option<String> {
 
 #[tokio::test]
 async fn a_connection_that_was_used_and_is_idle_is_closed() {
-    let clock = Clock::with(Limits { head: Duration::from_millis(200), ..Limits::default() }).await;
-    let mut stream = TcpStream::connect(clock.address).await.unwrap();
-    assert!(asked_again(&mut stream).await.unwrap().contains("200 OK"));
+    let clock = Clock::with(Limits { head: Duration::from_millis(200), ..Limits::patient() }).await;
+    // One whose first request comes too late for that is closed before it was used.
+    let used = || async {
+        let mut stream = TcpStream::connect(clock.address).await.ok()?;
+        let answer = asked_again(&mut stream).await?;
+        answer.contains("200 OK").then_some(stream)
+    };
+    let mut stream = wait_until("an answer", LONG, used).await;
     let mut rest = Vec::new();
     let closed = tokio::time::timeout(LONG, stream.read_to_end(&mut rest)).await;
     closed.expect("an idle connection is closed").unwrap();
 }
 
-async fn ask_for_feed(clock: &Clock, path: &str) -> TcpStream {
-    let mut stream = TcpStream::connect(clock.address).await.unwrap();
+/// An open feed and what was read of it; `None` if the connection was too old already when the request came.
+async fn opened(clock: &Clock, path: &str) -> Option<(TcpStream, String)> {
+    let mut stream = TcpStream::connect(clock.address).await.ok()?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    stream
+    stream.write_all(request.as_bytes()).await.ok()?;
+    let mut begun = [0; 4096];
+    let length = tokio::time::timeout(LONG, stream.read(&mut begun)).await.expect("in time").ok()?;
+    let begun = String::from_utf8_lossy(&begun[..length]).into_owned();
+    begun.contains("200 OK").then_some((stream, begun))
 }
 
 #[tokio::test]
 async fn an_old_connection_takes_no_more_requests_but_a_feed_goes_on() {
     let short = Duration::from_millis(100);
-    let clock = Clock::with(Limits { age: short, audit: short, ..Limits::default() }).await;
-    let mut feed = clock.client.feed("", None).await.unwrap();
-    let mut alias = ask_for_feed(&clock, "/feed").await;
+    let clock = Clock::with(Limits { age: short, audit: short, ..Limits::patient() }).await;
+    let feed = || async { clock.client.feed("", None).await.ok() };
+    let mut feed = wait_until("a feed that was asked for in time", LONG, feed).await;
+    let alias = || async { opened(&clock, "/feed").await };
+    let (mut alias, mut read) = wait_until("another one", LONG, alias).await;
     for _ in 0..5 {
         let mut stream = TcpStream::connect(clock.address).await.unwrap();
         // It asks for as long as it is let.
@@ -101,7 +112,6 @@ async fn an_old_connection_takes_no_more_requests_but_a_feed_goes_on() {
     clock.record(confirmed("one-minute", 1));
     let event = tokio::time::timeout(LONG, feed.next()).await.expect("in time").unwrap();
     assert_eq!(event.expect("the feed goes on").event, "time.one-minute.passed");
-    let mut read = String::new();
     while !read.contains("time.one-minute.passed") {
         let mut piece = [0; 4096];
         let length = tokio::time::timeout(LONG, alias.read(&mut piece)).await.expect("in time").unwrap();
@@ -113,7 +123,7 @@ async fn an_old_connection_takes_no_more_requests_but_a_feed_goes_on() {
 #[tokio::test]
 async fn an_answer_that_is_not_taken_does_not_keep_an_old_connection() {
     let short = Duration::from_millis(100);
-    let clock = Clock::with(Limits { age: short, audit: short, connections: 1, ..Limits::default() }).await;
+    let clock = Clock::with(Limits { age: short, audit: short, connections: 1, ..Limits::patient() }).await;
     (1..=1000).for_each(|minute| clock.record(confirmed("one-minute", minute)));
     let mut stream = TcpStream::connect(clock.address).await.unwrap();
     // Requests without end, whose answers nobody reads.

@@ -30,7 +30,7 @@ async fn clock(limits: Limits) -> (Clock, tempfile::TempDir) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_and_feeds_are_encrypted() {
-    let (clock, _folder) = clock(Limits::default()).await;
+    let (clock, _folder) = clock(Limits::patient()).await;
     let schedules: Value = clock.client.get("/schedules").await.unwrap();
     assert_eq!(schedules["schedules"][0]["name"], "one-minute");
     let mut feed = clock.client.feed("", None).await.unwrap();
@@ -47,7 +47,7 @@ async fn answers_and_feeds_are_encrypted() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_peer_that_does_not_begin_or_end_its_handshake_is_cut_off() {
-    let (clock, _folder) = clock(Limits { head: Duration::from_millis(100), ..Limits::default() }).await;
+    let (clock, _folder) = clock(Limits { head: Duration::from_millis(100), ..Limits::patient() }).await;
     for begun in [&b""[..], b"\x16", b"\x16\x03\x01\x00\xff", b"\x16not tls at all, but for its first byte"] {
         let mut stream = TcpStream::connect(clock.address).await.unwrap();
         stream.write_all(begun).await.unwrap();
@@ -61,7 +61,7 @@ async fn a_peer_that_does_not_begin_or_end_its_handshake_is_cut_off() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_asks_in_the_clear_is_told_so_and_that_his_token_is_to_be_replaced() {
-    let (clock, _folder) = clock(Limits::default()).await;
+    let (clock, _folder) = clock(Limits::patient()).await;
     let head = "GET /schedules HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n";
     let answer = whole(&clock, &format!("{head}\r\n")).await;
     assert!(answer.contains(" 400 ") && answer.contains("this port speaks HTTPS"), "{answer}");
@@ -87,7 +87,7 @@ async fn who_asks_in_the_clear_is_told_so_and_that_his_token_is_to_be_replaced()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn health_is_answered_by_https_however_many_connections_are_open() {
-    let limits = Limits { connections: 4, reserve: 2, ..Limits::default() };
+    let limits = Limits { connections: 4, reserve: 2, ..Limits::patient() };
     let (clock, _folder) = clock(limits).await;
     let mut crowd = Vec::new();
     for _ in 0..20 {
@@ -102,7 +102,7 @@ async fn health_is_answered_by_https_however_many_connections_are_open() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_handshake_that_has_not_ended_holds_up_no_shutdown() {
-    let (clock, _folder) = clock(Limits { head: LONG * 10, farewell: LONG * 10, ..Limits::default() }).await;
+    let (clock, _folder) = clock(Limits { head: LONG * 10, farewell: LONG * 10, ..Limits::patient() }).await;
     let mut stream = TcpStream::connect(clock.address).await.unwrap();
     stream.write_all(b"\x16\x03\x01\x00\xff").await.unwrap();
     // It is being served: others that came later are.

@@ -73,7 +73,7 @@ const HOST: &str = "Host: localhost\r\n";
 
 #[tokio::test]
 async fn an_owner_has_half_of_the_connections_and_others_have_the_rest() {
-    let limits = Limits { connections: 4, reserve: 4, ..Limits::default() };
+    let limits = Limits { connections: 4, reserve: 4, ..Limits::patient() };
     let clock = clock(limits, AccessRules::default()).await;
     let mut his = Vec::new();
     for _ in 0..2 {
@@ -101,7 +101,7 @@ async fn an_owner_has_half_of_the_connections_and_others_have_the_rest() {
 
 #[tokio::test]
 async fn a_crowd_at_an_address_shuts_out_nobody_there_who_shows_a_token() {
-    let limits = Limits { connections: 8, reserve: 2, ..Limits::default() };
+    let limits = Limits { connections: 8, reserve: 2, ..Limits::patient() };
     for (open_reads, status) in [(false, " 401 "), (true, " 429 ")] {
         let clock = clock(limits, AccessRules { open_reads, ..AccessRules::default() }).await;
         let _crowd = idle(&clock, 20).await;
@@ -131,7 +131,7 @@ async fn a_crowd_at_an_address_shuts_out_nobody_there_who_shows_a_token() {
 
 #[tokio::test]
 async fn who_shows_no_token_where_one_is_wanted_keeps_no_connection() {
-    let clock = clock(Limits::default(), AccessRules::default()).await;
+    let clock = clock(Limits::patient(), AccessRules::default()).await;
     for (path, shown, lines, status) in [
         ("/healthz", None, HOST, 200),
         ("/readyz", None, HOST, 200),
@@ -148,14 +148,14 @@ async fn who_shows_no_token_where_one_is_wanted_keeps_no_connection() {
     assert!(answer.contains(" 200 ") && !closed, "{answer}");
     // Where everybody may read, he may go on.
     let open = AccessRules { open_reads: true, ..AccessRules::default() };
-    let clock = self::clock(Limits::default(), open).await;
+    let clock = self::clock(Limits::patient(), open).await;
     let (answer, closed) = asked_on(&mut connected(&clock).await, "/healthz", None, HOST).await;
     assert!(answer.contains(" 200 ") && !closed, "{answer}");
 }
 
 #[tokio::test]
 async fn without_tokens_an_address_leaves_feeds_to_others() {
-    let limits = Limits { feeds: 4, ..Limits::default() };
+    let limits = Limits { feeds: 4, ..Limits::patient() };
     let clock = serving(
         limits,
         Access::new(&[], &Owners::default(), AccessRules { open_reads: true, ..AccessRules::default() }),
@@ -170,7 +170,7 @@ async fn without_tokens_an_address_leaves_feeds_to_others() {
 
 #[tokio::test]
 async fn what_is_refused_where_even_the_reserve_is_busy_is_told_so() {
-    let limits = Limits { connections: 4, reserve: 1, ..Limits::default() };
+    let limits = Limits { connections: 4, reserve: 1, ..Limits::patient() };
     let mut clock = clock(limits, AccessRules::default()).await;
     // Health is not answered meanwhile, for the loop does not turn.
     let (commands, _never_read) = mpsc::channel(1);

@@ -4,7 +4,7 @@ use super::*;
 use crate::ops::GapView;
 
 pub(super) async fn next(feed: &mut client::Feed) -> client::Message {
-    tokio::time::timeout(Duration::from_secs(10), feed.next())
+    tokio::time::timeout(Duration::from_secs(60), feed.next())
         .await
         .expect("in time")
         .unwrap()
@@ -174,7 +174,7 @@ async fn an_event_whose_definition_can_not_be_had_at_once_is_given_later() {
 
 #[tokio::test]
 async fn too_many_feeds_are_told_to_come_back() {
-    let clock = Clock::with(Limits { feeds: 1, ..Limits::default() }).await;
+    let clock = Clock::with(Limits { feeds: 1, ..Limits::patient() }).await;
     let held = clock.client.feed("", None).await.unwrap();
     let (status, detail) = match clock.client.feed("", None).await {
         Err(ClientError::Refused { status, detail, .. }) => (status, detail),
@@ -189,6 +189,6 @@ async fn feeds_end_when_the_clock_drains() {
     let clock = Clock::start().await;
     let mut feed = clock.client.feed("", None).await.unwrap();
     clock.trigger.advance();
-    let ended = tokio::time::timeout(Duration::from_secs(10), feed.next()).await.expect("in time");
+    let ended = tokio::time::timeout(Duration::from_secs(60), feed.next()).await.expect("in time");
     assert!(matches!(ended, Ok(None)), "{ended:?}");
 }

@@ -27,7 +27,7 @@ async fn many(count: usize, bytes: usize, limits: Limits) -> Clock {
 #[tokio::test]
 async fn a_list_of_many_pages_is_whole_and_in_order() {
     for count in [0, 1, PAGE - 1, PAGE, PAGE + 1, 3 * PAGE + 7] {
-        let clock = many(count, 100, Limits::default()).await;
+        let clock = many(count, 100, Limits::patient()).await;
         let all: Value = clock.client.get("/schedules").await.unwrap();
         assert_eq!(all["clock"], "khronos");
         let names: Vec<&str> =
@@ -39,7 +39,7 @@ async fn a_list_of_many_pages_is_whole_and_in_order() {
 
 #[tokio::test]
 async fn an_audit_of_many_pages_is_whole_and_in_order() {
-    let clock = many(2 * KEPT + 3, 10, Limits::default()).await;
+    let clock = many(2 * KEPT + 3, 10, Limits::patient()).await;
     let report: crate::engine::audit::Report = clock.client.get("/audit").await.unwrap();
     let names: Vec<String> = report.schedules.into_iter().map(|one| one.schedule).collect();
     let expected: Vec<String> = (0..2 * KEPT + 3).map(|number| format!("many-{number:05}")).collect();
@@ -56,7 +56,7 @@ async fn ask(clock: &Clock, path: &str) -> TcpStream {
 #[tokio::test]
 async fn a_few_long_answers_are_given_at_a_time_and_the_rest_goes_on_beside_them() {
     // More than the system takes in on behalf of a reader that does not read.
-    let clock = many(400, 60_000, Limits { large: 2, hold: LONG, ..Limits::default() }).await;
+    let clock = many(400, 60_000, Limits { large: 2, hold: LONG, ..Limits::patient() }).await;
     let mut slow = Vec::new();
     for _ in 0..2 {
         let mut stream = ask(&clock, "/schedules").await;
@@ -100,7 +100,7 @@ const LONG: Duration = Duration::from_secs(60);
 #[tokio::test]
 async fn slow_readers_give_way_to_others_once_they_had_their_time() {
     let hold = Duration::from_millis(200);
-    let clock = many(400, 60_000, Limits { large: 2, hold, ..Limits::default() }).await;
+    let clock = many(400, 60_000, Limits { large: 2, hold, ..Limits::patient() }).await;
     let mut slow = Vec::new();
     for _ in 0..2 {
         let mut stream = ask(&clock, "/schedules").await;
@@ -157,7 +157,7 @@ async fn raw_head(clock: &Clock, path: &str) -> String {
 
 #[tokio::test]
 async fn a_list_that_breaks_off_is_no_whole_answer() {
-    let mut clock = many(1000, 60_000, Limits::default()).await;
+    let mut clock = many(1000, 60_000, Limits::patient()).await;
     // The loop answers the first page and is gone then.
     let (commands, mut asked) = mpsc::channel(1);
     clock.state.clock.handle.commands = commands;
@@ -245,7 +245,7 @@ async fn what_is_missing_is_told_as_data_too_for_a_client_that_lists_all_elsewhe
 
 #[tokio::test]
 async fn who_needs_many_answers_waits_for_a_place() {
-    let clock = Clock::with(Limits { large: 1, hold: LONG, ..Limits::default() }).await;
+    let clock = Clock::with(Limits { large: 1, hold: LONG, ..Limits::patient() }).await;
     let place = clock.state.large.take(&Whose::Owner("somebody".into())).unwrap();
     let asked = tokio::spawn({
         let client = clock.client.clone();

@@ -197,7 +197,7 @@ async fn with_too_many_schedules_there_are_no_series_of_single_ones() {
 
 #[tokio::test]
 async fn a_loop_that_does_not_turn_is_no_scrape() {
-    let clock = Clock::with(Limits { answer: Duration::from_millis(50), ..Limits::default() }).await;
+    let clock = Clock::with(Limits { answer: Duration::from_millis(50), ..Limits::patient() }).await;
     let (commands, _never_read) = mpsc::channel(1);
     let mut stuck = clock.state.clock.clone();
     stuck.handle.commands = commands;

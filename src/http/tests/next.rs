@@ -138,7 +138,7 @@ async fn a_limit_that_takes_too_long_to_count_is_refused_at_once() {
 
 #[tokio::test]
 async fn bodies_that_do_not_come_keep_nobody_from_reading() {
-    let clock = Clock::with(Limits { large: 1, bodies: 2, answer: LONG, ..Limits::default() }).await;
+    let clock = Clock::with(Limits { large: 1, bodies: 2, answer: LONG, ..Limits::patient() }).await;
     let mut slow = Vec::new();
     for _ in 0..2 {
         let mut stream = TcpStream::connect(clock.address).await.unwrap();
@@ -161,7 +161,7 @@ async fn bodies_that_do_not_come_keep_nobody_from_reading() {
 
 #[tokio::test]
 async fn a_body_that_does_not_come_in_time_is_cut_off() {
-    let clock = Clock::with(Limits { answer: Duration::from_millis(100), ..Limits::default() }).await;
+    let clock = Clock::with(Limits { answer: Duration::from_millis(100), ..Limits::patient() }).await;
     let head = "POST /v1/preview HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
     let line = raw(&clock, &format!("{head}Connection: close\r\nContent-Length: 5\r\n\r\n{{")).await;
     assert!(line.contains("408"), "{line}");
@@ -172,7 +172,7 @@ fn what_nobody_waits_for_any_more_does_not_pile_up() {
     let mut one_thread = tokio::runtime::Builder::new_current_thread();
     let one_thread = one_thread.enable_all().max_blocking_threads(1).build().unwrap();
     one_thread.block_on(async {
-        let clock = Clock::with(Limits { answer: Duration::from_millis(50), ..Limits::default() }).await;
+        let clock = Clock::with(Limits { answer: Duration::from_millis(50), ..Limits::patient() }).await;
         let (go_on, waits) = std::sync::mpsc::channel::<()>();
         tokio::task::spawn_blocking(move || waits.recv());
         for _ in 0..3 {
@@ -281,7 +281,7 @@ async fn a_definition_can_be_previewed_as_it_was_given_back() {
     };
     let mut definition = definition;
     definition.pin_zones(&crate::schedule::ZoneData::default());
-    let clock = Clock::of(vec![Era::first(7, at(0)).of(Packed::kept(&definition))], Limits::default()).await;
+    let clock = Clock::of(vec![Era::first(7, at(0)).of(Packed::kept(&definition))], Limits::patient()).await;
     let (status, headers, view) = got(&clock.client, "/v1/schedules/night").await;
     assert_eq!(
         (status, headers["etag"].to_str().unwrap()),

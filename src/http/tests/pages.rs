@@ -42,7 +42,7 @@ async fn all(clock: &Clock, query: &str) -> (Vec<String>, Vec<usize>) {
 async fn schedules_are_given_in_pages_each_once() {
     let name = |number: usize| format!("many-{number:04}");
     let clock =
-        Clock::of((0..1_100).map(|number| revision(&name(number), "1 minute")).collect(), Limits::default())
+        Clock::of((0..1_100).map(|number| revision(&name(number), "1 minute")).collect(), Limits::patient())
             .await;
     let (names, sizes) = all(&clock, "limit=300").await;
     assert_eq!(names, (0..1_100).map(name).collect::<Vec<_>>());
@@ -62,7 +62,7 @@ async fn schedules_are_filtered_by_prefix_and_domain() {
         of("aa", "x.billing.due", None),
         of("b", "billing.invoice.sent", None),
     ];
-    let clock = Clock::of(revisions, Limits::default()).await;
+    let clock = Clock::of(revisions, Limits::patient()).await;
     for (query, names) in [
         ("prefix=a", vec!["a", "a.b", "a.c", "aa"]),
         ("prefix=a.", vec!["a.b", "a.c"]),
@@ -116,7 +116,7 @@ async fn schedules_are_filtered_by_label_owner_and_origin() {
         labelled("d", &[], Some("ann")),
         of("e", "a.b.c", None),
     ];
-    let clock = Clock::of(revisions, Limits::default()).await;
+    let clock = Clock::of(revisions, Limits::patient()).await;
     for (query, names) in [
         ("label=team:billing", vec!["a", "b"]),
         ("label=team", vec!["a", "b", "c"]),
@@ -158,7 +158,7 @@ async fn a_filter_that_few_pass_through_ends_a_page_early_and_misses_none() {
     let name = |number: usize| format!("many-{number:05}");
     let event = |number: usize| if number % 9_000 == 8_999 { "rare.thing.due" } else { "usual.thing.due" };
     let revisions = (0..20_500).map(|number| of(&name(number), event(number), None)).collect();
-    let clock = Clock::of(revisions, Limits::default()).await;
+    let clock = Clock::of(revisions, Limits::patient()).await;
     let (names, sizes) = all(&clock, "domain=rare").await;
     assert_eq!(names, [name(8_999), name(17_999)]);
     // Each answer asks the loop for ten thousand and one at most.

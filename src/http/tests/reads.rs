@@ -86,7 +86,7 @@ async fn an_audit_of_rows_that_can_not_be_written_says_so() {
 async fn an_audit_of_a_time_of_which_nothing_is_known_is_refused() {
     // What the loop's pages speak of is settled up to minute 4.
     let of = |name, minute| Revision { effective_from: at(minute), ..revision(name, "1 minute") };
-    let clock = Clock::of(vec![of("late", 9), of("new", 3), of("old", 0)], Limits::default()).await;
+    let clock = Clock::of(vec![of("late", 9), of("new", 3), of("old", 0)], Limits::patient()).await;
     (1..=4).for_each(|minute| clock.record(confirmed("old", minute)));
     clock.record(confirmed("new", 4));
     for (query, reason) in [

@@ -320,6 +320,7 @@ async fn what_the_disk_may_or_may_not_have_is_said_to_be_unknown_and_comes_again
         };
         // What the files say is written first.
         put(&clock, &ann, (None, json("first", "1h")), Expect::Any, None).await.unwrap();
+        let is_well = |status: &Status| !status.reasons.iter().any(|reason| reason.starts_with("store:"));
         // The fault may befall a write of the clock's own.
         let mut creation = 1;
         let (name, unknown) = loop {
@@ -328,15 +329,21 @@ async fn what_the_disk_may_or_may_not_have_is_said_to_be_unknown_and_comes_again
             memory.plant(fault);
             match ask(&name).await {
                 Ok(_) if creation < 100 => {}
+                // It did, and nothing is begun until that is written.
+                Err(OpsError::Unavailable(_)) => {
+                    let well = handle.status.wait_for(is_well);
+                    drop(tokio::time::timeout(LIMIT, well).await.expect("it is written again").unwrap());
+                    creation -= 1;
+                }
                 befallen => break (name, befallen),
             }
         };
         assert!(matches!(unknown, Err(OpsError::Unknown(_))), "{unknown:?}");
-        let is_well = |status: &Status| !status.reasons.iter().any(|reason| reason.starts_with("store:"));
         let well = handle.status.wait_for(is_well);
         drop(tokio::time::timeout(LIMIT, well).await.expect("it is written again").unwrap());
-        let Verdict::Created { creation: again, revision: 1, .. } = ask(&name).await.unwrap().verdict else {
-            panic!("{name} was not created")
+        let again = ask(&name).await.unwrap();
+        let Verdict::Created { creation: again, revision: 1, .. } = again.verdict else {
+            panic!("{name} was not created: {again:?}")
         };
         assert_eq!(again, creation);
         running.abort();

@@ -77,7 +77,7 @@ async fn a_failure_is_told_while_a_page_hangs_and_readers_do_not_wait_behind_tha
             Some(first) => Ok(Box::new(first)),
             None => reopens(),
         });
-        let patience = Duration::from_secs(10);
+        let patience = Duration::from_secs(60);
         let (store, _, mut events) = open(opener, Tuning { patience, ..tuning() }, counts()).await.unwrap();
         let asking = store.clone();
         let page = tokio::spawn(async move { asking.read(0, 9).await });
