@@ -312,18 +312,28 @@ fn a_schedule_whose_days_leave_nothing_is_found_out_in_no_time() {
         format!("cron = \"0 0 {} * *\"\ntime_zone = \"America/New_York\"\nonly = [\"odd\"]", even.join(",")),
         "cron = \"0 0 * * TUE,THU,SAT\"\ntime_zone = \"America/New_York\"\nonly = [\"mondays\"]".to_owned(),
     ] {
-        schedule("every = \"1 day\"\nexclude = [\"france\"]\ntime_zone = \"America/New_York\"").unwrap();
+        let right = "every = \"1 day\"\nexclude = [\"france\"]\ntime_zone = \"America/New_York\"";
+        schedule(right).unwrap();
         let named = usual();
-        let text = format!("[[schedule]]\nname = \"a\"\nevent = \"a.b.passed\"\n{keys}\n");
-        let timed = || {
-            let started = stop_watch();
-            let (_, faults) = file::parse(&Text::new("f.toml", &text), &named);
-            (started.elapsed(), faults)
-        };
         // The best of several: the machine may have other things to do.
-        let (took, faults) = std::iter::repeat_with(timed).take(9).min_by_key(|(took, _)| *took).unwrap();
-        assert!(faults.to_string().contains("never fires"), "{faults}");
-        assert!(took.as_millis() < 5, "{keys}: {took:?}");
+        let quickest = |keys: &str| {
+            let text = format!("[[schedule]]\nname = \"a\"\nevent = \"a.b.passed\"\n{keys}\n");
+            let timed = || {
+                let started = stop_watch();
+                let (_, faults) = file::parse(&Text::new("f.toml", &text), &named);
+                (started.elapsed(), faults)
+            };
+            std::iter::repeat_with(timed).take(9).min_by_key(|(took, _)| *took).unwrap()
+        };
+        // How fast the machine is, one that fires tells, at the same time.
+        let mut measured = Vec::new();
+        let mut in_no_time = || {
+            let (took, faults) = quickest(&keys);
+            assert!(faults.to_string().contains("never fires"), "{faults}");
+            measured.push(took);
+            took.as_millis() < 5 || took < 500 * quickest(right).0
+        };
+        assert!((0..3).any(|_| in_no_time()), "{keys}: {measured:?}");
     }
 }
 

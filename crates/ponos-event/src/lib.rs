@@ -5,6 +5,8 @@
 
 mod cloudevents;
 pub mod duration;
+#[cfg(test)]
+mod growth;
 mod id;
 mod json;
 mod kind;

@@ -1,6 +1,7 @@
 //! What is hidden, in each spelling, and what is not.
 
 use super::{super::redact, *};
+use crate::growth::assert_in_proportion;
 
 #[test]
 fn a_secret_is_found_by_its_name_wherever_it_stands() {
@@ -134,9 +135,7 @@ fn what_holds_no_secret_is_left_as_it_is() {
 }
 
 #[test]
-#[allow(clippy::disallowed_methods)] // a deadline in real time, outside of what is tested
 fn no_line_takes_much_longer_than_its_length() {
-    let begun = std::time::Instant::now();
     for piece in [
         "amqp:",
         "amqp//",
@@ -162,10 +161,10 @@ fn no_line_takes_much_longer_than_its_length() {
         "\\\"pass\\\":\\\"",
         "auth=Bearer ",
     ] {
-        let text = piece.repeat(300_000);
-        assert!(secrets(&text).iter().all(|range| range.end <= text.len()), "{piece}");
+        let look = |text: &str| assert!(secrets(text).iter().all(|range| range.end <= text.len()), "{piece}");
+        let (tenth, whole) = (piece.repeat(30_000), piece.repeat(300_000));
+        assert_in_proportion(piece, || look(&tenth), || look(&whole));
     }
-    assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{:?}", begun.elapsed());
 }
 
 proptest::proptest! {
