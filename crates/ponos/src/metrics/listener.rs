@@ -206,7 +206,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(60);
 
     fn serve() -> Served {
-        serve_within(LONGEST)
+        serve_within(LIMIT)
     }
 
     /// With so much time for each connection.

@@ -10,6 +10,17 @@ use testkit::{Node, wait_until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_broker_takes_nothing_what_must_be_sent_waits_and_the_rest_goes_on() {
+    // what is not confirmed is given back after 5 s: once more if the machine stood still for that long
+    for _ in 0..5 {
+        if blocked_for_a_moment().await {
+            return;
+        }
+    }
+    panic!("what was sent was given back while the broker took nothing, each time");
+}
+
+/// Whether nothing was given back.
+async fn blocked_for_a_moment() -> bool {
     let (node, stage) = (Node::start(), Stage::new());
     declare_counted(&node.url()).await;
     let policy = Policy::retry(2).concurrency(4).prefetch(4);
@@ -32,12 +43,18 @@ async fn while_the_broker_takes_nothing_what_must_be_sent_waits_and_the_rest_goe
     })
     .await;
     running.ends.done(2).await;
-    assert_eq!(running.ends.all().len(), 2, "{:?}", running.ends.all());
+    let is_back = |(_, ended): &(String, Ended)| matches!(ended, Ended::Released(_));
+    let ends = running.ends.all();
+    assert_eq!(ends.iter().filter(|end| !is_back(end)).count(), 2, "{ends:?}");
     holds(&node, "/", COUNTED, 0).await;
 
     node.clear_memory_alarm();
     running.ends.done(4).await;
     running.ends.until(1, "one to be dead", |ended| matches!(ended, Ended::Dead(_))).await;
+    if running.ends.all().iter().any(is_back) {
+        running.stop().await;
+        return false;
+    }
     let ran = ["publishes", "fails", "refuses"].map(|id| stage.ran(id));
     assert_eq!(ran, [1, 2, 1], "nothing that was done runs again");
     assert_eq!(verdict(&letters(&node.url(), QUEUE, 1).await[0]), ("refused", "not ours"));
@@ -45,4 +62,5 @@ async fn while_the_broker_takes_nothing_what_must_be_sent_waits_and_the_rest_goe
     assert_eq!((report.handled, report.retried, report.dead, report.released), (4, 1, 1, 0), "{report}");
     nothing_is_left(&node, "/").await;
     holds(&node, "/", COUNTED, 1).await;
+    true
 }

@@ -33,7 +33,8 @@ async fn worker(url: &str, gate: &Arc<Semaphore>) -> Worker {
             Ok(Done)
         }
     };
-    let short = Duration::from_secs(2);
+    // longer than a busy machine may stand still
+    let short = Duration::from_secs(10);
     let options =
         PostgresOptions { connect_timeout: short, call_timeout: short, ..PostgresOptions::new("shop") };
     let backoff = Backoff { first: Duration::from_millis(300), factor: 1.0, ..Backoff::default() };

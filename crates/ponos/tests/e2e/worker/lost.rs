@@ -57,6 +57,7 @@ async fn what_is_done_while_the_broker_is_gone_is_delivered_again_and_known_to_t
 
     sender.send((0..5).map(|number| parcel(&format!("gated-{number}"))).collect()).await;
     gate.entered(5).await;
+    node.write_down();
     node.kill9();
     gate.open.add_permits(5);
     // their settlements go nowhere

@@ -61,6 +61,17 @@ async fn ends_are(running: &Running, id: &str, wanted: &[&str]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_goes_in_any_step_before_its_confirm_costs_nothing() {
+    // what is not confirmed is given back after 5 s: once more if the machine stood still for that long
+    for _ in 0..5 {
+        if goes_before_the_confirms().await {
+            return;
+        }
+    }
+    panic!("what was sent was given back before the broker was killed, each time");
+}
+
+/// Whether it went before anything was given back.
+async fn goes_before_the_confirms() -> bool {
     let (node, stage) = (Node::start(), Stage::new());
     let (running, mut sender) = running(&node, &stage, |_| {}).await;
     let jobs = [
@@ -78,7 +89,13 @@ async fn a_broker_that_goes_in_any_step_before_its_confirm_costs_nothing() {
     stage.open("held");
     wait_until("all three to be sent and not confirmed", LIMIT, async || (held.waiting() >= 3).then_some(()))
         .await;
-    assert_eq!((stage.ran("waiting"), running.ends.all().len()), (0, 300));
+    if running.ends.all().len() > 300 {
+        node.kill9();
+        stage.open("gone");
+        running.stop().await;
+        return false;
+    }
+    assert_eq!(stage.ran("waiting"), 0);
     node.kill9();
     stage.open("gone");
     node.restart();
@@ -99,6 +116,7 @@ async fn a_broker_that_goes_in_any_step_before_its_confirm_costs_nothing() {
     nothing_is_left(&node, "/").await;
     holds(&node, "/", COUNTED, 1).await;
     holds(&node, "/", &dead_letters(QUEUE), 1).await;
+    true
 }
 
 /// Where ends wait to be settled until the broker is gone.

@@ -57,8 +57,10 @@ async fn outage(vhost: &str, policy: Policy, slots: usize) -> Vec<String> {
     })
     .await;
     // most of it waits there for whoever can do it
-    let (ready, _) = node.queue(vhost, QUEUE).unwrap();
-    assert!(ready as usize >= COUNT - 8, "{ready} are ready");
+    wait_until("most to be ready", LIMIT, async || {
+        node.queue(vhost, QUEUE).filter(|(ready, _)| *ready as usize >= COUNT - 8)
+    })
+    .await;
     service.up.store(true, SeqCst);
     running.ends.done(COUNT).await;
     assert_eq!(running.liveness.paused(), []);

@@ -50,6 +50,7 @@ impl Storm {
         Transport::amqp(support::config(&url)).check(&all).await.unwrap();
         let jobs = jobs(MESSAGES * scale());
         Sender::new(&url).await.send(jobs.iter().map(Job::message).collect()).await;
+        node.write_down();
         let (seen, dead) = (Came::watch(&url, "seen", true), Came::watch(&url, &dead_letters(QUEUE), false));
         let mut child = Child::new(&url, "");
         child.inbox(inbox);
