@@ -316,7 +316,7 @@ mod tests {
         assert!(matches!(&late, Err(error @ ReadError::Late(_)) if error.hangs()), "{late:?}");
         let begun = reader.within_patience(path, || panic!("it must not begin"));
         assert!(matches!(begun, Err(ReadError::Hanging)), "{begun:?}");
-        reader.patience = PATIENCE;
+        reader.patience = Duration::from_secs(60);
         assert_eq!(reader.within_patience(Path::new("/another"), || 7).unwrap(), 7);
         end.send(()).unwrap();
         let again = || reader.within_patience(path, || ()).ok();

@@ -4,6 +4,7 @@
 #[path = "../../broker_conformance/mod.rs"]
 mod broker_conformance;
 
+use crate::support::LIMIT;
 use broker_conformance::Harness;
 use ponos_broker::{Transport, amqp::AmqpConfig, memory::Version};
 use testkit::Node;
@@ -18,7 +19,12 @@ struct Rabbit {
 impl Rabbit {
     fn new(vhost: &'static str) -> Self {
         let node = Node::shared();
-        let transport = Transport::amqp(AmqpConfig::parse(&node.vhost(vhost)).unwrap());
+        let mut config = AmqpConfig::parse(&node.vhost(vhost)).unwrap();
+        // Never reached, however busy the machine is.
+        config.connect_timeout = LIMIT;
+        config.call_timeout = LIMIT;
+        config.confirm_timeout = LIMIT;
+        let transport = Transport::amqp(config);
         Self { node, vhost, transport }
     }
 }

@@ -104,7 +104,7 @@ async fn held_too_long(node: &Node, vhost: &str, queue: Queue) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_on_which_no_answer_came_is_cut_off_for_all_who_share_it() {
     let node = Node::start();
-    let mut config = config(&node.vhost("hung"));
+    let mut config = config(&format!("{}?heartbeat=60", node.vhost("hung")));
     config.call_timeout = Duration::from_secs(1);
     let transport = Transport::amqp(config);
     let consumer = transport.consumer(topology("a", "#"), Consume::new("a"));
@@ -112,10 +112,11 @@ async fn a_connection_on_which_no_answer_came_is_cut_off_for_all_who_share_it() 
     up(&mut told).await;
     node.pause();
     transport.inspect("a").await.unwrap_err();
-    // far earlier than by heartbeats
-    let soon = tokio::time::timeout(Duration::from_secs(5), down(&mut told)).await;
-    soon.expect("the consumer goes on with a connection that hangs");
+    // earlier than by heartbeats, of which several must be missed
+    down(&mut told).await;
     node.unpause();
     up(&mut told).await;
-    assert!(transport.inspect("a").await.unwrap().is_some());
+    // on a busy machine a call may take longer than that now and then
+    let found = async || transport.inspect("a").await.ok();
+    assert!(wait_until("an answer", support::LIMIT, found).await.is_some());
 }
