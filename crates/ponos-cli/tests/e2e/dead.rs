@@ -37,6 +37,11 @@ fn letter(id: &str, kind: &str, reason: &str) -> Message {
     message
 }
 
+/// What was looked at is back a moment after whoever looked has ended.
+fn back(url: &str, count: u64) {
+    holds(url, &format!("{QUEUE}.dlq"), count);
+}
+
 fn ids(out: &str) -> Vec<String> {
     let id = |line: &str| serde_json::from_str::<Value>(line).unwrap()["id"].as_str().unwrap().to_owned();
     out.lines().map(id).collect()
@@ -52,6 +57,7 @@ fn a_list_leaves_everything_where_it_is_in_order() {
     for _ in 0..25 {
         let ended = ponos_ends(&url, &["dead", "list", "--queue", QUEUE, "--json"], 0);
         assert_eq!(ids(&ended.out), ["a", "b", "c"]);
+        back(&url, 3);
     }
     let ended = ponos_ends(&url, &["dead", "list", "--queue", QUEUE], 0);
     assert!(
@@ -61,6 +67,7 @@ fn a_list_leaves_everything_where_it_is_in_order() {
     );
     assert!(ended.err.contains("3 dead letters"), "{}", ended.err);
     let some = |words: &[&str]| {
+        back(&url, 3);
         ids(&ponos_ends(&url, &[&["dead", "list", "--queue", QUEUE, "--json"], words].concat(), 0).out)
     };
     assert_eq!(some(&["--kind", "attempts"]), ["a", "c"]);
@@ -78,10 +85,12 @@ fn one_letter_is_shown_with_everything() {
     for part in ["reason   refused", "  cloudEvents_source: /shop", "  retry-reason: old", "\"n\": 1"] {
         assert!(ended.out.contains(part), "{part}: {}", ended.out);
     }
+    back(&url, 1);
     let whole: Value =
         serde_json::from_str(&ponos_ends(&url, &["dead", "show", "a", "--queue", QUEUE, "--json"], 0).out)
             .unwrap();
     assert_eq!(whole["message"]["body"]["n"], 1);
+    back(&url, 1);
     ponos_ends(&url, &["dead", "show", "z", "--queue", QUEUE], 1);
     holds(&url, "shop.stock.shelf.clean.dlq", 1);
 }
@@ -115,6 +124,7 @@ fn ids_are_arguments_of_requeue_and_drop() {
     let ended = ponos_ends(&url, &["dead", "requeue", "a", "b", "--queue", QUEUE], 0);
     assert!(ended.err.contains("2 requeued, 0 stayed"), "{}", ended.err);
     holds(&url, QUEUE, 2);
+    back(&url, 1);
     // what is not there is said, and what is there done
     let ended = ponos_ends(&url, &["dead", "drop", "c", "z", "--queue", QUEUE, "--yes", "--json"], 1);
     assert_eq!(ids(&ended.out), ["c"]);
@@ -127,6 +137,7 @@ fn what_no_letter_has_is_an_error() {
     let url = with_letters("dead-unknown", &[("a", "attempts", "x")]);
     for verb in [&["list"][..], &["requeue", "--dry-run"], &["drop", "--dry-run"]] {
         let said = |words: &[&str], code| {
+            back(&url, 1);
             ponos_ends(&url, &[&["dead"], verb, &["--queue", QUEUE], words].concat(), code).err
         };
         let err = said(&["--kind", "atempts"], 2);
@@ -169,6 +180,7 @@ fn a_letter_is_found_by_the_name_that_its_worker_acted_on() {
     let words = ["dead", "list", "--queue", QUEUE, "--name", "stock.shelf.clean", "--json"];
     let ended = ponos_ends(&url, &words, 0);
     assert_eq!(ids(&ended.out), ["of-cloudEvents_", "of-cloudEvents:", "of-ce-", "of-json"]);
+    back(&url, 4);
     assert!(ended.out.lines().all(|line| line.contains(r#""name":"stock.shelf.clean""#)), "{}", ended.out);
     ponos_ends(&url, &["dead", "list", "--queue", QUEUE, "--name", "a.something.else"], 1);
 }
@@ -198,6 +210,7 @@ fn a_letter_that_can_not_be_read_is_told_with_the_remedy() {
     let narrow = format!("{url}?frame_max=8192");
     for verb in [&["list"][..], &["requeue", "--all"], &["drop", "--all", "--yes"], &["show", "a"]] {
         let words = [&["dead"], verb, &["--queue", QUEUE]].concat();
+        back(&url, 1);
         let ended = ponos_ends(&narrow, &words, 78);
         assert!(ended.err.contains("raise frame_max"), "{}", ended.err);
         assert!(ended.err.contains("shop.stock.shelf.clean.dlq"), "{}", ended.err);
@@ -245,8 +258,10 @@ fn what_was_parked_goes_to_the_queue_it_was_meant_for() {
     holds(&url, PARKING, 1);
     let listed = ponos_ends(&url, &["dead", "list", "--parking", "--json"], 0);
     assert!(listed.out.contains(r#""kind":"parked""#) && listed.out.contains("shop.later"), "{}", listed.out);
+    holds(&url, PARKING, 1);
     ponos_ends(&url, &["dead", "requeue", "--parking", "--all"], 1);
     declare(&url, "shop.later");
+    holds(&url, PARKING, 1);
     ponos_ends(&url, &["dead", "requeue", "--parking", "--all"], 0);
     holds(&url, "shop.later", 1);
     holds(&url, PARKING, 0);
@@ -257,6 +272,7 @@ fn nothing_is_dropped_without_a_word() {
     let url = with_letters("dead-drop", &[("a", "attempts", "refused"), ("b", "schema", "no")]);
     let unasked = ponos(&url, &["dead", "drop", "--queue", QUEUE, "--all"]);
     assert_eq!(unasked.code, Some(2), "{}", unasked.err);
+    back(&url, 2);
     ponos_ends(&url, &["dead", "drop", "--queue", QUEUE, "--all", "--dry-run"], 0);
     holds(&url, "shop.stock.shelf.clean.dlq", 2);
     let ended = ponos_ends(&url, &["dead", "drop", "--queue", QUEUE, "--id", "a", "--yes", "--json"], 0);
@@ -281,7 +297,7 @@ fn letters_are_requeued_once_when_the_connection_was_lost_in_between() {
     declare(&url, QUEUE);
     put(&url, DEAD, ["a", "b", "c"].map(|id| letter(id, "attempts", "refused")).into());
     holds(&url, &format!("{QUEUE}.dlq"), 3);
-    let running = start(&url, &["dead", "requeue", "--queue", QUEUE, "--all", "--rate", "1/5s", "--json"]);
+    let running = start(&url, &["dead", "requeue", "--queue", QUEUE, "--all", "--rate", "1/20s", "--json"]);
     testkit::block_until("one to be put back", LIMIT, || (!running.out().is_empty()).then_some(()));
     holds(&url, QUEUE, 1);
     node.close_connections();

@@ -95,7 +95,7 @@ fn an_attempt_that_failed_waits_as_long_as_told() {
 fn what_a_later_one_has_overtaken_is_skipped() {
     let url = with_tasks("told-latest", &[("one", "1"), ("two", "2")]);
     let script = "echo $PONOS_ID; [ $PONOS_ID = two ] || exit 75";
-    let words = ["--latest-only", "--backoff", "first=1s,jitter=0", "--", "sh", "-c", script];
+    let words = ["--latest-only", "--backoff", "first=10s,jitter=0", "--", "sh", "-c", script];
     let worker = start_in(&url, &[&TASK[..], &words].concat(), ("PONOS_LOG", "ponos=debug,warn"));
     worker.says("overtaken");
     worker.program.signal(Signal::TERM);
