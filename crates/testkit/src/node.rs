@@ -328,6 +328,7 @@ impl Node {
 }
 
 impl Drop for Node {
+    #[allow(clippy::print_stdout)] // the harness shows it with the test that failed
     fn drop(&mut self) {
         if std::thread::panicking() {
             println!("what {} warned of last:\n{}", self.name, self.warnings(20));
