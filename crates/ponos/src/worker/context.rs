@@ -197,8 +197,7 @@ impl Context {
         self.hold((MessageKind::Event, name.text()), None, Some(Due::In(delay)), payload)
     }
 
-    /// As [`Context::task`], with a key: the id derives from the key instead of the order of publishing. A handler that
-    /// publishes in another order when it runs again still gives each message the same id.
+    /// As [`Context::task`], with a key: `keyed(key).task(name, payload)`. See [`Context::keyed`].
     ///
     /// # Errors
     /// [`PublishError`]; then nothing is held of it.
@@ -208,10 +207,10 @@ impl Context {
         key: &str,
         payload: &T,
     ) -> Result<(), PublishError> {
-        self.hold((MessageKind::Task, name.text()), Some(key), None, payload)
+        self.keyed(key).task(name, payload)
     }
 
-    /// As [`Context::publish`], with a key: see [`Context::task_keyed`].
+    /// As [`Context::publish`], with a key: see [`Context::keyed`].
     ///
     /// # Errors
     /// [`PublishError`]; then nothing is held of it.
@@ -221,7 +220,7 @@ impl Context {
         key: &str,
         payload: &T,
     ) -> Result<(), PublishError> {
-        self.hold((MessageKind::Event, name.text()), Some(key), None, payload)
+        self.keyed(key).publish(name, payload)
     }
 
     /// Sends an event now and waits for its confirm, for streams too long to be held. It stays sent even if the handler
@@ -256,15 +255,16 @@ impl Context {
         self.0.transaction.as_ref()
     }
 
-    fn hold(
+    /// Without a key, its number tells it from others.
+    pub(super) fn hold(
         &self,
         what: (MessageKind, &str),
-        key: Option<&str>,
+        key: Option<PublishKey<'_>>,
         due: Option<Due>,
         payload: &impl Serialize,
     ) -> Result<(), PublishError> {
         let mut buffer = self.buffer();
-        let key = key.map_or_else(|| PublishKey::Number(buffer.number()), PublishKey::Given);
+        let key = key.unwrap_or_else(|| PublishKey::Number(buffer.number()));
         let held = self.origin().message(&self.0.service, what, (key, due), payload)?;
         buffer.hold(held, &self.0.service.limits)
     }

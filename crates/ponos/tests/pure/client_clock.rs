@@ -154,6 +154,27 @@ async fn what_gets_no_answer_is_asked_again_under_its_id() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_put_again_under_its_key_is_the_same_command_and_nothing_else_is() {
+    let broker = Broker::new();
+    let clock = FakeClock::willing(&broker).await;
+    let asking = client(&broker).await.clock();
+    let soon = Duration::from_secs(600);
+    let event = || DelayedEvent::event(DUE, &json!({ "order": 7 })).after(soon);
+    asking.put_event(event()).key("order-7").await.unwrap();
+    asking.put_event(event()).key("order-7").await.unwrap();
+    asking.put_event(event()).key("order-8").await.unwrap();
+    asking.put_event(DelayedEvent::task(TASK, &7).after(soon)).key("order-7").await.unwrap();
+    asking.send_event_now("order-7").key("order-7").await.unwrap();
+    let other = Client::connect_on(Transport::memory(broker.clone()), "billing").publishes::<Value>(DUE);
+    other.await.unwrap().clock().put_event(event()).key("order-7").await.unwrap();
+    let came = clock.came();
+    assert_eq!(came[0], came[1]);
+    let ids: std::collections::BTreeSet<_> = came.iter().map(|(_, id, _)| id).collect();
+    assert_eq!((came.len(), ids.len()), (6, 5), "{came:?}");
+    assert_eq!(came[0].1, "079ed0c7-8020-54c4-b63b-c7272763c82b");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lost_connection_is_waited_for() {
     let broker = Broker::new();
     let cut = broker.clone();

@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::{fmt, future::IntoFuture, marker::PhantomData, time::Duration};
+use uuid::Uuid;
 
 /// A command to the clock, which is sent when it is awaited; `A` is what its answer says.
 #[must_use = "it is sent when it is awaited"]
@@ -28,10 +29,33 @@ impl<A: DeserializeOwned + Send> Command<A> {
         Self { client, kind, body, id: None, traceparent: None, limit, answer: PhantomData }
     }
 
-    /// Its id (`message_id`), at most 255 bytes; random if it is not set. The same command again under the same id is done once
+    /// Its id (`message_id`), at most 255 bytes; random if neither this nor [`Command::key`] is set. The same command again under the same id is done once
     /// within 24 hours, and gets the same answer; another command under it is refused.
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into());
+        self
+    }
+
+    /// Derives its id from the service, from what the command is and is about (the event's name of what is put later), and from
+    /// this key: at most once for a key, within the 24 hours that the clock remembers it. A web handler that is called again
+    /// for the same order puts nothing twice, gets the same answer, and a delay does not begin again. The command has to be the
+    /// same each time: another one under the key is refused, with the code `message-id-used`, and the first one stands.
+    ///
+    /// ```no_run
+    /// # use ponos::{Client, client::DelayedEvent, prelude::*};
+    /// # use serde_json::json;
+    /// # use std::time::Duration;
+    /// # async fn example(client: Client) -> Result<(), Failure> {
+    /// let reminder = DelayedEvent::event("order.reminder.due", &json!({ "order": 7 }));
+    /// client.clock().put_event(reminder.after(Duration::from_secs(600))).key("order-7").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn key(mut self, key: impl AsRef<str>) -> Self {
+        let about = self.body.as_ref().map_or("", about);
+        let source = &self.client.0.declared.source;
+        let text = format!("ponos:{source}\n{} {about}\n{}", self.kind, key.as_ref());
+        self.id = Some(Uuid::new_v5(&Uuid::NAMESPACE_URL, text.as_bytes()).to_string());
         self
     }
 
@@ -88,6 +112,12 @@ impl<A: DeserializeOwned + Send> Command<A> {
         let said = ask(&requester, &Ask { kind, id, body, traceparent }, limit).await?;
         serde_json::from_value(said).map_err(|why| ClockError::Unreadable { kind, why: why.to_string() })
     }
+}
+
+/// What a command is about: the event or the schedule that is put, else what is named.
+fn about(body: &Value) -> &str {
+    let places = ["/item/event", "/definition/name", "/name"];
+    places.into_iter().find_map(|place| body.pointer(place)?.as_str()).unwrap_or_default()
 }
 
 impl<A: DeserializeOwned + Send + 'static> IntoFuture for Command<A> {

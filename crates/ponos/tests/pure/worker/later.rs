@@ -2,7 +2,7 @@
 
 use super::NAME;
 use crate::fake_clock::{Came, FakeClock};
-use ponos::{inbox::Inbox, prelude::*, testing::Kit};
+use ponos::{event::Timestamp, inbox::Inbox, prelude::*, testing::Kit};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -89,6 +89,36 @@ async fn a_handler_that_runs_again_asks_under_the_same_id_and_what_was_put_befor
     assert_eq!([&came[1].2["item"]["data"], &came[2].2["item"]["data"]], [&json!(1), &json!(2)]);
     let reason = &kit.dead()[0].reason;
     assert!(reason.contains("no queue is bound"), "it ended for another reason: {reason}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn under_keys_a_handler_that_runs_again_in_another_order_puts_each_once() {
+    let worker = worker(async |context: Context| {
+        let later = Duration::from_secs(600);
+        let when: Timestamp = "2026-12-24T17:00:00Z".parse()?;
+        let orders: &[u64] = if context.attempt() == 1 { &[7, 8, 9] } else { &[9, 7] };
+        for order in orders {
+            let key = format!("order-{order}");
+            context.keyed(&key).task_in(later, TASK, order)?;
+            context.keyed(&key).task_at(when, "shop.bill.remind", &json!(order))?;
+            context.keyed(&key).publish_at(when, SENT, &json!(order))?;
+            context.keyed(&key).publish_in(later, "shop.bill.due", &json!(order))?;
+        }
+        // nobody takes it, so that there is another attempt
+        context.task("shop.letter.send", &json!({}))?;
+        Ok(Done)
+    });
+    let worker = worker
+        .sends_task::<Value>("shop.letter.send")
+        .sends_task::<Value>("shop.bill.remind")
+        .publishes::<Value>("shop.bill.due");
+    let mut kit = Kit::start(worker).await;
+    let clock = FakeClock::willing(kit.broker()).await;
+    kit.publish(NAME, &json!({})).await;
+    kit.advance(Duration::from_secs(600)).await;
+    assert_eq!(kit.dead().len(), 1, "it did not run again");
+    let came = clock.came();
+    assert_eq!((came.len(), once(came).len()), (20, 12));
 }
 
 #[tokio::test(start_paused = true)]
