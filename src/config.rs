@@ -26,7 +26,7 @@ mod url;
 mod tests;
 
 pub use commands::{CommandsConfig, CommandsUser};
-pub(crate) use http::{check_domains, check_owner};
+pub(crate) use http::{check_domains, check_owner, check_tasks};
 pub use layers::{Override, Request};
 pub use url::BrokerUrl;
 

@@ -10,7 +10,7 @@ use crate::{
         Domains, Role,
         token::{RANDOM_BYTES, Token},
     },
-    config::{check_domains, check_owner},
+    config::{check_domains, check_owner, check_tasks},
 };
 use serde_json::json;
 use std::process::ExitCode;
@@ -39,7 +39,13 @@ struct New {
     /// The domains of events about which it may change something, as in billing.*; may be repeated
     #[arg(long, alias = "domain", value_name = "PATTERN", value_delimiter = ',')]
     domains: Vec<String>,
-    /// One JSON object: token, id, sha256, owner, role, domains
+    /// The queues that its delayed tasks may go to, as in docker.*; to none if left out; may be repeated
+    #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
+    tasks: Vec<String>,
+    /// How many delayed events of its owner may be pending; any number if left out
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
+    delayed_events: Option<i64>,
+    /// One JSON object: token, id, sha256, owner, role, domains, tasks, delayed_events
     #[arg(long)]
     json: bool,
 }
@@ -61,22 +67,27 @@ fn make(new: New) -> Result<Exit, CliError> {
     let refused =
         |flag: &str, (what, help): (String, &str)| CliError::Usage(format!("{flag}: {what}; {help}"));
     check_owner(&new.owner).map_err(|wrong| refused("--owner", wrong))?;
-    let named = (!new.domains.is_empty()).then(|| new.domains.clone());
-    let domains = check_domains("token", new.role, named).map_err(|wrong| refused("--domains", wrong))?;
+    let named = |patterns: &[String]| (!patterns.is_empty()).then(|| patterns.to_vec());
+    let domains = check_domains("token", new.role, named(&new.domains));
+    let domains = domains.map_err(|wrong| refused("--domains", wrong))?;
+    let tasks = check_tasks("token", new.role, named(&new.tasks));
+    let tasks = tasks.map_err(|wrong| refused("--tasks", wrong))?;
     let mut random = [0; RANDOM_BYTES];
     getrandom::fill(&mut random).map_err(|error| CliError::Start(error.into()))?;
-    print(&Token::from_random(random), &new, &domains)?;
+    let domains = new.role.has_domains().then_some(domains);
+    print(&Token::from_random(random), &new, domains.as_ref(), tasks.as_ref())?;
     Ok(Exit::Done)
 }
 
-fn print(token: &Token, new: &New, domains: &Domains) -> Result<(), Exit> {
+fn print(token: &Token, new: &New, domains: Option<&Domains>, tasks: Option<&Domains>) -> Result<(), Exit> {
     let (id, digest, owner, role) = (token.id(), token.digest(), &new.owner, new.role.word());
+    let (domains, tasks) = (listed(domains), listed(tasks));
     output::print(|out| {
         if new.json {
-            let domains = new.role.has_domains().then(|| domains.patterns().collect::<Vec<_>>());
             let all = json!({
                 "token": token.reveal(), "id": id.to_string(), "sha256": digest.to_string(),
-                "owner": owner, "role": role, "domains": domains,
+                "owner": owner, "role": role, "domains": domains, "tasks": tasks,
+                "delayed_events": new.delayed_events,
             });
             return writeln!(out, "{all}");
         }
@@ -90,10 +101,18 @@ fn print(token: &Token, new: &New, domains: &Domains) -> Result<(), Exit> {
             out,
             "[[http.tokens]]\nid = \"{id}\"\nsha256 = \"{digest}\"\nowner = \"{owner}\"\nrole = \"{role}\""
         )?;
-        if new.role.has_domains() {
-            let quoted: Vec<String> = domains.patterns().map(|domain| format!("\"{domain}\"")).collect();
-            writeln!(out, "domains = [{}]", quoted.join(", "))?;
+        for (key, patterns) in [("domains", &domains), ("tasks", &tasks)] {
+            let Some(patterns) = patterns else { continue };
+            let quoted: Vec<String> = patterns.iter().map(|pattern| format!("\"{pattern}\"")).collect();
+            writeln!(out, "{key} = [{}]", quoted.join(", "))?;
+        }
+        if let Some(most) = new.delayed_events {
+            writeln!(out, "delayed_events = {most}")?;
         }
         Ok(())
     })
+}
+
+fn listed(patterns: Option<&Domains>) -> Option<Vec<&str>> {
+    patterns.map(|all| all.patterns().collect())
 }

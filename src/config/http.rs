@@ -258,21 +258,29 @@ fn domains(reader: &mut Reader<'_>, list: &str, caller: &str, role: Role) -> Opt
 /// The queues that tasks may be sent to; an error where they can't be used, which is said.
 fn tasks(reader: &mut Reader<'_>, list: &str, caller: &str, role: Role) -> Result<Option<Domains>, ()> {
     let key = format!("{list}.tasks");
-    let Some(named) = reader.texts(&key) else {
-        return if reader.is_set(&key) { Err(()) } else { Ok(None) };
-    };
-    let (what, help) = match role {
-        Role::Write => match Domains::new(named) {
-            Ok(tasks) => return Ok(Some(tasks)),
-            Err(wrong) => (wrong, "write queues of tasks, as in [\"docker.*\"]; # is all of them"),
-        },
-        role => (
+    let named = reader.texts(&key);
+    if named.is_none() && reader.is_set(&key) {
+        return Err(());
+    }
+    check_tasks(caller, role, named).map_err(|(what, help)| reader.fault(&key, &what, help))
+}
+
+/// The queues that a `caller` of this role may send tasks to, if any are named; what is wrong with them, and what to do.
+pub(crate) fn check_tasks(
+    caller: &str,
+    role: Role,
+    named: Option<Vec<String>>,
+) -> Result<Option<Domains>, (String, &'static str)> {
+    match (named, role) {
+        (None, _) => Ok(None),
+        (Some(named), Role::Write) => Domains::new(named)
+            .map(Some)
+            .map_err(|wrong| (wrong, "write queues of tasks, as in [\"docker.*\"]; # is all of them")),
+        (Some(_), role) => Err((
             format!("a {caller} of the role {} has no queues of tasks", role.word()),
             "leave them out: read and operate send nothing, and admin may send tasks to all",
-        ),
-    };
-    reader.fault(&key, &what, help);
-    Err(())
+        )),
+    }
 }
 
 /// The domains of a `caller` of this role; what is wrong with them, and what to do.

@@ -74,6 +74,27 @@ fn the_lines_below_a_new_token_make_a_clock_know_it() {
 }
 
 #[test]
+fn the_lines_of_a_token_say_where_its_tasks_may_go_and_how_many_events_may_be_pending() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = ["--owner", "billing", "--role", "write", "--domains", "billing.*"];
+    let kept = |more: &[&str]| {
+        let (_, lines) = made(folder.path(), &[&write, more].concat());
+        let token = config(folder.path(), &lines).http.tokens.remove(0);
+        (token.tasks.map(|tasks| tasks.to_string()), token.quota.delayed_events)
+    };
+    assert_eq!(kept(&[]), (None, None));
+    let docker = ["--tasks", "docker.*,mail.letters", "--delayed-events", "100000"];
+    assert_eq!(kept(&docker), (Some("docker.*, mail.letters".to_owned()), Some(100_000)));
+    assert_eq!(kept(&["--tasks", "a.b", "--tasks", "#"]), (Some("a.b, #".to_owned()), None));
+    assert_eq!(kept(&["--delayed-events", "0"]), (None, Some(0)));
+    assert_eq!(kept(&["--delayed-events", "9223372036854775807"]).1, Some(9_223_372_036_854_775_807));
+    let output = khronos(folder.path(), &[&NEW, &write[..], &docker, &["--json"]].concat());
+    let all: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(all["tasks"], serde_json::json!(["docker.*", "mail.letters"]));
+    assert_eq!(all["delayed_events"], 100_000);
+}
+
+#[test]
 fn a_new_token_is_printed_as_json_for_programs() {
     let folder = tempfile::tempdir().unwrap();
     let arguments = ["--owner", "billing", "--role", "write", "--domains", "billing.*", "--json"];
@@ -84,6 +105,7 @@ fn a_new_token_is_printed_as_json_for_programs() {
     assert_eq!(all["sha256"], token.digest().to_string());
     assert_eq!((&all["owner"], &all["role"]), (&"billing".into(), &"write".into()));
     assert_eq!(all["domains"], serde_json::json!(["billing.*"]));
+    assert!(all["tasks"].is_null() && all["delayed_events"].is_null(), "{all}");
 }
 
 #[test]
@@ -104,6 +126,18 @@ fn a_token_that_no_clock_would_take_is_not_made() {
             "--domains: 'Bill' matches no event: 'B' is not allowed",
         ),
         (&["--owner", "billing"], "--role"),
+        (
+            &["--owner", "b", "--role", "operate", "--domains", "a", "--tasks", "a.b"],
+            "--tasks: a token of the role operate has no queues of tasks",
+        ),
+        (
+            &["--owner", "b", "--role", "write", "--domains", "a", "--tasks", "A.b"],
+            "--tasks: 'A.b' matches no event: 'A' is not allowed",
+        ),
+        (
+            &["--owner", "b", "--role", "write", "--domains", "a", "--delayed-events", "many"],
+            "'many' for '--delayed-events <N>'",
+        ),
     ] {
         let output = khronos(folder.path(), &[&NEW, arguments].concat());
         assert_eq!(output.status.code(), Some(2), "{output:?}");
