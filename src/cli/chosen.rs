@@ -1,11 +1,12 @@
 //! The schedules of the files that a verb is about: all, or those named.
 
 use super::{
-    Globals, clock_side::clock_side, error::wait, exit::Exit, flag, output, reach::ClockArgs, report,
-    source_now::source_of, zone_data,
+    Globals, clock_side, error::wait, exit::Exit, flag, output, reach::CredentialArgs, report,
+    source::ClockSource, source_now::source_of, zone_data,
 };
 use crate::{
     clock,
+    config::Config,
     diagnostic::did_you_mean,
     schedule::Schedule,
     sources::{self, Schedules, Source},
@@ -58,17 +59,20 @@ pub(super) fn chosen(
     };
     let keep: Vec<bool> = schedules.iter().map(wanted).collect();
     let chosen = schedules.into_iter().zip(keep).filter(|(_, keep)| *keep).map(|(source, _)| source);
-    Ok(counted(globals, chosen.collect()))
+    Ok(counted(&config, chosen.collect()))
 }
 
 /// Limits without `from` count on from where the clock has them; where none knows the schedule with this timing, from
 /// now.
-fn counted(globals: &Globals, mut sources: Vec<Source>) -> Vec<Source> {
+fn counted(config: &Config, mut sources: Vec<Source>) -> Vec<Source> {
     if !sources.iter().any(|source| source.schedule.timing.is_counted_since_creation()) {
         return sources;
     }
     // A clock that can't be asked is no reason not to answer.
-    let running = wait(clock_side(globals, &ClockArgs::default())).unwrap_or_default();
+    let asked = wait(async {
+        clock_side::of(ClockSource::of(config, false, &CredentialArgs::default()).await?).await
+    });
+    let running = asked.unwrap_or_default();
     for source in &mut sources {
         if !source.schedule.timing.is_counted_since_creation() {
             continue;

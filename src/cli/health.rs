@@ -6,7 +6,7 @@ use super::{
     error::{CliError, finish},
     exit::Exit,
     output,
-    reach::CredentialArgs,
+    reach::{CredentialArgs, named_clock},
 };
 use crate::{
     config::{Config, StorePath},
@@ -26,7 +26,7 @@ pub(super) struct Args {
     /// Whether events go out (/readyz), and not only whether the clock's loop turns (/healthz)
     #[arg(long)]
     ready: bool,
-    /// The clock, such as http://127.0.0.1:7650; the one at the configured address if left out
+    /// The clock, such as http://127.0.0.1:7650; else the one in KHRONOS_URL, else the one at the configured address
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// The whole answer, as one JSON object
@@ -41,8 +41,8 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
 }
 
 async fn ask(globals: &Globals, args: Args) -> Result<Exit, CliError> {
-    let client = match &args.url {
-        Some(url) => args.shown.client(Target::from_url(url)?)?,
+    let client = match named_clock(args.url.as_deref())? {
+        Some(target) => args.shown.client(target)?,
         None => configured(&globals.load(Vec::new())?, &args.shown)?,
     };
     let (path, well) = if args.ready { ("/readyz", "ready") } else { ("/healthz", "alive") };

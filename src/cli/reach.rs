@@ -22,7 +22,8 @@ use std::{
 /// Which clock is asked.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct ClockArgs {
-    /// A running clock, such as http://127.0.0.1:7650; else the one that runs on the store, else the store itself
+    /// A running clock, such as http://127.0.0.1:7650; else the one in KHRONOS_URL, else the one that runs on the store, else
+    /// the store itself
     #[arg(long, value_name = "URL", conflicts_with = "store")]
     url: Option<String>,
     /// The folder of the clock's state [store.path]
@@ -35,7 +36,8 @@ pub(super) struct ClockArgs {
 /// How a clock that is asked over HTTP is shown who asks.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct CredentialArgs {
-    /// A file with the token to show over HTTP (-: standard input); else KHRONOS_TOKEN, by https:// or where --url says
+    /// A file with the token to show over HTTP (-: standard input); else KHRONOS_TOKEN, by https:// or where --url or KHRONOS_URL
+    /// says
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// PEM: the authorities to trust over https://, instead of the machine's; else the file in KHRONOS_CA_FILE
@@ -100,6 +102,17 @@ impl CredentialArgs {
     }
 }
 
+/// The clock that is named: by a flag, else by the variable KHRONOS_URL.
+pub(super) fn named_clock(url: Option<&str>) -> Result<Option<Target>, CliError> {
+    if let Some(url) = url {
+        return Ok(Some(Target::from_url(url)?));
+    }
+    let Some(url) = std::env::var_os("KHRONOS_URL").filter(|url| !url.is_empty()) else { return Ok(None) };
+    // What is no text is no address either.
+    let target = Target::from_url(&url.to_string_lossy());
+    target.map(Some).map_err(|wrong| CliError::Usage(format!("KHRONOS_URL: {wrong}")))
+}
+
 fn token_of_environment() -> Result<Option<Token>, CliError> {
     let Some(token) = std::env::var_os("KHRONOS_TOKEN").filter(|token| !token.is_empty()) else {
         return Ok(None);
@@ -118,18 +131,23 @@ impl ClockArgs {
         globals.load(flag("store.path", "--store", self.store.as_deref()).into_iter().collect())
     }
 
+    /// The clock that is named by its address; a store that is named is another one's.
+    fn named(&self) -> Result<Option<Target>, CliError> {
+        if self.store.is_some() { Ok(None) } else { named_clock(self.url.as_deref()) }
+    }
+
     /// The clock, or its store.
     pub(super) async fn reach(&self, globals: &Globals) -> Result<ClockSource, CliError> {
-        if let Some(url) = &self.url {
-            return Ok(ClockSource::Running(self.shown.client(Target::from_url(url)?)?));
+        if let Some(target) = self.named()? {
+            return Ok(ClockSource::Running(self.shown.client(target)?));
         }
         ClockSource::of(&self.config(globals)?, self.store.is_some(), &self.shown).await
     }
 
     /// The clock at the URL, else the one that runs on the store, for `what` changes something.
     pub(super) async fn operate(&self, globals: &Globals, what: &'static str) -> Result<Client, CliError> {
-        if let Some(url) = &self.url {
-            return self.shown.client(Target::from_url(url)?);
+        if let Some(target) = self.named()? {
+            return self.shown.client(target);
         }
         let config = self.config(globals)?;
         let StorePath::Folder(folder) = &config.store.path else {

@@ -5,12 +5,12 @@ use super::{
     error::{CliError, finish},
     exit::Exit,
     flag, output,
-    reach::CredentialArgs,
+    reach::{CredentialArgs, named_clock},
 };
 use crate::{
     broker::amqp_config,
     config::{BrokerUrl, Config},
-    http::client::{Client, ClientError, Message, Target, encode},
+    http::client::{Client, ClientError, Message, encode},
     ops::structured,
     position::Position,
 };
@@ -26,7 +26,7 @@ use std::{process::ExitCode, time::Duration};
 /// Prints events as they arrive, until it is interrupted.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A clock's feed; that of the configured clock if left out
+    /// A clock's feed; else that of the clock in KHRONOS_URL, else of the configured one
     #[arg(long, value_name = "URL", conflicts_with = "broker")]
     feed: Option<String>,
     /// A broker instead of a feed: amqp://…, or the configured one if no URL is given
@@ -68,11 +68,14 @@ async fn follow(globals: &Globals, args: Args) -> Result<Exit, CliError> {
     }
     let url = args.broker.as_deref().filter(|url| !url.is_empty());
     let load = || globals.load(flag("broker.url", "--broker", url).into_iter().collect());
-    match (&args.broker, &args.feed) {
-        (Some(_), _) => from_broker(&load()?, &args).await,
-        (None, Some(feed)) => from_feed(&args.shown.client(Target::from_url(feed)?)?, &args).await,
-        (None, None) => from_feed(&args.shown.web_client(&load()?)?, &args).await,
+    if args.broker.is_some() {
+        return from_broker(&load()?, &args).await;
     }
+    let client = match named_clock(args.feed.as_deref())? {
+        Some(target) => args.shown.client(target)?,
+        None => args.shown.web_client(&load()?)?,
+    };
+    from_feed(&client, &args).await
 }
 
 async fn from_feed(client: &Client, args: &Args) -> Result<Exit, CliError> {
@@ -257,6 +260,7 @@ fn event_line(event: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::client::Target;
     use clap::Parser;
     use std::sync::{
         Arc,

@@ -9,7 +9,12 @@ use crate::{
     },
 };
 use serde_json::Value as Json;
-use std::{collections::BTreeMap, ffi::OsString, ops::Range, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+    ops::Range,
+    path::PathBuf,
+};
 use toml::de::DeTable;
 
 /// What a configuration is made from.
@@ -154,7 +159,18 @@ fn of_json(value: &Json) -> Option<Value> {
 }
 
 /// Variables of those who ask a clock: no part of its configuration.
-const CLIENTS: [&str; 2] = ["KHRONOS_TOKEN", "KHRONOS_CA_FILE"];
+const CLIENTS: [&str; 3] = ["KHRONOS_URL", "KHRONOS_TOKEN", "KHRONOS_CA_FILE"];
+
+/// What is wrong with KHRONOS_URL: it may be meant for the broker, and the clock would use another one without a word.
+fn misplaced_url(value: &OsStr) -> Option<Diagnostic> {
+    let value = value.to_string_lossy();
+    if value.is_empty() || value.starts_with("http://") || value.starts_with("https://") {
+        return None;
+    }
+    let what = "KHRONOS_URL (environment): it is the HTTP address at which khronos asks a clock, and must begin with http:// or https://";
+    let help = "did you mean KHRONOS_BROKER_URL?";
+    Some(Diagnostic::error(what).help(help).code(FaultCode::InvalidValue))
+}
 
 fn environment(request: &Request, text: &Text<'_>, values: &mut Values, faults: &mut Diagnostics) {
     let variables: Vec<_> = keys::all().into_iter().map(|(key, _)| (keys::variable(key), key)).collect();
@@ -162,6 +178,9 @@ fn environment(request: &Request, text: &Text<'_>, values: &mut Values, faults: 
         let Some(name) = name.to_str().filter(|name| name.starts_with("KHRONOS_")) else {
             continue;
         };
+        if let Some(fault) = misplaced_url(value).filter(|_| name == "KHRONOS_URL") {
+            faults.push(fault);
+        }
         // Kubernetes puts these into every container of a namespace that has a Service called khronos.
         if name == "KHRONOS_CONFIG"
             || CLIENTS.contains(&name)

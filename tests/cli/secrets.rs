@@ -201,7 +201,9 @@ fn no_unknown_key_unknown_variable_or_schedule_prints_a_password() {
     }
     for name in ["KHRONOS_BROKER_PASSWORD", "KHRONOS_URL", "KHRONOS_CONFIG"] {
         let folder = tempfile::tempdir().unwrap();
-        is_discreet(&said(folder.path(), &[(name, VALUES[0])], &["check"]), name);
+        for words in ["check", "list"] {
+            is_discreet(&said(folder.path(), &[(name, VALUES[0])], &[words]), name);
+        }
     }
     let folder = tempfile::tempdir().unwrap();
     let schedules = folder.path().join("schedules");

@@ -210,3 +210,45 @@ fn a_token_is_shown_to_a_clock_that_was_named_and_to_nobody_who_only_listens_the
     assert!(output.status.code() == Some(2) && with + without == 0, "{output:?}");
     assert!(String::from_utf8_lossy(&output.stderr).contains("KHRONOS_TOKEN: "), "{output:?}");
 }
+
+#[test]
+fn the_clock_that_the_environment_names_is_asked_unless_a_flag_names_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = Token::from_random([7; RANDOM_BYTES]);
+    let (address, shown) = listener();
+    let run = |variable: &str, words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_khronos"));
+        command.args(words).current_dir(folder.path()).env_clear();
+        command.env("KHRONOS_TOKEN", token.reveal()).env("KHRONOS_URL", variable);
+        let output = command.output().unwrap();
+        let requests = std::mem::take(&mut *shown.lock().unwrap());
+        let bearer = requests.iter().filter(|head| head.contains("authorization: bearer kh_07070707_"));
+        (output, bearer.count())
+    };
+    let (named, nobody) = (format!("http://{address}"), "http://127.0.0.1:1");
+    for words in [&["list"][..], &["health"]] {
+        let (output, asked) = run(&named, words);
+        assert!(output.status.success() && asked > 0, "{words:?}: {output:?}");
+        let (output, asked) = run(nobody, &[words, &["--url", &named]].concat());
+        assert!(output.status.success() && asked > 0, "{words:?}: {output:?}");
+    }
+    // A verb that changes something: the listener has nothing to drop, but it is asked.
+    let (output, asked) = run(&named, &["parked", "drop", "7"]);
+    assert!(asked > 0, "{output:?}");
+    for words in [&["list"][..], &["health"], &["tail"], &["parked", "drop", "7"]] {
+        let (output, asked) = run(nobody, words);
+        let said = text(&output.stderr);
+        assert!(!output.status.success() && said.contains("127.0.0.1:1"), "{words:?}: {output:?}");
+        assert_eq!(asked, 0, "{words:?}");
+    }
+    let (output, asked) = run(&named, &["list", "--store", "nowhere"]);
+    assert!(!output.status.success() && asked == 0, "{output:?}");
+    // What reads files alone, and the clock itself, ask nobody.
+    let (output, asked) = run(&named, &["check"]);
+    assert!(output.status.success() && asked == 0, "{output:?}");
+    for words in [&["list"][..], &["health"], &["tail"], &["parked", "drop", "7"]] {
+        let (output, _) = run("127.0.0.1:7650", words);
+        let said = text(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains("KHRONOS_URL: "), "{words:?}: {output:?}");
+    }
+}

@@ -156,6 +156,16 @@ fn nothing_that_may_be_of_a_token_is_repeated() {
 }
 
 #[test]
+fn the_address_of_a_clock_that_is_asked_is_no_setting_and_not_mistaken_for_the_brokers() {
+    for address in ["http://127.0.0.1:7650", "https://clock.example.com", ""] {
+        load("", &[("KHRONOS_URL", address)], &[]).unwrap();
+    }
+    let faults = load("", &[("KHRONOS_URL", "amqp://me:hunter2@host")], &[]).unwrap_err();
+    let said = faults.to_string();
+    assert!(said.contains("did you mean KHRONOS_BROKER_URL?") && !said.contains("hunter2"), "{said}");
+}
+
+#[test]
 fn a_clock_is_open_to_its_own_machine_alone() {
     assert!(load("[http]\nopen = true", &[], &[]).unwrap().http.open);
     assert!(load("[http]\nopen = true\nhosts = [\"LOCALHOST\", \"127.1.2.3\"]", &[], &[]).is_ok());
