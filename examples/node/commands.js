@@ -101,4 +101,6 @@ async function main() {
   process.exitCode = 1;
 }
 
-main();
+module.exports = { Clock };
+
+if (require.main === module) main();
