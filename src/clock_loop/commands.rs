@@ -166,6 +166,7 @@ impl ClockLoop {
             }
             Command::Change(asked, reply) => self.change_schedules(asked, reply),
             Command::ChangeDelayed(asked, reply) => self.change_delayed(asked, reply),
+            Command::UnparkDelayed(asked, reply) => self.unpark_delayed(asked, reply),
             Command::Answered(owner, message, changes, reply) => {
                 self.tell_again((owner, message, changes), reply);
             }

@@ -5,27 +5,25 @@
 
 mod out;
 mod render;
+mod requests;
 mod tasks;
 
 pub use tasks::DeclareTasks;
 
-use super::{
-    ClockLoop, DelayedAsked, Input,
-    handle::{ChangesAnswer, NotDecided},
-    publishing::CHUNK,
-};
+use super::{ClockLoop, Input, publishing::CHUNK};
 use crate::{
     delayed::{
-        Balance, Closed, DelayedAction, DelayedAnswer, DelayedHandle, DelayedInput, DelayedRequest,
-        DelayedRules, DelayedSnapshot, DelayedStoreEvent, DueEvent, Sending,
+        Balance, Closed, DelayedAction, DelayedAnswer, DelayedHandle, DelayedInput, DelayedRules,
+        DelayedSnapshot, DelayedStoreEvent, DueEvent, Sending,
     },
     engine::Answer,
     schedule::Unrouted,
 };
-use ponos::{broker::Publishing, event::Timestamp};
+use ponos::{broker::Publishing, event::Timestamp, text::counted};
+use requests::Waiting;
 use std::collections::{HashMap, VecDeque};
 use tasks::Tasks;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tracing::{error, info};
 
 /// Marks the tokens of delayed events: the engine counts its own from 1.
@@ -61,6 +59,8 @@ pub struct DelayedStatus {
     pub in_flight: usize,
     /// Refused, and to be sent again.
     pub refused: usize,
+    /// Parked, those that are sent again among them; fewer while they are counted, soon after the start.
+    pub parked: u64,
 }
 
 /// Delayed events, and what of them is on its way.
@@ -82,7 +82,7 @@ pub(super) struct Delayed {
     /// Rendered, and not answered.
     out: HashMap<u64, Out>,
     bytes: usize,
-    requests: HashMap<u64, oneshot::Sender<ChangesAnswer>>,
+    requests: HashMap<u64, Waiting>,
     failing: Option<String>,
 }
 
@@ -159,8 +159,19 @@ impl Delayed {
     }
 
     pub(super) fn status(&self) -> DelayedStatus {
-        let (in_flight, refused) = (self.sending.in_flight(), self.sending.refused());
-        DelayedStatus { balance: self.store.balance(), in_flight, refused }
+        DelayedStatus {
+            balance: self.store.balance(),
+            in_flight: self.sending.in_flight(),
+            refused: self.sending.refused(),
+            parked: self.sending.parked(),
+        }
+    }
+
+    /// Said while some are parked.
+    pub(super) fn parked_warning(&self) -> Option<String> {
+        let parked = usize::try_from(self.sending.parked()).unwrap_or(usize::MAX);
+        (parked > 0)
+            .then(|| format!("{} parked: see `khronos delayed parked`", counted(parked, "delayed event")))
     }
 
     /// Why nothing can be written, while that is so.
@@ -182,22 +193,6 @@ impl Delayed {
         Ok(())
     }
 
-    fn fail_requests(&mut self, why: &str) {
-        for (_, reply) in self.requests.drain() {
-            let what = format!(
-                "whether it is done is not known before the store of delayed events can be written again, for that fails: {why}; ask again then, what was done is not done twice"
-            );
-            drop(reply.send(Err(NotDecided::Unknown(what))));
-        }
-    }
-
-    /// Answers whoever asked. Who was told that it is not known asks again.
-    fn reply(&mut self, command: u64, answer: ChangesAnswer) {
-        if let Some(reply) = self.requests.remove(&command) {
-            drop(reply.send(answer));
-        }
-    }
-
     /// What is answered to a handover, with what is remembered of it.
     fn answer(&mut self, token: u64, answer: Answer, now: Timestamp) -> DelayedAnswer {
         let out = self.out.remove(&token);
@@ -216,27 +211,6 @@ pub(super) fn token(token: u64) -> Option<u64> {
 }
 
 impl ClockLoop {
-    pub(super) fn change_delayed(&mut self, asked: DelayedAsked, reply: oneshot::Sender<ChangesAnswer>) {
-        // How the clock is may have changed since the last step.
-        self.step(Input::Tick);
-        let why = match &self.delayed {
-            None => Some("delayed events are not kept here".to_owned()),
-            Some(delayed) => delayed.failing.as_ref().map(|why| {
-                format!("nothing changed, for the store of delayed events can't be written: {why}")
-            }),
-        };
-        if let Some(why) = why.or_else(|| self.why_nothing_changes()) {
-            return drop(reply.send(Err(NotDecided::Unavailable(why))));
-        }
-        let command = self.next_command();
-        if let Some(delayed) = &mut self.delayed {
-            delayed.requests.insert(command, reply);
-        }
-        let DelayedAsked { by, message, atomic, changes } = asked;
-        let request = DelayedRequest { command, by, message, atomic, changes };
-        self.step_delayed(DelayedInput::Change(Box::new(request)));
-    }
-
     /// Steps them where something has come about since the last time: H, the link, a pause, or their time.
     pub(super) fn tick_delayed(&mut self) {
         let Some(delayed) = &mut self.delayed else { return };
@@ -277,15 +251,16 @@ impl ClockLoop {
                     asked = asked.and(delayed.store.write(ticket, *batch));
                 }
                 DelayedAction::Decided(answers) => {
-                    answers.into_iter().for_each(|(command, verdicts)| delayed.reply(command, Ok(verdicts)));
+                    answers.into_iter().for_each(|(command, verdicts)| delayed.decided(command, verdicts));
                 }
-                DelayedAction::TooMany(command) => {
-                    let what = "nothing changed: too many other changes of delayed events wait";
-                    delayed.reply(command, Err(NotDecided::TooMany(what.into())));
+                DelayedAction::TooMany(command) => delayed.too_many(command),
+                DelayedAction::NotFound(command) => delayed.not_found(command),
+                DelayedAction::Unparked(command, unparked) => delayed.unparked(command, unparked),
+                DelayedAction::FindParked { ticket, creations } => {
+                    asked = asked.and(delayed.store.find_parked(ticket, creations));
                 }
-                DelayedAction::NotFound(command) => {
-                    let what = "nothing changed: what is there of a name that is asked for can't be read, for the store of delayed events is damaged in that place; its log says how to mend it";
-                    delayed.reply(command, Err(NotDecided::Unavailable(what.into())));
+                DelayedAction::LoadParked { ticket, after, most } => {
+                    asked = asked.and(delayed.store.parked(ticket, after, most));
                 }
                 DelayedAction::Reserve(send) => reserve = Some(send),
                 DelayedAction::Publish(events) => {
@@ -318,11 +293,17 @@ impl ClockLoop {
                 self.step_delayed(DelayedInput::Found { ticket, found, answered });
             }
             Some(DelayedStoreEvent::NotFound { ticket, error }) => {
-                error!(%error, "what is known of a delayed event can't be read; its change is refused, all others go on");
+                error!(%error, "what is known of some delayed events can't be read; what is asked of them is refused, parked ones that were released before wait for the next start, all others go on");
                 self.step_delayed(DelayedInput::NotFound(ticket));
             }
             Some(DelayedStoreEvent::Due { ticket, events }) => {
                 self.step_delayed(DelayedInput::Due { ticket, events });
+            }
+            Some(DelayedStoreEvent::FoundParked { ticket, found }) => {
+                self.step_delayed(DelayedInput::FoundParked { ticket, found });
+            }
+            Some(DelayedStoreEvent::Parked { ticket, heads }) => {
+                self.step_delayed(DelayedInput::Parked { ticket, heads });
             }
             Some(DelayedStoreEvent::Contents(events)) => self.render_delayed(events),
             Some(DelayedStoreEvent::Failing { error }) => {

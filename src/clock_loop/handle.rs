@@ -5,7 +5,8 @@ use crate::{
     engine::{
         Asker, Author, CeilingUse, Covered, CreatedCalendar, KeptPage, Message, OldestPage, OnResume,
         Operation, Parked, Pause, PauseEnd, Refusal, Revision, ScheduleChange, ScheduleStatus, Scope,
-        Triggered, Users, Verdict, delayed::DelayedChange,
+        Triggered, Users, Verdict,
+        delayed::{DelayedChange, Unparking},
     },
     schedule::Packed,
 };
@@ -73,6 +74,8 @@ pub enum Command {
     Change(ChangesAsked, oneshot::Sender<ChangesAnswer>),
     /// Change delayed events; answered, change by change, once that is durable.
     ChangeDelayed(DelayedAsked, oneshot::Sender<ChangesAnswer>),
+    /// Release or drop parked delayed events; answered once that is durable.
+    UnparkDelayed(UnparkAsked, oneshot::Sender<DecidedAnswer>),
     /// The next [`PAGE`] calendars that were created at run time by name, from this name on; none: that was all.
     Calendars(String, oneshot::Sender<Vec<CalendarStatus>>),
     /// One of them.
@@ -153,6 +156,17 @@ pub struct DelayedAsked {
     pub atomic: bool,
     /// What is asked for.
     pub changes: Vec<DelayedChange>,
+}
+
+/// What is asked for of parked delayed events.
+#[derive(Debug)]
+pub struct UnparkAsked {
+    /// Who asks: what they are of is looked at before.
+    pub by: Author,
+    /// What is to become of them.
+    pub what: Unparking,
+    /// Their creations.
+    pub creations: Vec<u64>,
 }
 
 /// What was answered before, if anything was; or why that can't be written.

@@ -25,7 +25,7 @@ pub use figures::{Degraded, Figures};
 pub use handle::{
     CHANGES, CalendarStatus, ChangesAnswer, ChangesAsked, Command, Decided, DecidedAnswer, DelayedAsked,
     EarlierAnswer, Handle, KEPT, NEIGHBOURS, NotDecided, OperationAnswer, OperationStatus, PAGE, PauseAnswer,
-    PauseChanged, PauseFor, PauseLength, Status, TriggerAnswer, Unchanged,
+    PauseChanged, PauseFor, PauseLength, Status, TriggerAnswer, Unchanged, UnparkAsked,
 };
 pub use parts::{Failure, Late, Loader, NamedCalendars, Parts, Remarks, Report};
 

@@ -137,6 +137,7 @@ impl ClockLoop {
             (Degraded::Unconfirmed, unanswered),
             (Degraded::Refused, refused),
             (Degraded::Parked, parked),
+            (Degraded::Parked, self.delayed.as_ref().and_then(Delayed::parked_warning)),
             (Degraded::Loading, loading),
             (Degraded::Ceiling, ceiling),
         ];

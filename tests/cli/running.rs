@@ -72,6 +72,7 @@ async fn play(
             // No verb asks for it yet.
             Ask::Change(..)
             | Ask::ChangeDelayed(..)
+            | Ask::UnparkDelayed(..)
             | Ask::By(..)
             | Ask::Answered(..)
             | Ask::Calendars(..)

@@ -3,10 +3,13 @@
 use super::{Memory, parts};
 use crate::{
     clock,
-    clock_loop::{ClockLoop, Command, DeclareTasks, DelayedAsked, DelayedParts, Handle, PauseFor, Report},
+    clock_loop::{
+        ClockLoop, Command, Decided, DeclareTasks, DelayedAsked, DelayedParts, Handle, PauseFor, Report,
+        Status, UnparkAsked,
+    },
     delayed::{
         self, Balance, DelayedChange, DelayedContent, DelayedEvent, DelayedHandle, DelayedHead, DelayedKey,
-        DelayedLimits, DelayedMemory, DelayedRules, DelayedTuning, PastDue,
+        DelayedLimits, DelayedMemory, DelayedRules, DelayedTuning, PastDue, Unparking,
     },
     engine::{Author, Expect, OnResume, Refusal, Resends, Scope, Verdict},
 };
@@ -67,6 +70,29 @@ impl Running {
         let by = Author::owner("billing", "a test");
         let asked = DelayedAsked { by, message: None, atomic: false, changes: vec![change] };
         self.decide(|reply| Command::ChangeDelayed(asked, reply)).await.unwrap().remove(0)
+    }
+
+    async fn unpark(&self, what: Unparking, creations: &[u64]) -> Decided {
+        let by = Author::owner("billing", "a test");
+        let asked = UnparkAsked { by, what, creations: creations.to_vec() };
+        self.decide(|reply| Command::UnparkDelayed(asked, reply)).await.unwrap()
+    }
+
+    /// Puts one that is due now, and has it refused until it is parked: its id, and its message.
+    async fn park(&mut self, name: &str, settled: u64) -> (String, Vec<u8>) {
+        self.ask(put(name, 0, |_| ())).await;
+        let mut published = self.published().await;
+        self.answer(published.token, PublishOutcome::Nacked).await;
+        published = self.published().await;
+        self.answer(published.token, PublishOutcome::Nacked).await;
+        self.becomes(balance(settled, 0, 0)).await;
+        (text(&published, "cloudEvents_id").to_owned(), published.message.body.to_vec())
+    }
+
+    /// Waits until so many are parked, by what the loop says.
+    async fn shows_parked(&mut self, wanted: u64) {
+        let shown = |status: &Status| status.delayed.is_some_and(|delayed| delayed.parked == wanted);
+        timeout(Duration::from_secs(20), self.handle.status.wait_for(shown)).await.unwrap().unwrap();
     }
 
     async fn decide<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> T {
@@ -258,4 +284,56 @@ async fn nothing_goes_out_while_everything_is_paused_or_the_link_is_down() {
     let published = running.published().await;
     running.answer(published.token, CONFIRMED).await;
     running.becomes(balance(2, 0, 0)).await;
+}
+
+#[tokio::test]
+async fn a_parked_event_is_released_under_its_id_and_gone_once_it_is_confirmed_or_parked_again() {
+    let (memory, delayed) = (Memory::default(), DelayedMemory::default());
+    let mut running = start(&memory, &delayed).await;
+    let parked = running.park("a", 1).await;
+    running.shows_parked(1).await;
+    let said = Decided { done: vec![1], being_sent: vec![] };
+    assert_eq!(running.unpark(Unparking::Release, &[1, 7]).await, said);
+    let published = running.published().await;
+    assert_eq!((text(&published, "cloudEvents_id").to_owned(), published.message.body.to_vec()), parked);
+    // It is on its way: it is neither released once more nor dropped.
+    let said = Decided { done: vec![], being_sent: vec![1] };
+    assert_eq!(running.unpark(Unparking::Drop, &[1]).await, said);
+    running.answer(published.token, PublishOutcome::Nacked).await;
+    let refused_again = async {
+        while running.store.read_by(|reader| reader.parked(0, 9)).await.unwrap()[0].released {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(20), refused_again).await.unwrap();
+    running.unpark(Unparking::Release, &[1]).await;
+    let published = running.published().await;
+    running.answer(published.token, CONFIRMED).await;
+    running.shows_parked(0).await;
+    running.stop().await;
+    let reader = delayed.clone();
+    assert!(delayed::DelayedReader::parked(&reader, 0, 9).unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_was_released_before_a_restart_is_sent_after_it_and_what_is_parked_is_counted() {
+    let (memory, delayed) = (Memory::default(), DelayedMemory::default());
+    let mut running = start(&memory, &delayed).await;
+    let first = running.park("a", 1).await;
+    running.park("b", 2).await;
+    running.park("c", 3).await;
+    running.unpark(Unparking::Drop, &[2]).await;
+    running.unpark(Unparking::Release, &[1]).await;
+    let published = running.published().await;
+    running.answer(published.token, PublishOutcome::Lost).await;
+    running.stop().await;
+    let mut running = start(&memory, &delayed).await;
+    let published = running.published().await;
+    assert_eq!(text(&published, "cloudEvents_id"), first.0);
+    running.shows_parked(2).await;
+    running.answer(published.token, CONFIRMED).await;
+    running.shows_parked(1).await;
+    let status = running.handle.status.borrow().clone();
+    let warned = status.warnings.iter().any(|said| said.contains("1 delayed event parked"));
+    assert!(warned, "{:?}", status.warnings);
 }

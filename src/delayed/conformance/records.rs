@@ -110,6 +110,10 @@ pub(super) fn parked_events_are_kept_until_they_are_unparked(disk: &impl Disk) {
     let expected = [entry(&all[0], false), entry(&all[2], false), entry(&all[1], true)];
     assert_eq!(store.reader().parked(0, 9).unwrap(), expected, "by creation");
     assert_eq!(store.reader().parked(5, 1).unwrap(), expected[1..2]);
+    assert_eq!(store.reader().parked_as(300).unwrap().as_ref(), Some(&expected[2]));
+    for nothing in [0, 6, 301, u64::MAX] {
+        assert_eq!(store.reader().parked_as(nothing).unwrap(), None, "{nothing}");
+    }
     let steps = vec![unpark(7, Outcome::Dropped), unpark(300, outcomes().remove(0))];
     assert_eq!(write(&mut *store, 13, steps), balance(4, 3, 0, 1), "it was settled before");
     assert_eq!(store.reader().parked(0, 9).unwrap(), expected[..1]);

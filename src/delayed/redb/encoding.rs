@@ -152,7 +152,7 @@ pub(super) fn read_due(key: &[u8], bytes: &[u8]) -> Result<DueEvent, Failed> {
     let (kept, _) = begin::<KeptHead<'_>>(bytes)?;
     let due = key.send.plus(kept.put_off.saturating_neg());
     let KeptHead { creation, revision, refused, .. } = kept;
-    Ok(DueEvent { key, due, creation, revision, refused })
+    Ok(DueEvent { key, due, creation, revision, refused, is_parked: false })
 }
 
 /// The event without its content.

@@ -101,6 +101,24 @@ impl DelayedHandle {
         self.question(Question::Contents(events))
     }
 
+    /// Looks up the parked events of these creations; answered by
+    /// [`DelayedStoreEvent::FoundParked`](super::DelayedStoreEvent::FoundParked).
+    ///
+    /// # Errors
+    /// [`Closed`]; nothing is answered then.
+    pub fn find_parked(&self, ticket: u64, creations: Vec<u64>) -> Result<(), Closed> {
+        self.question(Question::FindParked { ticket, creations })
+    }
+
+    /// Reads the parked events behind this creation, at most `most`; answered by
+    /// [`DelayedStoreEvent::Parked`](super::DelayedStoreEvent::Parked).
+    ///
+    /// # Errors
+    /// [`Closed`]; nothing is answered then.
+    pub fn parked(&self, ticket: u64, after: u64, most: usize) -> Result<(), Closed> {
+        self.question(Question::Parked { ticket, after, most })
+    }
+
     fn question(&self, question: Question) -> Result<(), Closed> {
         self.0.shared.change(|queue| queue.ask(question))
     }

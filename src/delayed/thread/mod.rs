@@ -26,7 +26,7 @@ pub use room::{NotNow, Room};
 
 use super::{
     DelayedEvent, DelayedLimits, DelayedMemory, DelayedSnapshot, DelayedStore, DelayedWritten, DueEvent,
-    Found, RedbDelayed, RedbOptions,
+    Found, ParkedHead, RedbDelayed, RedbOptions,
 };
 use crate::{
     engine::Answered,
@@ -110,7 +110,8 @@ pub enum DelayedStoreEvent {
         /// To each message, likewise.
         answered: Vec<Option<Answered>>,
     },
-    /// The other answer to [`DelayedHandle::find`]: what lies there is damaged. Everything else goes on.
+    /// The other answer to [`DelayedHandle::find`], [`DelayedHandle::find_parked`] and [`DelayedHandle::parked`]: what lies
+    /// there is damaged. Everything else goes on.
     NotFound {
         /// As given.
         ticket: u64,
@@ -126,6 +127,20 @@ pub enum DelayedStoreEvent {
     },
     /// The answer to [`DelayedHandle::contents`], in the order asked; of many, in several parts. `None`: it is not there any more.
     Contents(Vec<(u64, DueEvent, Option<DelayedEvent>)>),
+    /// The answer to [`DelayedHandle::find_parked`], in the order asked.
+    FoundParked {
+        /// As given.
+        ticket: u64,
+        /// Those that are parked.
+        found: Vec<Option<ParkedHead>>,
+    },
+    /// The answer to [`DelayedHandle::parked`].
+    Parked {
+        /// As given.
+        ticket: u64,
+        /// What there is, by creation; fewer than asked for: that was all.
+        heads: Vec<ParkedHead>,
+    },
     /// Writing or reading fails; it is tried again until it succeeds. Told once for each run of failures.
     Failing {
         /// The first failure.

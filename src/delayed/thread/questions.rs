@@ -17,6 +17,8 @@ pub(super) enum Question {
     Find(Finding),
     Due { ticket: u64, range: Range<Timestamp>, after: Option<DelayedKey>, most: usize },
     Contents(Vec<(u64, DueEvent)>),
+    FindParked { ticket: u64, creations: Vec<u64> },
+    Parked { ticket: u64, after: u64, most: usize },
 }
 
 /// What is to be looked up, and how far that has come.
@@ -55,7 +57,9 @@ impl Questions {
         match &question {
             Question::Contents(_) => self.contents.push_back(question),
             Question::Due { .. } => self.due.push_back(question),
-            Question::Find(_) => self.find.push_back(question),
+            Question::Find(_) | Question::FindParked { .. } | Question::Parked { .. } => {
+                self.find.push_back(question);
+            }
         }
     }
 
@@ -72,8 +76,8 @@ impl Questions {
         let due = if self.before < BEFORE { &mut self.contents } else { &mut self.find };
         let next = due.pop_front().or_else(|| self.due.pop_front()).or_else(|| self.find.pop_front());
         self.before = match &next {
-            Some(Question::Find(_)) | None => 0,
-            Some(_) => self.before + 1,
+            Some(Question::Due { .. } | Question::Contents(_)) => self.before + 1,
+            Some(_) | None => 0,
         };
         next
     }
@@ -88,6 +92,8 @@ mod tests {
             Some(Question::Find(_)) => "find",
             Some(Question::Due { .. }) => "due",
             Some(Question::Contents(_)) => "contents",
+            Some(Question::FindParked { .. }) => "find parked",
+            Some(Question::Parked { .. }) => "parked",
             None => "nothing",
         }
     }
@@ -104,12 +110,14 @@ mod tests {
     #[test]
     fn what_is_due_is_read_before_anything_is_looked_up() {
         let mut questions = Questions::default();
+        questions.push(Question::Parked { ticket: 1, after: 0, most: 1 });
         questions.push(Question::Find(find()));
+        questions.push(Question::FindParked { ticket: 2, creations: Vec::new() });
         questions.push(due());
         questions.push(Question::Contents(Vec::new()));
-        assert_eq!(questions.len(), 3);
-        let next: Vec<_> = (0..4).map(|_| name(questions.next())).collect();
-        assert_eq!(next, ["contents", "due", "find", "nothing"]);
+        assert_eq!(questions.len(), 5);
+        let next: Vec<_> = (0..6).map(|_| name(questions.next())).collect();
+        assert_eq!(next, ["contents", "due", "parked", "find", "find parked", "nothing"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::{
     queue::Shared,
 };
 use crate::{
-    delayed::{DelayedKey, DelayedReader},
+    delayed::{DelayedKey, DelayedReader, DueEvent, ParkedHead},
     store::StoreError,
 };
 use tokio::sync::mpsc::UnboundedSender;
@@ -22,12 +22,34 @@ pub(super) fn run(shared: &Shared, tuning: DelayedTuning, events: &UnboundedSend
             }),
             Question::Contents(wanted) => wanted.chunks(tuning.contents.max(1)).try_for_each(|part| {
                 answer(shared, events, |reader| {
-                    let keys: Vec<DelayedKey> = part.iter().map(|(_, due)| due.key.clone()).collect();
-                    let contents = part.iter().zip(reader.events(&keys)?);
-                    let contents = contents.map(|((token, due), event)| (*token, due.clone(), event));
-                    Ok(DelayedStoreEvent::Contents(contents.collect()))
+                    let pending = part.iter().filter(|(_, due)| !due.is_parked);
+                    let keys: Vec<DelayedKey> = pending.map(|(_, due)| due.key.clone()).collect();
+                    let mut pending = reader.events(&keys)?.into_iter();
+                    let content = |(token, due): &(u64, DueEvent)| {
+                        let event = match due.is_parked {
+                            true => reader.parked_as(due.creation)?.map(|parked| parked.event),
+                            false => pending.next().flatten(),
+                        };
+                        Ok((*token, due.clone(), event))
+                    };
+                    Ok(DelayedStoreEvent::Contents(part.iter().map(content).collect::<Result<_, _>>()?))
                 })
             }),
+            Question::FindParked { ticket, creations } => {
+                answer_or_not_found(shared, events, ticket, |reader| {
+                    let find =
+                        |creation: &u64| Ok(reader.parked_as(*creation)?.as_ref().map(ParkedHead::from));
+                    let found = creations.iter().map(find).collect::<Result<_, _>>()?;
+                    Ok(DelayedStoreEvent::FoundParked { ticket, found })
+                })
+            }
+            Question::Parked { ticket, after, most } => {
+                answer_or_not_found(shared, events, ticket, |reader| {
+                    let parked = reader.parked(after, most)?;
+                    let heads = parked.iter().map(ParkedHead::from).collect();
+                    Ok(DelayedStoreEvent::Parked { ticket, heads })
+                })
+            }
         };
         if answered.is_none() {
             return;
@@ -99,4 +121,19 @@ fn answer(
             Err(error) => shared.change(|queue| queue.failed(opening, &error)),
         }
     }
+}
+
+/// The same, where a page that is damaged is the matter of who asks alone.
+fn answer_or_not_found(
+    shared: &Shared,
+    events: &UnboundedSender<DelayedStoreEvent>,
+    ticket: u64,
+    read: impl Fn(&dyn DelayedReader) -> Result<DelayedStoreEvent, StoreError>,
+) -> Option<()> {
+    answer(shared, events, |reader| match read(reader) {
+        Err(error) if !matches!(error, StoreError::Io { .. }) => {
+            Ok(DelayedStoreEvent::NotFound { ticket, error })
+        }
+        read => read,
+    })
 }

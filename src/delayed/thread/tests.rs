@@ -65,6 +65,8 @@ fn in_short(event: &Event) -> String {
             let there = events.iter().map(|(token, _, event)| format!(" {token} {}", event.is_some()));
             format!("contents{}", there.collect::<String>())
         }
+        Event::FoundParked { ticket, found } => format!("found parked {ticket} {}", found.len()),
+        Event::Parked { ticket, heads } => format!("parked {ticket} {}", heads.len()),
         Event::Failing { .. } => "failing".into(),
         Event::Reopened => "reopened".into(),
         Event::Gone { .. } => "gone".into(),

@@ -8,7 +8,7 @@ use prometheus_client::{
 };
 
 pub(super) fn show(registry: &mut Registry, status: Option<DelayedStatus>) {
-    let DelayedStatus { balance, in_flight, refused } = status.unwrap_or_default();
+    let DelayedStatus { balance, in_flight, refused, parked } = status.unwrap_or_default();
     let events = Family::<[(&str, &str); 1], Counter>::default();
     let counts =
         [("accepted", balance.accepted), ("settled", balance.settled), ("cancelled", balance.cancelled)];
@@ -21,4 +21,6 @@ pub(super) fn show(registry: &mut Registry, status: Option<DelayedStatus>) {
     show("delayed_pending", "Delayed events that are still to be sent", whole(balance.pending));
     show("delayed_in_flight", "Delayed events that were handed over and are not answered", whole(in_flight));
     show("delayed_refused", "Delayed events that the broker refused and that are sent again", whole(refused));
+    let what = "Delayed events that are parked: a person releases or drops them";
+    show("delayed_parked", what, whole(parked));
 }

@@ -84,12 +84,21 @@ pub struct DueEvent {
     pub revision: u32,
     /// How often the broker refused it.
     pub refused: u8,
+    /// It was parked, and a person released it: it lies with the parked ones, and is known there by its creation.
+    pub is_parked: bool,
 }
 
 impl From<&DelayedHead> for DueEvent {
     fn from(head: &DelayedHead) -> Self {
         let DelayedHead { key, due, creation, revision, refused, .. } = head;
-        Self { key: key.clone(), due: *due, creation: *creation, revision: *revision, refused: *refused }
+        Self {
+            key: key.clone(),
+            due: *due,
+            creation: *creation,
+            revision: *revision,
+            refused: *refused,
+            is_parked: false,
+        }
     }
 }
 

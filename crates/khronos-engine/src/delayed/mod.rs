@@ -21,8 +21,8 @@ pub use limits::{ANSWERS_KEPT, DelayedLimits, PORTION, TOMBSTONES_KEPT};
 pub use memory::{DelayedMemory, MemoryDelayed};
 pub use reader::{DelayedPage, DelayedReader, Found, Listed};
 pub use sending::{
-    DelayedAction, DelayedAnswer, DelayedChange, DelayedInput, DelayedRequest, DelayedRules, Marks, PastDue,
-    Sending,
+    DelayedAction, DelayedAnswer, DelayedChange, DelayedInput, DelayedRequest, DelayedRules, Marks,
+    ParkedHead, PastDue, Sending, UnparkRequest, Unparked, Unparking,
 };
 
 use crate::store::{StoreError, Written};

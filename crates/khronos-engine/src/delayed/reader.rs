@@ -72,6 +72,15 @@ pub trait DelayedReader: Send + Sync {
     /// As said of all.
     fn parked(&self, after: u64, most: usize) -> Result<Vec<ParkedEvent>, StoreError>;
 
+    /// The parked event of this creation, if there is one.
+    ///
+    /// # Errors
+    /// As said of all.
+    fn parked_as(&self, creation: u64) -> Result<Option<ParkedEvent>, StoreError> {
+        let Some(before) = creation.checked_sub(1) else { return Ok(None) };
+        Ok(self.parked(before, 1)?.pop().filter(|parked| parked.event.head.creation == creation))
+    }
+
     /// Rows of the record with a number above `after`, oldest first, at most `most`, and the bounds of what is kept. As
     /// [`PageReader::read`](crate::store::PageReader::read).
     ///

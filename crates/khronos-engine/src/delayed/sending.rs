@@ -13,6 +13,7 @@ mod faults;
 mod hand_over;
 mod io;
 mod overlay;
+mod parked;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
@@ -20,19 +21,18 @@ mod tests;
 mod window;
 
 pub use io::{
-    DelayedAction, DelayedAnswer, DelayedChange, DelayedInput, DelayedRequest, DelayedRules, Marks, PastDue,
+    DelayedAction, DelayedAnswer, DelayedChange, DelayedInput, DelayedRequest, DelayedRules, Marks,
+    ParkedHead, PastDue, UnparkRequest, Unparked, Unparking,
 };
 
 use super::{DelayedBatch, DelayedEvent, DelayedKey, DelayedSnapshot, DelayedStep, DueEvent, Found};
-use crate::{Answered, MessageKey, Verdict};
+use crate::{Answered, Verdict};
 use decide::Decided;
 use faults::{Fault, planted};
 use overlay::Overlay;
+use parked::{ParkedEvents, UnparkDecided};
 use ponos_event::Timestamp;
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, VecDeque};
 use window::Window;
 
 /// Steps that wait for a write under way, beyond which nothing more is handed over.
@@ -47,6 +47,7 @@ pub struct Sending {
     in_flight: BTreeMap<u64, DueEvent>,
     /// What the broker refused, by when it is sent again. After a restart that begins anew.
     refused: BTreeMap<(Timestamp, DelayedKey), DueEvent>,
+    parked: ParkedEvents,
     /// When something got no answer last.
     lost_at: Option<Timestamp>,
     /// What the clock showed at the last step.
@@ -79,11 +80,12 @@ struct Pending {
     decided: Vec<(u64, Vec<Verdict>)>,
     /// They come into the window if they are due that soon, and nothing else was decided about them since.
     put: BTreeMap<DelayedKey, DueEvent>,
+    unparked: Option<UnparkDecided>,
 }
 
 impl Pending {
     fn is_empty(&self) -> bool {
-        self.batch.steps.is_empty() && self.decided.is_empty()
+        self.batch.steps.is_empty() && self.decided.is_empty() && self.unparked.is_none()
     }
 }
 
@@ -95,6 +97,7 @@ impl Sending {
             window: Window::new(),
             in_flight: BTreeMap::new(),
             refused: BTreeMap::new(),
+            parked: ParkedEvents::new(),
             lost_at: None,
             now: None,
             waiting: VecDeque::new(),
@@ -123,12 +126,19 @@ impl Sending {
             DelayedInput::Drain => self.draining = true,
             DelayedInput::Change(request) => self.take_in(*request, &mut actions),
             DelayedInput::Found { ticket, found, answered } => self.found(marks, ticket, found, answered),
-            DelayedInput::NotFound(ticket) => self.not_found(ticket, &mut actions),
+            DelayedInput::NotFound(ticket) => {
+                self.not_found(ticket, &mut actions);
+                self.parked_not_found(ticket, &mut actions);
+            }
+            DelayedInput::Unpark(request) => self.take_unparking(*request, &mut actions),
+            DelayedInput::FoundParked { ticket, found } => self.found_parked(marks, ticket, found),
+            DelayedInput::Parked { ticket, heads } => self.parked.loaded(ticket, heads),
             DelayedInput::Due { ticket, events } => self.window.loaded(ticket, events, self.rules.page),
             DelayedInput::Written(ticket) => self.written(ticket, &mut actions),
             DelayedInput::Settled(answers) => self.settled(marks, answers),
         }
         self.look_up(&mut actions);
+        self.look_up_parked(&mut actions);
         self.load(marks, &mut actions);
         self.hand_over(marks, &mut actions);
         self.write(marks, &mut actions);
@@ -138,7 +148,7 @@ impl Sending {
     /// When to step next even if nothing happens; `None`: no wish of its own.
     pub fn next_wakeup(&self, marks: Marks) -> Option<Timestamp> {
         let is_free = self.link_up && !self.draining && self.has_room();
-        let first = self.window.first().map(|event| event.key.send).filter(|_| is_free);
+        let first = self.first_due().filter(|_| is_free);
         // Where it waits for H, it is stepped when that is durable.
         let due = first.filter(|send| *send > marks.now || *send <= marks.handed);
         let again = self.refused.keys().next().map(|(at, _)| *at).filter(|_| is_free);
@@ -172,6 +182,21 @@ impl Sending {
     /// Refused events that wait to be sent again.
     pub fn refused(&self) -> usize {
         self.refused.len()
+    }
+
+    /// Parked events, those that are sent again among them; fewer while those of before are counted, soon after the start.
+    pub fn parked(&self) -> u64 {
+        self.parked.count()
+    }
+
+    /// Parked events that were released, and are sent again.
+    pub fn released(&self) -> usize {
+        self.parked.released()
+    }
+
+    fn first_due(&self) -> Option<Timestamp> {
+        let next = self.window.first().map(|event| event.key.send);
+        next.into_iter().chain(self.parked.first()).min()
     }
 
     fn number(&mut self) -> u64 {
@@ -334,32 +359,16 @@ impl Sending {
 
     /// What was written is durable, or seen by readers where it need not be.
     fn written(&mut self, ticket: u64, actions: &mut Vec<DelayedAction>) {
-        let Some((_, pending)) = self.writing.take_if(|(writing, _)| *writing == ticket) else { return };
+        let Some((_, mut pending)) = self.writing.take_if(|(writing, _)| *writing == ticket) else { return };
         self.window.written(ticket);
         self.overlay.written(ticket, self.looking.is_some());
+        self.unparked(&mut pending, actions);
         for due in pending.put.into_values() {
             self.window.put(due);
         }
         self.window.shorten(&self.rules);
         if !pending.decided.is_empty() {
             actions.push(DelayedAction::Decided(pending.decided));
-        }
-    }
-}
-
-impl DelayedRequest {
-    fn message_key(&self) -> Option<MessageKey> {
-        let message = self.message.as_ref()?;
-        Some((self.by.owner.clone(), message.id.clone()))
-    }
-}
-
-impl DelayedChange {
-    /// What it is about.
-    pub fn name(&self) -> &Arc<str> {
-        match self {
-            Self::Put { event, .. } => &event.head.key.name,
-            Self::Delete { name, .. } | Self::Refused { name, .. } => name,
         }
     }
 }

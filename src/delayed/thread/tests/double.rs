@@ -188,6 +188,7 @@ impl DelayedReader for DoubleReader {
     }
 
     fn parked(&self, after: u64, most: usize) -> Result<Vec<ParkedEvent>, StoreError> {
+        self.script.read("parked")?;
         self.reader.parked(after, most)
     }
 

@@ -1,7 +1,7 @@
 //! What is read beside what is written.
 
 use super::*;
-use crate::engine::{Answered, MessageKey, Verdict};
+use crate::engine::{Answered, MessageKey, Outcome, Verdict};
 
 #[tokio::test]
 async fn questions_are_answered_with_all_that_was_told_as_written() {
@@ -80,6 +80,39 @@ async fn a_panic_of_either_thread_is_told() {
         assert!(store.close().await.is_err());
         assert!(told(events).await.is_empty());
     }
+}
+
+#[tokio::test]
+async fn the_content_of_what_was_released_is_that_of_its_creation_and_not_of_a_later_one_of_its_name() {
+    let (memory, (script, _)) = (DelayedMemory::default(), Script::new());
+    let (store, _, mut events) = started(&memory, &script, tuning()).await;
+    let of = |creation: u64| {
+        let mut event = event("a", 10);
+        event.head.creation = creation;
+        event.content.data = creation.to_le_bytes().into();
+        event
+    };
+    let put = |creation| DelayedStep::Put(Box::new(of(creation)));
+    let outcome = Outcome::Parked("full".into());
+    let park = DelayedStep::Settle { key: key("a", 10), outcome, keeps_content: false };
+    let steps = vec![put(4), park, put(5), DelayedStep::Release(4)];
+    store.write(1, DelayedBatch { steps, ..DelayedBatch::default() }).unwrap();
+    next(&mut events).await;
+    store.parked(2, 0, 9).unwrap();
+    let Some(Event::Parked { ticket: 2, heads }) = events.recv().await else { panic!("they are read") };
+    store.find_parked(3, vec![5, 4, 0]).unwrap();
+    let Some(Event::FoundParked { ticket: 3, found }) = events.recv().await else { panic!("it is found") };
+    assert!(heads.len() == 1 && heads[0].is_released && heads[0].event.is_parked, "{heads:?}");
+    assert_eq!(found, [None, Some(heads[0].clone()), None]);
+    let gone = DueEvent { creation: 3, ..heads[0].event.clone() };
+    let wanted = vec![(6, heads[0].event.clone()), (7, DueEvent::from(&of(5).head)), (8, gone)];
+    store.contents(wanted).unwrap();
+    let mut read = Vec::new();
+    while read.len() < 3 {
+        let Some(Event::Contents(part)) = events.recv().await else { panic!("they are read") };
+        read.extend(part.into_iter().map(|(token, _, event)| (token, event)));
+    }
+    assert_eq!(read, [(6, Some(of(4))), (7, Some(of(5))), (8, None)]);
 }
 
 #[tokio::test]
@@ -207,6 +240,14 @@ async fn damage_under_what_is_looked_up_is_the_askers_matter_alone() {
     assert_eq!(next(&mut events).await, "written 2 for good");
     find(&store, 3, "a").unwrap();
     assert_eq!(next(&mut events).await, "found 3 pending");
+    script.fail_reading(damaged());
+    store.find_parked(4, vec![1]).unwrap();
+    assert_eq!(next(&mut events).await, "not found 4");
+    script.fail_reading(damaged());
+    store.parked(5, 0, 9).unwrap();
+    assert_eq!(next(&mut events).await, "not found 5");
+    store.parked(6, 0, 9).unwrap();
+    assert_eq!(next(&mut events).await, "parked 6 0");
     store.close().await.unwrap();
     assert!(told(events).await.is_empty());
 }

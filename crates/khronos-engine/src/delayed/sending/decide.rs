@@ -200,7 +200,7 @@ fn not_expected(expect: Expect, head: &DelayedHead) -> Option<Refusal> {
 }
 
 /// Names in an entry of the log at most, beside its first.
-const NAMED: usize = 100;
+pub(super) const NAMED: usize = 100;
 
 /// What the log says of a request: one entry for all that were created, one for all that were changed, one for all that were deleted.
 pub(super) fn logged(now: Timestamp, request: &DelayedRequest, decided: &[Decided]) -> Vec<ChangeEntry> {

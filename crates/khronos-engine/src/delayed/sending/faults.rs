@@ -27,6 +27,10 @@ pub(super) enum Fault {
     TrustThePage,
     /// What is put and due soon waits until it is read.
     LeaveOutWhatIsPut,
+    /// What was released is not sent again after a restart.
+    ForgetWhatWasReleased,
+    /// What is being sent again is released once more.
+    ReleaseWhatIsBeingSent,
 }
 
 #[cfg(not(test))]

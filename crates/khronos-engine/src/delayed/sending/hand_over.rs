@@ -29,7 +29,10 @@ impl Sending {
         let mut events = Vec::new();
         while !rests
             && self.has_room()
-            && let Some(event) = self.again_due(marks.now, until).or_else(|| self.window.pop_due(until))
+            && let Some(event) = self
+                .again_due(marks.now, until)
+                .or_else(|| self.window.pop_due(until))
+                .or_else(|| self.parked.pop_due(until))
         {
             let token = self.number();
             self.in_flight.insert(token, event.clone());
@@ -40,7 +43,7 @@ impl Sending {
         }
         // Before H is used up: else what is due next waits for the disk each time.
         let margin = self.rules.lead / 2;
-        let next = self.window.first().map(|event| event.key.send.max(marks.now));
+        let next = self.first_due().map(|send| send.max(marks.now));
         let next = next.filter(|send| send.plus(-self.rules.lead) <= marks.now).map(|send| send.plus(margin));
         if let Some(send) = next.filter(|send| *send > marks.handed) {
             actions.push(DelayedAction::Reserve(send));
@@ -75,6 +78,8 @@ impl Sending {
         for DelayedAnswer { token, answer, sent_at, unrouted } in answers {
             let Some(event) = self.in_flight.remove(&token) else { continue };
             let outcome = match (refusal(|| unrouted, &answer), answer) {
+                // A person looks at what was released anyway.
+                (Some((reason, _)), _) if event.is_parked => Outcome::Parked(reason),
                 (Some((reason, can_help)), _) => match self.again_at(marks.now, &event, can_help) {
                     Some(at) => {
                         let event = DueEvent { refused: event.refused + 1, ..event };
@@ -88,7 +93,10 @@ impl Sending {
                 // It is due again, as it was.
                 (None, Answer::Lost) if !planted(Fault::SettleWhatIsLost) => {
                     self.lost_at = Some(marks.now);
-                    self.window.again(event);
+                    match event.is_parked {
+                        true => self.parked.again(event),
+                        false => self.window.again(event),
+                    }
                     continue;
                 }
                 (None, Answer::Confirmed { returned }) => {
@@ -96,10 +104,19 @@ impl Sending {
                 }
                 (None, Answer::Lost | Answer::Refused(_)) => Outcome::Dropped,
             };
-            self.window.gone(event.key.clone());
             let keeps_content = self.rules.keeps_content;
             self.next.batch.lasts |= keeps_content;
-            self.next.batch.steps.push(DelayedStep::Settle { key: event.key, outcome, keeps_content });
+            let DueEvent { key, creation, .. } = event;
+            self.next.batch.steps.push(if event.is_parked {
+                self.parked.settled(creation, &outcome);
+                DelayedStep::Unpark { creation, outcome, keeps_content }
+            } else {
+                if matches!(outcome, Outcome::Parked(_)) {
+                    self.parked.parked(creation);
+                }
+                self.window.gone(key.clone());
+                DelayedStep::Settle { key, outcome, keeps_content }
+            });
         }
     }
 

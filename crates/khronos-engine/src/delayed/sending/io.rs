@@ -2,7 +2,7 @@
 
 use crate::{
     Answer, Answered, Author, Expect, Message, MessageKey, Refusal, Resends, Verdict,
-    delayed::{DelayedBatch, DelayedEvent, DelayedKey, DueEvent, Found},
+    delayed::{DelayedBatch, DelayedEvent, DelayedKey, DueEvent, Found, ParkedEvent},
 };
 use khronos_schedule::Unrouted;
 use ponos_event::Timestamp;
@@ -76,6 +76,13 @@ pub struct DelayedRequest {
     pub changes: Vec<DelayedChange>,
 }
 
+impl DelayedRequest {
+    pub(super) fn message_key(&self) -> Option<MessageKey> {
+        let message = self.message.as_ref()?;
+        Some((self.by.owner.clone(), message.id.clone()))
+    }
+}
+
 /// One change.
 #[derive(Debug)]
 pub enum DelayedChange {
@@ -105,6 +112,16 @@ pub enum DelayedChange {
     },
 }
 
+impl DelayedChange {
+    /// What it is about.
+    pub fn name(&self) -> &Arc<str> {
+        match self {
+            Self::Put { event, .. } => &event.head.key.name,
+            Self::Delete { name, .. } | Self::Refused { name, .. } => name,
+        }
+    }
+}
+
 /// What becomes of a new event whose time is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PastDue {
@@ -112,6 +129,53 @@ pub enum PastDue {
     Send,
     /// It is refused.
     Refuse,
+}
+
+/// What one person asks for of parked events.
+#[derive(Debug)]
+pub struct UnparkRequest {
+    /// Names the request.
+    pub command: u64,
+    /// Who asks.
+    pub by: Author,
+    /// What is to become of them.
+    pub what: Unparking,
+    /// Their creations.
+    pub creations: Vec<u64>,
+}
+
+/// What is to become of parked events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unparking {
+    /// They are sent again, under the ids that they had.
+    Release,
+    /// They are dropped for good.
+    Drop,
+}
+
+/// What became of a request about parked events. Creations that are not in it are not parked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unparked {
+    /// It was done to these.
+    pub done: Vec<u64>,
+    /// Not to these: they were released before, and are being sent.
+    pub being_sent: Vec<u64>,
+}
+
+/// What is to be known of a parked event without its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParkedHead {
+    /// It, as it is handed over.
+    pub event: DueEvent,
+    /// It was released.
+    pub is_released: bool,
+}
+
+impl From<&ParkedEvent> for ParkedHead {
+    fn from(parked: &ParkedEvent) -> Self {
+        let event = DueEvent { is_parked: true, ..DueEvent::from(&parked.event.head) };
+        Self { event, is_released: parked.released }
+    }
 }
 
 /// What happened.
@@ -133,8 +197,26 @@ pub enum DelayedInput {
         /// To each message, likewise.
         answered: Vec<Option<Answered>>,
     },
-    /// The other answer to [`DelayedAction::Find`]: what lies there can't be read.
+    /// The other answer to [`DelayedAction::Find`], [`DelayedAction::FindParked`] and [`DelayedAction::LoadParked`]: what lies
+    /// there can't be read.
     NotFound(u64),
+    /// Somebody asks for this. Answered by [`DelayedAction::Unparked`], [`DelayedAction::TooMany`] or
+    /// [`DelayedAction::NotFound`].
+    Unpark(Box<UnparkRequest>),
+    /// The answer to [`DelayedAction::FindParked`].
+    FoundParked {
+        /// As asked.
+        ticket: u64,
+        /// Those that are parked, in the order asked.
+        found: Vec<Option<ParkedHead>>,
+    },
+    /// The answer to [`DelayedAction::LoadParked`].
+    Parked {
+        /// As asked.
+        ticket: u64,
+        /// What there is, by creation; fewer than asked for: that was all.
+        heads: Vec<ParkedHead>,
+    },
     /// The answer to [`DelayedAction::Load`].
     Due {
         /// As asked.
@@ -187,6 +269,22 @@ pub enum DelayedAction {
         /// … so many at most.
         most: usize,
     },
+    /// Look up the parked events of these creations, and say [`DelayedInput::FoundParked`]. There is never more than one under way.
+    FindParked {
+        /// Names the question.
+        ticket: u64,
+        /// Their creations.
+        creations: Vec<u64>,
+    },
+    /// Read the parked events behind this creation, so many at most, and say [`DelayedInput::Parked`]. Likewise.
+    LoadParked {
+        /// Names the question.
+        ticket: u64,
+        /// Behind this creation, …
+        after: u64,
+        /// … so many at most.
+        most: usize,
+    },
     /// Write this, then say [`DelayedInput::Written`]. There is never more than one under way.
     Write {
         /// Names the write.
@@ -196,9 +294,11 @@ pub enum DelayedAction {
     },
     /// What became of these requests is durable: answer each, change by change.
     Decided(Vec<(u64, Vec<Verdict>)>),
+    /// What became of this request about parked events is durable: answer it.
+    Unparked(u64, Unparked),
     /// This request changes nothing, for too many wait: it may be given again later.
     TooMany(u64),
-    /// This request changes nothing, for what is there of its names can't be read.
+    /// This request changes nothing, for what is there of what it names can't be read.
     NotFound(u64),
     /// Something of this send time is due soon: raise H to it, or beyond, durably.
     Reserve(Timestamp),

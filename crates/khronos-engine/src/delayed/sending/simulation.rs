@@ -1,5 +1,6 @@
 //! A seeded simulation: a store that takes its time and loses what was not durable, H in a store of its own, a broker that refuses and
-//! gives no answer, clients that put, move, delete and repeat themselves, and crashes between any two of these. What is read is read at
+//! gives no answer, clients that put, move, delete and repeat themselves, persons who
+//! release and drop what is parked, and crashes between any two of these. What is read is read at
 //! one moment and told at another. Every run is checked against the promises; every planted fault must be seen.
 
 mod promises;
@@ -8,8 +9,9 @@ mod world;
 use super::faults::{Fault, plant};
 use world::World;
 
-/// What a run did: arrivals, how many of these were repeated, crashes, and events that were changed, deleted and parked.
-type Did = [usize; 6];
+/// What a run did: arrivals, how many of these were repeated, crashes, and events that were changed, deleted, parked, released and
+/// dropped.
+type Did = [usize; 8];
 
 /// One run: what it did, or what it broke.
 fn run(seed: u64) -> Result<Did, String> {
@@ -31,7 +33,7 @@ fn no_seed_breaks_a_promise() {
         let this = run(seed).unwrap_or_else(|broken| panic!("{broken}"));
         did.iter_mut().zip(this).for_each(|(all, this)| *all += this);
     }
-    println!("arrivals, repeated, crashes, changed, deleted, parked: {did:?}");
+    println!("arrivals, repeated, crashes, changed, deleted, parked, released, dropped: {did:?}");
     let least = seeds() as usize;
     assert!(did[0] > 8 * least && did.iter().skip(1).all(|count| *count > least / 5), "{did:?}");
 }
@@ -61,4 +63,6 @@ caught! {
     forgetting_what_had_no_room_is_caught: ForgetWhatHadNoRoom,
     trusting_a_page_that_was_read_before_is_caught: TrustThePage,
     leaving_out_what_is_put_and_due_soon_is_caught: LeaveOutWhatIsPut,
+    forgetting_what_was_released_is_caught: ForgetWhatWasReleased,
+    releasing_what_is_being_sent_is_caught: ReleaseWhatIsBeingSent,
 }

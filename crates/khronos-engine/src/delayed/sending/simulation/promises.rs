@@ -1,7 +1,10 @@
 //! What was answered to clients and what arrived, and what must hold of both.
 
 use super::world::World;
-use crate::{Outcome, Refusal, Verdict, delayed::DelayedEvent};
+use crate::{
+    Outcome, Refusal, Verdict,
+    delayed::{DelayedEvent, Unparked, Unparking},
+};
 use ponos_event::Timestamp;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -23,11 +26,18 @@ pub(super) struct Promises {
     arrived: BTreeMap<u64, u32>,
     arrivals: usize,
     changed: usize,
+    /// By command, what was asked for of parked events.
+    unparking: HashMap<u64, Unparking>,
+    /// Which somebody asked to have dropped.
+    to_drop: HashSet<u64>,
+    dropped: HashSet<u64>,
+    released: usize,
 }
 
 impl Promises {
-    pub(super) fn did(&self) -> [usize; 4] {
-        [self.arrivals, self.arrivals - self.bodies.len(), self.changed, self.deleted.len()]
+    pub(super) fn did(&self) -> [usize; 6] {
+        let repeated = self.arrivals - self.bodies.len();
+        [self.arrivals, repeated, self.changed, self.deleted.len(), self.released, self.dropped.len()]
     }
 
     pub(super) fn asked(&mut self, command: u64, message: Option<String>) {
@@ -37,11 +47,29 @@ impl Promises {
     /// It was not taken.
     pub(super) fn refused(&mut self, command: u64) {
         self.asked.remove(&command);
+        self.unparking.remove(&command);
+    }
+
+    pub(super) fn asked_about_parked(&mut self, command: u64, what: Unparking, creations: &[u64]) {
+        self.unparking.insert(command, what);
+        if what == Unparking::Drop {
+            self.to_drop.extend(creations);
+        }
+    }
+
+    pub(super) fn unparked(&mut self, command: u64, unparked: &Unparked) -> Result<(), String> {
+        match self.unparking.remove(&command) {
+            Some(Unparking::Release) => self.released += unparked.done.len(),
+            Some(Unparking::Drop) => self.dropped.extend(&unparked.done),
+            None => return Err(format!("{command} is answered unasked")),
+        }
+        Ok(())
     }
 
     /// Nobody gets an answer any more.
     pub(super) fn crashed(&mut self) {
         self.asked.clear();
+        self.unparking.clear();
     }
 
     pub(super) fn answered(&mut self, command: u64, verdicts: &[Verdict]) -> Result<(), String> {
@@ -98,8 +126,8 @@ impl Promises {
         if head.key.send > now {
             return Err(format!("{head:?} arrives early, at {now}"));
         }
-        if self.deleted.contains(&creation) {
-            return Err(format!("{head:?} arrives, and was deleted"));
+        if self.deleted.contains(&creation) || self.dropped.contains(&creation) {
+            return Err(format!("{head:?} arrives, and was deleted or dropped"));
         }
         if self.known.get(&creation).is_some_and(|known| head.revision < *known) {
             return Err(format!("{head:?} arrives, and was changed"));
@@ -125,6 +153,14 @@ pub(super) fn at_the_end(world: &World) -> Result<(), String> {
         return Err(format!("{left:?} is left"));
     }
     let page = reader.read(0, usize::MAX).map_err(|error| error.to_string())?;
+    let parked = reader.parked(0, usize::MAX).map_err(|error| error.to_string())?;
+    if let Some(parked) = parked.iter().find(|parked| parked.released) {
+        return Err(format!("{parked:?} is released, and not sent"));
+    }
+    if parked.len() as u64 != world.counted_as_parked() {
+        return Err(format!("{} are parked, and {} counted", parked.len(), world.counted_as_parked()));
+    }
+    let mut is_parked = HashSet::new();
     let mut ended = HashMap::new();
     for row in page.rows {
         let (creation, outcome) = (row.row.creation, row.row.outcome);
@@ -132,12 +168,22 @@ pub(super) fn at_the_end(world: &World) -> Result<(), String> {
         if matches!(outcome, Outcome::Confirmed { .. }) && !arrived {
             return Err(format!("creation {creation} stands as confirmed, and did not arrive"));
         }
-        if !matches!(outcome, Outcome::Confirmed { .. } | Outcome::Parked(_)) {
+        let was_dropped = outcome == Outcome::Dropped && world.promises.to_drop.contains(&creation);
+        if !was_dropped && !matches!(outcome, Outcome::Confirmed { .. } | Outcome::Parked(_)) {
             return Err(format!("creation {creation} ended as {outcome:?}"));
         }
-        if ended.insert(creation, row.row.revision).is_some() {
+        // What was parked may end once more.
+        let was_parked = is_parked.remove(&creation);
+        if matches!(outcome, Outcome::Parked(_)) {
+            is_parked.insert(creation);
+        }
+        if ended.insert(creation, row.row.revision).is_some() && !was_parked {
             return Err(format!("creation {creation} ended twice"));
         }
+    }
+    let dropped = |creation: &&u64| !ended.contains_key(*creation) || is_parked.contains(*creation);
+    if let Some(creation) = world.promises.dropped.iter().find(dropped) {
+        return Err(format!("creation {creation} was dropped, and is parked"));
     }
     let changes = reader.changes(0, usize::MAX).map_err(|error| error.to_string())?.changes;
     let deleted = changes.iter().filter(|(_, change)| change.what == crate::ChangeKind::Deleted);

@@ -1,17 +1,19 @@
 //! The world around it: what is asked for is done at some later moment, in any order, and told at another.
 
+mod clients;
+
 use super::{Did, promises::Promises};
 use crate::{
-    Answer, Author, Expect, Message, Outcome, Resends,
+    Answer, Outcome, Resends,
     delayed::{
-        DelayedAction, DelayedAnswer, DelayedBatch, DelayedChange, DelayedContent, DelayedEvent, DelayedHead,
-        DelayedInput, DelayedKey, DelayedLimits, DelayedMemory, DelayedReader, DelayedRequest, DelayedRules,
-        DelayedStore, DueEvent, Marks, MemoryDelayed, PastDue, Sending,
+        DelayedAction, DelayedAnswer, DelayedBatch, DelayedInput, DelayedLimits, DelayedMemory,
+        DelayedReader, DelayedRules, DelayedStore, DueEvent, Marks, MemoryDelayed, ParkedHead, Sending,
     },
 };
+use clients::Wanted;
 use khronos_schedule::Unrouted;
 use ponos_event::Timestamp;
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 /// Milliseconds of a life.
 const LIFE: i64 = 12_000;
@@ -35,17 +37,11 @@ pub(super) struct World {
     told: Vec<DelayedInput>,
     /// Messages that were sent before, which may come again.
     messages: Vec<(String, Vec<Wanted>)>,
+    /// By token, the creation of what is handed over.
+    in_flight: HashMap<u64, u64>,
     commands: u64,
     crashes: usize,
     pub(super) promises: Promises,
-}
-
-/// What a client wants.
-#[derive(Debug, Clone)]
-struct Wanted {
-    name: Arc<str>,
-    /// When, and what it says; nothing: it is not wanted any more.
-    put: Option<(Timestamp, u64)>,
 }
 
 impl World {
@@ -66,6 +62,7 @@ impl World {
             tasks: Vec::new(),
             told: Vec::new(),
             messages: Vec::new(),
+            in_flight: HashMap::new(),
             commands: 0,
             crashes: 0,
             promises: Promises::default(),
@@ -73,12 +70,16 @@ impl World {
     }
 
     pub(super) fn did(&self) -> Did {
-        let [arrivals, repeated, changed, deleted] = self.promises.did();
-        [arrivals, repeated, self.crashes, changed, deleted, self.parked()]
+        let [arrivals, repeated, changed, deleted, released, dropped] = self.promises.did();
+        [arrivals, repeated, self.crashes, changed, deleted, self.parked(), released, dropped]
     }
 
     pub(super) fn reader(&self) -> Arc<dyn DelayedReader> {
         self.store.reader()
+    }
+
+    pub(super) fn counted_as_parked(&self) -> u64 {
+        self.sending.parked()
     }
 
     fn parked(&self) -> usize {
@@ -98,7 +99,8 @@ impl World {
                     let millis = self.random.i64(1..120);
                     self.pass_time(millis)?;
                 }
-                84..98 => self.ask()?,
+                84..95 => self.ask()?,
+                95..98 => self.ask_about_parked()?,
                 98 if self.random.bool() => self.step(DelayedInput::Link(false))?,
                 98 => self.step(DelayedInput::Link(true))?,
                 _ if self.random.u8(0..4) == 0 => self.set_back()?,
@@ -110,7 +112,8 @@ impl World {
             if self.tasks.is_empty() && self.told.is_empty() {
                 let balance = self.disk.balance();
                 let Some(at) = self.sending.next_wakeup(self.marks()) else { break };
-                if balance.pending == 0 && self.sending.in_flight() == 0 || at.since(self.now) > 100_000 {
+                let is_over = balance.pending == 0 && self.sending.released() == 0;
+                if is_over && self.sending.in_flight() == 0 || at.since(self.now) > 100_000 {
                     break;
                 }
                 self.pass_time(at.since(self.now).max(1))?;
@@ -138,6 +141,7 @@ impl World {
                 DelayedAction::TooMany(command) | DelayedAction::NotFound(command) => {
                     self.promises.refused(command);
                 }
+                DelayedAction::Unparked(command, unparked) => self.promises.unparked(command, &unparked)?,
                 DelayedAction::Reserve(send) => {
                     self.wanted = self.wanted.max(send);
                     self.tasks.push(DelayedAction::Reserve(send));
@@ -146,6 +150,12 @@ impl World {
                     let wrong = events.iter().find(|(_, event)| event.key.send > self.handed);
                     if let Some((_, event)) = wrong {
                         return Err(format!("{event:?} is handed over above H"));
+                    }
+                    for (token, event) in &events {
+                        if self.in_flight.values().any(|creation| *creation == event.creation) {
+                            return Err(format!("{event:?} is handed over twice at a time"));
+                        }
+                        self.in_flight.insert(*token, event.creation);
                     }
                     self.tasks.extend(events.into_iter().map(|event| DelayedAction::Publish(vec![event])));
                 }
@@ -188,6 +198,15 @@ impl World {
                 let events = reader.due(range, after.as_ref(), most).map_err(broken)?;
                 DelayedInput::Due { ticket, events }
             }
+            DelayedAction::FindParked { ticket, creations } => {
+                let find = |creation| Ok(reader.parked_as(creation)?.as_ref().map(ParkedHead::from));
+                let found = creations.into_iter().map(find).collect::<Result<_, _>>().map_err(broken)?;
+                DelayedInput::FoundParked { ticket, found }
+            }
+            DelayedAction::LoadParked { ticket, after, most } => {
+                let parked = reader.parked(after, most).map_err(broken)?;
+                DelayedInput::Parked { ticket, heads: parked.iter().map(ParkedHead::from).collect() }
+            }
             DelayedAction::Write { ticket, batch } => {
                 self.write(&batch)?;
                 DelayedInput::Written(ticket)
@@ -206,9 +225,10 @@ impl World {
                 });
                 DelayedInput::Settled(answers.collect::<Result<_, String>>()?)
             }
-            DelayedAction::Decided(_) | DelayedAction::TooMany(_) | DelayedAction::NotFound(_) => {
-                DelayedInput::Tick
-            }
+            DelayedAction::Decided(_)
+            | DelayedAction::Unparked(..)
+            | DelayedAction::TooMany(_)
+            | DelayedAction::NotFound(_) => DelayedInput::Tick,
         };
         self.told.push(done);
         Ok(())
@@ -223,9 +243,14 @@ impl World {
     }
 
     fn publish(&mut self, event: &DueEvent) -> Result<Answer, String> {
-        let found =
-            self.reader().events(std::slice::from_ref(&event.key)).map_err(|error| error.to_string())?;
-        let Some(found) = found.into_iter().next().flatten() else {
+        let reader = self.reader();
+        let found = match event.is_parked {
+            true => reader
+                .parked_as(event.creation)
+                .map(|parked| parked.filter(|parked| parked.released).map(|parked| parked.event)),
+            false => reader.events(std::slice::from_ref(&event.key)).map(|mut all| all.pop().flatten()),
+        };
+        let Some(found) = found.map_err(|error| error.to_string())? else {
             return Err(format!("{event:?} is handed over and not in the store"));
         };
         let answer = match self.random.u8(0..20) {
@@ -246,51 +271,10 @@ impl World {
         }
         let index = self.random.usize(0..self.told.len());
         let told = self.told.swap_remove(index);
-        self.step(told)
-    }
-
-    /// A client asks for something, or for the same once more.
-    fn ask(&mut self) -> Result<(), String> {
-        self.commands += 1;
-        let again = self.random.u8(0..5) == 0 && !self.messages.is_empty();
-        let (id, wanted) = match again {
-            true => {
-                // Of the last ones, so that its first copy may still wait.
-                let last = self.messages.len().min(4);
-                self.messages[self.messages.len() - 1 - self.random.usize(0..last)].clone()
-            }
-            false => {
-                let wanted = (0..self.random.usize(1..4)).map(|_| self.wanted()).collect();
-                (format!("message {}", self.commands), wanted)
-            }
-        };
-        let is_message = again || self.random.bool();
-        if is_message && !again {
-            self.messages.push((id.clone(), wanted.clone()));
+        if let DelayedInput::Settled(answers) = &told {
+            self.in_flight.retain(|token, _| answers.iter().all(|answer| answer.token != *token));
         }
-        let message = is_message.then(|| Message { id: id.as_str().into(), digest: [7; 32] });
-        self.promises.asked(self.commands, is_message.then_some(id));
-        let changes = wanted.iter().map(change).collect();
-        let by = Author::owner("billing", "a test");
-        let request = DelayedRequest {
-            command: self.commands,
-            by,
-            message,
-            atomic: self.random.u8(0..4) == 0,
-            changes,
-        };
-        self.step(DelayedInput::Change(Box::new(request)))
-    }
-
-    fn wanted(&mut self) -> Wanted {
-        let name = format!("n{}", self.random.u8(0..60)).as_str().into();
-        let most = [400, 4_000][self.random.usize(0..2)];
-        let soon = self.random.i64(-100..most);
-        // Some at one instant.
-        let send = self.now.millis() + soon;
-        let send = Timestamp::from_millis(if self.random.bool() { send } else { send - send % 500 });
-        let put = (self.random.u8(0..4) > 0).then(|| (send, self.random.u64(..)));
-        Wanted { name, put }
+        self.step(told)
     }
 
     /// The process ends, maybe the machine with it, and starts again.
@@ -301,6 +285,7 @@ impl World {
         }
         self.tasks.clear();
         self.told.clear();
+        self.in_flight.clear();
         self.wanted = self.handed;
         (self.store, self.sending) = started(&self.disk);
         if !self.disk.balance().is_right() {
@@ -327,28 +312,4 @@ fn started(disk: &DelayedMemory) -> (MemoryDelayed, Sending) {
     let mut store = disk.open("khronos", DelayedLimits::default()).unwrap();
     let kept = store.load().unwrap();
     (store, Sending::new(rules, &kept))
-}
-
-fn change(Wanted { name, put }: &Wanted) -> DelayedChange {
-    let Some((send, says)) = *put else {
-        return DelayedChange::Delete { name: name.clone(), expect: Expect::Any };
-    };
-    let mut digest = [0; 16];
-    digest[..8].copy_from_slice(&says.to_le_bytes());
-    let head = DelayedHead {
-        key: DelayedKey { send, name: name.clone() },
-        due: send,
-        creation: 0,
-        revision: 0,
-        owner: "billing".into(),
-        event: "order.reminder.due".into(),
-        queue: None,
-        is_named: true,
-        refused: 0,
-        at: send,
-        digest,
-    };
-    let content = DelayedContent { data: says.to_le_bytes().into(), ..DelayedContent::default() };
-    let event = Box::new(DelayedEvent { head, content });
-    DelayedChange::Put { event, expect: Expect::Any, past: PastDue::Send }
 }
