@@ -61,6 +61,9 @@ pub(super) const INDEX: &[(&str, &str)] = &[
     ("/v1/parked", "events that were given up on"),
     ("/v1/parked/release", "POST {\"ids\": [NUMBER, ...]}: sends parked events again"),
     ("/v1/parked/drop", "POST {\"ids\": [NUMBER, ...]}: drops parked events for good"),
+    ("/v1/parked-events", "delayed events that were given up on; ?limit= ?page="),
+    ("/v1/parked-events/release", "POST {\"creations\": [NUMBER, ...]}: sends parked delayed events again"),
+    ("/v1/parked-events/drop", "POST {\"creations\": [NUMBER, ...]}: drops parked delayed events for good"),
     (
         "/v1/pause",
         "POST {\"all\": true, \"by\": NAME, \"note\": TEXT, ...}: sends nothing until it is resumed",

@@ -32,6 +32,7 @@ mod listener;
 mod metrics;
 mod openapi;
 mod operations;
+mod parked_events;
 mod pauses;
 mod places;
 mod preview;

@@ -8,7 +8,7 @@ use super::{
     index::{self, INDEX},
     large, metrics,
     openapi::{self, ApiDocument, Interface},
-    operations, pauses, preview,
+    operations, parked_events, pauses, preview,
     problem::Problem,
     reads, schedules,
     state::HttpState,
@@ -107,6 +107,8 @@ fn all(state: &HttpState, shutdown: Shutdown) -> Router {
         .routes(routes!(pauses::pause_one))
         .routes(routes!(pauses::resume_one))
         .routes(routes!(triggers::trigger))
+        .routes(routes!(parked_events::release))
+        .routes(routes!(parked_events::discard))
         .routes(routes!(operations::cancel));
     // All schedules are looked at, or the whole record is read.
     let many = OpenApiRouter::new()
@@ -154,7 +156,10 @@ fn all(state: &HttpState, shutdown: Shutdown) -> Router {
                 .layer(middleware::from_fn_with_state(state.clone(), body::read_large_first))
                 .layer(event_batch::limit()),
         );
-    let delayed = OpenApiRouter::new().routes(routes!(events::get)).routes(routes!(events::list));
+    let delayed = OpenApiRouter::new()
+        .routes(routes!(events::get))
+        .routes(routes!(events::list))
+        .routes(routes!(parked_events::list));
     let logged = OpenApiRouter::new().routes(routes!(changes::changes)).routes(routes!(changes::export));
     let next = dear(OpenApiRouter::new().routes(routes!(preview::next)));
     let preview = with_body(state, dear(OpenApiRouter::new().routes(routes!(preview::preview))));

@@ -269,6 +269,7 @@ async fn play(
                 drop(reply.send(schedules::answered(&asked.changes)));
             }
             Command::ChangeDelayed(asked, reply) => drop(reply.send(Ok(machine.decide(asked)))),
+            Command::UnparkDelayed(asked, reply) => drop(reply.send(Ok(machine.unpark(asked)))),
             Command::Oldest(_, reply) => drop(reply.send(OldestPage::default())),
             Command::Parked(after, reply) => {
                 let one = Some((7, parked.clone(), false)).filter(|_| after < Some(7));

@@ -58,8 +58,8 @@ pub use views::{
     Alive, BackfillAsked, BackfillDecision, BrokerLink, CalendarList, CalendarView, ChosenDecision,
     DELAYED_STATES, DelayedEventList, DelayedEventView, EventOutcomeView, FilterDecision, FinishedView,
     FoundCalendar, GapView, History, NamedCalendarView, ORIGINS, OUTCOMES, OperationList, OperationView,
-    OutcomeView, ParkedDecision, ParkedIds, ParkedList, ParkedView, PauseAsked, PauseDecision, PauseOneAsked,
-    PauseSomeAsked, PauseView, PutView, Readiness, RefusalView, RefusedView, Reloaded, ResumeAsked,
-    ResumeDecision, ResumeOneAsked, ResumeSomeAsked, RowView, STATES, ScheduleFilter, ScheduleList,
-    ScheduleView, TaskAddress, TriggerDecision, ZoneView,
+    OutcomeView, ParkedCreations, ParkedDecision, ParkedEventList, ParkedEventView, ParkedIds, ParkedList,
+    ParkedView, PauseAsked, PauseDecision, PauseOneAsked, PauseSomeAsked, PauseView, PutView, Readiness,
+    RefusalView, RefusedView, Reloaded, ResumeAsked, ResumeDecision, ResumeOneAsked, ResumeSomeAsked,
+    RowView, STATES, ScheduleFilter, ScheduleList, ScheduleView, TaskAddress, TriggerDecision, ZoneView,
 };

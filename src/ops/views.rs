@@ -6,6 +6,7 @@ mod delayed;
 mod finished;
 mod health;
 mod operation;
+mod parked_event;
 mod pause;
 mod schedule;
 
@@ -15,6 +16,7 @@ pub use delayed::{DELAYED_STATES, DelayedEventList, DelayedEventView, EventOutco
 pub use finished::FinishedView;
 pub use health::{Alive, BrokerLink, Readiness};
 pub use operation::{BackfillAsked, BackfillDecision, OperationList, OperationView};
+pub use parked_event::{ParkedCreations, ParkedEventList, ParkedEventView};
 pub use pause::{
     ChosenDecision, PauseAsked, PauseDecision, PauseOneAsked, PauseSomeAsked, PauseView, ResumeAsked,
     ResumeDecision, ResumeOneAsked, ResumeSomeAsked,

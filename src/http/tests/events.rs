@@ -264,3 +264,32 @@ async fn a_full_disk_is_said_and_a_clock_that_keeps_none() {
     let (status, _, answer) = sent(&none, 4, "PUT", "/v1/events/a", "", SOON).await;
     assert_eq!((status, &answer["code"]), (503, &json!("unavailable")), "{answer}");
 }
+
+#[tokio::test]
+async fn parked_events_are_listed_released_and_dropped_by_whom_they_concern() {
+    let clock = clock().await;
+    for name in ["a", "b"] {
+        sent(&clock, 4, "PUT", &format!("/v1/events/{name}"), "", SOON).await;
+        clock.machine.end(name, Outcome::Parked("full".into()));
+    }
+    let (status, _, list) = sent(&clock, 1, "GET", "/v1/parked-events?limit=1", "", "").await;
+    assert_eq!(
+        (status, &list["parked"][0]["name"], &list["next"]),
+        (200, &json!("a"), &json!("1")),
+        "{list}"
+    );
+    let (_, _, list) = sent(&clock, 1, "GET", "/v1/parked-events?page=1", "", "").await;
+    assert_eq!((&list["parked"][0]["creation"], &list["next"]), (&json!(2), &Value::Null), "{list}");
+    for (holder, path, body, status, said) in [
+        (1, "release", r#"{"creations":[1]}"#, 403, "takes the role operate"),
+        (4, "release", r#"{"creations":[]}"#, 400, "name 1 to 1000 parked events"),
+        (4, "release", r#"{"ids":[1]}"#, 422, "unknown field"),
+        (4, "release", r#"{"creations":[1,9]}"#, 200, r#""done":[1]"#),
+        (4, "drop", r#"{"creations":[1,2]}"#, 200, r#""being_sent":[1]"#),
+        (4, "drop", r#"{"creations":[2]}"#, 200, r#""unknown":[2]"#),
+    ] {
+        let path = format!("/v1/parked-events/{path}");
+        let (found, _, answer) = sent(&clock, holder, "POST", &path, "", body).await;
+        assert!(found == status && answer.to_string().contains(said), "{path} {body}: {found} {answer}");
+    }
+}

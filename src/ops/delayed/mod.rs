@@ -1,4 +1,5 @@
-//! Delayed events: put, changed and deleted one by one or many at once, read and listed; the same by each door.
+//! Delayed events: put, changed and deleted one by one or many at once, read and listed; the same by each door. Parked ones
+//! are listed, released and dropped.
 //!
 //! What is asked for is read here, off the loop's thread ([`item`](self)); whose it is, what may have been sent, and what the same
 //! message was answered before, the machine of delayed events decides. Absent: how it is stored and sent.
@@ -6,6 +7,7 @@
 mod change;
 mod item;
 mod names;
+mod parked;
 mod post;
 mod quota;
 mod read;
@@ -20,6 +22,7 @@ pub use change::{EVENTS_AT_ONCE, EventBatch, EventOutcome, WantedEvent, change, 
 pub(crate) use item::DelayedItem;
 pub(crate) use item::LONGEST_ITEM;
 pub use names::NamesOf;
+pub use parked::{ParkedQuery, UNPARKED_AT_ONCE, discard, parked, release};
 pub use post::post;
 pub(super) use quota::DelayedPart;
 pub use read::{DelayedQuery, get, list};

@@ -2,16 +2,18 @@
 
 mod asked;
 mod bounds;
+mod parked;
 mod seen;
 
 use super::*;
 use crate::{
     authority::{Caller, Domains, Quota, Role},
-    clock_loop::{Command, DelayedAsked, Handle, Status},
+    clock_loop::{Command, Decided, DelayedAsked, Handle, Status, UnparkAsked},
     config::MetricsConfig,
     delayed::{
         DelayedAction, DelayedHandle, DelayedInput, DelayedLimits, DelayedMemory, DelayedRequest,
-        DelayedRules, DelayedStep, DelayedStore, DelayedTuning, Marks, MemoryDelayed, Sending, open_memory,
+        DelayedRules, DelayedStep, DelayedStore, DelayedTuning, Marks, MemoryDelayed, ParkedHead, Sending,
+        UnparkRequest, Unparked, open_memory,
     },
     engine::{Outcome, Verdict},
     ops::{RecordReader, RunningClock},
@@ -65,28 +67,17 @@ impl Machine {
         state.commands += 1;
         let DelayedAsked { by, message, atomic, changes, .. } = asked;
         let request = DelayedRequest { command: state.commands, by, message, atomic, changes };
-        let mut inputs = vec![DelayedInput::Change(Box::new(request))];
-        let mut verdicts = None;
-        while let Some(input) = inputs.pop() {
-            let marks = state.marks;
-            for action in state.sending.step(marks, input) {
-                match action {
-                    DelayedAction::Find { ticket, names, messages } => {
-                        let reader = state.store.reader();
-                        let (found, answered) = (reader.find(&names), reader.answers(&messages));
-                        let (found, answered) = (found.unwrap(), answered.unwrap());
-                        inputs.push(DelayedInput::Found { ticket, found, answered });
-                    }
-                    DelayedAction::Write { ticket, batch } => {
-                        state.store.write(0, &batch).unwrap();
-                        inputs.push(DelayedInput::Written(ticket));
-                    }
-                    DelayedAction::Decided(all) => verdicts = all.into_iter().next().map(|(_, all)| all),
-                    _ => {}
-                }
-            }
-        }
-        verdicts.expect("each request is decided")
+        state.play(DelayedInput::Change(Box::new(request))).0.expect("each request is decided")
+    }
+
+    /// What becomes of a request about parked events.
+    pub(crate) fn unpark(&self, UnparkAsked { by, what, creations }: UnparkAsked) -> Decided {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.commands += 1;
+        let request = UnparkRequest { command: state.commands, by, what, creations };
+        let unparked = state.play(DelayedInput::Unpark(Box::new(request))).1;
+        let Unparked { done, being_sent } = unparked.expect("each request is decided");
+        Decided { done, being_sent }
     }
 
     /// Up to this instant something may have been sent.
@@ -96,10 +87,14 @@ impl Machine {
 
     /// The event of this name is sent.
     pub(crate) fn settle(&self, name: &str) {
+        self.end(name, Outcome::Confirmed { sent_at: NOW, lateness: 0, returned: false });
+    }
+
+    /// The event of this name ends so.
+    pub(crate) fn end(&self, name: &str, outcome: Outcome) {
         let mut state = self.state.lock().unwrap();
         let found = state.store.reader().find(&[name.into()]).unwrap().pop();
         let Some(crate::delayed::Found::Pending(head)) = found else { panic!("{name}: {found:?}") };
-        let outcome = Outcome::Confirmed { sent_at: NOW, lateness: 0, returned: false };
         let settle = DelayedStep::Settle { key: head.key, outcome, keeps_content: false };
         let batch = crate::delayed::DelayedBatch { now: NOW, steps: vec![settle], ..Default::default() };
         state.store.write(0, &batch).unwrap();
@@ -108,10 +103,52 @@ impl Machine {
     /// Answers what is asked of the loop about delayed events.
     pub(crate) async fn play(self, mut asked: mpsc::Receiver<Command>) {
         while let Some(command) = asked.recv().await {
-            if let Command::ChangeDelayed(asked, reply) = command {
-                drop(reply.send(Ok(self.decide(asked))));
+            match command {
+                Command::ChangeDelayed(asked, reply) => drop(reply.send(Ok(self.decide(asked)))),
+                Command::UnparkDelayed(asked, reply) => drop(reply.send(Ok(self.unpark(asked)))),
+                _ => {}
             }
         }
+    }
+}
+
+impl State {
+    /// Decides and writes at once.
+    fn play(&mut self, first: DelayedInput) -> (Option<Vec<Verdict>>, Option<Unparked>) {
+        let mut inputs = vec![first];
+        let (mut verdicts, mut unparked) = (None, None);
+        while let Some(input) = inputs.pop() {
+            let marks = self.marks;
+            for action in self.sending.step(marks, input) {
+                match action {
+                    DelayedAction::Find { ticket, names, messages } => {
+                        let reader = self.store.reader();
+                        let (found, answered) = (reader.find(&names), reader.answers(&messages));
+                        let (found, answered) = (found.unwrap(), answered.unwrap());
+                        inputs.push(DelayedInput::Found { ticket, found, answered });
+                    }
+                    DelayedAction::Write { ticket, batch } => {
+                        self.store.write(0, &batch).unwrap();
+                        inputs.push(DelayedInput::Written(ticket));
+                    }
+                    DelayedAction::FindParked { ticket, creations } => {
+                        let reader = self.store.reader();
+                        let find = |one| reader.parked_as(one).unwrap().as_ref().map(ParkedHead::from);
+                        let found = creations.into_iter().map(find).collect();
+                        inputs.push(DelayedInput::FoundParked { ticket, found });
+                    }
+                    DelayedAction::LoadParked { ticket, after, most } => {
+                        let parked = self.store.reader().parked(after, most).unwrap();
+                        let heads = parked.iter().map(ParkedHead::from).collect();
+                        inputs.push(DelayedInput::Parked { ticket, heads });
+                    }
+                    DelayedAction::Unparked(_, all) => unparked = Some(all),
+                    DelayedAction::Decided(all) => verdicts = all.into_iter().next().map(|(_, all)| all),
+                    _ => {}
+                }
+            }
+        }
+        (verdicts, unparked)
     }
 }
 

@@ -206,7 +206,7 @@ impl EventOutcomeView {
     }
 }
 
-fn event_id(clock: &str, name: &str, creation: u64, due: Timestamp) -> String {
+pub(super) fn event_id(clock: &str, name: &str, creation: u64, due: Timestamp) -> String {
     let schedule = id_name(name, creation);
     OccurrenceId { clock, schedule: &schedule, due, kind: &EventKind::Delayed }.id().to_string()
 }
