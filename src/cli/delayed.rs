@@ -1,4 +1,7 @@
-//! `khronos delayed`: delayed events of a running clock, listed, shown, cancelled and sent now. `khronos at` puts them.
+//! `khronos delayed`: delayed events of a running clock, listed, shown, cancelled and sent now; parked ones sent again and dropped.
+//! `khronos at` puts them.
+
+mod parked;
 
 use super::{
     Globals,
@@ -34,6 +37,12 @@ enum Verb {
     Cancel(CancelArgs),
     /// Sends one now.
     SendNow(SendNowArgs),
+    /// Lists those that were given up on, with the numbers by which they are released or dropped.
+    Parked(parked::ListArgs),
+    /// Sends parked ones again, under the ids that they had.
+    Release(parked::Chosen),
+    /// Drops parked ones for good; the record says so.
+    Drop(parked::Chosen),
 }
 
 #[derive(Debug, clap::Args)]
@@ -115,6 +124,9 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
         Verb::Get(args) => finish(get(globals, args)),
         Verb::Cancel(args) => finish(cancel(globals, args)),
         Verb::SendNow(args) => finish(send_now(globals, args)),
+        Verb::Parked(args) => finish(parked::list(globals, args)),
+        Verb::Release(chosen) => finish(parked::change(globals, chosen, parked::RELEASE)),
+        Verb::Drop(chosen) => finish(parked::change(globals, chosen, parked::DROP)),
     }
 }
 

@@ -2,13 +2,14 @@
 
 use super::record::{json_lines, khronos, text};
 use khronos::{
-    clock_loop::{Command as Ask, Handle, Status},
+    clock_loop::{ChangesAnswer, Command as Ask, Decided, DecidedAnswer, Handle, Status, UnparkAsked},
     config::MetricsConfig,
     delayed::{
-        DelayedAction, DelayedInput, DelayedLimits, DelayedMemory, DelayedRequest, DelayedRules,
-        DelayedStore, DelayedTuning, Marks, MemoryDelayed, Sending, open_memory,
+        DelayedAction, DelayedBatch, DelayedInput, DelayedLimits, DelayedMemory, DelayedRequest,
+        DelayedRules, DelayedStep, DelayedStore, DelayedTuning, Marks, MemoryDelayed, ParkedHead, Sending,
+        UnparkRequest, Unparked, open_memory,
     },
-    engine::Verdict,
+    engine::{Outcome, Verdict},
     http::{HttpState, Limits, bind_control, serve_control},
     ops::{RecordReader, RunningClock},
     schedule::CalendarStore,
@@ -17,23 +18,33 @@ use khronos::{
 };
 use ponos::{broker::Link, event::Timestamp, shutdown::shutdown};
 use std::{fs, path::Path, process::Output};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// What the clock believes the time to be.
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 
-/// Decides and writes at once, and sends nothing.
+/// Decides and writes at once, and sends nothing. What is named `parked…` is given up on as soon as it is there.
 async fn play(mut asked: mpsc::Receiver<Ask>, mut store: MemoryDelayed) {
     let mut sending = Sending::new(DelayedRules::default(), &store.load().unwrap());
     let marks = Marks { now: NOW, handed: NOW, reached: NOW, created: 0 };
     let mut command = 0;
     while let Some(next) = asked.recv().await {
-        let Ask::ChangeDelayed(asked, reply) = next else { continue };
         command += 1;
-        let (by, message, atomic, changes) = (asked.by, asked.message, asked.atomic, asked.changes);
-        let request = DelayedRequest { command, by, message, atomic, changes };
-        let mut inputs = vec![DelayedInput::Change(Box::new(request))];
+        let (first, reply) = match next {
+            Ask::ChangeDelayed(asked, reply) => {
+                let (by, message, atomic, changes) = (asked.by, asked.message, asked.atomic, asked.changes);
+                let request = DelayedRequest { command, by, message, atomic, changes };
+                (DelayedInput::Change(Box::new(request)), Reply::Changed(reply))
+            }
+            Ask::UnparkDelayed(UnparkAsked { by, what, creations }, reply) => {
+                let request = UnparkRequest { command, by, what, creations };
+                (DelayedInput::Unpark(Box::new(request)), Reply::Unparked(reply))
+            }
+            _ => continue,
+        };
+        let mut inputs = vec![first];
         let mut verdicts: Option<Vec<Verdict>> = None;
+        let mut unparked: Option<Unparked> = None;
         while let Some(input) = inputs.pop() {
             for action in sending.step(marks, input) {
                 match action {
@@ -45,14 +56,55 @@ async fn play(mut asked: mpsc::Receiver<Ask>, mut store: MemoryDelayed) {
                     }
                     DelayedAction::Write { ticket, batch } => {
                         store.write(0, &batch).unwrap();
+                        store.write(0, &given_up(&batch)).unwrap();
                         inputs.push(DelayedInput::Written(ticket));
                     }
+                    DelayedAction::FindParked { ticket, creations } => {
+                        let find =
+                            |one| store.reader().parked_as(one).unwrap().as_ref().map(ParkedHead::from);
+                        let found = creations.into_iter().map(find).collect();
+                        inputs.push(DelayedInput::FoundParked { ticket, found });
+                    }
+                    DelayedAction::LoadParked { ticket, after, most } => {
+                        let parked = store.reader().parked(after, most).unwrap();
+                        let heads = parked.iter().map(ParkedHead::from).collect();
+                        inputs.push(DelayedInput::Parked { ticket, heads });
+                    }
+                    DelayedAction::Unparked(_, all) => unparked = Some(all),
                     DelayedAction::Decided(all) => verdicts = all.into_iter().next().map(|(_, all)| all),
                     _ => {}
                 }
             }
         }
-        drop(reply.send(Ok(verdicts.expect("each request is decided"))));
+        let decided = "each request is decided";
+        match reply {
+            Reply::Changed(reply) => drop(reply.send(Ok(verdicts.expect(decided)))),
+            Reply::Unparked(reply) => {
+                let Unparked { done, being_sent } = unparked.expect(decided);
+                drop(reply.send(Ok(Decided { done, being_sent })));
+            }
+        }
+    }
+}
+
+enum Reply {
+    Changed(oneshot::Sender<ChangesAnswer>),
+    Unparked(oneshot::Sender<DecidedAnswer>),
+}
+
+fn given_up(batch: &DelayedBatch) -> DelayedBatch {
+    let parks = |step: &DelayedStep| match step {
+        DelayedStep::Put(event) if event.head.key.name.starts_with("parked") => Some(DelayedStep::Settle {
+            key: event.head.key.clone(),
+            outcome: Outcome::Parked("the queue is full".into()),
+            keeps_content: false,
+        }),
+        _ => None,
+    };
+    DelayedBatch {
+        now: NOW,
+        steps: batch.steps.iter().filter_map(parks).collect(),
+        ..DelayedBatch::default()
     }
 }
 
@@ -237,6 +289,30 @@ async fn what_is_wrong_with_an_event_is_said_before_or_by_the_clock() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_parked_is_listed_released_and_dropped() {
+    with_clock(|here| {
+        let run = |arguments: &[&str]| khronos(here, arguments);
+        is_done(&run(&["delayed", "parked"]), "no delayed events are parked\n");
+        for name in ["parked-a", "parked-b"] {
+            let put = run(&["at", "--in", "1h", "order.reminder.due", "--name", name]);
+            assert_eq!(put.status.code(), Some(0), "{put:?}");
+        }
+        let listed = run(&["delayed", "parked"]);
+        let said = text(&listed.stdout);
+        assert!(said.contains("parked-a") && said.contains("the queue is full"), "{said}");
+        is_done(&run(&["delayed", "release", "1"]), "1 released\n");
+        let dropped = run(&["delayed", "drop", "1", "2", "9"]);
+        assert_eq!(text(&dropped.stdout), "2 dropped\n");
+        is_refused(&dropped, 2, "1 is being sent, so it is not dropped");
+        is_refused(&dropped, 2, "no delayed event of the creation 9 is parked");
+        let left = run(&["delayed", "parked", "--json"]);
+        let left = json_lines(&left);
+        assert!(left.len() == 1 && left[0]["creation"] == 1 && left[0]["released"] == true, "{left:?}");
+    })
+    .await;
+}
+
 #[test]
 fn without_a_clock_nothing_is_put() {
     let folder = tempfile::tempdir().unwrap();
@@ -244,6 +320,7 @@ fn without_a_clock_nothing_is_put() {
     for (arguments, verb) in [
         (&["at", "--in", "1h", "order.reminder.due"][..], "at needs a running one"),
         (&["delayed", "list"], "delayed list needs a running one"),
+        (&["delayed", "parked"], "delayed parked needs a running one"),
     ] {
         is_refused(&khronos(folder.path(), arguments), 69, verb);
     }
