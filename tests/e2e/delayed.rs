@@ -2,7 +2,7 @@
 
 use crate::{
     every_door::doors::Http,
-    harness::{Arrivals, Clock, LIMIT, let_pass, random, scale},
+    harness::{Arrival, Arrivals, Clock, LIMIT, let_pass, random, scale},
 };
 use khronos::clock::now;
 use ponos::{
@@ -243,5 +243,70 @@ async fn what_was_given_arrives_byte_for_byte_and_a_task_at_its_queue() {
     let other = text.replace("order 7", "order 8");
     let other = socket.ask("PUT", "/v1/events/text", "", &other).await.unwrap();
     assert_eq!((other.status, &other.body["code"]), (409, &"already-settled".into()), "{other:?}");
+    clock.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_whose_queue_is_missing_is_parked_until_it_is_released_and_never_arrives_once_it_is_dropped() {
+    const QUEUE: &str = "docker.images.cleanup";
+    let (node, vhost) = (Node::shared(), "delayed-parked");
+    let url = node.vhost(vhost);
+    let (mut clock, socket) = clock(&url);
+    clock.start();
+    clock.until_ready();
+    let put = async |name: &str| {
+        let task = json!({ "event": QUEUE, "in": "1s", "to": { "task": QUEUE }, "data": { "for": name } });
+        let answer = socket.ask("PUT", &format!("/v1/events/{name}"), "", &task.to_string()).await.unwrap();
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.body["event_id"].as_str().unwrap().to_owned()
+    };
+    let id = put("kept").await;
+    put("dropped").await;
+    let parked = || {
+        let listed = clock.json(&["delayed", "parked"]);
+        (listed.len() == 2).then_some(listed)
+    };
+    block_until_or_tell("both to be parked", LIMIT, parked, || clock.log());
+    // They are known after a stop, and said.
+    clock.stop();
+    clock.start();
+    clock.until("the warning", |_, body| body["warnings"].to_string().contains("2 delayed events parked"));
+    assert!(clock.text("/metrics").unwrap().contains("\nkhronos_delayed_parked 2\n"));
+    let listed = clock.json(&["delayed", "parked"]);
+    assert_eq!(socket.get("/v1/parked-events").await["parked"], json!(listed));
+    let of = |name: &str| {
+        let one = listed.iter().find(|one| one["name"] == *name).unwrap();
+        assert!(one["to"]["task"] == *QUEUE && !one["reason"].as_str().unwrap().is_empty(), "{one}");
+        one["creation"].as_u64().unwrap()
+    };
+    let (kept, dropped) = (of("kept"), of("dropped"));
+    let queue = Topology {
+        exchanges: vec![Exchange::direct("tasks")],
+        queues: vec![Queue::quorum(QUEUE)],
+        bindings: vec![Binding::queue("tasks", QUEUE, QUEUE)],
+        ..Topology::default()
+    };
+    let arrivals = Arrivals::of(&url, vec![queue]).await;
+    let said = clock.done(&["delayed", "drop", &dropped.to_string()]);
+    assert_eq!(said, format!("{dropped} dropped\n"));
+    let asked = json!({ "creations": [kept, dropped] }).to_string();
+    let answer = socket.ask("POST", "/v1/parked-events/release", "", &asked).await.unwrap();
+    assert_eq!(
+        (answer.status, &answer.body["done"], &answer.body["unknown"]),
+        (200, &json!([kept]), &json!([dropped]))
+    );
+    let is_of = |name: &str, arrival: &Arrival| arrival.event.subject.as_deref() == Some(name);
+    let task = arrivals.first("the released one", |arrival| is_of("kept", arrival));
+    assert_eq!((task.event.id.as_str(), &*task.exchange), (&*id, "tasks"));
+    let none = || clock.json(&["delayed", "parked"]).is_empty().then_some(());
+    block_until_or_tell("none to be parked", LIMIT, none, || clock.log());
+    // Neither of them is sent once more, nor after a restart.
+    clock.stop();
+    clock.start();
+    clock.until_ready();
+    put("later").await;
+    arrivals.first("the one behind them", |arrival| is_of("later", arrival));
+    let names: Vec<_> = arrivals.so_far().into_iter().filter_map(|arrival| arrival.event.subject).collect();
+    assert_eq!(names, ["kept", "later"]);
     clock.stop();
 }
