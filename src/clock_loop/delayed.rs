@@ -59,7 +59,7 @@ pub struct DelayedStatus {
     pub in_flight: usize,
     /// Refused, and to be sent again.
     pub refused: usize,
-    /// Parked, those that are sent again among them; fewer while they are counted, soon after the start.
+    /// Parked, those that are sent again among them.
     pub parked: u64,
 }
 

@@ -86,6 +86,7 @@ suite! {
     rows_of_every_outcome_are_kept
     rows_are_trimmed_by_number_and_by_age_in_portions
     parked_events_are_kept_until_they_are_unparked
+    parked_events_are_their_owners_until_they_are_gone
     a_parked_event_that_is_refused_again_is_not_released_any_more
     what_is_asked_for_is_durable_and_what_is_settled_is_not_yet
     a_flush_makes_durable_what_was_written
@@ -234,7 +235,7 @@ fn what_is_put_again_by_another_owner_is_his(disk: &impl Disk) {
     other.head.owner = "ops".into();
     write(&mut *store, 0, vec![put("a", 10), DelayedStep::Put(Box::new(other))]);
     let owners = store.load().unwrap().owners;
-    assert_eq!(owners, [("ops".into(), OwnerShare { pending: 1, answers: 0 })]);
+    assert_eq!(owners, [("ops".into(), OwnerShare { pending: 1, ..OwnerShare::default() })]);
 }
 
 fn what_is_cancelled_is_gone(disk: &impl Disk) {

@@ -112,7 +112,7 @@ pub enum Refusal {
         /// Some of them.
         some: Vec<Arc<str>>,
     },
-    /// As many delayed events of its owner are pending as he may have.
+    /// As many delayed events of its owner are pending or parked as he may have.
     TooManyDelayedEvents {
         /// How many that are.
         most: u64,

@@ -141,7 +141,10 @@ pub(super) fn an_answer_that_is_given_again_replaces_the_first(disk: &impl Disk)
     let mut store = disk.open();
     answer(&mut *store, 0, vec![(key.clone(), answered(0, 5))]);
     answer(&mut *store, 10, vec![(key.clone(), answered(10, 1))]);
-    assert_eq!(store.load().unwrap().owners, [("a".into(), OwnerShare { pending: 0, answers: 2 })]);
+    assert_eq!(
+        store.load().unwrap().owners,
+        [("a".into(), OwnerShare { answers: 2, ..OwnerShare::default() })]
+    );
     write(&mut *store, ANSWERS_KEPT + 5, vec![]);
     assert_eq!(store.reader().answers(&[key]).unwrap(), [Some(answered(10, 1))]);
 }

@@ -135,3 +135,23 @@ pub(super) fn a_parked_event_that_is_refused_again_is_not_released_any_more(disk
     assert!(!parked[0].released);
     assert_eq!(numbers(&*store).2, 2);
 }
+
+pub(super) fn parked_events_are_their_owners_until_they_are_gone(disk: &impl Disk) {
+    let shares = |store: &mut dyn DelayedStore| {
+        let owners = store.load().unwrap().owners;
+        owners.iter().map(|(_, share)| (share.pending, share.parked)).collect::<Vec<_>>()
+    };
+    let parked = || Outcome::Parked("full".into());
+    let mut store = disk.open();
+    write(&mut *store, 0, vec![put("a", 10), put("b", 10)]);
+    write(&mut *store, 1, vec![end("a", 10, parked())]);
+    assert_eq!(shares(&mut *store), [(1, 1)]);
+    write(&mut *store, 2, vec![DelayedStep::Release(1), settle("b", 10)]);
+    assert_eq!(shares(&mut *store), [(0, 1)], "it is still there");
+    write(&mut *store, 3, vec![unpark(1, parked()), unpark(7, Outcome::Dropped)]);
+    drop(store);
+    let mut store = disk.open();
+    assert_eq!(shares(&mut *store), [(0, 1)]);
+    write(&mut *store, 4, vec![unpark(1, Outcome::Dropped), unpark(1, Outcome::Dropped)]);
+    assert_eq!(shares(&mut *store), []);
+}

@@ -192,13 +192,19 @@ impl<'a> Applying<'a> {
 
     fn park(&mut self, parked: &ParkedEvent) -> Result<(), Failed> {
         let key = encoding::number(parked.event.head.creation);
+        self.share(&parked.event.head.owner)?.parked += 1;
         self.parked.insert(&key[..], &encoding::parked(parked)?[..])?;
         Ok(())
     }
 
     fn unpark(&mut self, creation: u64) -> Result<Option<ParkedEvent>, Failed> {
         let removed = self.parked.remove(&encoding::number(creation)[..])?;
-        removed.map(|parked| encoding::read_parked(parked.value())).transpose()
+        let removed = removed.map(|parked| encoding::read_parked(parked.value())).transpose()?;
+        if let Some(parked) = &removed {
+            let share = self.share(&parked.event.head.owner)?;
+            share.parked = share.parked.checked_sub(1).ok_or_else(astray)?;
+        }
+        Ok(removed)
     }
 
     fn bury(&mut self, event: &DelayedEvent) -> Result<(), Failed> {

@@ -73,6 +73,7 @@ struct KeptParked<'a> {
     name: &'a str,
 }
 
+/// What is parked follows.
 #[derive(Serialize, Deserialize)]
 struct KeptShare {
     pending: u64,
@@ -221,13 +222,17 @@ pub(super) fn read_parked(bytes: &[u8]) -> Result<ParkedEvent, Failed> {
     Ok(ParkedEvent { event, reason: kept.reason.into(), since: kept.since, released: kept.released })
 }
 
-pub(super) fn share(OwnerShare { pending, answers }: &OwnerShare) -> Result<Vec<u8>, Failed> {
-    value(&KeptShare { pending: *pending, answers: *answers })
+pub(super) fn share(OwnerShare { pending, parked, answers }: &OwnerShare) -> Result<Vec<u8>, Failed> {
+    let mut bytes = value(&KeptShare { pending: *pending, answers: *answers })?;
+    bytes.extend(value(parked)?);
+    Ok(bytes)
 }
 
+/// One of the first form says nothing of what is parked.
 pub(super) fn read_share(bytes: &[u8]) -> Result<OwnerShare, Failed> {
-    let KeptShare { pending, answers } = read(bytes)?;
-    Ok(OwnerShare { pending, answers })
+    let (KeptShare { pending, answers }, rest) = begin(bytes)?;
+    let parked = if rest.is_empty() { 0 } else { read(rest)? };
+    Ok(OwnerShare { pending, parked, answers })
 }
 
 /// What the store says of itself; a newer form by its number.

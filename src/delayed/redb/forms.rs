@@ -18,7 +18,7 @@ use crate::{
     },
     store::StoreError,
 };
-use ::redb::{Builder, StorageBackend as _};
+use ::redb::{Builder, ReadableTable as _, StorageBackend as _};
 use ponos::event::Timestamp;
 use std::{fs, path::Path};
 
@@ -106,9 +106,11 @@ fn what_is_beside_is_read_as_it_was_first_written() {
         647565000102030405060708090a0b0c0d0e0f";
     assert_eq!(hex(&read(encoding::value(&tombstone))), written);
     assert_eq!(read(encoding::read::<Tombstone>(&bytes(written))), tombstone);
-    let share = OwnerShare { pending: 300, answers: 1 };
-    assert_eq!(hex(&read(encoding::share(&share))), "ac0201");
-    assert_eq!(read(encoding::read_share(&bytes("ac0201"))), share);
+    let share = OwnerShare { pending: 300, parked: 5, answers: 1 };
+    assert_eq!(hex(&read(encoding::share(&share))), "ac020105");
+    assert_eq!(read(encoding::read_share(&bytes("ac020105"))), share);
+    let of_the_first_form = OwnerShare { parked: 0, ..share };
+    assert_eq!(read(encoding::read_share(&bytes("ac0201"))), of_the_first_form);
 }
 
 fn meta() -> Meta {
@@ -133,7 +135,7 @@ fn what_the_store_says_of_itself_is_read_as_it_was_first_written() {
     let written = "01ac02076b68726f6e6f730708090a060302010b0c0d0e";
     assert_eq!(hex(&read(encoding::value(&meta()))), written);
     assert_eq!(read(encoding::read_meta(&bytes(written))).unwrap(), meta());
-    assert_eq!(read(encoding::read_meta(&bytes("02ff"))).unwrap_err(), 2, "of which only the form is known");
+    assert_eq!(read(encoding::read_meta(&bytes("03ff"))).unwrap_err(), 3, "of which only the form is known");
 }
 
 #[test]
@@ -149,6 +151,35 @@ fn the_files_begin_as_they_were_first_written() {
     drop(seal::create(&path, &meta()).unwrap());
     let said = fs::read(path.join(seal::NAME)).unwrap();
     assert_eq!(hex(&said[20..]), "2c010000000000000700000000000000113198ef");
+}
+
+#[test]
+fn in_a_store_of_the_first_form_parked_events_are_counted_when_it_is_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("delayed");
+    let before = fill(&path, 8);
+    let (owner, share) = before.snapshot.owners[0].clone();
+    assert!(before.parked.len() > 1 && share.parked == before.parked.len() as u64);
+    for _ in 0..2 {
+        // As it was written by that form.
+        let pages = files::open(&path).unwrap();
+        assert_ne!(pages.len().unwrap(), 0);
+        let db = Builder::new().create_with_backend(pages).unwrap();
+        let transaction = db.begin_write().unwrap();
+        let mut entry = tables::written(&transaction, tables::META).unwrap();
+        let meta = entry.get(encoding::META).unwrap().unwrap().value().to_vec();
+        let meta = Meta { form: 1, ..read(encoding::read_meta(&meta)).unwrap() };
+        entry.insert(encoding::META, &read(encoding::value(&meta))[..]).unwrap();
+        drop(entry);
+        let mut owners = tables::written(&transaction, tables::OWNERS).unwrap();
+        let said = read(encoding::share(&share));
+        owners.insert(owner.as_bytes(), &said[..said.len() - 1]).unwrap();
+        drop(owners);
+        transaction.commit().unwrap();
+        drop(db);
+        assert_eq!(everything(&path, 8).unwrap(), before);
+    }
+    assert_eq!(open(&path).unwrap().meta.form, FORM);
 }
 
 fn assert_newer(path: &Path, newer: u32, understood: u32) {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::OnceLock;
 
 /// The newest form in which entries are written; a newer one is refused.
-pub(super) const FORM: u32 = 1;
+pub(super) const FORM: u32 = 2;
 
 /// What the store says about itself.
 // Lies in the store: what is added goes behind what is there, and first in every form is the form.

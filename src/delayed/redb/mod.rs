@@ -20,6 +20,7 @@ mod room;
 mod seal;
 mod tables;
 mod trim;
+mod upgrade;
 
 #[cfg(test)]
 mod faults;

@@ -11,7 +11,7 @@ use super::{
     point,
     reader::RedbReader,
     seal::{self, Broken, Said, Seal},
-    tables,
+    tables, upgrade,
 };
 use crate::store::{StoreError, io_error};
 use ::redb::{
@@ -48,6 +48,11 @@ pub(super) fn open(path: &Path, clock: &str, options: &RedbOptions) -> Result<Re
         files: Files::new(path, seal, lock),
     };
     accept(&mut store, said, clock)?;
+    if store.meta.form < FORM
+        && let Some(db) = &store.db
+    {
+        store.meta = guarded(path, || upgrade::upgrade(db, &store.meta))?;
+    }
     Ok(store)
 }
 

@@ -1,5 +1,5 @@
-//! How much an owner may have: events that are pending, and answers to messages. What is under way counts, so that requests at one
-//! time are not each as good as alone.
+//! How much an owner may have: events that are pending or parked, for both take room, and answers to messages. What is under way
+//! counts, so that requests at one time are not each as good as alone.
 
 use crate::{
     authority::Caller,
@@ -159,7 +159,7 @@ impl DelayedPart {
         let under_way = counted.under_way.clone();
         let there = self.read(move |reader| {
             // Where all of them have room it does not matter which are new.
-            if reader.owner(&owner)?.pending.saturating_add(asked) <= most {
+            if reader.owner(&owner)?.events().saturating_add(asked) <= most {
                 return Ok(None);
             }
             let mut known = under_way.before(&owner, number);
@@ -172,7 +172,7 @@ impl DelayedPart {
             let new = under_way.difference(&pending).count() as u64;
             known.extend(pending);
             // Counted after the look-up: what is written in between counts twice for a moment, and never not at all.
-            Ok(Some((reader.owner(&owner)?.pending.saturating_add(new), known)))
+            Ok(Some((reader.owner(&owner)?.events().saturating_add(new), known)))
         });
         let Some((there, mut known)) = there.await? else { return Ok(()) };
         let mut room = most.saturating_sub(there);

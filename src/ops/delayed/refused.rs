@@ -21,7 +21,7 @@ pub(in crate::ops) fn said_of_event(refusal: &Refusal) -> String {
         }
         Refusal::Invalid { .. } => "what was asked for can't be used".into(),
         Refusal::TooManyDelayedEvents { most } => format!(
-            "its owner may have {} pending (delayed_events of his tokens and users), and has as many; delete some, or wait until some are sent",
+            "its owner may have {} pending or parked (delayed_events of his tokens and users), and has as many; delete some, wait until some are sent, or have parked ones released or dropped",
             counted(*most, "delayed event")
         ),
         other => error::said(other, None),

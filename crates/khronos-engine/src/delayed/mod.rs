@@ -85,7 +85,7 @@ pub struct DelayedSnapshot {
     pub balance: Balance,
     /// The number of the record's last row; 0 when it is empty.
     pub last_row: u64,
-    /// By name, whoever has events pending or answers kept.
+    /// By name, whoever has events pending or parked, or answers kept.
     pub owners: Vec<(Arc<str>, OwnerShare)>,
 }
 
@@ -94,6 +94,15 @@ pub struct DelayedSnapshot {
 pub struct OwnerShare {
     /// Events that are pending.
     pub pending: u64,
+    /// Events that are parked, those that were released among them.
+    pub parked: u64,
     /// Answers to messages and their verdicts.
     pub answers: u64,
+}
+
+impl OwnerShare {
+    /// Events of his that take room: what he may have so many of.
+    pub fn events(&self) -> u64 {
+        self.pending.saturating_add(self.parked)
+    }
 }

@@ -97,7 +97,7 @@ impl Sending {
             window: Window::new(),
             in_flight: BTreeMap::new(),
             refused: BTreeMap::new(),
-            parked: ParkedEvents::new(),
+            parked: ParkedEvents::new(kept.owners.iter().map(|(_, share)| share.parked).sum()),
             lost_at: None,
             now: None,
             waiting: VecDeque::new(),
@@ -184,7 +184,7 @@ impl Sending {
         self.refused.len()
     }
 
-    /// Parked events, those that are sent again among them; fewer while those of before are counted, soon after the start.
+    /// Parked events, those that are sent again among them.
     pub fn parked(&self) -> u64 {
         self.parked.count()
     }

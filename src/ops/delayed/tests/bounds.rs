@@ -35,13 +35,32 @@ async fn no_more_are_pending_of_an_owner_than_he_may_have() {
     assert_eq!(words(&put(&["a", "d"], true).await), ["another", "too many"]);
     let refused = super::put(&clock, &ann, (None, item("d", IN)), Expect::Any, None).await.unwrap_err();
     let said = refused.to_string();
-    assert!(said.contains("3 delayed events pending") && said.contains("delayed_events"), "{said}");
+    assert!(said.contains("3 delayed events pending or parked") && said.contains("delayed_events"), "{said}");
     let moved = super::put(&clock, &ann, (None, item("a", IN)), Expect::Any, None).await.unwrap();
     assert!(matches!(moved.verdict, Verdict::Changed { .. }), "{moved:?}");
     let bob = within(owner("bob", "billing"), 1);
     assert!(super::put(&clock, &bob, (None, item("e", IN)), Expect::Any, None).await.is_ok());
     machine.settle("b");
     assert_eq!(words(&put(&["d", "f"], false).await), ["created", "too many"]);
+}
+
+#[tokio::test]
+async fn parked_events_count_until_they_are_gone() {
+    let (clock, machine) = clock().await;
+    let ann = within(ann(), 2);
+    let put = async |name: &str| {
+        let answer = change(&clock, &ann, batch(vec![item(name, IN)])).await.unwrap();
+        words(&answer)[0]
+    };
+    assert_eq!((put("a").await, put("b").await), ("created", "created"));
+    machine.end("a", Outcome::Parked("the queue is full".into()));
+    machine.end("b", Outcome::Parked("the queue is full".into()));
+    // One of the name is a new one.
+    assert_eq!((put("a").await, put("c").await), ("too many", "too many"));
+    release(&clock, &ann, vec![1]).await.unwrap();
+    assert_eq!(put("c").await, "too many", "it is still there");
+    discard(&clock, &ann, vec![2]).await.unwrap();
+    assert_eq!((put("c").await, put("d").await), ("created", "too many"));
 }
 
 /// Lets puts of these names in, and keeps them under way.

@@ -99,7 +99,10 @@ impl Content {
             }
             DelayedStep::Unpark { creation, outcome, keeps_content } => {
                 if let Some(parked) = self.parked.remove(creation) {
+                    let owner = parked.event.head.owner.clone();
+                    self.share(&owner).parked -= 1;
                     self.end(parked.event, now, outcome, *keeps_content);
+                    self.leave(&owner);
                 }
             }
         }
@@ -134,6 +137,7 @@ impl Content {
         self.last_row += 1;
         if let Outcome::Parked(reason) = outcome {
             let reason = reason.as_str().into();
+            self.share(&event.head.owner).parked += 1;
             let parked = ParkedEvent { event, reason, since: now, released: false };
             self.parked.insert(parked.event.head.creation, parked);
         }

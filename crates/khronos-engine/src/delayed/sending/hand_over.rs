@@ -112,7 +112,7 @@ impl Sending {
                 DelayedStep::Unpark { creation, outcome, keeps_content }
             } else {
                 if matches!(outcome, Outcome::Parked(_)) {
-                    self.parked.parked(creation);
+                    self.parked.parked();
                 }
                 self.window.gone(key.clone());
                 DelayedStep::Settle { key, outcome, keeps_content }

@@ -39,9 +39,8 @@ pub(super) struct ParkedEvents {
     due: BTreeMap<(Timestamp, u64), DueEvent>,
     /// The creations of all that are released and not settled.
     released: BTreeSet<u64>,
+    /// All of them.
     count: u64,
-    /// Parked since the start, while those of before are counted.
-    since: HashSet<u64>,
 }
 
 #[derive(Debug)]
@@ -73,15 +72,15 @@ pub(super) struct UnparkDecided {
 }
 
 impl ParkedEvents {
-    pub(super) fn new() -> Self {
+    /// So many there were before.
+    pub(super) fn new(count: u64) -> Self {
         Self {
             phase: Phase::Starting(0, None),
             waiting: VecDeque::new(),
             asked: 0,
             due: BTreeMap::new(),
             released: BTreeSet::new(),
-            count: 0,
-            since: HashSet::new(),
+            count,
         }
     }
 
@@ -110,11 +109,8 @@ impl ParkedEvents {
     }
 
     /// A pending event was given up on.
-    pub(super) fn parked(&mut self, creation: u64) {
+    pub(super) fn parked(&mut self) {
         self.count += 1;
-        if matches!(self.phase, Phase::Starting(..)) {
-            self.since.insert(creation);
-        }
     }
 
     /// A released one was answered: it is gone, or stays parked.
@@ -134,17 +130,10 @@ impl ParkedEvents {
             Some(last) => Phase::Starting(last.event.creation, None),
             None => Phase::Idle,
         };
-        for ParkedHead { event, is_released } in heads {
-            if !self.since.contains(&event.creation) {
-                self.count += 1;
-            }
-            if is_released && !planted(Fault::ForgetWhatWasReleased) {
-                self.released.insert(event.creation);
-                self.again(event);
-            }
-        }
-        if matches!(self.phase, Phase::Idle) {
-            self.since = HashSet::new();
+        let released = heads.into_iter().filter(|head| head.is_released);
+        for ParkedHead { event, .. } in released.filter(|_| !planted(Fault::ForgetWhatWasReleased)) {
+            self.released.insert(event.creation);
+            self.again(event);
         }
     }
 
@@ -247,14 +236,14 @@ impl Sending {
     }
 
     /// Nothing is known of what was looked up: that request changes nothing. Of those of before, what comes behind the place that can't
-    /// be read is not counted, nor sent if it was released; what is asked about it is decided by what the store says of it alone.
+    /// be read is not sent before the next start if it was released; what is asked about it is decided by what the store says of it alone.
     pub(super) fn parked_not_found(&mut self, ticket: u64, actions: &mut Vec<DelayedAction>) {
         let parked = &mut self.parked;
         match std::mem::replace(&mut parked.phase, Phase::Idle) {
             Phase::Looking(looking) if looking.ticket == Some(ticket) => {
                 actions.push(DelayedAction::NotFound(looking.request.command));
             }
-            Phase::Starting(_, Some(asked)) if asked == ticket => parked.since = HashSet::new(),
+            Phase::Starting(_, Some(asked)) if asked == ticket => {}
             other => parked.phase = other,
         }
     }
