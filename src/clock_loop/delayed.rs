@@ -16,7 +16,7 @@ use crate::{
         Balance, Closed, DelayedAction, DelayedAnswer, DelayedHandle, DelayedInput, DelayedRules,
         DelayedSnapshot, DelayedStoreEvent, DueEvent, Sending,
     },
-    engine::Answer,
+    engine::{Answer, CeilingUse},
     schedule::Unrouted,
 };
 use ponos::{broker::Publishing, event::Timestamp, text::counted};
@@ -72,8 +72,6 @@ pub(super) struct Delayed {
     /// As they were at the last step.
     is_free: bool,
     handed: Timestamp,
-    /// When they wished to be stepped next, then.
-    wish: Option<Timestamp>,
     /// To be read.
     due: VecDeque<(u64, DueEvent)>,
     reading: usize,
@@ -112,7 +110,6 @@ impl Delayed {
             tasks: Tasks::new(declare_tasks),
             is_free: false,
             handed: Timestamp::EPOCH,
-            wish: None,
             due: VecDeque::new(),
             reading: 0,
             ready: VecDeque::new(),
@@ -219,23 +216,36 @@ impl ClockLoop {
         if std::mem::replace(&mut delayed.is_free, is_free) != is_free {
             return self.step_delayed(DelayedInput::Link(is_free));
         }
-        let is_time = delayed.wish.is_some_and(|at| at <= marks.now);
-        if is_time || delayed.handed != marks.handed {
+        let has_more = delayed.handed != marks.handed;
+        if has_more || self.wake_delayed().is_some_and(|at| at <= marks.now) {
             self.step_delayed(DelayedInput::Tick);
         }
     }
 
-    /// When to step next for them.
+    /// When to step next for them. What is of schedules may have changed that: they have the same rate ceilings.
     pub(super) fn wake_delayed(&self) -> Option<Timestamp> {
-        self.delayed.as_ref()?.wish
+        self.delayed.as_ref()?.sending.next_wakeup(self.engine.marks(), self.engine.rate_ceilings())
+    }
+
+    /// How each rate ceiling is used, by schedules and by delayed events.
+    pub(super) fn ceilings(&self) -> Vec<CeilingUse> {
+        let mut all = self.engine.ceilings();
+        let Some(delayed) = &self.delayed else { return all };
+        let marks = self.engine.marks();
+        for (one, id) in all.iter_mut().zip(self.engine.rate_ceilings().ids()) {
+            if let Some((waiting, since)) = delayed.sending.waiting(marks, id) {
+                one.delayed = waiting;
+                one.since = Some(one.since.map_or(since, |first| first.min(since)));
+            }
+        }
+        all
     }
 
     pub(super) fn step_delayed(&mut self, input: DelayedInput) {
         let Some(delayed) = &mut self.delayed else { return };
         let marks = self.engine.marks();
         delayed.handed = marks.handed;
-        let actions = delayed.sending.step(marks, input);
-        delayed.wish = delayed.sending.next_wakeup(marks);
+        let actions = delayed.sending.step(marks, self.engine.rate_ceilings_mut(), input);
         self.engine.created_delayed(delayed.sending.created());
         let mut asked = Ok(());
         let mut reserve = None;

@@ -49,7 +49,7 @@ impl ClockLoop {
             outstanding: self.engine.outstanding() as u64,
             settled: self.engine.settled(),
             figures: Figures::new(&self.engine, &self.counters),
-            ceilings: self.engine.ceilings(),
+            ceilings: self.ceilings(),
             delayed: self.delayed.as_ref().map(Delayed::status),
         };
         self.status.send_replace(status);
@@ -160,12 +160,20 @@ impl ClockLoop {
 
     /// Of the ceiling for which something waits longest, if that is long.
     fn ceiling_warning(&self) -> Option<String> {
-        let all = self.engine.ceilings();
+        let all = self.ceilings();
         let waits = all.iter().filter_map(|one| Some((one.since?, one)));
         let (since, one) = waits.min_by_key(|(since, _)| *since)?;
         let millis = self.engine.now().since(since);
         (millis > LONG).then(|| {
-            let (many, domain) = (counted(one.waiting, "schedule"), &one.domain);
+            let domain = &one.domain;
+            let many = match (one.waiting, one.delayed) {
+                (schedules, 0) => counted(schedules, "schedule"),
+                // There may be more in their store.
+                (0, delayed) => format!("{delayed} or more delayed events"),
+                (schedules, delayed) => {
+                    format!("{} and {delayed} or more delayed events", counted(schedules, "schedule"))
+                }
+            };
             format!(
                 "ceilings: {many} of {domain} wait for its ceiling ([[publish.ceilings]]), the first for {} s; if that grows, they are due more often than it lets through",
                 millis / 1000

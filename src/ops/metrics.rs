@@ -163,11 +163,15 @@ fn show_status(registry: &mut Registry, status: &Status, age: i64, zones: &ZoneD
     let what = "How long ago the oldest occurrence was to be sent that is neither settled nor parked";
     registry.register_with_unit("oldest_outstanding_age", what, Unit::Seconds, seconds(age));
     let waiting = Family::<[(&str, String); 1], Gauge>::default();
+    let delayed = Family::<[(&str, String); 1], Gauge>::default();
     for one in &status.ceilings {
         waiting.get_or_create(&[("domain", one.domain.clone())]).set(whole(one.waiting));
+        delayed.get_or_create(&[("domain", one.domain.clone())]).set(whole(one.delayed));
     }
     let what = "Schedules, and parked entries, of which something waits for the rate ceiling of its domain";
     registry.register("ceiling_waiting", what, waiting);
+    let what = "Delayed events that wait for the rate ceiling of their domain, as far as they are in memory";
+    registry.register("ceiling_waiting_delayed", what, delayed);
     let degraded = Family::<[(&str, &str); 1], Gauge>::default();
     for what in Degraded::ALL {
         degraded.get_or_create(&[("reason", what.word())]).set(status.degraded.contains(&what).into());

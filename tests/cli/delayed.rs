@@ -9,7 +9,7 @@ use khronos::{
         DelayedRules, DelayedStep, DelayedStore, DelayedTuning, Marks, MemoryDelayed, ParkedHead, Sending,
         UnparkRequest, Unparked, open_memory,
     },
-    engine::{Outcome, Verdict},
+    engine::{Ceilings, Outcome, Verdict},
     http::{HttpState, Limits, bind_control, serve_control},
     ops::{RecordReader, RunningClock},
     schedule::CalendarStore,
@@ -46,7 +46,7 @@ async fn play(mut asked: mpsc::Receiver<Ask>, mut store: MemoryDelayed) {
         let mut verdicts: Option<Vec<Verdict>> = None;
         let mut unparked: Option<Unparked> = None;
         while let Some(input) = inputs.pop() {
-            for action in sending.step(marks, input) {
+            for action in sending.step(marks, &mut Ceilings::default(), input) {
                 match action {
                     DelayedAction::Find { ticket, names, messages } => {
                         let reader = store.reader();

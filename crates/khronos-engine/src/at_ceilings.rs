@@ -6,7 +6,7 @@
 //!
 //! What is due once, and what is late, is decided at its turn: that is written first, and what was decided so has the next
 //! turns of its ceiling. No more of it is under way than goes out together; so what waits behind it is its owner's to take
-//! back. Ceilings take turns, one handover each.
+//! back. Ceilings take turns, one handover each; and at each ceiling schedules and delayed events do, where both wait.
 //!
 //! Invariant: nothing is skipped or coalesced because it waited here. What is due of a span while nothing else keeps it is
 //! marked as handed over, and so is sent singly. What an outage, a stop or a pause made late meanwhile is caught up with by
@@ -14,7 +14,7 @@
 
 use super::{
     backlog::State,
-    ceilings::CeilingId,
+    ceilings::{CeilingId, Ceilings},
     core::Engine,
     faults::{Fault, planted},
     hand_over::AT_ONCE,
@@ -45,12 +45,32 @@ pub struct CeilingUse {
     pub interval: i64,
     /// Schedules, and parked entries, that wait for it.
     pub waiting: usize,
+    /// Delayed events that wait for it, as far as they are in memory.
+    pub delayed: usize,
     /// Since when the first of them does.
     pub since: Option<Timestamp>,
 }
 
 impl Engine {
-    /// How each ceiling is used, in the order in which they were given.
+    /// The ceilings, as delayed events are held to them.
+    pub fn rate_ceilings(&self) -> &Ceilings {
+        &self.ceilings
+    }
+
+    /// The same, for handing some over.
+    pub fn rate_ceilings_mut(&mut self) -> &mut Ceilings {
+        &mut self.ceilings
+    }
+
+    /// Says of each ceiling whether something of schedules waits for it.
+    pub(super) fn say_what_waits(&mut self) {
+        for id in self.ceilings.ids() {
+            let waits = self.is_waited_for(id) || self.ceilings.is_wanted(id);
+            self.ceilings.schedules_wait(id, waits);
+        }
+    }
+
+    /// How each ceiling is used by what is of schedules, in the order in which they were given.
     pub fn ceilings(&self) -> Vec<CeilingUse> {
         let used = self.ceilings.ids().filter_map(|id| {
             let ceiling = self.ceilings.get(id)?;
@@ -60,6 +80,7 @@ impl Engine {
                 domain: ceiling.domain.clone(),
                 interval: ceiling.interval,
                 waiting: backlogs.count_at(id) + turns.count_at(id),
+                delayed: 0,
                 // Where the clock was set back, what is due later may wait.
                 since: first.into_iter().flatten().min().map(|since| since.min(self.now())),
             })
@@ -105,11 +126,12 @@ impl Engine {
         self.schedules.defer(id);
     }
 
-    /// When the next that waits for a ceiling may be handed over, if that is later.
+    /// When the next that waits for a ceiling may be handed over, if that is later, or delayed events have let it have its turn.
     pub(super) fn next_below_ceilings(&self) -> Option<Timestamp> {
         let wanted = self.ceilings.ids().filter(|id| self.is_waited_for(*id) || self.ceilings.is_wanted(*id));
-        let waits = wanted.map(|id| self.ceilings.wait(id)).filter(|wait| *wait > 0);
-        waits.min().map(|wait| self.now().plus(wait))
+        let wait =
+            |id| Some(self.ceilings.wait(id)).filter(|wait| *wait > 0 || self.ceilings.is_released(id));
+        wanted.filter_map(wait).min().map(|wait| self.now().plus(wait))
     }
 
     /// Hands over what the ceilings let through, of each in the order of send times: one of each in turn, from behind the one

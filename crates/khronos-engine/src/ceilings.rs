@@ -5,11 +5,19 @@
 //! first. A ceiling lets a small burst through, and then one event in each of its intervals (the generic cell rate
 //! algorithm). It goes by the time since boot, which never steps. Invariant: in any span of that time no more than burst +
 //! span / interval are handed over. A restart begins anew: one more burst may go out.
+//!
+//! Delayed events count for the same ceilings as what goes out by schedules. Where both wait for one, they take turns.
 
-use super::progress::SpanKey;
+use super::{
+    faults::{Fault, planted},
+    progress::SpanKey,
+};
 use khronos_schedule::ADay;
 use ponos_event::topology::topic_matches;
 use std::collections::VecDeque;
+
+#[cfg(test)]
+mod tests;
 
 const NANOS: i64 = 1_000_000;
 const SECOND: i64 = 1_000 * NANOS;
@@ -52,6 +60,13 @@ impl Ceiling {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CeilingId(u16);
 
+impl CeilingId {
+    /// Its place in the order in which they were given, from 0.
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
 /// All of them, and how far each is used.
 #[derive(Debug, Default)]
 pub struct Ceilings {
@@ -64,6 +79,46 @@ pub struct Ceilings {
     turn: usize,
 }
 
+/// Of what an event is that counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    /// Of a schedule: an occurrence, or what a command asked for.
+    Schedules,
+    /// It is a delayed one.
+    Delayed,
+}
+
+/// What is of schedules and what is delayed, at one ceiling.
+#[derive(Debug)]
+struct Turns {
+    /// Something of schedules waits.
+    schedules_wait: bool,
+    /// A delayed event waits, and would be handed over at once but for the ceiling.
+    delayed_wait: bool,
+    /// Of which the last one was, and how many of these came in a row.
+    last: Side,
+    in_a_row: u32,
+    /// What is of schedules may have its turn since the engine's last step.
+    is_released: bool,
+}
+
+impl Turns {
+    /// Whether the others wait, and it is their turn: the last side has it until so many of it came in a row.
+    fn yields(&self, side: Side, portion: u32) -> bool {
+        let others_wait = match side {
+            Side::Schedules => self.delayed_wait,
+            Side::Delayed => self.schedules_wait,
+        };
+        others_wait && (self.last == side) == (self.in_a_row >= portion)
+    }
+
+    fn take(&mut self, side: Side) {
+        self.in_a_row = if self.last == side { self.in_a_row.saturating_add(1) } else { 1 };
+        self.last = side;
+        self.is_released |= side == Side::Delayed;
+    }
+}
+
 #[derive(Debug)]
 struct Used {
     ceiling: Ceiling,
@@ -73,9 +128,36 @@ struct Used {
     is_wanted: bool,
     /// What was decided at its turn, and was not handed over yet: these are what is let through next.
     decided: VecDeque<SpanKey>,
+    turns: Turns,
 }
 
 impl Used {
+    fn new(ceiling: Ceiling) -> Self {
+        let turns = Turns {
+            schedules_wait: false,
+            delayed_wait: false,
+            last: Side::Delayed,
+            in_a_row: 0,
+            is_released: false,
+        };
+        Self { ceiling, idle_at: i64::MIN, is_wanted: false, decided: VecDeque::new(), turns }
+    }
+
+    /// So many of one side go out in a row while the other one waits: what is let through in a hundredth of a second, for each turn
+    /// takes a step.
+    fn portion(&self) -> u32 {
+        self.ceiling.burst.div_ceil(10).max(1)
+    }
+
+    fn may(&self, side: Side, now: i64) -> bool {
+        self.next() <= now && (!self.turns.yields(side, self.portion()) || planted(Fault::TakeEveryTurn))
+    }
+
+    fn take(&mut self, side: Side, now: i64) {
+        self.idle_at = self.idle_at.max(now).saturating_add(self.ceiling.interval);
+        self.turns.take(side);
+    }
+
     /// When the next may be handed over.
     fn next(&self) -> i64 {
         self.idle_at.saturating_sub(self.ceiling.interval.saturating_mul(i64::from(self.ceiling.burst) - 1))
@@ -89,8 +171,7 @@ impl Ceilings {
         let mut order: Vec<_> = ids.zip(&all).map(|(id, one)| (id, one.spelled_out())).collect();
         order.sort_by_key(|(_, words)| std::cmp::Reverse(*words));
         let order = order.into_iter().map(|(id, _)| id).collect();
-        let used = |ceiling| Used { ceiling, idle_at: i64::MIN, is_wanted: false, decided: VecDeque::new() };
-        Self { all: all.into_iter().map(used).collect(), order, now: 0, turn: 0 }
+        Self { all: all.into_iter().map(Used::new).collect(), order, now: 0, turn: 0 }
     }
 
     /// Whether there is none.
@@ -105,12 +186,21 @@ impl Ceilings {
 
     /// The one of this id.
     pub fn get(&self, id: CeilingId) -> Option<&Ceiling> {
-        self.all.get(usize::from(id.0)).map(|used| &used.ceiling)
+        self.used(id).map(|used| &used.ceiling)
     }
 
-    /// How many milliseconds since boot it is.
+    /// How many milliseconds since boot it is, at a step of the engine.
     pub(super) fn see(&mut self, boot: i64) {
         self.now = self.now.max(boot.saturating_mul(NANOS));
+        self.all.iter_mut().for_each(|used| used.turns.is_released = false);
+    }
+
+    fn used(&self, id: CeilingId) -> Option<&Used> {
+        self.all.get(id.index())
+    }
+
+    fn used_mut(&mut self, id: CeilingId) -> Option<&mut Used> {
+        self.all.get_mut(id.index())
     }
 
     /// For which one an event of this name counts.
@@ -119,35 +209,81 @@ impl Ceilings {
         self.order.iter().find(covers).copied()
     }
 
-    /// Whether one more may be handed over now.
+    /// Whether one more of schedules may be handed over now.
     pub(super) fn may(&self, id: CeilingId) -> bool {
-        self.all.get(usize::from(id.0)).is_none_or(|used| used.next() <= self.now)
+        self.used(id).is_none_or(|used| used.may(Side::Schedules, self.now))
+    }
+
+    /// The same of a delayed one.
+    pub(super) fn may_delayed(&self, id: CeilingId) -> bool {
+        self.used(id).is_none_or(|used| used.may(Side::Delayed, self.now))
     }
 
     /// In how many milliseconds one more may be handed over; 0: now.
     pub(super) fn wait(&self, id: CeilingId) -> i64 {
-        let next = self.all.get(usize::from(id.0)).map_or(self.now, Used::next);
+        let next = self.used(id).map_or(self.now, Used::next);
         let left = next.saturating_sub(self.now).max(0);
         left.div_euclid(NANOS) + i64::from(left % NANOS != 0)
     }
 
     /// Something waits for it and stands in none of its queues.
     pub(super) fn want(&mut self, id: CeilingId) {
-        if let Some(used) = self.all.get_mut(usize::from(id.0)) {
+        if let Some(used) = self.used_mut(id) {
             used.is_wanted = true;
         }
     }
 
     pub(super) fn is_wanted(&self, id: CeilingId) -> bool {
-        self.all.get(usize::from(id.0)).is_some_and(|used| used.is_wanted)
+        self.used(id).is_some_and(|used| used.is_wanted)
     }
 
-    /// One is handed over.
+    /// What is wanted of those that let one through now is handed over now, or wanted again.
+    pub(super) fn forget_wants(&mut self) {
+        let now = self.now;
+        let open = self.all.iter_mut().filter(|used| used.is_wanted && used.may(Side::Schedules, now));
+        open.for_each(|used| used.is_wanted = false);
+    }
+
+    /// One of a schedule is handed over.
     pub(super) fn take(&mut self, id: CeilingId) {
-        if let Some(used) = self.all.get_mut(usize::from(id.0)) {
-            used.idle_at = used.idle_at.max(self.now).saturating_add(used.ceiling.interval);
+        let now = self.now;
+        if let Some(used) = self.used_mut(id) {
+            used.take(Side::Schedules, now);
             used.is_wanted = false;
         }
+    }
+
+    /// A delayed one is.
+    pub(super) fn take_delayed(&mut self, id: CeilingId) {
+        let now = self.now;
+        if let Some(used) = self.used_mut(id) {
+            used.take(Side::Delayed, now);
+        }
+    }
+
+    /// Whether something of schedules waits.
+    pub(super) fn schedules_wait(&mut self, id: CeilingId, waits: bool) {
+        if let Some(used) = self.used_mut(id) {
+            used.turns.schedules_wait = waits;
+        }
+    }
+
+    /// Whether a delayed event waits that would be handed over at once but for this ceiling.
+    pub(super) fn delayed_wait(&mut self, id: CeilingId, waits: bool) {
+        if let Some(used) = self.used_mut(id) {
+            used.turns.is_released |= used.turns.delayed_wait && !waits;
+            used.turns.delayed_wait = waits;
+        }
+    }
+
+    /// No delayed event would be handed over, whatever the ceilings say.
+    pub(super) fn no_delayed_wait(&mut self) {
+        self.ids().for_each(|id| self.delayed_wait(id, false));
+    }
+
+    /// Whether delayed events had their turn, or wait no more, since the engine's last step.
+    pub(super) fn is_released(&self, id: CeilingId) -> bool {
+        self.used(id).is_some_and(|used| used.turns.is_released && used.may(Side::Schedules, self.now))
     }
 
     /// All, the one whose turn is next first.
@@ -159,24 +295,24 @@ impl Ceilings {
 
     /// This one had its turn: those behind it come first.
     pub(super) fn had_turn(&mut self, id: CeilingId) {
-        self.turn = (usize::from(id.0) + 1) % self.all.len().max(1);
+        self.turn = (id.index() + 1) % self.all.len().max(1);
     }
 
     /// What was decided at its turn, and was not handed over yet, in that order.
     pub(super) fn decided(&self, id: CeilingId) -> &VecDeque<SpanKey> {
         const NONE: &VecDeque<SpanKey> = &VecDeque::new();
-        self.all.get(usize::from(id.0)).map_or(NONE, |used| &used.decided)
+        self.used(id).map_or(NONE, |used| &used.decided)
     }
 
     /// Whether one more may be decided: no more are than may go out together.
     pub(super) fn may_decide(&self, id: CeilingId) -> bool {
         let burst = |used: &Used| usize::try_from(used.ceiling.burst).unwrap_or(DECIDED).min(DECIDED);
-        self.all.get(usize::from(id.0)).is_none_or(|used| used.decided.len() < burst(used).max(1))
+        self.used(id).is_none_or(|used| used.decided.len() < burst(used).max(1))
     }
 
     /// One is being decided at its turn.
     pub(super) fn decide(&mut self, id: CeilingId, key: SpanKey) {
-        if let Some(used) = self.all.get_mut(usize::from(id.0)) {
+        if let Some(used) = self.used_mut(id) {
             used.decided.push_back(key);
         }
     }
@@ -184,82 +320,5 @@ impl Ceilings {
     /// Only these are still to be handed over.
     pub(super) fn keep_decided(&mut self, stays: impl Fn(&SpanKey) -> bool) {
         self.all.iter_mut().for_each(|used| used.decided.retain(&stays));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ceilings(all: &[(&str, u32)]) -> Ceilings {
-        let all = all
-            .iter()
-            .map(|(pattern, rate)| Ceiling::of_a_second((*pattern).to_owned(), (*pattern).to_owned(), *rate));
-        Ceilings::new(all.collect())
-    }
-
-    #[test]
-    fn the_one_that_spells_out_most_words_counts_and_of_these_the_first() {
-        let all = ceilings(&[("#", 1), ("billing.#", 2), ("billing.*.due", 3), ("billing.invoice.#", 4)]);
-        for (event, counts) in [
-            ("reports.morning.requested", 0),
-            ("billing.invoice.paid", 3),
-            ("billing.invoice.due", 2),
-            ("billing.refund.due", 2),
-            ("billing.refund.paid", 1),
-        ] {
-            assert_eq!(all.of(event), Some(CeilingId(counts)), "{event}");
-        }
-        assert_eq!(ceilings(&[("billing.#", 2)]).of("reports.morning.requested"), None);
-    }
-
-    #[test]
-    fn a_burst_goes_out_together_and_then_one_in_each_interval() {
-        let mut all = ceilings(&[("#", 40)]);
-        let id = CeilingId(0);
-        let mut sent = Vec::new();
-        for boot in 5_000..6_000 {
-            all.see(boot);
-            while all.may(id) {
-                all.take(id);
-                sent.push(boot);
-            }
-            assert!(all.wait(id) > 0 && all.wait(id) <= 25);
-        }
-        assert_eq!(sent[..6], [5_000, 5_000, 5_000, 5_000, 5_025, 5_050]);
-        assert_eq!(sent.len(), 4 + 39);
-        // What is not used is not saved up.
-        all.see(60_000);
-        let together = (0..10).take_while(|_| all.may(id).then(|| all.take(id)).is_some()).count();
-        assert_eq!(together, 4);
-    }
-
-    #[test]
-    fn no_span_of_time_has_more_than_the_burst_and_what_its_length_allows() {
-        let mut random = fastrand::Rng::with_seed(3);
-        for rate in [1, 3, 7, 10, 1_000, 1_000_000] {
-            let mut all = ceilings(&[("#", rate)]);
-            let (id, mut boot, mut sent) = (CeilingId(0), 0, Vec::new());
-            while sent.len() < 300 {
-                boot += random.i64(0..400);
-                all.see(boot);
-                for _ in 0..random.usize(0..20) {
-                    if all.may(id) {
-                        all.take(id);
-                        sent.push(boot);
-                    }
-                }
-            }
-            let burst = f64::from((rate / 10).max(1));
-            for (from, begin) in sent.iter().enumerate() {
-                for (to, end) in sent.iter().enumerate().skip(from) {
-                    let most = burst + (end - begin) as f64 * f64::from(rate) / 1_000.0;
-                    assert!(
-                        (to - from + 1) as f64 <= most + 1e-6,
-                        "{rate} a second: {from}..={to} of {sent:?}"
-                    );
-                }
-            }
-        }
     }
 }

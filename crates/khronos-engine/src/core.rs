@@ -155,6 +155,7 @@ impl Engine {
         self.make_room();
         self.forget_skipped();
         self.note_what_is_seen();
+        self.say_what_waits();
         self.emit()
     }
 

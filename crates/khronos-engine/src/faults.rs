@@ -105,6 +105,8 @@ pub(super) enum Fault {
     SendSpansAboveTheCeiling,
     /// What waits for its ceiling is forgotten when its revision ends. What waits is known inside.
     ForgetWhatWaitsForItsCeiling,
+    /// Schedules hand over whenever a ceiling lets one through, though delayed events wait. Whose turn it is is known inside.
+    TakeEveryTurn,
     /// After a step back a revision calls for what lies before it takes effect. Outside nobody knows what is due next.
     CallForWhatWasBefore,
 }

@@ -50,6 +50,7 @@ impl Engine {
         }
         self.reserve(now);
         self.forget_what_was_decided();
+        self.ceilings.forget_wants();
         self.add_deferred(now);
         self.hand_over_on_time(now);
         if !self.more {

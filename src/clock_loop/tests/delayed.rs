@@ -11,7 +11,7 @@ use crate::{
         self, Balance, DelayedChange, DelayedContent, DelayedEvent, DelayedHandle, DelayedHead, DelayedKey,
         DelayedLimits, DelayedMemory, DelayedRules, DelayedTuning, PastDue, Unparking,
     },
-    engine::{Author, Expect, OnResume, Refusal, Resends, Scope, Verdict},
+    engine::{Author, Ceiling, Ceilings, Expect, OnResume, Refusal, Resends, Scope, Verdict},
 };
 use ponos::{
     broker::{Link, PublishOutcome, Publisher, PublisherTask, Publishing, Settlement},
@@ -40,6 +40,10 @@ struct Running {
 }
 
 async fn start(memory: &Memory, delayed: &DelayedMemory) -> Running {
+    start_below(memory, delayed, Ceilings::default()).await
+}
+
+async fn start_below(memory: &Memory, delayed: &DelayedMemory, ceilings: Ceilings) -> Running {
     let opened = delayed::open_memory(
         delayed.clone(),
         "khronos".into(),
@@ -57,6 +61,7 @@ async fn start(memory: &Memory, delayed: &DelayedMemory) -> Running {
     let (publisher, broker) = Publisher::channel(4);
     let mut parts = parts(memory, publisher).await;
     parts.schedules = Some(Ok(Vec::new()));
+    parts.ceilings = ceilings;
     parts.delayed = Some(DelayedParts { store: store.clone(), snapshot, events, declare_tasks, rules });
     let (clock_loop, handle) = ClockLoop::new(parts);
     let (trigger, stop) = shutdown();
@@ -336,4 +341,22 @@ async fn what_was_released_before_a_restart_is_sent_after_it_and_what_is_parked_
     let status = running.handle.status.borrow().clone();
     let warned = status.warnings.iter().any(|said| said.contains("1 delayed event parked"));
     assert!(warned, "{:?}", status.warnings);
+}
+
+#[tokio::test]
+async fn what_is_over_the_ceiling_of_its_domain_goes_out_when_that_lets_it() {
+    let ceiling = Ceiling::of_a_second("order.*".into(), "order.#".into(), 10);
+    let (memory, delayed) = (Memory::default(), DelayedMemory::default());
+    let mut running = start_below(&memory, &delayed, Ceilings::new(vec![ceiling])).await;
+    let begun = clock::now();
+    for name in ["a", "b", "c"] {
+        running.ask(put(name, 0, |_| ())).await;
+    }
+    for (name, earliest) in [("a", 0), ("b", 100), ("c", 200)] {
+        let published = running.published().await;
+        assert_eq!(text(&published, "cloudEvents_subject"), name);
+        assert!(clock::now().since(begun) >= earliest, "{name} comes early");
+        running.answer(published.token, CONFIRMED).await;
+    }
+    running.becomes(balance(3, 0, 0)).await;
 }

@@ -152,8 +152,9 @@ pub(super) fn read_due(key: &[u8], bytes: &[u8]) -> Result<DueEvent, Failed> {
     let key = read_place(key)?;
     let (kept, _) = begin::<KeptHead<'_>>(bytes)?;
     let due = key.send.plus(kept.put_off.saturating_neg());
-    let KeptHead { creation, revision, refused, .. } = kept;
-    Ok(DueEvent { key, due, creation, revision, refused, is_parked: false })
+    let KeptHead { creation, revision, refused, event, queue, .. } = kept;
+    let topic = queue.is_none().then(|| event.into());
+    Ok(DueEvent { key, due, creation, revision, refused, is_parked: false, topic })
 }
 
 /// The event without its content.

@@ -326,10 +326,12 @@ async fn the_page_for_operators_lists_exactly_what_is_exposed() {
     shows(&clock, 2, 0, 0);
     count_some(&clock);
     clock.state.clock.counts.audited(Some(Audited { at: at(1), holes: 1, surplus: 2 }));
-    let below = CeilingUse { domain: "billing.*".into(), interval: 1, waiting: 7, since: Some(at(1)) };
+    let below =
+        CeilingUse { domain: "billing.*".into(), interval: 1, waiting: 7, delayed: 9, since: Some(at(1)) };
     clock.status.send_modify(|status| status.ceilings = vec![below]);
     let text = classic(&clock).await;
     assert_eq!(value(&text, "khronos_ceiling_waiting{domain=\"billing.*\"}"), Some("7"));
+    assert_eq!(value(&text, "khronos_ceiling_waiting_delayed{domain=\"billing.*\"}"), Some("9"));
     assert_eq!(exposed(&text), documented());
     // Every reason and state that the page names is one, and the other way round.
     let page = include_str!("../../../docs/operating.md");

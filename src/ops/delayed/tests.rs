@@ -15,7 +15,7 @@ use crate::{
         DelayedRules, DelayedStep, DelayedStore, DelayedTuning, Marks, MemoryDelayed, ParkedHead, Sending,
         UnparkRequest, Unparked, open_memory,
     },
-    engine::{Outcome, Verdict},
+    engine::{Ceilings, Outcome, Verdict},
     ops::{RecordReader, RunningClock},
     schedule::CalendarStore,
     store::Page,
@@ -119,7 +119,7 @@ impl State {
         let (mut verdicts, mut unparked) = (None, None);
         while let Some(input) = inputs.pop() {
             let marks = self.marks;
-            for action in self.sending.step(marks, input) {
+            for action in self.sending.step(marks, &mut Ceilings::default(), input) {
                 match action {
                     DelayedAction::Find { ticket, names, messages } => {
                         let reader = self.store.reader();

@@ -86,19 +86,17 @@ pub struct DueEvent {
     pub refused: u8,
     /// It was parked, and a person released it: it lies with the parked ones, and is known there by its creation.
     pub is_parked: bool,
+    /// The event's name, by which it counts for a rate ceiling. None of a task, which is a matter of its queue; nor where it is
+    /// known that no ceiling covers it.
+    pub topic: Option<Arc<str>>,
 }
 
 impl From<&DelayedHead> for DueEvent {
     fn from(head: &DelayedHead) -> Self {
+        let topic = head.queue.is_none().then(|| head.event.clone());
         let DelayedHead { key, due, creation, revision, refused, .. } = head;
-        Self {
-            key: key.clone(),
-            due: *due,
-            creation: *creation,
-            revision: *revision,
-            refused: *refused,
-            is_parked: false,
-        }
+        let (key, due, creation, revision, refused) = (key.clone(), *due, *creation, *revision, *refused);
+        Self { key, due, creation, revision, refused, is_parked: false, topic }
     }
 }
 

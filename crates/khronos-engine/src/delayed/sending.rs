@@ -4,7 +4,8 @@
 //! Only the near future is in memory (`window`). Invariants: nothing is handed over whose row is not durable, nor above the
 //! durable H, nor before its send time; what may have been sent (its present send time lies at or below R) is neither changed nor
 //! deleted; what is being changed or deleted is not handed over meanwhile; what was deleted, once that is answered, never is. What is
-//! settled stays in flight, as far as the store goes, until it is written: a crash before that sends the same id again.
+//! settled stays in flight, as far as the store goes, until it is written: a crash before that sends the same id again. No more of a
+//! domain is handed over than its rate ceiling lets through; what waits for that keeps no other event waiting.
 //!
 //! Absent: I/O, what is published, and H, which is durable in the other store alone.
 
@@ -12,6 +13,7 @@ mod decide;
 mod faults;
 mod hand_over;
 mod io;
+mod lane;
 mod overlay;
 mod parked;
 #[cfg(test)]
@@ -26,7 +28,7 @@ pub use io::{
 };
 
 use super::{DelayedBatch, DelayedEvent, DelayedKey, DelayedSnapshot, DelayedStep, DueEvent, Found};
-use crate::{Answered, Verdict};
+use crate::{Answered, CeilingId, Ceilings, Verdict};
 use decide::Decided;
 use faults::{Fault, planted};
 use overlay::Overlay;
@@ -115,8 +117,8 @@ impl Sending {
         }
     }
 
-    /// One step. Actions are to be performed in order.
-    pub fn step(&mut self, marks: Marks, input: DelayedInput) -> Vec<DelayedAction> {
+    /// One step. Actions are to be performed in order. The ceilings are those that schedules are held to.
+    pub fn step(&mut self, marks: Marks, ceilings: &mut Ceilings, input: DelayedInput) -> Vec<DelayedAction> {
         let mut actions = Vec::new();
         self.created = self.created.max(marks.created);
         self.see(marks.now);
@@ -133,30 +135,44 @@ impl Sending {
             DelayedInput::Unpark(request) => self.take_unparking(*request, &mut actions),
             DelayedInput::FoundParked { ticket, found } => self.found_parked(marks, ticket, found),
             DelayedInput::Parked { ticket, heads } => self.parked.loaded(ticket, heads),
-            DelayedInput::Due { ticket, events } => self.window.loaded(ticket, events, self.rules.page),
-            DelayedInput::Written(ticket) => self.written(ticket, &mut actions),
-            DelayedInput::Settled(answers) => self.settled(marks, answers),
+            DelayedInput::Due { ticket, events } => self.window.loaded(ticket, events, &self.rules, ceilings),
+            DelayedInput::Written(ticket) => self.written(ticket, ceilings, &mut actions),
+            DelayedInput::Settled(answers) => self.settled(marks, ceilings, answers),
         }
         self.look_up(&mut actions);
         self.look_up_parked(&mut actions);
         self.load(marks, &mut actions);
-        self.hand_over(marks, &mut actions);
+        self.hand_over(marks, ceilings, &mut actions);
         self.write(marks, &mut actions);
         actions
     }
 
     /// When to step next even if nothing happens; `None`: no wish of its own.
-    pub fn next_wakeup(&self, marks: Marks) -> Option<Timestamp> {
+    pub fn next_wakeup(&self, marks: Marks, ceilings: &Ceilings) -> Option<Timestamp> {
         let is_free = self.link_up && !self.draining && self.has_room();
         let first = self.first_due().filter(|_| is_free);
+        let firsts = || self.window.firsts().filter(|_| is_free);
         // Where it waits for H, it is stepped when that is durable.
-        let due = first.filter(|send| *send > marks.now || *send <= marks.handed);
+        let is_known = |send: &Timestamp| *send > marks.now || *send <= marks.handed;
+        let due = first.filter(is_known);
+        let below = firsts().filter(|(_, send)| is_known(send)).filter_map(|(id, send)| {
+            let wait = Some(ceilings.wait(id)).filter(|wait| *wait > 0 || ceilings.may_delayed(id));
+            wait.map(|wait| send.max(marks.now.plus(wait)))
+        });
         let again = self.refused.keys().next().map(|(at, _)| *at).filter(|_| is_free);
-        let due = due.into_iter().chain(again).min();
+        let due = due.into_iter().chain(again).chain(below).min();
         let due = due.map(|at| self.rests_until(marks.now).map_or(at, |rest| at.max(rest)));
-        let reserve = first.map(|send| send.plus(-self.rules.lead)).filter(|at| *at > marks.now);
+        let ahead = first.into_iter().chain(firsts().map(|(_, send)| send));
+        let reserve = ahead.map(|send| send.plus(-self.rules.lead)).filter(|at| *at > marks.now).min();
         let load = self.window.next_load(&self.rules).filter(|at| *at > marks.now);
         [due, reserve, load].into_iter().flatten().min()
+    }
+
+    /// How many in memory wait for this ceiling, and since when the first does.
+    pub fn waiting(&self, marks: Marks, id: CeilingId) -> Option<(usize, Timestamp)> {
+        let lane = self.window.lane(id)?;
+        let first = lane.first()?.key.send;
+        (first <= marks.now).then(|| (lane.count(marks.now), first))
     }
 
     /// The highest creation number that was given; no other event may have it.
@@ -314,7 +330,7 @@ impl Sending {
                 self.overlay.say(head.key.name.clone(), Found::Pending(Box::new(head.clone())));
                 let due = DueEvent::from(&head);
                 if planted(Fault::HandOverBeforeDurable) {
-                    self.window.put(due.clone());
+                    self.window.put(due.clone(), &self.rules, &Ceilings::default());
                 }
                 self.next.put.insert(due.key.clone(), due);
                 let event = DelayedEvent { head, content: event.content };
@@ -358,13 +374,13 @@ impl Sending {
     }
 
     /// What was written is durable, or seen by readers where it need not be.
-    fn written(&mut self, ticket: u64, actions: &mut Vec<DelayedAction>) {
+    fn written(&mut self, ticket: u64, ceilings: &Ceilings, actions: &mut Vec<DelayedAction>) {
         let Some((_, mut pending)) = self.writing.take_if(|(writing, _)| *writing == ticket) else { return };
         self.window.written(ticket);
         self.overlay.written(ticket, self.looking.is_some());
         self.unparked(&mut pending, actions);
         for due in pending.put.into_values() {
-            self.window.put(due);
+            self.window.put(due, &self.rules, ceilings);
         }
         self.window.shorten(&self.rules);
         if !pending.decided.is_empty() {

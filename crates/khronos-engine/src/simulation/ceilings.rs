@@ -1,5 +1,5 @@
 //! Rate ceilings in some worlds: that they hold, that nothing is skipped or coalesced because of them, and that they concern
-//! no other domain.
+//! no other domain. In some there are delayed events, too, which always wait for each of them, and take turns with schedules.
 //!
 //! Some of these worlds are undisturbed: disk and broker do at once what they are asked for, and nothing else happens. So
 //! whatever is late there is late by a ceiling.
@@ -14,6 +14,9 @@ pub(super) struct Ceilings {
     /// Of one name, by its own pattern, or of all others.
     all: Vec<Ceiling>,
     undisturbed: bool,
+    /// Delayed events wait; of each ceiling, how many came of schedules since one of them had its turn, once that is known inside.
+    delayed: bool,
+    in_a_row: Vec<Option<u32>>,
     /// Of each, when something was handed over since the process began (milliseconds since boot).
     handed: Vec<Vec<i64>>,
     /// How many were handed over below a ceiling, and how many of them later than they were due.
@@ -36,8 +39,9 @@ impl Ceilings {
             }
         }
         let undisturbed = is_active && seed % 28 == 4;
-        let handed = vec![Vec::new(); all.len()];
-        Self { all, undisturbed, handed, counted: 0, late: 0, broken: None }
+        let (handed, in_a_row) = (vec![Vec::new(); all.len()], vec![None; all.len()]);
+        let delayed = is_active && !undisturbed && random.chance(50);
+        Self { all, undisturbed, delayed, in_a_row, handed, counted: 0, late: 0, broken: None }
     }
 
     pub(super) fn all(&self) -> crate::Ceilings {
@@ -51,11 +55,13 @@ impl Ceilings {
     /// The next process knows nothing of what went out; in the end it has no ceilings, so that all can settle.
     pub(super) fn restart(&mut self) {
         self.handed.iter_mut().for_each(Vec::clear);
+        self.in_a_row.fill(None);
     }
 
     pub(super) fn lift(&mut self) {
         self.all.clear();
         self.handed.clear();
+        self.in_a_row.clear();
     }
 
     fn of(&self, name: &str) -> Option<usize> {
@@ -80,6 +86,12 @@ impl Ceilings {
         };
         let (ceiling, handed) = (&self.all[of], &mut self.handed[of]);
         handed.push(boot);
+        if let Some(in_a_row) = &mut self.in_a_row[of] {
+            *in_a_row += 1;
+            if *in_a_row > 1 {
+                self.broken = Some(format!("{name} takes the turn of a delayed event"));
+            }
+        }
         self.counted += 1;
         self.late += usize::from(handover.lateness > 1_000);
         for (count, earlier) in handed.iter().rev().enumerate() {
@@ -95,6 +107,23 @@ impl Ceilings {
 }
 
 impl World {
+    /// Delayed events are handed over as far as the ceilings let them be.
+    pub(super) fn delayed_take_their_turns(&mut self) {
+        if !self.ceilings.delayed {
+            return;
+        }
+        let all = self.engine.rate_ceilings_mut();
+        for (id, of) in all.ids().zip(0..self.ceilings.all.len()) {
+            all.delayed_wait(id, true);
+            self.ceilings.in_a_row[of].get_or_insert(0);
+            while all.may_delayed(id) {
+                all.take_delayed(id);
+                self.ceilings.handed[of].push(self.boot);
+                self.ceilings.in_a_row[of] = Some(0);
+            }
+        }
+    }
+
     /// A restart without them, so that all can settle.
     pub(super) fn lift_ceilings(&mut self) {
         if !self.ceilings.all.is_empty() && !self.ceilings.undisturbed {

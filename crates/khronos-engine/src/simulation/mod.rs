@@ -245,6 +245,7 @@ each_planted_fault_is_caught! {
     a_ceiling_that_delays_others_is_caught: Inside(Fault::DelayOthersByACeiling),
     spans_above_the_ceiling_are_caught: Inside(Fault::SendSpansAboveTheCeiling),
     what_waits_for_a_ceiling_and_is_forgotten_at_an_edit_is_caught: Inside(Fault::ForgetWhatWaitsForItsCeiling),
+    taking_the_turns_of_delayed_events_is_caught: Inside(Fault::TakeEveryTurn),
     a_put_beyond_the_limits_is_caught: Inside(Fault::PutBeyondTheLimits),
     forgetting_what_was_settled_a_moment_ago_is_caught: Inside(Fault::ForgetWhatIsSettled),
     taking_the_figures_of_the_creation_before_is_caught: Inside(Fault::TakeThePredecessorsFigures),

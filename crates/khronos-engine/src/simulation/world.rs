@@ -37,7 +37,7 @@ pub(super) const IN_FLIGHT: usize = 4;
 pub(super) struct World {
     pub(super) random: Random,
     pub(super) wall: i64,
-    boot: i64,
+    pub(super) boot: i64,
     pub(super) highest: Timestamp,
     pub(super) era: u32,
     pub(super) engine: Engine,
@@ -162,6 +162,7 @@ impl World {
             self.trigger();
             self.operate();
             self.reserve_for_delayed();
+            self.delayed_take_their_turns();
             if let Some(decision) = self.parking.turn(&self.engine) {
                 self.decide(decision);
             }

@@ -31,6 +31,12 @@ pub(super) enum Fault {
     ForgetWhatWasReleased,
     /// What is being sent again is released once more.
     ReleaseWhatIsBeingSent,
+    /// What is over a rate ceiling is handed over.
+    IgnoreTheCeilings,
+    /// What waits for a ceiling and had no room in memory is not read again.
+    ForgetWhatWaitsInTheStore,
+    /// What is put while a page of a ceiling is read is left to the page.
+    TrustThePageOfACeiling,
 }
 
 #[cfg(not(test))]

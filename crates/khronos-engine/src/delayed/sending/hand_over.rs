@@ -6,7 +6,7 @@ use super::{
     io::{DelayedAction, DelayedAnswer, Marks},
 };
 use crate::{
-    Answer, Outcome,
+    Answer, Ceilings, Outcome,
     delayed::{DelayedStep, DueEvent},
     settle::refusal,
 };
@@ -16,10 +16,16 @@ use ponos_event::Timestamp;
 const REST: i64 = 100;
 
 impl Sending {
-    /// Hands over what is due, at or below H; and asks that H is raised beyond what is due next.
-    pub(super) fn hand_over(&mut self, marks: Marks, actions: &mut Vec<DelayedAction>) {
+    /// Hands over what is due, at or below H, as far as the rate ceilings let it through; and asks that H is raised beyond what is
+    /// due next.
+    pub(super) fn hand_over(
+        &mut self,
+        marks: Marks,
+        ceilings: &mut Ceilings,
+        actions: &mut Vec<DelayedAction>,
+    ) {
         if !self.link_up || self.draining {
-            return;
+            return ceilings.no_delayed_wait();
         }
         let until = match planted(Fault::HandOverAboveH) {
             true => marks.now,
@@ -30,8 +36,8 @@ impl Sending {
         while !rests
             && self.has_room()
             && let Some(event) = self
-                .again_due(marks.now, until)
-                .or_else(|| self.window.pop_due(until))
+                .again_due(marks.now, until, ceilings)
+                .or_else(|| self.window.pop_due(until, ceilings))
                 .or_else(|| self.parked.pop_due(until))
         {
             let token = self.number();
@@ -41,9 +47,20 @@ impl Sending {
         if !events.is_empty() {
             actions.push(DelayedAction::Publish(events));
         }
-        // Before H is used up: else what is due next waits for the disk each time.
+        let is_free = !rests && self.has_room();
+        for (id, first) in self.window.firsts() {
+            ceilings.delayed_wait(id, is_free && first <= until);
+        }
+        self.window.empty().for_each(|id| ceilings.delayed_wait(id, false));
+        self.reserve(marks, actions);
+    }
+
+    /// Before H is used up: else what is due next waits for the disk each time.
+    fn reserve(&self, marks: Marks, actions: &mut Vec<DelayedAction>) {
         let margin = self.rules.lead / 2;
-        let next = self.first_due().map(|send| send.max(marks.now));
+        // What waits for its ceiling below H needs no more of it.
+        let firsts = self.window.firsts().map(|(_, send)| send).filter(|send| *send > marks.handed);
+        let next = self.first_due().into_iter().chain(firsts).min().map(|send| send.max(marks.now));
         let next = next.filter(|send| send.plus(-self.rules.lead) <= marks.now).map(|send| send.plus(margin));
         if let Some(send) = next.filter(|send| *send > marks.handed) {
             actions.push(DelayedAction::Reserve(send));
@@ -61,20 +78,20 @@ impl Sending {
     }
 
     /// The first that was refused, if it is its time again. Since the clock was set back it may lie above what that shows: then it
-    /// is due once more, as all that lies there.
-    fn again_due(&mut self, now: Timestamp, until: Timestamp) -> Option<DueEvent> {
+    /// is due once more, as all that lies there; and what counts for a ceiling waits for that once more.
+    fn again_due(&mut self, now: Timestamp, until: Timestamp, ceilings: &Ceilings) -> Option<DueEvent> {
         loop {
             let first = self.refused.first_entry().filter(|first| first.key().0 <= now)?;
             let event = first.remove();
-            if event.key.send <= until {
+            if event.key.send <= until && event.topic.is_none() {
                 return Some(event);
             }
-            self.window.again(event);
+            self.window.again(event, &self.rules, ceilings);
         }
     }
 
     /// The broker answered.
-    pub(super) fn settled(&mut self, marks: Marks, answers: Vec<DelayedAnswer>) {
+    pub(super) fn settled(&mut self, marks: Marks, ceilings: &Ceilings, answers: Vec<DelayedAnswer>) {
         for DelayedAnswer { token, answer, sent_at, unrouted } in answers {
             let Some(event) = self.in_flight.remove(&token) else { continue };
             let outcome = match (refusal(|| unrouted, &answer), answer) {
@@ -95,7 +112,7 @@ impl Sending {
                     self.lost_at = Some(marks.now);
                     match event.is_parked {
                         true => self.parked.again(event),
-                        false => self.window.again(event),
+                        false => self.window.again(event, &self.rules, ceilings),
                     }
                     continue;
                 }

@@ -28,6 +28,8 @@ pub struct DelayedRules {
     pub window: i64,
     /// So many of them at most; somewhat more where much is put that is due soon.
     pub most: usize,
+    /// So many of each rate ceiling, beside these.
+    pub at_ceiling: usize,
     /// So many are read at once.
     pub page: usize,
     /// So many handed over and not answered.
@@ -45,11 +47,12 @@ pub struct DelayedRules {
 }
 
 impl Default for DelayedRules {
-    /// A minute, 100,000 events, pages of 4,096; half a second of lead; 5 resends over 10 minutes.
+    /// A minute, 100,000 events, 4,096 of each ceiling, pages of 4,096; half a second of lead; 5 resends over 10 minutes.
     fn default() -> Self {
         Self {
             window: 60_000,
             most: 100_000,
+            at_ceiling: 4_096,
             page: 4_096,
             in_flight: 4_096,
             waiting: 40_000,

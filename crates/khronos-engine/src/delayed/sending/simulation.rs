@@ -1,17 +1,18 @@
 //! A seeded simulation: a store that takes its time and loses what was not durable, H in a store of its own, a broker that refuses and
-//! gives no answer, clients that put, move, delete and repeat themselves, persons who
-//! release and drop what is parked, and crashes between any two of these. What is read is read at
-//! one moment and told at another. Every run is checked against the promises; every planted fault must be seen.
+//! gives no answer, clients that put, move, delete and repeat themselves, persons who release and drop what is parked, and crashes
+//! between any two of these. What is read is read at one moment and told at another. In some worlds there are rate ceilings, below
+//! which schedules send, too. Every run is checked against the promises; every planted fault must be seen.
 
+mod below;
 mod promises;
 mod world;
 
 use super::faults::{Fault, plant};
 use world::World;
 
-/// What a run did: arrivals, how many of these were repeated, crashes, and events that were changed, deleted, parked, released and
-/// dropped.
-type Did = [usize; 8];
+/// What a run did: arrivals, how many of these were repeated, crashes, events that were changed, deleted, parked, released and
+/// dropped, and those that were handed over below a ceiling later than they were due.
+type Did = [usize; 9];
 
 /// One run: what it did, or what it broke.
 fn run(seed: u64) -> Result<Did, String> {
@@ -33,7 +34,9 @@ fn no_seed_breaks_a_promise() {
         let this = run(seed).unwrap_or_else(|broken| panic!("{broken}"));
         did.iter_mut().zip(this).for_each(|(all, this)| *all += this);
     }
-    println!("arrivals, repeated, crashes, changed, deleted, parked, released, dropped: {did:?}");
+    println!(
+        "arrivals, repeated, crashes, changed, deleted, parked, released, dropped, late by a ceiling: {did:?}"
+    );
     let least = seeds() as usize;
     assert!(did[0] > 8 * least && did.iter().skip(1).all(|count| *count > least / 5), "{did:?}");
 }
@@ -65,4 +68,7 @@ caught! {
     leaving_out_what_is_put_and_due_soon_is_caught: LeaveOutWhatIsPut,
     forgetting_what_was_released_is_caught: ForgetWhatWasReleased,
     releasing_what_is_being_sent_is_caught: ReleaseWhatIsBeingSent,
+    handing_over_what_is_over_a_ceiling_is_caught: IgnoreTheCeilings,
+    forgetting_what_waits_for_a_ceiling_in_the_store_is_caught: ForgetWhatWaitsInTheStore,
+    trusting_a_page_of_a_ceiling_that_was_read_before_is_caught: TrustThePageOfACeiling,
 }

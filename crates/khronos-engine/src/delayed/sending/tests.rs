@@ -1,7 +1,10 @@
-//! What can't be read of the store.
+//! What can't be read of the store; and, beside, what only a whole run shows.
 
 use super::*;
 use crate::{Author, Expect};
+
+mod below_ceilings;
+mod run;
 
 fn delete(command: u64, name: &str) -> DelayedInput {
     let by = Author::admin("billing", "a test");
@@ -31,30 +34,30 @@ fn of_what_can_not_be_read_that_request_alone_is_refused() {
     let now = Timestamp::EPOCH;
     let marks = Marks { now, handed: now, reached: now, created: 0 };
     let mut sending = Sending::new(DelayedRules::default(), &DelayedSnapshot::default());
-    let first = sending.step(marks, delete(1, "a"));
+    let first = sending.step(marks, &mut Ceilings::default(), delete(1, "a"));
     let (ticket, names) = asked(&first).unwrap();
     assert_eq!(names, ["a"]);
     for (command, name) in [(2, "b"), (3, "damaged"), (4, "c")] {
-        assert!(asked(&sending.step(marks, delete(command, name))).is_none());
+        assert!(asked(&sending.step(marks, &mut Ceilings::default(), delete(command, name))).is_none());
     }
     let found = |ticket| DelayedInput::Found { ticket, found: vec![Found::Nothing], answered: Vec::new() };
-    let all = sending.step(marks, found(ticket));
+    let all = sending.step(marks, &mut Ceilings::default(), found(ticket));
     let (ticket, names) = asked(&all).unwrap();
     assert_eq!(names, ["b", "damaged", "c"]);
     // Which of them it is shows when each is asked for by itself.
-    let one = sending.step(marks, DelayedInput::NotFound(ticket));
+    let one = sending.step(marks, &mut Ceilings::default(), DelayedInput::NotFound(ticket));
     let (ticket, names) = asked(&one).unwrap();
     assert_eq!((names, refused(&one)), (vec!["b"], None));
-    let two = sending.step(marks, found(ticket));
+    let two = sending.step(marks, &mut Ceilings::default(), found(ticket));
     let (ticket, names) = asked(&two).unwrap();
     assert_eq!(names, ["damaged"]);
-    let three = sending.step(marks, DelayedInput::NotFound(ticket));
+    let three = sending.step(marks, &mut Ceilings::default(), DelayedInput::NotFound(ticket));
     let (ticket, names) = asked(&three).unwrap();
     assert_eq!((names, refused(&three)), (vec!["c"], Some(3)));
-    let last = sending.step(marks, found(ticket));
+    let last = sending.step(marks, &mut Ceilings::default(), found(ticket));
     assert_eq!((asked(&last), refused(&last)), (None, None));
     for (command, name) in [(5, "d"), (6, "e")] {
-        sending.step(marks, delete(command, name));
+        sending.step(marks, &mut Ceilings::default(), delete(command, name));
     }
     assert_eq!((sending.alone, sending.changes), (0, 2), "from then on several are looked up at once");
 }

@@ -1,19 +1,28 @@
-//! What is due soon, in memory. What lies before its edge is known here; behind it, the store is asked as time goes on.
+//! What is due soon, in memory. What lies before its edge is known here; behind it, the store is asked as time goes on. What counts
+//! for a rate ceiling stands in a lane of that ceiling's, apart from all else.
 
 use super::{
     faults::{Fault, planted},
     io::DelayedRules,
+    lane::Lane,
 };
-use crate::delayed::{DelayedKey, DueEvent};
+use crate::{
+    CeilingId, Ceilings,
+    delayed::{DelayedKey, DueEvent},
+};
 use ponos_event::Timestamp;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    ops::Range,
+    ops::{Bound, Range},
 };
 
 #[derive(Debug)]
 pub(super) struct Window {
+    /// What counts for no ceiling.
     events: BTreeMap<DelayedKey, DueEvent>,
+    lanes: BTreeMap<CeilingId, Lane>,
+    /// The ceiling of which a page was asked for last.
+    last: Option<CeilingId>,
     /// All with an earlier send time are known …
     before: Timestamp,
     /// … and those up to this place.
@@ -28,7 +37,16 @@ pub(super) struct Window {
 #[derive(Debug)]
 struct Loading {
     ticket: u64,
-    until: Timestamp,
+    of: Page,
+}
+
+/// What is being read.
+#[derive(Debug)]
+enum Page {
+    /// What lies behind the edge, up to here.
+    Next(Timestamp),
+    /// Of a ceiling, what lies behind this place.
+    Of(CeilingId, DelayedKey),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +62,8 @@ impl Window {
     pub(super) fn new() -> Self {
         Self {
             events: BTreeMap::new(),
+            lanes: BTreeMap::new(),
+            last: None,
             before: Timestamp::from_millis(i64::MIN),
             after: None,
             loading: None,
@@ -52,20 +72,48 @@ impl Window {
         }
     }
 
+    /// The first that counts for no ceiling.
     pub(super) fn first(&self) -> Option<&DueEvent> {
         self.events.values().next()
     }
 
-    /// The first, if it is due by then.
-    pub(super) fn pop_due(&mut self, until: Timestamp) -> Option<DueEvent> {
-        let first = self.events.first_entry().filter(|first| first.key().send <= until)?;
-        let event = first.remove();
-        self.in_flight.insert(event.key.clone());
+    /// The first of each ceiling.
+    pub(super) fn firsts(&self) -> impl Iterator<Item = (CeilingId, Timestamp)> {
+        self.lanes.iter().filter_map(|(id, lane)| Some((*id, lane.first()?.key.send)))
+    }
+
+    /// The ceilings for which nothing waits.
+    pub(super) fn empty(&self) -> impl Iterator<Item = CeilingId> {
+        self.lanes.iter().filter(|(_, lane)| lane.first().is_none()).map(|(id, _)| *id)
+    }
+
+    pub(super) fn lane(&self, id: CeilingId) -> Option<&Lane> {
+        self.lanes.get(&id)
+    }
+
+    /// The first, if it is due by then, of those that their ceilings let through: it is handed over.
+    pub(super) fn pop_due(&mut self, until: Timestamp, ceilings: &mut Ceilings) -> Option<DueEvent> {
+        let may = |id| ceilings.may_delayed(id) || planted(Fault::IgnoreTheCeilings);
+        let open = self.lanes.iter().filter(|(id, _)| may(**id));
+        let firsts = open.filter_map(|(id, lane)| Some((&lane.first()?.key, Some(*id))));
+        let first = self.events.keys().next().map(|key| (key, None));
+        let (key, id) =
+            firsts.chain(first).filter(|(key, _)| key.send <= until).min_by_key(|(key, _)| *key)?;
+        let key = key.clone();
+        let event = match id {
+            Some(id) => {
+                ceilings.take_delayed(id);
+                self.lanes.get_mut(&id)?.remove(&key)?
+            }
+            None => self.events.remove(&key)?,
+        };
+        self.in_flight.insert(key);
         Some(event)
     }
 
     pub(super) fn remove(&mut self, key: &DelayedKey) {
         self.events.remove(key);
+        self.lanes.values_mut().for_each(|lane| drop(lane.remove(key)));
     }
 
     /// It went, whatever a page says that is being read.
@@ -76,23 +124,36 @@ impl Window {
 
     /// It is durable now: it belongs here if it lies before the edge, or where a page is being read that may be without it.
     /// A page may have brought it already; then it may even have been handed over, and have gone.
-    pub(super) fn put(&mut self, event: DueEvent) {
+    pub(super) fn put(&mut self, event: DueEvent, rules: &DelayedRules, ceilings: &Ceilings) {
         let went_since = self.gone.get(&event.key).is_some_and(|state| *state != Gone::Written);
         if went_since || self.in_flight.contains(&event.key) {
             return;
         }
         self.gone.remove(&event.key);
-        let is_read = self.loading.as_ref().is_some_and(|loading| event.key.send < loading.until);
+        let is_read = match &self.loading {
+            Some(Loading { of: Page::Next(until), .. }) => event.key.send < *until,
+            _ => false,
+        };
         let is_here = self.knows(&event.key) || is_read && !planted(Fault::TrustThePage);
         if is_here && !planted(Fault::LeaveOutWhatIsPut) {
-            self.events.insert(event.key.clone(), event);
+            self.add(event, rules, ceilings);
         }
     }
 
     /// It was handed over, and is due again.
-    pub(super) fn again(&mut self, event: DueEvent) {
+    pub(super) fn again(&mut self, event: DueEvent, rules: &DelayedRules, ceilings: &Ceilings) {
         self.in_flight.remove(&event.key);
-        self.events.insert(event.key.clone(), event);
+        self.add(event, rules, ceilings);
+    }
+
+    fn add(&mut self, mut event: DueEvent, rules: &DelayedRules, ceilings: &Ceilings) {
+        match ceiling(&event, ceilings) {
+            Some(id) => self.lanes.entry(id).or_default().add(event, rules.at_ceiling),
+            None => {
+                event.topic = None;
+                self.events.insert(event.key.clone(), event);
+            }
+        }
     }
 
     fn knows(&self, key: &DelayedKey) -> bool {
@@ -113,36 +174,101 @@ impl Window {
         in_flight: usize,
         ticket: u64,
     ) -> Option<(Range<Timestamp>, Option<DelayedKey>)> {
-        let is_due = self.after.is_some() || self.next_load(rules).is_some_and(|at| at <= now);
-        let has_room = self.events.len() + in_flight + rules.page <= rules.most;
-        if self.loading.is_some() || !is_due || !has_room {
+        if self.loading.is_some() {
             return None;
         }
+        let is_due = self.after.is_some() || self.next_load(rules).is_some_and(|at| at <= now);
+        let has_room = self.events.len() + in_flight + rules.page <= rules.most;
+        if !is_due || !has_room {
+            return self.wants_of_a_ceiling(rules, ticket);
+        }
         let until = now.plus(rules.window).max(self.before.plus(1));
-        self.loading = Some(Loading { ticket, until });
+        self.loading = Some(Loading { ticket, of: Page::Next(until) });
         Some((self.before..until, self.after.clone()))
     }
 
+    /// The ceilings take turns.
+    fn wants_of_a_ceiling(
+        &mut self,
+        rules: &DelayedRules,
+        ticket: u64,
+    ) -> Option<(Range<Timestamp>, Option<DelayedKey>)> {
+        let from = self.last.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut in_turn = self.lanes.range((from, Bound::Unbounded)).chain(&self.lanes);
+        let (id, rest) = in_turn.find_map(|(id, lane)| Some((*id, lane.wants(rules.at_ceiling)?.clone())))?;
+        self.lanes.get_mut(&id)?.reading();
+        self.last = Some(id);
+        self.loading = Some(Loading { ticket, of: Page::Of(id, rest.clone()) });
+        // What is known ends within an instant where a page ended there.
+        let end = self.before.plus(i64::from(self.after.is_some()));
+        Some((rest.send..end, Some(rest)))
+    }
+
     /// What was read. What is known here in another way stays as it is known.
-    pub(super) fn loaded(&mut self, ticket: u64, events: Vec<DueEvent>, page: usize) {
+    pub(super) fn loaded(
+        &mut self,
+        ticket: u64,
+        events: Vec<DueEvent>,
+        rules: &DelayedRules,
+        ceilings: &Ceilings,
+    ) {
         let Some(loading) = self.loading.take_if(|loading| loading.ticket == ticket) else { return };
-        match events.last().filter(|_| events.len() >= page) {
+        match loading.of {
+            Page::Next(until) => self.loaded_next(until, events, rules, ceilings),
+            Page::Of(id, after) => self.loaded_of(id, &after, events, rules, ceilings),
+        }
+        self.gone.retain(|_, state| *state != Gone::Written);
+    }
+
+    fn loaded_next(
+        &mut self,
+        until: Timestamp,
+        events: Vec<DueEvent>,
+        rules: &DelayedRules,
+        ceilings: &Ceilings,
+    ) {
+        match events.last().filter(|_| events.len() >= rules.page) {
             Some(last) => {
                 self.before = last.key.send;
                 self.after = Some(last.key.clone());
             }
             None => {
-                self.before = loading.until;
+                self.before = until;
                 self.after = None;
             }
         }
         for event in events {
-            let went = self.gone.contains_key(&event.key) && !planted(Fault::BringBackWhatWent);
-            if !went && !self.in_flight.contains(&event.key) {
-                self.events.entry(event.key.clone()).or_insert(event);
+            let is_here =
+                self.events.contains_key(&event.key) || self.lanes.values().any(|lane| lane.has(&event.key));
+            if !is_here && self.may_come(&event.key) {
+                self.add(event, rules, ceilings);
             }
         }
-        self.gone.retain(|_, state| *state != Gone::Written);
+    }
+
+    fn loaded_of(
+        &mut self,
+        id: CeilingId,
+        after: &DelayedKey,
+        mut events: Vec<DueEvent>,
+        rules: &DelayedRules,
+        ceilings: &Ceilings,
+    ) {
+        let is_full = events.len() >= rules.page;
+        let known = events.iter().take_while(|event| self.knows(&event.key)).count();
+        let is_all = !is_full || known < events.len();
+        events.truncate(known);
+        let Some(mut lane) = self.lanes.remove(&id) else { return };
+        lane.read(after, events, is_all, rules.at_ceiling, |event| {
+            ceiling(event, ceilings) == Some(id) && self.may_come(&event.key)
+        });
+        self.lanes.insert(id, lane);
+    }
+
+    /// Whether what a page says is there still is, and is not handed over.
+    fn may_come(&self, key: &DelayedKey) -> bool {
+        let went = self.gone.contains_key(key) && !planted(Fault::BringBackWhatWent);
+        !went && !self.in_flight.contains(key)
     }
 
     /// What went goes down now.
@@ -182,4 +308,9 @@ impl Window {
             self.loading = None;
         }
     }
+}
+
+/// For which ceiling it counts.
+fn ceiling(event: &DueEvent, ceilings: &Ceilings) -> Option<CeilingId> {
+    event.topic.as_deref().and_then(|topic| ceilings.of(topic))
 }

@@ -244,3 +244,35 @@ fn what_waits_when_the_clock_is_set_back_does_not_wait_until_it_is_there_again()
     seen.pass(20 * SECOND, 100);
     assert_eq!(triggered(&seen), 2);
 }
+
+/// Of the engine's own it is told when they have had their turn: it does not wait for anything else.
+#[test]
+fn what_waits_goes_on_as_soon_as_delayed_events_have_had_their_turn() {
+    let mut seen = Seen::of(100).below("#", 10);
+    let many = (0..50).map(|number| named(&format!("b{number:03}"), "billing.month.ended", "10s", "all"));
+    running(&mut seen, many.collect());
+    seen.pass(10 * SECOND, 100);
+    let before = seen.handed.len();
+    let id = seen.engine.rate_ceilings().ids().next().unwrap();
+    let mut delayed = 0;
+    for _ in 0..20 {
+        let all = seen.engine.rate_ceilings_mut();
+        all.delayed_wait(id, true);
+        while all.may_delayed(id) {
+            all.take_delayed(id);
+            delayed += 1;
+        }
+        seen.pass(100, 100);
+    }
+    let schedules = seen.handed.len() - before;
+    assert!((9..=11).contains(&delayed) && (9..=11).contains(&schedules), "{delayed}, {schedules}");
+    let all = seen.engine.rate_ceilings_mut();
+    all.take_delayed(id);
+    all.take(id);
+    seen.pass(300, 100);
+    assert!(!seen.engine.rate_ceilings().may(id), "it is the turn of a delayed one");
+    assert_ne!(seen.engine.next_wakeup(), Some(seen.engine.now()));
+    // That one was taken back.
+    seen.engine.rate_ceilings_mut().delayed_wait(id, false);
+    assert_eq!(seen.engine.next_wakeup(), Some(seen.engine.now()));
+}

@@ -2,7 +2,7 @@
 
 mod clients;
 
-use super::{Did, promises::Promises};
+use super::{Did, below::Below, promises::Promises};
 use crate::{
     Answer, Outcome, Resends,
     delayed::{
@@ -41,6 +41,7 @@ pub(super) struct World {
     in_flight: HashMap<u64, u64>,
     commands: u64,
     crashes: usize,
+    below: Below,
     pub(super) promises: Promises,
 }
 
@@ -65,13 +66,15 @@ impl World {
             in_flight: HashMap::new(),
             commands: 0,
             crashes: 0,
+            below: Below::new(seed),
             promises: Promises::default(),
         }
     }
 
     pub(super) fn did(&self) -> Did {
         let [arrivals, repeated, changed, deleted, released, dropped] = self.promises.did();
-        [arrivals, repeated, self.crashes, changed, deleted, self.parked(), released, dropped]
+        let late = self.below.delayed;
+        [arrivals, repeated, self.crashes, changed, deleted, self.parked(), released, dropped, late]
     }
 
     pub(super) fn reader(&self) -> Arc<dyn DelayedReader> {
@@ -111,7 +114,9 @@ impl World {
         for _ in 0..4_000 {
             if self.tasks.is_empty() && self.told.is_empty() {
                 let balance = self.disk.balance();
-                let Some(at) = self.sending.next_wakeup(self.marks()) else { break };
+                // Schedules never leave a ceiling alone.
+                self.below.schedules_take_all();
+                let Some(at) = self.sending.next_wakeup(self.marks(), &self.below.ceilings) else { break };
                 let is_over = balance.pending == 0 && self.sending.released() == 0;
                 if is_over && self.sending.in_flight() == 0 || at.since(self.now) > 100_000 {
                     break;
@@ -131,7 +136,10 @@ impl World {
 
     fn step(&mut self, input: DelayedInput) -> Result<(), String> {
         let marks = self.marks();
-        for action in self.sending.step(marks, input) {
+        self.below.schedules(&mut self.random);
+        let actions = self.sending.step(marks, &mut self.below.ceilings, input);
+        self.below.check(&self.sending)?;
+        for action in actions {
             match action {
                 DelayedAction::Decided(answers) => {
                     answers
@@ -156,6 +164,7 @@ impl World {
                             return Err(format!("{event:?} is handed over twice at a time"));
                         }
                         self.in_flight.insert(*token, event.creation);
+                        self.below.handed(event)?;
                     }
                     self.tasks.extend(events.into_iter().map(|event| DelayedAction::Publish(vec![event])));
                 }
@@ -168,6 +177,7 @@ impl World {
     fn pass_time(&mut self, millis: i64) -> Result<(), String> {
         self.now = self.now.plus(millis);
         self.highest = self.highest.max(self.now);
+        self.below.pass(millis);
         self.step(DelayedInput::Tick)
     }
 
@@ -288,6 +298,7 @@ impl World {
         self.in_flight.clear();
         self.wanted = self.handed;
         (self.store, self.sending) = started(&self.disk);
+        self.below.restart();
         if !self.disk.balance().is_right() {
             return Err(format!("{:?} is wrong", self.disk.balance()));
         }
@@ -301,6 +312,7 @@ fn started(disk: &DelayedMemory) -> (MemoryDelayed, Sending) {
     let rules = DelayedRules {
         window: 1_000,
         most: 6,
+        at_ceiling: 2,
         page: 3,
         in_flight: 4,
         waiting: 12,

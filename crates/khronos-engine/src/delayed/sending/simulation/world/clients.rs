@@ -1,6 +1,6 @@
 //! Clients that put, move, delete and repeat themselves, and persons who look after what is parked.
 
-use super::World;
+use super::{super::below, World};
 use crate::{
     Author, Expect, Message,
     delayed::{
@@ -91,7 +91,7 @@ fn change(Wanted { name, put }: &Wanted) -> DelayedChange {
         creation: 0,
         revision: 0,
         owner: "billing".into(),
-        event: "order.reminder.due".into(),
+        event: below::event(name).into(),
         queue: None,
         is_named: true,
         refused: 0,
