@@ -54,7 +54,9 @@ impl Delayed {
     pub(super) fn too_many(&mut self, command: u64) {
         let Some(waiting) = self.requests.remove(&command) else { return };
         let what = match &waiting {
-            Waiting::Changes(_) => "nothing changed: too many other changes of delayed events wait",
+            Waiting::Changes(_) => {
+                "nothing changed: too many other changes of delayed events wait, or too many of yours alone"
+            }
             Waiting::Unparking(_) => {
                 "nothing changed: too many other parked delayed events are being sent, or wait to be looked up"
             }

@@ -3,13 +3,14 @@
 //!
 //! Only the near future is in memory (`window`). Invariants: nothing is handed over whose row is not durable, nor above the
 //! durable H, nor before its send time; what may have been sent (its present send time lies at or below R) is neither changed nor
-//! deleted; what is being changed or deleted is not handed over meanwhile; what was deleted, once that is answered, never is. What is
+//! deleted; what is being changed or deleted is not handed over meanwhile (`deciding`); what was deleted, once that is answered, never is. What is
 //! settled stays in flight, as far as the store goes, until it is written: a crash before that sends the same id again. No more of a
 //! domain is handed over than its rate ceiling lets through; what waits for that keeps no other event waiting.
 //!
 //! Absent: I/O, what is published, and H, which is durable in the other store alone.
 
 mod decide;
+mod deciding;
 mod faults;
 mod hand_over;
 mod io;
@@ -27,9 +28,9 @@ pub use io::{
     ParkedHead, PastDue, UnparkRequest, Unparked, Unparking,
 };
 
-use super::{DelayedBatch, DelayedEvent, DelayedKey, DelayedSnapshot, DelayedStep, DueEvent, Found};
-use crate::{Answered, CeilingId, Ceilings, Verdict};
-use decide::Decided;
+use super::{DelayedBatch, DelayedKey, DelayedSnapshot, DueEvent};
+use crate::{CeilingId, Ceilings, Verdict, portions::Portions};
+use deciding::Deciding;
 use faults::{Fault, planted};
 use overlay::Overlay;
 use parked::{ParkedEvents, UnparkDecided};
@@ -56,12 +57,14 @@ pub struct Sending {
     now: Option<Timestamp>,
     /// What is asked for and not looked up yet; the first ones may be.
     waiting: VecDeque<DelayedRequest>,
-    /// Changes that wait, of all requests.
-    changes: usize,
+    /// Changes that are asked for and not judged yet, by owners.
+    changes: Portions,
     /// What is being looked up, and for how many of those that wait.
     looking: Option<(u64, usize)>,
     /// So many of those that wait are looked up one by one: of one of them it can't be read what is there.
     alone: usize,
+    /// What was looked up and is not decided yet.
+    deciding: Option<Deciding>,
     /// What was decided, and is not known to be durable by what is being looked up.
     overlay: Overlay,
     /// What goes with the next write.
@@ -103,9 +106,10 @@ impl Sending {
             lost_at: None,
             now: None,
             waiting: VecDeque::new(),
-            changes: 0,
+            changes: Portions::default(),
             looking: None,
             alone: 0,
+            deciding: None,
             overlay: Overlay::default(),
             next: Pending::default(),
             writing: None,
@@ -139,6 +143,7 @@ impl Sending {
             DelayedInput::Written(ticket) => self.written(ticket, ceilings, &mut actions),
             DelayedInput::Settled(answers) => self.settled(marks, ceilings, answers),
         }
+        self.decide();
         self.look_up(&mut actions);
         self.look_up_parked(&mut actions);
         self.load(marks, &mut actions);
@@ -149,6 +154,9 @@ impl Sending {
 
     /// When to step next even if nothing happens; `None`: no wish of its own.
     pub fn next_wakeup(&self, marks: Marks, ceilings: &Ceilings) -> Option<Timestamp> {
+        if self.deciding.is_some() {
+            return Some(marks.now);
+        }
         let is_free = self.link_up && !self.draining && self.has_room();
         let first = self.first_due().filter(|_| is_free);
         let firsts = || self.window.firsts().filter(|_| is_free);
@@ -192,7 +200,7 @@ impl Sending {
 
     /// Whether all that was decided, and is to be written, is.
     pub fn is_written(&self) -> bool {
-        self.writing.is_none() && self.next.is_empty()
+        self.writing.is_none() && self.next.is_empty() && self.deciding.is_none()
     }
 
     /// Refused events that wait to be sent again.
@@ -226,18 +234,18 @@ impl Sending {
     }
 
     fn take_in(&mut self, request: DelayedRequest, actions: &mut Vec<DelayedAction>) {
-        let more = request.changes.len();
-        if self.draining || self.changes.saturating_add(more) > self.rules.waiting && self.changes > 0 {
+        let (owner, more) = (&request.by.owner, request.changes.len());
+        if self.draining || !self.changes.has_room(owner, more, self.rules.waiting) {
             actions.push(DelayedAction::TooMany(request.command));
             return;
         }
-        self.changes += more;
+        self.changes.add(owner, more);
         self.waiting.push_back(request);
     }
 
     /// Asks what is known of what the next requests are about; one question at a time.
     fn look_up(&mut self, actions: &mut Vec<DelayedAction>) {
-        if self.looking.is_some() || self.waiting.is_empty() {
+        if self.looking.is_some() || self.deciding.is_some() || self.waiting.is_empty() {
             return;
         }
         let (mut names, mut messages, mut count) = (Vec::new(), Vec::new(), 0);
@@ -255,21 +263,6 @@ impl Sending {
         actions.push(DelayedAction::Find { ticket, names, messages });
     }
 
-    /// Decides what was looked up. What was decided since the store was asked is known here.
-    fn found(&mut self, marks: Marks, ticket: u64, found: Vec<Found>, answered: Vec<Option<Answered>>) {
-        let Some((_, count)) = self.looking.take_if(|(looking, _)| *looking == ticket) else { return };
-        self.alone = self.alone.saturating_sub(count);
-        let (mut found, mut answered) = (found.into_iter(), answered.into_iter());
-        for _ in 0..count {
-            let Some(request) = self.waiting.pop_front() else { break };
-            self.changes -= request.changes.len();
-            let known: Vec<Found> = found.by_ref().take(request.changes.len()).collect();
-            let before = request.message_key().and_then(|_| answered.next().flatten());
-            self.decide(marks, request, known, before);
-        }
-        self.overlay.asked();
-    }
-
     /// Nothing is known of what was looked up: of several requests each is asked for by itself, and of one nothing is changed.
     fn not_found(&mut self, ticket: u64, actions: &mut Vec<DelayedAction>) {
         let Some((_, count)) = self.looking.take_if(|(looking, _)| *looking == ticket) else { return };
@@ -280,67 +273,8 @@ impl Sending {
         }
         self.alone = self.alone.saturating_sub(1);
         if let Some(request) = self.waiting.pop_front() {
-            self.changes -= request.changes.len();
+            self.changes.remove(&request.by.owner, request.changes.len());
             actions.push(DelayedAction::NotFound(request.command));
-        }
-    }
-
-    fn decide(&mut self, marks: Marks, request: DelayedRequest, known: Vec<Found>, before: Option<Answered>) {
-        let message = request.message_key();
-        let before = message.as_ref().and_then(|key| self.overlay.answer(key).cloned()).or(before);
-        if let (Some(before), Some(message)) = (before, &request.message) {
-            let verdicts = decide::again(&before, message, request.changes.len());
-            self.next.decided.push((request.command, verdicts));
-            return;
-        }
-        let command = request.command;
-        let decided = decide::all(marks, &request, known, &self.overlay, self.created);
-        let verdicts: Vec<Verdict> = decided.iter().map(|one| one.verdict.clone()).collect();
-        self.next.batch.changes.extend(decide::logged(marks.now, &request, &decided));
-        for (one, change) in decided.into_iter().zip(request.changes) {
-            self.carry_out(one, change);
-        }
-        if let (Some(key), Some(message)) = (message, request.message) {
-            self.answers += 1;
-            let (digest, number) = (message.digest, self.answers);
-            let answered = Answered { digest, verdicts: verdicts.clone(), at: marks.now, number };
-            self.overlay.answered(key.clone(), answered.clone());
-            self.next.batch.messages.push((key, answered));
-        }
-        self.next.decided.push((command, verdicts));
-    }
-
-    fn carry_out(&mut self, decided: Decided, change: DelayedChange) {
-        if !decided.verdict.is_change() {
-            return;
-        }
-        if let Some(key) = &decided.before {
-            if !planted(Fault::HandOverWhatIsBeingChanged) {
-                self.window.remove(key);
-            }
-            self.window.gone(key.clone());
-            self.next.put.remove(key);
-            if let Some((_, writing)) = &mut self.writing {
-                writing.put.remove(key);
-            }
-        }
-        match (change, decided.head) {
-            (DelayedChange::Put { event, .. }, Some(head)) => {
-                self.created = self.created.max(head.creation);
-                self.overlay.say(head.key.name.clone(), Found::Pending(Box::new(head.clone())));
-                let due = DueEvent::from(&head);
-                if planted(Fault::HandOverBeforeDurable) {
-                    self.window.put(due.clone(), &self.rules, &Ceilings::default());
-                }
-                self.next.put.insert(due.key.clone(), due);
-                let event = DelayedEvent { head, content: event.content };
-                self.next.batch.steps.push(DelayedStep::Put(Box::new(event)));
-            }
-            (change, _) => {
-                let name = change.name().clone();
-                self.overlay.say(name.clone(), Found::Nothing);
-                self.next.batch.steps.push(DelayedStep::Cancel(name));
-            }
         }
     }
 
@@ -355,7 +289,8 @@ impl Sending {
     }
 
     fn write(&mut self, marks: Marks, actions: &mut Vec<DelayedAction>) {
-        if self.writing.is_some() || self.next.is_empty() {
+        let waits = self.deciding.is_some() && !planted(Fault::WriteWhatIsHalfDecided);
+        if self.writing.is_some() || self.next.is_empty() || waits {
             return;
         }
         let mut pending = std::mem::take(&mut self.next);
@@ -377,7 +312,7 @@ impl Sending {
     fn written(&mut self, ticket: u64, ceilings: &Ceilings, actions: &mut Vec<DelayedAction>) {
         let Some((_, mut pending)) = self.writing.take_if(|(writing, _)| *writing == ticket) else { return };
         self.window.written(ticket);
-        self.overlay.written(ticket, self.looking.is_some());
+        self.overlay.written(ticket, self.looking.is_some() || self.deciding.is_some());
         self.unparked(&mut pending, actions);
         for due in pending.put.into_values() {
             self.window.put(due, &self.rules, ceilings);

@@ -42,44 +42,65 @@ pub(super) fn again(before: &Answered, message: &Message, changes: usize) -> Vec
     }
 }
 
-/// Decides the changes of a request in their order. Nothing is carried out yet.
-pub(super) fn all(
-    marks: Marks,
-    request: &DelayedRequest,
-    known: Vec<Found>,
-    overlay: &Overlay,
-    mut created: u64,
-) -> Vec<Decided> {
-    // What an earlier change of this request makes of a name.
-    let mut here: HashMap<Arc<str>, Found> = HashMap::new();
-    let mut all = Vec::with_capacity(request.changes.len());
-    for (change, known) in request.changes.iter().zip(known) {
+/// What becomes of the changes of a request, in their order, as far as they are judged. Nothing is carried out yet.
+#[derive(Debug)]
+pub(super) struct Judged {
+    all: Vec<Decided>,
+    /// What an earlier change of this request makes of a name.
+    here: HashMap<Arc<str>, Found>,
+}
+
+impl Judged {
+    /// Of a request of so many.
+    pub(super) fn of(changes: usize) -> Self {
+        Self { all: Vec::with_capacity(changes), here: HashMap::new() }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Judges the next one, against what is known of its name. What is created takes the next number: no other may have that,
+    /// though it may be refused with others in the end.
+    pub(super) fn judge(
+        &mut self,
+        marks: Marks,
+        request: &DelayedRequest,
+        change: &DelayedChange,
+        known: Found,
+        overlay: &Overlay,
+        created: &mut u64,
+    ) {
         let name = change.name();
-        let twice = request.atomic && here.contains_key(name);
-        let found = here.get(name).or_else(|| overlay.name(name)).cloned().unwrap_or(known);
+        let twice = request.atomic && self.here.contains_key(name);
+        let found = self.here.get(name).or_else(|| overlay.name(name)).cloned().unwrap_or(known);
         let decided = match change {
             DelayedChange::Refused { refusal, .. } => refusal.clone().into(),
             _ if twice => Refusal::Twice.into(),
             DelayedChange::Put { event, expect, past } => {
-                put(marks, &request.by, &found, &event.head, *expect, *past, created + 1)
+                put(marks, &request.by, &found, &event.head, *expect, *past, *created + 1)
             }
             DelayedChange::Delete { expect, .. } => delete(marks, &request.by, &found, *expect),
         };
         if decided.verdict.is_change() {
             let after = decided.head.clone().map_or(Found::Nothing, |head| Found::Pending(Box::new(head)));
-            created = created.max(decided.head.as_ref().map_or(0, |head| head.creation));
-            here.insert(name.clone(), after);
+            *created = (*created).max(decided.head.as_ref().map_or(0, |head| head.creation));
+            self.here.insert(name.clone(), after);
         } else if request.atomic {
-            here.entry(name.clone()).or_insert(found);
+            self.here.entry(name.clone()).or_insert(found);
         }
-        all.push(decided);
+        self.all.push(decided);
     }
-    let is_refused = |one: &Decided| matches!(one.verdict, Verdict::Refused(_));
-    if request.atomic && all.iter().any(is_refused) {
-        let others = all.iter_mut().filter(|one| !is_refused(one));
-        others.for_each(|one| *one = Refusal::Another.into());
+
+    /// All of them are judged. Where one is refused of what is all or nothing, all are.
+    pub(super) fn end(mut self, atomic: bool) -> Vec<Decided> {
+        let is_refused = |one: &Decided| matches!(one.verdict, Verdict::Refused(_));
+        if atomic && self.all.iter().any(is_refused) && !planted(Fault::HalfOfAnAtomicRequest) {
+            let others = self.all.iter_mut().filter(|one| !is_refused(one));
+            others.for_each(|one| *one = Refusal::Another.into());
+        }
+        self.all
     }
-    all
 }
 
 fn put(

@@ -31,6 +31,12 @@ pub(super) enum Fault {
     ForgetWhatWasReleased,
     /// What is being sent again is released once more.
     ReleaseWhatIsBeingSent,
+    /// What is judged to be changed or deleted is handed over before that is carried out.
+    HandOverWhatIsJudged,
+    /// A request is written before all of it is decided.
+    WriteWhatIsHalfDecided,
+    /// Of a request that is all or nothing, what is not refused is carried out.
+    HalfOfAnAtomicRequest,
     /// What is over a rate ceiling is handed over.
     IgnoreTheCeilings,
     /// What waits for a ceiling and had no room in memory is not read again.

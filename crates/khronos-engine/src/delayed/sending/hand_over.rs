@@ -31,6 +31,8 @@ impl Sending {
             true => marks.now,
             false => marks.now.min(marks.handed),
         };
+        let deciding = self.deciding.as_ref().filter(|_| !planted(Fault::HandOverWhatIsJudged));
+        let until = deciding.map_or(until, |deciding| until.min(deciding.until()));
         let rests = self.rests_until(marks.now).is_some();
         let mut events = Vec::new();
         while !rests

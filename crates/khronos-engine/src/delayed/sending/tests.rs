@@ -1,9 +1,10 @@
 //! What can't be read of the store; and, beside, what only a whole run shows.
 
 use super::*;
-use crate::{Author, Expect};
+use crate::{Author, Expect, delayed::Found};
 
 mod below_ceilings;
+mod many;
 mod run;
 
 fn delete(command: u64, name: &str) -> DelayedInput {
@@ -59,5 +60,9 @@ fn of_what_can_not_be_read_that_request_alone_is_refused() {
     for (command, name) in [(5, "d"), (6, "e")] {
         sending.step(marks, &mut Ceilings::default(), delete(command, name));
     }
-    assert_eq!((sending.alone, sending.changes), (0, 2), "from then on several are looked up at once");
+    assert_eq!(
+        (sending.alone, sending.changes.of("billing")),
+        (0, 2),
+        "from then on several are looked up at once"
+    );
 }

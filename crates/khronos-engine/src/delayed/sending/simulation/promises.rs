@@ -13,8 +13,12 @@ use std::{
 
 #[derive(Debug, Default)]
 pub(super) struct Promises {
-    /// By command, which message it was.
-    asked: HashMap<u64, Option<String>>,
+    /// By command, which message it was, and whether it is all or nothing.
+    asked: HashMap<u64, (Option<String>, bool)>,
+    /// By what an event says, the write that has the request which puts it; and by each request of what such events say.
+    written: HashMap<u64, usize>,
+    requests: HashMap<u64, u64>,
+    writes: usize,
     /// What each message was answered first.
     messages: HashMap<String, Vec<Verdict>>,
     /// Which creations clients know of, and the revision that they know of.
@@ -40,8 +44,23 @@ impl Promises {
         [self.arrivals, repeated, self.changed, self.deleted.len(), self.released, self.dropped.len()]
     }
 
-    pub(super) fn asked(&mut self, command: u64, message: Option<String>) {
-        self.asked.insert(command, message);
+    pub(super) fn asked(&mut self, command: u64, message: Option<String>, atomic: bool, says: &[u64]) {
+        self.asked.insert(command, (message, atomic));
+        let first = says.first().copied().unwrap_or_default();
+        self.requests.extend(says.iter().map(|says| (*says, first)));
+    }
+
+    /// What is put is written: all of a request at once.
+    pub(super) fn written(&mut self, says: impl Iterator<Item = u64>) -> Result<(), String> {
+        self.writes += 1;
+        for says in says {
+            let request = self.requests.get(&says).copied().unwrap_or(says);
+            let write = *self.written.entry(request).or_insert(self.writes);
+            if write != self.writes {
+                return Err(format!("what says {says} is written apart from others of its request"));
+            }
+        }
+        Ok(())
     }
 
     /// It was not taken.
@@ -70,10 +89,12 @@ impl Promises {
     pub(super) fn crashed(&mut self) {
         self.asked.clear();
         self.unparking.clear();
+        self.written.clear();
     }
 
     pub(super) fn answered(&mut self, command: u64, verdicts: &[Verdict]) -> Result<(), String> {
-        let message = self.asked.remove(&command).ok_or_else(|| format!("{command} is answered unasked"))?;
+        let asked = self.asked.remove(&command);
+        let (message, atomic) = asked.ok_or_else(|| format!("{command} is answered unasked"))?;
         if let Some(message) = message {
             if let Some(before) = self.messages.get(&message) {
                 // What is repeated says nothing new.
@@ -83,6 +104,10 @@ impl Promises {
                 };
             }
             self.messages.insert(message, verdicts.to_vec());
+        }
+        let is_refused = |verdict: &Verdict| matches!(verdict, Verdict::Refused(_));
+        if atomic && verdicts.iter().any(is_refused) && !verdicts.iter().all(is_refused) {
+            return Err(format!("half of what is all or nothing: {verdicts:?}"));
         }
         verdicts.iter().try_for_each(|verdict| self.verdict(verdict))
     }

@@ -7,7 +7,8 @@ use crate::{
     Answer, Outcome, Resends,
     delayed::{
         DelayedAction, DelayedAnswer, DelayedBatch, DelayedInput, DelayedLimits, DelayedMemory,
-        DelayedReader, DelayedRules, DelayedStore, DueEvent, Marks, MemoryDelayed, ParkedHead, Sending,
+        DelayedReader, DelayedRules, DelayedStep, DelayedStore, DueEvent, Marks, MemoryDelayed, ParkedHead,
+        Sending,
     },
 };
 use clients::Wanted;
@@ -36,7 +37,7 @@ pub(super) struct World {
     /// What was done and is to be told.
     told: Vec<DelayedInput>,
     /// Messages that were sent before, which may come again.
-    messages: Vec<(String, Vec<Wanted>)>,
+    messages: Vec<(String, Vec<Wanted>, bool)>,
     /// By token, the creation of what is handed over.
     in_flight: HashMap<u64, u64>,
     commands: u64,
@@ -245,6 +246,11 @@ impl World {
     }
 
     fn write(&mut self, batch: &DelayedBatch) -> Result<(), String> {
+        let says = batch.steps.iter().filter_map(|step| match step {
+            DelayedStep::Put(event) => Some(u64::from_le_bytes(event.content.data[..].try_into().ok()?)),
+            _ => None,
+        });
+        self.promises.written(says)?;
         let written = self.store.write(0, batch).map_err(|error| error.to_string())?;
         if !written.balance.is_right() || self.random.u8(0..4) == 0 && self.store.flush(0).is_err() {
             return Err(format!("{:?} is wrong", written.balance));
@@ -315,7 +321,7 @@ fn started(disk: &DelayedMemory) -> (MemoryDelayed, Sending) {
         at_ceiling: 2,
         page: 3,
         in_flight: 4,
-        waiting: 12,
+        waiting: 24,
         batch: 6,
         lead: 100,
         keeps_content: false,

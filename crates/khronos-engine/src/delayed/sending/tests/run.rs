@@ -2,8 +2,11 @@
 
 use super::*;
 use crate::{
-    Answer, Expect, Refusal,
-    delayed::{DelayedContent, DelayedHead, DelayedLimits, DelayedMemory, DelayedStore, MemoryDelayed},
+    Answer, Refusal,
+    delayed::{
+        DelayedContent, DelayedEvent, DelayedHead, DelayedLimits, DelayedMemory, DelayedStep, DelayedStore,
+        MemoryDelayed,
+    },
 };
 use khronos_schedule::Unrouted;
 use std::sync::Arc;

@@ -24,7 +24,7 @@ impl World {
     pub(super) fn ask(&mut self) -> Result<(), String> {
         self.commands += 1;
         let again = self.random.u8(0..5) == 0 && !self.messages.is_empty();
-        let (id, wanted) = match again {
+        let (id, wanted, atomic) = match again {
             true => {
                 // Of the last ones, so that its first copy may still wait.
                 let last = self.messages.len().min(4);
@@ -32,24 +32,19 @@ impl World {
             }
             false => {
                 let wanted = (0..self.random.usize(1..4)).map(|_| self.wanted()).collect();
-                (format!("message {}", self.commands), wanted)
+                (format!("message {}", self.commands), wanted, self.random.u8(0..4) == 0)
             }
         };
         let is_message = again || self.random.bool();
         if is_message && !again {
-            self.messages.push((id.clone(), wanted.clone()));
+            self.messages.push((id.clone(), wanted.clone(), atomic));
         }
         let message = is_message.then(|| Message { id: id.as_str().into(), digest: [7; 32] });
-        self.promises.asked(self.commands, is_message.then_some(id));
+        let says: Vec<u64> = wanted.iter().filter_map(|one| Some(one.put?.1)).collect();
+        self.promises.asked(self.commands, is_message.then_some(id), atomic, &says);
         let changes = wanted.iter().map(change).collect();
         let by = Author::owner("billing", "a test");
-        let request = DelayedRequest {
-            command: self.commands,
-            by,
-            message,
-            atomic: self.random.u8(0..4) == 0,
-            changes,
-        };
+        let request = DelayedRequest { command: self.commands, by, message, atomic, changes };
         self.step(DelayedInput::Change(Box::new(request)))
     }
 
