@@ -26,7 +26,7 @@ const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 /// Decides and writes at once, and sends nothing. What is named `parked…` is given up on as soon as it is there.
 async fn play(mut asked: mpsc::Receiver<Ask>, mut store: MemoryDelayed) {
     let mut sending = Sending::new(DelayedRules::default(), &store.load().unwrap());
-    let marks = Marks { now: NOW, handed: NOW, reached: NOW, created: 0 };
+    let marks = Marks { now: NOW, handed: NOW, reached: NOW, created: 0, since: None };
     let mut command = 0;
     while let Some(next) = asked.recv().await {
         command += 1;

@@ -12,7 +12,13 @@ impl Engine {
     pub fn marks(&self) -> Marks {
         let progress = &self.progress;
         let (handed, reached) = (progress.handed(), progress.reached());
-        Marks { now: self.now(), handed, reached, created: progress.created() }
+        Marks {
+            now: self.now(),
+            handed,
+            reached,
+            created: progress.created(),
+            since: progress.since_set_back(),
+        }
     }
 
     /// A delayed event of this send time is handed over: after a clean end it may have been sent, too.

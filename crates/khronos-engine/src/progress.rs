@@ -53,8 +53,10 @@ pub(super) struct Progress {
     changed: u64,
     /// Whom the writes are waited for by.
     promises: Promises,
-    /// The highest creation number that was given.
+    /// The highest creation number that was given; and that was given before the clock was set back. What was before the start
+    /// counts as before that: there it is not kept.
     created: u64,
+    created_before: u64,
 }
 
 #[derive(Debug)]
@@ -97,6 +99,7 @@ impl Progress {
             changed: 0,
             promises: Promises::default(),
             created,
+            created_before: created,
         }
     }
 
@@ -171,6 +174,7 @@ impl Progress {
         self.before = self.before.max(self.ever);
         self.set_backs = self.set_backs.saturating_add(1);
         self.lately = self.lately.min(now);
+        self.created_before = self.created;
         for mark in [&mut self.settled, &mut self.handed, &mut self.wanted] {
             *mark = now.min(*mark);
         }

@@ -51,7 +51,7 @@ impl Machine {
         let disk = DelayedMemory::default();
         let mut store = disk.open("khronos", DelayedLimits::default()).unwrap();
         let sending = Sending::new(DelayedRules::default(), &store.load().unwrap());
-        let marks = Marks { now: NOW, handed: NOW, reached: NOW, created: 0 };
+        let marks = Marks { now: NOW, handed: NOW, reached: NOW, created: 0, since: None };
         Self { disk, state: Arc::new(Mutex::new(State { store, sending, marks, commands: 0 })) }
     }
 

@@ -22,7 +22,7 @@ pub use memory::{DelayedMemory, MemoryDelayed};
 pub use reader::{DelayedPage, DelayedReader, Found, Listed};
 pub use sending::{
     DelayedAction, DelayedAnswer, DelayedChange, DelayedInput, DelayedRequest, DelayedRules, Marks,
-    ParkedHead, PastDue, Sending, UnparkRequest, Unparked, Unparking,
+    ParkedHead, PastDue, Sending, SinceSetBack, UnparkRequest, Unparked, Unparking,
 };
 
 use crate::store::{StoreError, Written};

@@ -2,8 +2,8 @@
 //! its own beside the [engine](crate::Engine), and as pure: it is told where the marks stand, and asks for what it needs read.
 //!
 //! Only the near future is in memory (`window`). Invariants: nothing is handed over whose row is not durable, nor above the
-//! durable H, nor before its send time; what may have been sent (its present send time lies at or below R) is neither changed nor
-//! deleted; what is being changed or deleted is not handed over meanwhile (`deciding`); what was deleted, once that is answered, never is. What is
+//! durable H, nor before its send time; what may have been sent (its present send time lies at or below R, or, if it began since the
+//! clock was set back, below what was reached since) is neither changed nor deleted; what is being changed or deleted is not handed over meanwhile (`deciding`); what was deleted, once that is answered, never is. What is
 //! settled stays in flight, as far as the store goes, until it is written: a crash before that sends the same id again. No more of a
 //! domain is handed over than its rate ceiling lets through; what waits for that keeps no other event waiting.
 //!
@@ -25,7 +25,7 @@ mod window;
 
 pub use io::{
     DelayedAction, DelayedAnswer, DelayedChange, DelayedInput, DelayedRequest, DelayedRules, Marks,
-    ParkedHead, PastDue, UnparkRequest, Unparked, Unparking,
+    ParkedHead, PastDue, SinceSetBack, UnparkRequest, Unparked, Unparking,
 };
 
 use super::{DelayedBatch, DelayedKey, DelayedSnapshot, DueEvent};
@@ -72,6 +72,8 @@ pub struct Sending {
     /// What is being written.
     writing: Option<(u64, Pending)>,
     created: u64,
+    /// The highest creation number that was kept at the start.
+    kept: u64,
     answers: u64,
     numbers: u64,
     link_up: bool,
@@ -114,6 +116,7 @@ impl Sending {
             next: Pending::default(),
             writing: None,
             created: kept.created,
+            kept: kept.created,
             answers: 0,
             numbers: 0,
             link_up: false,
@@ -124,6 +127,9 @@ impl Sending {
     /// One step. Actions are to be performed in order. The ceilings are those that schedules are held to.
     pub fn step(&mut self, marks: Marks, ceilings: &mut Ceilings, input: DelayedInput) -> Vec<DelayedAction> {
         let mut actions = Vec::new();
+        // What was created before the start may be older than what the other store knows of.
+        let of_here = |since: SinceSetBack| SinceSetBack { created: since.created.max(self.kept), ..since };
+        let marks = Marks { since: marks.since.map(of_here), ..marks };
         self.created = self.created.max(marks.created);
         self.see(marks.now);
         match input {

@@ -1,7 +1,7 @@
 //! Whom a write is waited for by: commands that are answered once it is durable, in their order, and so in that of the writes.
 
 use super::Progress;
-use crate::{Answered, LoggedChange, MessageKey, Verdict};
+use crate::{Answered, LoggedChange, MessageKey, Verdict, delayed::SinceSetBack};
 use ponos_event::Timestamp;
 use std::collections::VecDeque;
 
@@ -86,6 +86,12 @@ impl Progress {
     /// Delayed events have numbers up to this one.
     pub(crate) fn created_beside(&mut self, created: u64) {
         self.created = self.created.max(created);
+    }
+
+    /// What holds of delayed events that began since the clock was set back, where R lies above what was wanted since.
+    pub(crate) fn since_set_back(&self) -> Option<SinceSetBack> {
+        let reached = self.wanted.max(self.handed);
+        (self.reached > reached).then_some(SinceSetBack { created: self.created_before, reached })
     }
 
     /// R, where what is wanted counts.

@@ -18,6 +18,7 @@ const MINUTE: i64 = 60 * SECOND;
 /// 2030-01-01.
 const FAR: i64 = 1_893_456_000_000;
 
+mod delayed;
 mod edits;
 mod under_way;
 

@@ -187,7 +187,8 @@ fn delete(marks: Marks, by: &Author, found: &Found, expect: Expect) -> Decided {
 }
 
 fn may_have_been_sent(marks: Marks, head: &DelayedHead) -> Option<Refusal> {
-    let may_have = head.key.send <= marks.reached && !planted(Fault::ChangeWhatMayHaveBeenSent);
+    let may_have =
+        head.key.send <= marks.reached_of(head.creation) && !planted(Fault::ChangeWhatMayHaveBeenSent);
     may_have.then_some(Refusal::MayHaveBeenSent { due: head.due })
 }
 

@@ -47,7 +47,7 @@ enum UnderWay {
 impl Deciding {
     /// Nothing above is handed over until all is decided.
     pub(super) fn until(&self) -> Timestamp {
-        self.marks.reached
+        self.marks.least_reached()
     }
 }
 

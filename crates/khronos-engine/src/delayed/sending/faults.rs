@@ -11,6 +11,10 @@ pub(super) enum Fault {
     HandOverWhatIsBeingChanged,
     /// What may have been sent is changed and deleted.
     ChangeWhatMayHaveBeenSent,
+    /// After a step back what is old counts as what began since.
+    TakeAllForNew,
+    /// What began since counts as what is old.
+    TakeAllForOld,
     /// What was decided is answered before it is durable.
     AnswerBeforeDurable,
     /// What no answer came to is settled.

@@ -1,5 +1,6 @@
 //! What goes in and what comes out.
 
+use super::faults::{Fault, planted};
 use crate::{
     Answer, Answered, Author, Expect, Message, MessageKey, Refusal, Resends, Verdict,
     delayed::{DelayedBatch, DelayedEvent, DelayedKey, DueEvent, Found, ParkedEvent},
@@ -19,6 +20,31 @@ pub struct Marks {
     pub reached: Timestamp,
     /// The highest creation number that anything was given.
     pub created: u64,
+    /// What holds of all that began since the clock was set back, where R is of what ran before.
+    pub since: Option<SinceSetBack>,
+}
+
+/// What holds of all that began since the clock was set back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SinceSetBack {
+    /// It has creation numbers above this one.
+    pub created: u64,
+    /// Up to this send time something of it may have been sent; what is asked to become durable counts.
+    pub reached: Timestamp,
+}
+
+impl Marks {
+    /// Up to which send time an event of this creation may have been sent.
+    pub(super) fn reached_of(&self, creation: u64) -> Timestamp {
+        let since = self.since.filter(|_| !planted(Fault::TakeAllForOld));
+        let is_new = |since: &SinceSetBack| creation > since.created || planted(Fault::TakeAllForNew);
+        since.filter(is_new).map_or(self.reached, |since| since.reached)
+    }
+
+    /// Up to which send time any event may have been sent, of whichever that is least.
+    pub(super) fn least_reached(&self) -> Timestamp {
+        self.since.map_or(self.reached, |since| since.reached.min(self.reached))
+    }
 }
 
 /// Limits, from the configuration.

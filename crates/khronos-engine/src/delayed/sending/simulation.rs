@@ -58,6 +58,8 @@ caught! {
     handing_over_above_h_is_caught: HandOverAboveH,
     handing_over_what_is_being_changed_is_caught: HandOverWhatIsBeingChanged,
     changing_what_may_have_been_sent_is_caught: ChangeWhatMayHaveBeenSent,
+    taking_what_is_old_for_new_after_a_step_back_is_caught: TakeAllForNew,
+    taking_what_is_new_for_old_after_a_step_back_is_caught: TakeAllForOld,
     answering_before_it_is_durable_is_caught: AnswerBeforeDurable,
     settling_what_no_answer_came_to_is_caught: SettleWhatIsLost,
     forgetting_what_was_refused_is_caught: ForgetWhatWasRefused,

@@ -33,7 +33,7 @@ fn refused(actions: &[DelayedAction]) -> Option<u64> {
 #[test]
 fn of_what_can_not_be_read_that_request_alone_is_refused() {
     let now = Timestamp::EPOCH;
-    let marks = Marks { now, handed: now, reached: now, created: 0 };
+    let marks = Marks { now, handed: now, reached: now, created: 0, since: None };
     let mut sending = Sending::new(DelayedRules::default(), &DelayedSnapshot::default());
     let first = sending.step(marks, &mut Ceilings::default(), delete(1, "a"));
     let (ticket, names) = asked(&first).unwrap();

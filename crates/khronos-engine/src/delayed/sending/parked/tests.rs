@@ -7,7 +7,7 @@ use crate::{
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_764_547_200_000);
-const MARKS: Marks = Marks { now: NOW, handed: NOW, reached: NOW, created: 0 };
+const MARKS: Marks = Marks { now: NOW, handed: NOW, reached: NOW, created: 0, since: None };
 
 fn head(creation: u64, is_released: bool) -> ParkedHead {
     let key = DelayedKey { send: NOW, name: format!("n{creation}").as_str().into() };

@@ -3,7 +3,7 @@
 use super::world::World;
 use crate::{
     Outcome, Refusal, Verdict,
-    delayed::{DelayedEvent, Unparked, Unparking},
+    delayed::{DelayedEvent, Marks, Unparked, Unparking},
 };
 use ponos_event::Timestamp;
 use std::{
@@ -19,6 +19,10 @@ pub(super) struct Promises {
     written: HashMap<u64, usize>,
     requests: HashMap<u64, u64>,
     writes: usize,
+    /// By due times, the creations that were accepted with them.
+    due: HashMap<Timestamp, HashSet<u64>>,
+    /// The last command before the clock was set back.
+    set_back: u64,
     /// What each message was answered first.
     messages: HashMap<String, Vec<Verdict>>,
     /// Which creations clients know of, and the revision that they know of.
@@ -63,6 +67,11 @@ impl Promises {
         Ok(())
     }
 
+    /// The clock was set back: of what was asked for before, it may have been decided before.
+    pub(super) fn set_back(&mut self, commands: u64) {
+        self.set_back = commands;
+    }
+
     /// It was not taken.
     pub(super) fn refused(&mut self, command: u64) {
         self.asked.remove(&command);
@@ -92,7 +101,12 @@ impl Promises {
         self.written.clear();
     }
 
-    pub(super) fn answered(&mut self, command: u64, verdicts: &[Verdict]) -> Result<(), String> {
+    pub(super) fn answered(
+        &mut self,
+        command: u64,
+        verdicts: &[Verdict],
+        marks: Marks,
+    ) -> Result<(), String> {
         let asked = self.asked.remove(&command);
         let (message, atomic) = asked.ok_or_else(|| format!("{command} is answered unasked"))?;
         if let Some(message) = message {
@@ -105,6 +119,9 @@ impl Promises {
             }
             self.messages.insert(message, verdicts.to_vec());
         }
+        if command > self.set_back {
+            verdicts.iter().try_for_each(|verdict| self.is_old(verdict, marks))?;
+        }
         let is_refused = |verdict: &Verdict| matches!(verdict, Verdict::Refused(_));
         if atomic && verdicts.iter().any(is_refused) && !verdicts.iter().all(is_refused) {
             return Err(format!("half of what is all or nothing: {verdicts:?}"));
@@ -112,7 +129,23 @@ impl Promises {
         verdicts.iter().try_for_each(|verdict| self.verdict(verdict))
     }
 
+    /// Of what was accepted since the clock was set back, what was not reached since can be changed.
+    fn is_old(&self, verdict: &Verdict, marks: Marks) -> Result<(), String> {
+        let (Verdict::Refused(Refusal::MayHaveBeenSent { due }), Some(since)) = (verdict, marks.since) else {
+            return Ok(());
+        };
+        let of_it = self.due.get(due);
+        let is_new = of_it.is_some_and(|all| all.iter().all(|creation| *creation > since.created));
+        match is_new && *due > since.reached {
+            true => Err(format!("{verdict:?}, and it began since {since:?}")),
+            false => Ok(()),
+        }
+    }
+
     fn verdict(&mut self, verdict: &Verdict) -> Result<(), String> {
+        if let Verdict::Created { creation, since, .. } | Verdict::Changed { creation, since, .. } = verdict {
+            self.due.entry(*since).or_default().insert(*creation);
+        }
         match *verdict {
             // A message may be answered only once it comes again: by then more may be known.
             Verdict::Created { creation, revision, .. } => {

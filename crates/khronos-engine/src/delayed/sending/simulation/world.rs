@@ -8,7 +8,7 @@ use crate::{
     delayed::{
         DelayedAction, DelayedAnswer, DelayedBatch, DelayedInput, DelayedLimits, DelayedMemory,
         DelayedReader, DelayedRules, DelayedStep, DelayedStore, DueEvent, Marks, MemoryDelayed, ParkedHead,
-        Sending,
+        Sending, SinceSetBack,
     },
 };
 use clients::Wanted;
@@ -27,6 +27,8 @@ pub(super) struct World {
     wanted: Timestamp,
     /// The highest that was ever durable.
     reached: Timestamp,
+    /// The highest creation number when the clock was set back last, or the process began.
+    created_before: u64,
     /// The highest that the clock ever showed.
     highest: Timestamp,
     disk: DelayedMemory,
@@ -57,6 +59,7 @@ impl World {
             handed: now,
             wanted: now,
             reached: now,
+            created_before: 0,
             highest: now,
             disk,
             store,
@@ -131,8 +134,10 @@ impl World {
     }
 
     fn marks(&self) -> Marks {
-        let reached = self.reached.max(self.wanted);
-        Marks { now: self.now, handed: self.handed, reached, created: 0 }
+        let (reached, lately) = (self.reached.max(self.wanted), self.wanted.max(self.handed));
+        let since = SinceSetBack { created: self.created_before, reached: lately };
+        let since = (reached > lately).then_some(since);
+        Marks { now: self.now, handed: self.handed, reached, created: 0, since }
     }
 
     fn step(&mut self, input: DelayedInput) -> Result<(), String> {
@@ -143,9 +148,10 @@ impl World {
         for action in actions {
             match action {
                 DelayedAction::Decided(answers) => {
-                    answers
-                        .into_iter()
-                        .try_for_each(|(command, verdicts)| self.promises.answered(command, &verdicts))?;
+                    let marks = self.marks();
+                    answers.into_iter().try_for_each(|(command, verdicts)| {
+                        self.promises.answered(command, &verdicts, marks)
+                    })?;
                 }
                 DelayedAction::TooMany(command) | DelayedAction::NotFound(command) => {
                     self.promises.refused(command);
@@ -185,6 +191,8 @@ impl World {
     /// The clock goes on from an earlier reading.
     fn set_back(&mut self) -> Result<(), String> {
         self.reached = self.reached.max(self.wanted);
+        self.created_before = self.sending.created();
+        self.promises.set_back(self.commands);
         self.now = self.now.plus(-self.random.i64(1..2_000));
         self.handed = self.handed.min(self.now);
         self.wanted = self.wanted.min(self.now);
@@ -304,6 +312,7 @@ impl World {
         self.in_flight.clear();
         self.wanted = self.handed;
         (self.store, self.sending) = started(&self.disk);
+        self.created_before = self.sending.created();
         self.below.restart();
         if !self.disk.balance().is_right() {
             return Err(format!("{:?} is wrong", self.disk.balance()));

@@ -37,7 +37,7 @@ fn begun(atomic: bool, changes: Vec<DelayedChange>) -> (Sending, Vec<DelayedActi
 }
 
 fn marks(now: Timestamp) -> Marks {
-    Marks { now, handed: now.plus(500), reached: now.plus(500), created: 0 }
+    Marks { now, handed: now.plus(500), reached: now.plus(500), created: 0, since: None }
 }
 
 #[test]

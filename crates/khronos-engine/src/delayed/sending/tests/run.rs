@@ -35,7 +35,7 @@ impl Run {
     pub(super) fn new(rules: DelayedRules, ceilings: Ceilings) -> Self {
         let mut store = DelayedMemory::default().open("khronos", DelayedLimits::default()).unwrap();
         let sending = Sending::new(rules, &store.load().unwrap());
-        let marks = Marks { now: START, handed: START, reached: START, created: 0 };
+        let marks = Marks { now: START, handed: START, reached: START, created: 0, since: None };
         let mut this = Self {
             store,
             sending,
