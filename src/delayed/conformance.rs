@@ -6,7 +6,7 @@ mod places;
 mod records;
 
 use super::{
-    Balance, DelayedBatch, DelayedContent, DelayedEvent, DelayedHead, DelayedKey, DelayedLimits,
+    Balance, Counted, DelayedBatch, DelayedContent, DelayedEvent, DelayedHead, DelayedKey, DelayedLimits,
     DelayedMemory, DelayedSnapshot, DelayedStep, DelayedStore, Found, OwnerShare, RedbDelayed, RedbOptions,
 };
 use crate::{
@@ -71,6 +71,7 @@ suite! {
     a_list_is_of_a_prefix_and_goes_on_behind_a_name
     a_list_looks_at_no_more_than_it_may
     a_list_has_what_matches
+    what_is_pending_is_counted_by_name_in_portions
     a_tombstone_is_left_of_a_name_that_the_caller_chose
     a_tombstone_goes_after_an_hour
     the_oldest_tombstones_go_where_there_are_too_many
@@ -81,8 +82,10 @@ suite! {
     an_answer_that_is_given_again_replaces_the_first
     changes_are_numbered_and_read_page_by_page
     changes_are_trimmed_by_number_and_by_age
+    changes_are_trimmed_by_their_bytes
     rows_are_numbered_from_one_across_restarts
     rows_keep_what_was_published_where_they_are_told_to
+    rows_that_keep_much_content_come_in_shorter_pages
     rows_of_every_outcome_are_kept
     rows_are_trimmed_by_number_and_by_age_in_portions
     parked_events_are_kept_until_they_are_unparked

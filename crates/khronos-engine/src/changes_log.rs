@@ -192,6 +192,23 @@ impl ChangeKind {
 /// One change, as it is kept: definitions in JSON, without their payloads.
 pub type ChangeEntry = LoggedChange<VersionEntry>;
 
+impl ChangeEntry {
+    /// About how many bytes it takes on a disk.
+    pub fn bytes(&self) -> usize {
+        let Self { by, door, name, others, before, after, command, note, .. } = self;
+        let others = others.iter().map(|name| name.len() + 1).sum::<usize>();
+        let versions = [before, after].into_iter().flatten().map(|version| {
+            let VersionEntry { definition, payload, .. } = version;
+            definition.len() + payload.as_ref().map_or(0, String::len)
+        });
+        let texts = [by, door, name, note].into_iter().chain(command).map(|text| text.len()).sum::<usize>();
+        BESIDE + texts + others + versions.sum::<usize>()
+    }
+}
+
+/// Bytes of an entry beside its texts.
+const BESIDE: usize = 64;
+
 /// A schedule, or a calendar, before or after a change, as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VersionEntry {

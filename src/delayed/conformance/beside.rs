@@ -198,3 +198,26 @@ pub(super) fn changes_are_trimmed_by_number_and_by_age(disk: &impl Disk) {
     log(&mut *store, 999, [999]);
     assert_eq!(bounds(&*store), (7, 7, 1));
 }
+
+pub(super) fn changes_are_trimmed_by_their_bytes(disk: &impl Disk) {
+    let of = change(1).bytes() as u64;
+    let limits = DelayedLimits { changes_bytes: 3 * of, ..DelayedLimits::default() };
+    let mut store = disk.open_limited("khronos", limits).unwrap();
+    log(&mut *store, 3, 1..=3);
+    let bounds = |store: &dyn DelayedStore| {
+        let page = store.reader().changes(0, 99).unwrap();
+        (page.first, page.last, page.changes.len())
+    };
+    assert_eq!(bounds(&*store), (1, 3, 3));
+    log(&mut *store, 4, [4]);
+    assert_eq!(bounds(&*store), (2, 4, 3));
+    drop(store);
+    let mut store = disk.open_limited("khronos", limits).unwrap();
+    log(&mut *store, 5, 5..=6);
+    assert_eq!(bounds(&*store), (4, 6, 3), "what lay there counts after a restart");
+    let long = ChangeEntry { note: "x".repeat(3 * of as usize).into(), ..change(7) };
+    store.write(0, &DelayedBatch { changes: vec![long], ..batch(7, vec![]) }).unwrap();
+    assert_eq!(bounds(&*store), (8, 7, 0), "nor does one stay that is too long alone");
+    log(&mut *store, 8, [8]);
+    assert_eq!(bounds(&*store), (8, 8, 1));
+}

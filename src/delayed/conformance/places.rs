@@ -169,3 +169,23 @@ pub(super) fn a_list_has_what_matches(disk: &impl Disk) {
     assert_eq!(names, [1, 3, 5, 7].map(name_of));
     assert_eq!(listed.next, Some(name_of(7)));
 }
+
+pub(super) fn what_is_pending_is_counted_by_name_in_portions(disk: &impl Disk) {
+    let mut store = disk.open();
+    write(&mut *store, 0, (0..7).map(|number| put(&name_of(number), 10)).collect());
+    let balance = write(&mut *store, 11, vec![settle(&name_of(3), 10)]);
+    let reader = store.reader();
+    let name = |number| Some(name_of(number));
+    for (after, most, count, next) in [
+        (None, 9, 6, None),
+        (None, 6, 6, None),
+        (None, 4, 4, name(4)),
+        (name(2), 2, 2, name(5)),
+        (name(3), 3, 3, None),
+        (name(6), 3, 0, None),
+        (name(4), 1, 1, name(5)),
+    ] {
+        let counted = reader.count(after.as_deref(), most).unwrap();
+        assert_eq!(counted, Counted { count, next, places: 6, balance }, "{most} after {after:?}");
+    }
+}

@@ -55,6 +55,30 @@ pub(super) fn rows_keep_what_was_published_where_they_are_told_to(disk: &impl Di
     assert_eq!(disk.open().reader().read(0, 9).unwrap().rows, numbered.collect::<Vec<_>>());
 }
 
+pub(super) fn rows_that_keep_much_content_come_in_shorter_pages(disk: &impl Disk) {
+    let mut store = disk.open();
+    let large = |number| {
+        let mut event = event(&name_of(number), 10);
+        event.content.data = vec![7; 300 << 10].into();
+        DelayedStep::Put(Box::new(event))
+    };
+    write(&mut *store, 0, (0..9).map(large).collect());
+    let keep = |number| {
+        let key = key(&name_of(number), 10);
+        DelayedStep::Settle { key, outcome: Outcome::Dropped, keeps_content: true }
+    };
+    write(&mut *store, 11, (0..9).map(keep).collect());
+    let reader = store.reader();
+    let page = |after, most| {
+        let page = reader.read(after, most).unwrap();
+        assert_eq!((page.first, page.last), (1, 9));
+        page.rows.iter().map(|row| row.number).collect::<Vec<_>>()
+    };
+    assert_eq!(page(0, 99), [1, 2, 3, 4], "1 MiB is full");
+    assert_eq!(page(4, 2), [5, 6]);
+    assert_eq!((page(4, 99), page(8, 99), page(9, 99)), (vec![5, 6, 7, 8], vec![9], vec![]));
+}
+
 pub(super) fn rows_of_every_outcome_are_kept(disk: &impl Disk) {
     let mut store = disk.open();
     let names = (0..outcomes().len()).map(name_of);

@@ -35,13 +35,18 @@ pub(super) fn apply(
         applying.answer(key, answered)?;
     }
     let mut changes = tables::written(transaction, tables::CHANGES)?;
+    let mut entry = tables::written(transaction, tables::META)?;
+    let before = entry.get(encoding::CHANGES_BYTES)?.map(|bytes| encoding::read::<u64>(bytes.value()));
+    let before = before.transpose()?.unwrap_or(0);
+    let mut bytes = before;
     for change in &batch.changes {
         meta.last_change += 1;
+        bytes += change.bytes() as u64;
         let value = encoding::value(change)?;
         changes.insert(&encoding::number(meta.last_change)[..], &value[..])?;
     }
     trim::rows(&mut applying.record, batch.now, limits, meta.last_row - rows, meta)?;
-    trim::changes(&mut changes, batch.now, limits, batch.changes.len() as u64, meta)?;
+    trim::changes(&mut changes, batch.now, limits, (batch.changes.len() as u64, &mut bytes), meta)?;
     let added = applying.tombstones.len()?.saturating_sub(tombstones);
     let ages = &mut applying.tombstone_ages;
     trim::tombstones(&mut applying.tombstones, ages, batch.now, limits, added)?;
@@ -50,7 +55,9 @@ pub(super) fn apply(
     if !meta.balance.is_right() {
         return Err(Failed::Unreadable("its balance is wrong".into()));
     }
-    let mut entry = tables::written(transaction, tables::META)?;
+    if bytes != before {
+        entry.insert(encoding::CHANGES_BYTES, &encoding::value(&bytes)?[..])?;
+    }
     entry.insert(encoding::META, &encoding::value(meta)?[..])?;
     Ok(())
 }

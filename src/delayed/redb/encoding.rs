@@ -18,6 +18,8 @@ use std::sync::Arc;
 
 /// The key of the [`Meta`].
 pub(super) const META: &[u8] = b"!";
+/// The key of how many bytes the log of changes takes, beside it: a store that does not say has counted none yet.
+pub(super) const CHANGES_BYTES: &[u8] = b"changes-bytes";
 
 /// An event without its content and its place.
 #[derive(Serialize, Deserialize)]

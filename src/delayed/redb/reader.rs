@@ -3,19 +3,20 @@
 use super::{
     encoding,
     guard::{Failed, closed, guarded},
+    meta::Meta,
     tables::{self, Definition, Read},
 };
 use crate::{
     engine::{
         Answered, MessageKey,
         delayed::{
-            DelayedEvent, DelayedHead, DelayedKey, DelayedPage, DelayedReader, DueEvent, Found, Listed,
-            NumberedRow, OwnerShare, ParkedEvent, Tombstone,
+            Counted, DelayedEvent, DelayedHead, DelayedKey, DelayedPage, DelayedReader, DueEvent, Found,
+            Listed, NumberedRow, OwnerShare, PAGE_BYTES, ParkedEvent, Tombstone,
         },
     },
     store::{ChangePage, StoreError},
 };
-use ::redb::{Database, ReadTransaction, ReadableDatabase as _};
+use ::redb::{Database, ReadTransaction, ReadableDatabase as _, ReadableTableMetadata as _};
 use ponos::event::Timestamp;
 use std::{
     ops::{Bound, Range},
@@ -67,27 +68,36 @@ impl RedbReader {
         guarded(&self.path, || read(&db.begin_read()?))
     }
 
-    /// Those with a number above `after`.
+    /// What the store says of itself.
+    fn meta(&self, transaction: &ReadTransaction) -> Result<Meta, Failed> {
+        let meta = tables::read(transaction, tables::META)?;
+        let meta = meta.get(encoding::META)?;
+        let meta = meta.ok_or_else(|| Failed::Unreadable("its database does not say what it is".into()))?;
+        encoding::read_meta(meta.value())?.map_err(|_| closed(&self.path).into())
+    }
+
+    /// Those with a number above `after`, up to the one with which they come to many bytes.
     fn numbered<T>(
         &self,
         table: Definition,
         after: u64,
         most: usize,
-        read: impl Fn(&[u8]) -> Result<T, Failed>,
-        bounds: impl FnOnce(&super::meta::Meta) -> (u64, u64),
+        read: impl Fn(&[u8]) -> Result<(T, usize), Failed>,
+        bounds: impl FnOnce(&Meta) -> (u64, u64),
     ) -> Result<Numbered<T>, StoreError> {
         self.at_once(|transaction| {
-            let meta = tables::read(transaction, tables::META)?;
-            let meta = meta.get(encoding::META)?;
-            let meta =
-                meta.ok_or_else(|| Failed::Unreadable("its database does not say what it is".into()))?;
-            let Ok(meta) = encoding::read_meta(meta.value())? else { return Err(closed(&self.path).into()) };
+            let meta = self.meta(transaction)?;
             let table = tables::read(transaction, table)?;
             let after = encoding::number(after);
-            let mut found = Vec::new();
+            let (mut found, mut bytes) = (Vec::new(), 0);
             for entry in table.range::<&[u8]>((Bound::Excluded(&after[..]), Bound::Unbounded))?.take(most) {
                 let (number, value) = entry?;
-                found.push((encoding::read_number(number.value())?, read(value.value())?));
+                let (entry, content) = read(value.value())?;
+                found.push((encoding::read_number(number.value())?, entry));
+                bytes += content;
+                if bytes >= PAGE_BYTES {
+                    break;
+                }
             }
             let (first, last) = bounds(&meta);
             Ok((found, first, last))
@@ -204,21 +214,48 @@ impl DelayedReader for RedbReader {
     }
 
     fn parked(&self, after: u64, most: usize) -> Result<Vec<ParkedEvent>, StoreError> {
-        let (parked, ..) = self.numbered(tables::PARKED, after, most, encoding::read_parked, |_| (0, 0))?;
+        let read = |bytes: &[u8]| Ok((encoding::read_parked(bytes)?, 0));
+        let (parked, ..) = self.numbered(tables::PARKED, after, most, read, |_| (0, 0))?;
         Ok(parked.into_iter().map(|(_, parked)| parked).collect())
     }
 
     fn read(&self, after: u64, most: usize) -> Result<DelayedPage, StoreError> {
-        let bounds = |meta: &super::meta::Meta| (meta.first_row, meta.last_row);
-        let (rows, first, last) = self.numbered(tables::RECORD, after, most, encoding::read_row, bounds)?;
+        let bounds = |meta: &Meta| (meta.first_row, meta.last_row);
+        let read = |bytes: &[u8]| {
+            let row = encoding::read_row(bytes)?;
+            let content = row.content_bytes();
+            Ok((row, content))
+        };
+        let (rows, first, last) = self.numbered(tables::RECORD, after, most, read, bounds)?;
         let rows = rows.into_iter().map(|(number, row)| NumberedRow { number, row }).collect();
         Ok(DelayedPage { rows, first, last, record: self.store })
     }
 
     fn changes(&self, after: u64, most: usize) -> Result<ChangePage, StoreError> {
-        let bounds = |meta: &super::meta::Meta| (meta.first_change, meta.last_change);
-        let (changes, first, last) = self.numbered(tables::CHANGES, after, most, encoding::read, bounds)?;
+        let bounds = |meta: &Meta| (meta.first_change, meta.last_change);
+        let read = |bytes: &[u8]| Ok((encoding::read(bytes)?, 0));
+        let (changes, first, last) = self.numbered(tables::CHANGES, after, most, read, bounds)?;
         Ok(ChangePage { changes, first, last, record: self.store })
+    }
+
+    fn count(&self, after: Option<&str>, most: usize) -> Result<Counted, StoreError> {
+        let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.as_bytes()));
+        self.at_once(|transaction| {
+            let balance = self.meta(transaction)?.balance;
+            let places = tables::read(transaction, tables::PENDING)?.len()?;
+            let names = tables::read(transaction, tables::NAMES)?;
+            let mut counted = Counted { count: 0, next: None, places, balance };
+            let mut last = None;
+            for entry in names.range::<&[u8]>((from, Bound::Unbounded))? {
+                if counted.count == most as u64 {
+                    counted.next = last;
+                    return Ok(counted);
+                }
+                last = Some(encoding::read_name(entry?.0.value())?);
+                counted.count += 1;
+            }
+            Ok(counted)
+        })
     }
 }
 

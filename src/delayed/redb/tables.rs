@@ -10,7 +10,7 @@ pub(super) type Written<'a> = Table<'a, &'static [u8], &'static [u8]>;
 /// One that is read.
 pub(super) type Read = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
-/// The one entry of [`Meta`](super::meta::Meta).
+/// The entry of [`Meta`](super::meta::Meta), and how many bytes the log of changes takes.
 pub(super) const META: Definition = TableDefinition::new("meta");
 /// By send time and name: events that are pending, with their content, so that what is due together lies together.
 pub(super) const PENDING: Definition = TableDefinition::new("pending");

@@ -21,51 +21,49 @@ pub(super) fn rows(
     added: u64,
     meta: &mut Meta,
 ) -> Result<(), Failed> {
-    let kept = (limits.rows, limits.age);
-    meta.first_row =
-        numbered(record, (meta.first_row, meta.last_row), now, kept, most(added), encoding::row_time)?;
+    for _ in 0..most(added) {
+        if meta.first_row > meta.last_row {
+            break;
+        }
+        let key = encoding::number(meta.first_row);
+        if meta.last_row - meta.first_row < limits.rows {
+            let row = record.get(&key[..])?.ok_or_else(|| missing(meta.first_row))?;
+            if now.since(encoding::row_time(row.value())?) <= limits.age {
+                break;
+            }
+        }
+        record.remove(&key[..])?.ok_or_else(|| missing(meta.first_row))?;
+        meta.first_row += 1;
+    }
     Ok(())
 }
 
-/// Changes of the log.
+/// Changes of the log, of which so many were added, and which take so many bytes.
 pub(super) fn changes(
     changes: &mut Written<'_>,
     now: Timestamp,
     limits: &DelayedLimits,
-    added: u64,
+    (added, bytes): (u64, &mut u64),
     meta: &mut Meta,
 ) -> Result<(), Failed> {
-    let kept = (limits.changes, limits.changes_age);
-    let time = |bytes: &[u8]| encoding::read::<ChangeEntry>(bytes).map(|change| change.at);
-    let numbers = (meta.first_change, meta.last_change);
-    meta.first_change = numbered(changes, numbers, now, kept, most(added), time)?;
-    Ok(())
-}
-
-/// Entries with these numbers, of which so many are kept, for so long. Gives the first that stays.
-fn numbered(
-    table: &mut Written<'_>,
-    (mut first, last): (u64, u64),
-    now: Timestamp,
-    (count, age): (u64, i64),
-    most: u64,
-    time: impl Fn(&[u8]) -> Result<Timestamp, Failed>,
-) -> Result<u64, Failed> {
-    for _ in 0..most {
-        if first > last {
+    for _ in 0..most(added) {
+        let first = meta.first_change;
+        if first > meta.last_change {
+            *bytes = 0;
             break;
         }
         let key = encoding::number(first);
-        if last - first < count {
-            let entry = table.get(&key[..])?.ok_or_else(|| missing(first))?;
-            if now.since(time(entry.value())?) <= age {
-                break;
-            }
+        let change = changes.get(&key[..])?.map(|change| encoding::read::<ChangeEntry>(change.value()));
+        let change = change.ok_or_else(|| missing(first))??;
+        let too_many = meta.last_change - first >= limits.changes || *bytes > limits.changes_bytes;
+        if !too_many && now.since(change.at) <= limits.changes_age {
+            break;
         }
-        table.remove(&key[..])?.ok_or_else(|| missing(first))?;
-        first += 1;
+        changes.remove(&key[..])?;
+        *bytes = bytes.saturating_sub(change.bytes() as u64);
+        meta.first_change += 1;
     }
-    Ok(first)
+    Ok(())
 }
 
 /// Tombstones.

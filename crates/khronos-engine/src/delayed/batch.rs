@@ -67,10 +67,7 @@ impl DelayedBatch {
             let verdicts = answered.verdicts.iter().map(Verdict::bytes).sum::<usize>();
             BESIDE + key.0.len() + key.1.len() + verdicts
         });
-        let log = self.changes.iter().map(|entry| {
-            let others = entry.others.iter().map(|name| name.len() + 1).sum::<usize>();
-            BESIDE + entry.name.len() + others
-        });
+        let log = self.changes.iter().map(ChangeEntry::bytes);
         let beside = answers.chain(log).sum();
         self.steps.iter().fold((0, beside), |(count, bytes), step| match step {
             DelayedStep::Put(event) => (count + 1, bytes + event.bytes()),

@@ -142,6 +142,11 @@ impl DelayedRow {
         }
     }
 
+    /// About how many bytes of content it keeps.
+    pub fn content_bytes(&self) -> usize {
+        self.content.as_ref().map_or(0, |content| content.data.len() + content.headers.len())
+    }
+
     /// The same as a row of a schedule's record.
     pub fn row(&self) -> Row {
         Row {

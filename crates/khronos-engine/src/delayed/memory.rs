@@ -5,9 +5,9 @@
 mod content;
 
 use super::{
-    Balance, DelayedBatch, DelayedEvent, DelayedHead, DelayedKey, DelayedLimits, DelayedPage, DelayedReader,
-    DelayedRoom, DelayedSnapshot, DelayedStore, DelayedWritten, DueEvent, Found, Listed, NumberedRow,
-    OwnerShare, ParkedEvent,
+    Balance, Counted, DelayedBatch, DelayedEvent, DelayedHead, DelayedKey, DelayedLimits, DelayedPage,
+    DelayedReader, DelayedRoom, DelayedSnapshot, DelayedStore, DelayedWritten, DueEvent, Found, Listed,
+    NumberedRow, OwnerShare, PAGE_BYTES, ParkedEvent,
 };
 use crate::{
     Answered, MessageKey,
@@ -97,6 +97,14 @@ impl DelayedMemory {
         let mut disk = self.disk();
         if let Some(durable) = disk.durable.take() {
             disk.content = *durable;
+        }
+    }
+
+    /// Loses a pending event, as no store may: nothing counts it.
+    pub fn lose(&self, name: &str) {
+        let content = &mut self.disk().content;
+        if let Some((name, send)) = content.names.remove_entry(name) {
+            content.pending.remove(&DelayedKey { send, name });
         }
     }
 
@@ -283,7 +291,13 @@ impl DelayedReader for DelayedMemory {
         let (rows, last) = (&disk.content.rows, disk.content.last_row);
         let first = last + 1 - rows.len() as u64;
         let numbered = (first..).zip(rows).map(|(number, row)| NumberedRow { number, row: row.clone() });
-        let rows = numbered.skip_while(|row| row.number <= after).take(most).collect();
+        let mut bytes = 0;
+        let rows = numbered.skip_while(|row| row.number <= after).take(most).take_while(|row| {
+            let is_in = bytes < PAGE_BYTES;
+            bytes += row.row.content_bytes();
+            is_in
+        });
+        let rows = rows.collect();
         Ok(DelayedPage { rows, first, last, record })
     }
 
@@ -295,6 +309,16 @@ impl DelayedReader for DelayedMemory {
         let numbered = (first..).zip(all.iter().cloned());
         let changes = numbered.skip_while(|(number, _)| *number <= after).take(most).collect();
         Ok(ChangePage { changes, first, last, record })
+    }
+
+    fn count(&self, after: Option<&str>, most: usize) -> Result<Counted, StoreError> {
+        let disk = self.disk();
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut behind = disk.content.names.range::<str, _>((from, Bound::Unbounded)).map(|(name, _)| name);
+        let counted: Vec<&Arc<str>> = behind.by_ref().take(most).collect();
+        let next = behind.next().and(counted.last().copied().cloned());
+        let (places, balance) = (disk.content.pending.len() as u64, disk.content.balance);
+        Ok(Counted { count: counted.len() as u64, next, places, balance })
     }
 }
 

@@ -17,12 +17,12 @@ pub use event::{
     ContentDigest, DelayedContent, DelayedEvent, DelayedHead, DelayedKey, DelayedRow, DueEvent, NumberedRow,
     ParkedEvent, Tombstone,
 };
-pub use limits::{ANSWERS_KEPT, DelayedLimits, PORTION, TOMBSTONES_KEPT};
+pub use limits::{ANSWERS_KEPT, DelayedLimits, PAGE_BYTES, PORTION, TOMBSTONES_KEPT};
 pub use memory::{DelayedMemory, MemoryDelayed};
-pub use reader::{DelayedPage, DelayedReader, Found, Listed};
+pub use reader::{Counted, DelayedPage, DelayedReader, Found, Listed};
 pub use sending::{
     DelayedAction, DelayedAnswer, DelayedChange, DelayedInput, DelayedRequest, DelayedRules, Marks,
-    ParkedHead, PastDue, Sending, SinceSetBack, UnparkRequest, Unparked, Unparking,
+    ParkedHead, PastDue, Sending, SinceSetBack, UnparkRequest, Unparked, Unparking, logged_events,
 };
 
 use crate::store::{StoreError, Written};

@@ -1,7 +1,7 @@
 //! What is read of a store, on any thread, beside what is written.
 
 use super::{
-    DelayedEvent, DelayedHead, DelayedKey, DueEvent, NumberedRow, OwnerShare, ParkedEvent, Tombstone,
+    Balance, DelayedEvent, DelayedHead, DelayedKey, DueEvent, NumberedRow, OwnerShare, ParkedEvent, Tombstone,
 };
 use crate::{
     Answered, MessageKey,
@@ -82,7 +82,8 @@ pub trait DelayedReader: Send + Sync {
     }
 
     /// Rows of the record with a number above `after`, oldest first, at most `most`, and the bounds of what is kept. As
-    /// [`PageReader::read`](crate::store::PageReader::read).
+    /// [`PageReader::read`](crate::store::PageReader::read), but that there may be fewer where they keep
+    /// [much content](super::PAGE_BYTES): none are left when there are none.
     ///
     /// # Errors
     /// As said of all.
@@ -93,6 +94,25 @@ pub trait DelayedReader: Send + Sync {
     /// # Errors
     /// As said of all.
     fn changes(&self, after: u64, most: usize) -> Result<ChangePage, StoreError>;
+
+    /// Counts pending events by name, behind `after`, at most `most`; with what the balance says of that moment.
+    ///
+    /// # Errors
+    /// As said of all.
+    fn count(&self, after: Option<&str>, most: usize) -> Result<Counted, StoreError>;
+}
+
+/// Some of the pending events, counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counted {
+    /// So many names there are.
+    pub count: u64,
+    /// Behind this name there may be more; none: that was all.
+    pub next: Option<Arc<str>>,
+    /// So many places there are in all.
+    pub places: u64,
+    /// What became of all events until then.
+    pub balance: Balance,
 }
 
 /// What is known under a name.

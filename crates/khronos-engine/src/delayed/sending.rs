@@ -15,6 +15,7 @@ mod faults;
 mod hand_over;
 mod io;
 mod lane;
+mod logged;
 mod overlay;
 mod parked;
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub use io::{
     DelayedAction, DelayedAnswer, DelayedChange, DelayedInput, DelayedRequest, DelayedRules, Marks,
     ParkedHead, PastDue, SinceSetBack, UnparkRequest, Unparked, Unparking,
 };
+pub use logged::logged_events;
 
 use super::{DelayedBatch, DelayedKey, DelayedSnapshot, DueEvent};
 use crate::{CeilingId, Ceilings, Verdict, portions::Portions};

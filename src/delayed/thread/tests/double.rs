@@ -2,8 +2,9 @@
 
 use crate::{
     delayed::{
-        DelayedBatch, DelayedEvent, DelayedHead, DelayedKey, DelayedPage, DelayedReader, DelayedRoom,
-        DelayedSnapshot, DelayedStore, DelayedWritten, DueEvent, Found, Listed, OwnerShare, ParkedEvent,
+        Counted, DelayedBatch, DelayedEvent, DelayedHead, DelayedKey, DelayedPage, DelayedReader,
+        DelayedRoom, DelayedSnapshot, DelayedStore, DelayedWritten, DueEvent, Found, Listed, OwnerShare,
+        ParkedEvent,
     },
     engine::{Answered, MessageKey},
     store::{ChangePage, Fault, StoreError, Written},
@@ -199,5 +200,9 @@ impl DelayedReader for DoubleReader {
 
     fn changes(&self, after: u64, most: usize) -> Result<ChangePage, StoreError> {
         self.reader.changes(after, most)
+    }
+
+    fn count(&self, after: Option<&str>, most: usize) -> Result<Counted, StoreError> {
+        self.reader.count(after, most)
     }
 }

@@ -31,6 +31,8 @@ pub(super) struct Content {
     pub(super) rows: VecDeque<DelayedRow>,
     pub(super) last_row: u64,
     pub(super) changes: VecDeque<ChangeEntry>,
+    /// About how many bytes they take.
+    changes_bytes: u64,
     pub(super) last_change: u64,
 }
 
@@ -64,6 +66,7 @@ impl Content {
             self.messages.insert(key.clone(), answered.clone());
         }
         self.changes.extend(batch.changes.iter().cloned());
+        self.changes_bytes += batch.changes.iter().map(|change| change.bytes() as u64).sum::<u64>();
         self.last_change += batch.changes.len() as u64;
 
         let rows = usize::try_from(self.last_row - rows).unwrap_or(usize::MAX);
@@ -187,12 +190,14 @@ impl Content {
 
     fn trim_changes(&mut self, now: Timestamp, limits: &DelayedLimits, most: usize) {
         for _ in 0..most {
-            let too_many = self.changes.len() as u64 > limits.changes;
+            let too_many =
+                self.changes.len() as u64 > limits.changes || self.changes_bytes > limits.changes_bytes;
             let too_old = |change: &ChangeEntry| now.since(change.at) > limits.changes_age;
             if !too_many && !self.changes.front().is_some_and(too_old) {
                 break;
             }
-            self.changes.pop_front();
+            let Some(gone) = self.changes.pop_front() else { break };
+            self.changes_bytes = self.changes_bytes.saturating_sub(gone.bytes() as u64);
         }
     }
 

@@ -6,10 +6,9 @@ use super::{
     overlay::Overlay,
 };
 use crate::{
-    Answered, Author, ChangeEntry, ChangeKind, Expect, Message, Refusal, Verdict,
+    Answered, Author, Expect, Message, Refusal, Verdict,
     delayed::{DelayedHead, DelayedKey, Found, TOMBSTONES_KEPT, Tombstone},
 };
-use ponos_event::Timestamp;
 use std::{collections::HashMap, sync::Arc};
 
 /// What becomes of one change.
@@ -219,39 +218,4 @@ fn not_expected(expect: Expect, head: &DelayedHead) -> Option<Refusal> {
             (!is_it).then_some(Refusal::Stale { revision: Some(head.revision) })
         }
     }
-}
-
-/// Names in an entry of the log at most, beside its first.
-pub(super) const NAMED: usize = 100;
-
-/// What the log says of a request: one entry for all that were created, one for all that were changed, one for all that were deleted.
-pub(super) fn logged(now: Timestamp, request: &DelayedRequest, decided: &[Decided]) -> Vec<ChangeEntry> {
-    let kind = |verdict: &Verdict| match verdict {
-        Verdict::Created { creation, .. } => Some((ChangeKind::Created, *creation)),
-        Verdict::Changed { creation, .. } => Some((ChangeKind::Changed, *creation)),
-        Verdict::Deleted { creation, .. } => Some((ChangeKind::Deleted, *creation)),
-        _ => None,
-    };
-    let mut entries: Vec<ChangeEntry> = Vec::new();
-    for (change, one) in request.changes.iter().zip(decided) {
-        let Some((what, creation)) = kind(&one.verdict) else { continue };
-        match entries.iter_mut().find(|entry| entry.what == what) {
-            Some(entry) if entry.others.len() < NAMED => entry.others.push(change.name().clone()),
-            Some(_) => {}
-            None => entries.push(ChangeEntry {
-                at: now,
-                by: request.by.owner.clone(),
-                door: request.by.door.clone(),
-                what,
-                name: change.name().clone(),
-                others: Vec::new(),
-                creation,
-                before: None,
-                after: None,
-                command: request.message.as_ref().map(|message| message.id.clone()),
-                note: "".into(),
-            }),
-        }
-    }
-    entries
 }

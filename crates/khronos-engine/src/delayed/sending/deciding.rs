@@ -9,6 +9,7 @@ use super::{
     decide::{self, Decided, Judged},
     faults::{Fault, planted},
     io::{DelayedChange, DelayedRequest, Marks},
+    logged::logged,
 };
 use crate::{
     Answered, Ceilings, Verdict,
@@ -138,7 +139,7 @@ impl Sending {
     fn judged(&mut self, marks: Marks, request: DelayedRequest, judged: Judged) -> UnderWay {
         let decided = judged.end(request.atomic);
         let verdicts: Vec<Verdict> = decided.iter().map(|one| one.verdict.clone()).collect();
-        self.next.batch.changes.extend(decide::logged(marks.now, &request, &decided));
+        self.next.batch.changes.extend(logged(marks.now, &request, &decided));
         let (command, key) = (request.command, request.message_key());
         self.changes.remove(&request.by.owner, request.changes.len());
         if let (Some(key), Some(message)) = (key, request.message) {

@@ -9,9 +9,9 @@ mod tests;
 
 use super::{
     Pending, Sending,
-    decide::NAMED,
     faults::{Fault, planted},
     io::{DelayedAction, Marks, ParkedHead, UnparkRequest, Unparked, Unparking},
+    logged::{NAMED, counted},
 };
 use crate::{
     ChangeEntry, ChangeKind, Outcome,
@@ -263,7 +263,7 @@ impl Sending {
 fn logged(now: Timestamp, request: &UnparkRequest, events: &[DueEvent]) -> Option<ChangeEntry> {
     let (first, others) = events.split_first()?;
     let name = |event: &DueEvent| -> Arc<str> { event.key.name.clone() };
-    Some(ChangeEntry {
+    let entry = ChangeEntry {
         at: now,
         by: request.by.owner.clone(),
         door: request.by.door.clone(),
@@ -278,5 +278,6 @@ fn logged(now: Timestamp, request: &UnparkRequest, events: &[DueEvent]) -> Optio
         after: None,
         command: None,
         note: "".into(),
-    })
+    };
+    Some(counted(entry, events.len()))
 }

@@ -3,7 +3,7 @@
 use super::world::World;
 use crate::{
     Outcome, Refusal, Verdict,
-    delayed::{DelayedEvent, Marks, Unparked, Unparking},
+    delayed::{DelayedEvent, Marks, Unparked, Unparking, logged_events},
 };
 use ponos_event::Timestamp;
 use std::{
@@ -245,7 +245,7 @@ pub(super) fn at_the_end(world: &World) -> Result<(), String> {
     }
     let changes = reader.changes(0, usize::MAX).map_err(|error| error.to_string())?.changes;
     let deleted = changes.iter().filter(|(_, change)| change.what == crate::ChangeKind::Deleted);
-    let mut unheard: usize = deleted.map(|(_, change)| 1 + change.others.len()).sum();
+    let mut unheard = deleted.map(|(_, change)| logged_events(change) as usize).sum::<usize>();
     unheard = unheard.saturating_sub(world.promises.deleted.len());
     for (creation, revision) in &world.promises.known {
         match ended.get(creation) {
