@@ -11,7 +11,7 @@ use super::{
 use crate::{
     clock,
     diagnostic::counted,
-    engine::audit::{Finding, Report, ScheduleReport, Tally},
+    engine::audit::{DelayedReport, Finding, Report, ScheduleReport, Tally},
     ops::audit::Window,
     telemetry::colours,
 };
@@ -24,7 +24,7 @@ use std::{
     process::ExitCode,
 };
 
-/// Compares the record with the arithmetic; ends with 1 on a hole or a surplus.
+/// Compares the record with the arithmetic, and counts delayed events; ends with 1 on a hole or a surplus.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Only this schedule
@@ -70,6 +70,7 @@ fn json(out: &mut dyn Write, report: &Report) -> io::Result<()> {
         "agrees": report.agrees(),
         "totals": report.totals,
         "notes": report.notes,
+        "delayed": report.delayed,
     });
     output::lines(out, &[all])
 }
@@ -100,15 +101,39 @@ fn people(out: &mut dyn Write, report: &Report, coloured: bool) -> io::Result<()
     for note in &report.notes {
         writeln!(out, "note: {}", line(note))?;
     }
-    let (colour, verdict) = if report.agrees() {
-        ("\x1b[32m", "record and arithmetic agree")
-    } else {
-        ("\x1b[31m", "record and arithmetic do not agree")
+    let coloured = |is_right: bool| match (coloured, is_right) {
+        (false, _) => ("", ""),
+        (true, true) => ("\x1b[32m", "\x1b[0m"),
+        (true, false) => ("\x1b[31m", "\x1b[0m"),
     };
-    let (colour, plain) = if coloured { (colour, "\x1b[0m") } else { ("", "") };
+    if let Some(delayed) = &report.delayed {
+        let (colour, plain) = coloured(delayed.agrees());
+        writeln!(out, "{colour}{}{plain}", line(&of_delayed(delayed)))?;
+    }
+    let agree = report.totals.holes == 0 && report.totals.surplus == 0;
+    let (colour, plain) = coloured(agree);
+    let verdict = if agree { "record and arithmetic agree" } else { "record and arithmetic do not agree" };
     let Report { from, to, .. } = report;
     let rows = counted(report.rows, "row");
     writeln!(out, "{colour}{verdict}{plain} after {from} through {to} ({rows})")
+}
+
+/// What is said of delayed events, and whether it is so.
+fn of_delayed(delayed: &DelayedReport) -> String {
+    if let Some(why) = &delayed.unreadable {
+        return format!("delayed events could not be counted: {why}");
+    }
+    let DelayedReport { accepted, settled, cancelled, pending, counted, .. } = delayed;
+    let said = format!(
+        "delayed events: {accepted} accepted = {settled} settled + {cancelled} cancelled + {pending} pending; {counted} counted"
+    );
+    let missing = (delayed.missing > 0).then(|| format!("{} missing", delayed.missing));
+    let surplus = (delayed.surplus > 0).then(|| format!("{} too many", delayed.surplus));
+    let balance = (!delayed.is_balanced).then(|| "the balance does not add up".to_owned());
+    match [missing, surplus, balance].into_iter().flatten().collect::<Vec<_>>() {
+        wrong if wrong.is_empty() => format!("{said}, which agrees"),
+        wrong => format!("{said}, which does not agree: {}", wrong.join(", ")),
+    }
 }
 
 fn cells(name: &str, tally: &Tally) -> Vec<String> {

@@ -14,7 +14,7 @@ use crate::{
 };
 use std::process::ExitCode;
 
-/// Lists what was created, changed, deleted, paused, triggered or done else at run time, and by whom: the newest first, with --after the oldest.
+/// Lists what was created, changed, deleted, paused, triggered or done else at run time, and by whom: the newest first, with --after the oldest. `khronos delayed changes` has those of delayed events.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Only changes after this position, oldest first: "position" of one that was shown, or its number

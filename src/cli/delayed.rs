@@ -1,6 +1,8 @@
-//! `khronos delayed`: delayed events of a running clock, listed, shown, cancelled and sent now; parked ones sent again and dropped.
-//! `khronos at` puts them.
+//! `khronos delayed`: delayed events of a running clock, listed, shown, cancelled and sent now; parked ones sent again and dropped;
+//! and what became of them. `khronos at` puts them.
 
+mod changes;
+mod history;
 mod parked;
 
 use super::{
@@ -20,7 +22,7 @@ use crate::{
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
-/// Lists, shows, cancels and sends delayed events, which `khronos at` and clients have put
+/// Lists, shows, cancels and sends delayed events, which `khronos at` and clients have put; and says what became of them
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -43,6 +45,10 @@ enum Verb {
     Release(parked::Chosen),
     /// Drops parked ones for good; the record says so.
     Drop(parked::Chosen),
+    /// Shows how they ended, also of a clock that does not run.
+    History(history::HistoryArgs),
+    /// Lists which were put, changed and cancelled, and by whom; also of a clock that does not run.
+    Changes(changes::ChangesArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -127,6 +133,8 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
         Verb::Parked(args) => finish(parked::list(globals, args)),
         Verb::Release(chosen) => finish(parked::change(globals, chosen, parked::RELEASE)),
         Verb::Drop(chosen) => finish(parked::change(globals, chosen, parked::DROP)),
+        Verb::History(args) => finish(history::history(globals, args)),
+        Verb::Changes(args) => finish(changes::changes(globals, args)),
     }
 }
 

@@ -3,7 +3,7 @@
 //! | Code | Meaning |
 //! | --- | --- |
 //! | 0 | done; warnings may have been shown; `run`: ended by SIGTERM, in good order |
-//! | 1 | findings: `check` found errors, `audit` a hole or a surplus, `health` a clock that is not well or not there |
+//! | 1 | findings: `check` found errors, `audit` a hole or a surplus, or delayed events that are missing, too many or can't be counted, `health` a clock that is not well or not there |
 //! | 2 | the command line is wrong (an unknown flag, an expression or a schedule name that can't be used); `plan`: something differs; `parked release`, `drop`: nothing is parked under a number; `audit`: the record is in too many pieces for one go |
 //! | 69 | a service can't be reached: the broker, or a running clock |
 //! | 70 | a fault of the program itself: please report it |

@@ -18,7 +18,7 @@ use crate::{
 use ponos::event::{EventKind, Timestamp};
 use std::process::ExitCode;
 
-/// Shows how occurrences ended.
+/// Shows how occurrences ended. `khronos delayed history` has how delayed events did.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Only this schedule

@@ -6,9 +6,11 @@ use crate::{
     engine::audit::Report,
     http::client::{Client, ClientError, encode},
     ops::{
-        self, CalendarView, History, Pages, ParkedList, ScheduleList, ScheduleView, StoppedClock, ZoneView,
+        self, CalendarView, DelayedChangeList, DelayedHistory, History, Pages, ParkedList, ScheduleList,
+        ScheduleView, StoppedClock, ZoneView,
         audit::Window,
         changes::{ChangeList, ChangesQuery},
+        delayed::{DelayedChangesQuery, DelayedHistoryQuery, MOST_NUMBERED},
         history::{HistoryQuery, MOST},
         schedules::{MOST_OF_A_PAGE, ScheduleQuery},
     },
@@ -145,6 +147,26 @@ impl ClockSource {
         })
     }
 
+    pub(super) async fn delayed_history(
+        &self,
+        wanted: &DelayedHistoryQuery,
+    ) -> Result<DelayedHistory, CliError> {
+        Ok(match self {
+            Self::Running(client) => client.get(&delayed_history_path(wanted)).await?,
+            Self::Stopped(clock) => ops::delayed::history(clock.clone(), wanted.clone()).await?,
+        })
+    }
+
+    pub(super) async fn delayed_changes(
+        &self,
+        wanted: &DelayedChangesQuery,
+    ) -> Result<DelayedChangeList, CliError> {
+        Ok(match self {
+            Self::Running(client) => client.get(&delayed_changes_path(wanted)).await?,
+            Self::Stopped(clock) => ops::delayed::changes(clock.clone(), wanted.clone()).await?,
+        })
+    }
+
     pub(super) async fn audit(&self, window: Window, only: Option<&str>) -> Result<Report, CliError> {
         Ok(match self {
             Self::Running(client) => {
@@ -170,7 +192,7 @@ impl ClockSource {
 }
 
 fn schedules_path(wanted: &ScheduleQuery) -> String {
-    let mut path = format!("/v1/schedules?limit={}", wanted.limit.unwrap_or(MOST_OF_A_PAGE));
+    let path = format!("/v1/schedules?limit={}", wanted.limit.unwrap_or(MOST_OF_A_PAGE));
     let words = [
         ("prefix", &wanted.prefix),
         ("domain", &wanted.domain),
@@ -180,40 +202,50 @@ fn schedules_path(wanted: &ScheduleQuery) -> String {
         ("label", &wanted.label),
         ("page", &wanted.page),
     ];
-    for (key, word) in words {
-        path.extend(word.iter().map(|word| format!("&{key}={}", encode(word))));
-    }
-    path
+    with(path, words)
 }
 
 fn changes_path(wanted: &ChangesQuery) -> String {
-    let mut path = format!("/v1/changes?limit={}", wanted.limit.unwrap_or(MOST));
-    for (key, word) in [("schedule", &wanted.schedule), ("calendar", &wanted.calendar), ("by", &wanted.by)] {
-        path.extend(word.iter().map(|word| format!("&{key}={}", encode(word))));
-    }
-    for (key, position) in [("after", wanted.after), ("before", wanted.before)] {
-        path.extend(position.iter().map(|position| format!("&{key}={position}")));
-    }
-    path
+    let path = format!("/v1/changes?limit={}", wanted.limit.unwrap_or(MOST));
+    let words = [("schedule", &wanted.schedule), ("calendar", &wanted.calendar), ("by", &wanted.by)];
+    with(with(path, words), [("after", &wanted.after), ("before", &wanted.before)])
 }
 
 fn history_path(wanted: &HistoryQuery) -> String {
-    let mut path = format!("/v1/history?limit={}", wanted.limit.unwrap_or(MOST));
+    let path = format!("/v1/history?limit={}", wanted.limit.unwrap_or(MOST));
     let words = [
         ("schedule", &wanted.schedule),
         ("kind", &wanted.kind),
         ("outcome", &wanted.outcome),
         ("late", &wanted.late),
     ];
-    let words = words.map(|(key, word)| (key, word.as_deref().map(encode)));
-    let instants =
-        [("from", wanted.from), ("to", wanted.to)].map(|(key, at)| (key, at.map(|at| at.to_string())));
-    let positions = [("after", wanted.after), ("before", wanted.before)]
-        .map(|(key, position)| (key, position.map(|position| position.to_string())));
-    for (key, value) in words.into_iter().chain(instants).chain(positions) {
-        if let Some(value) = value {
-            path.push_str(&format!("&{key}={value}"));
-        }
+    let path = with(with(path, words), [("from", &wanted.from), ("to", &wanted.to)]);
+    with(path, [("after", &wanted.after), ("before", &wanted.before)])
+}
+
+fn delayed_changes_path(wanted: &DelayedChangesQuery) -> String {
+    let path = format!("/v1/events:changes?limit={}", wanted.limit.unwrap_or(MOST_NUMBERED));
+    let path = with(path, [("name", &wanted.name), ("by", &wanted.by)]);
+    with(path, [("after", &wanted.after), ("before", &wanted.before)])
+}
+
+fn delayed_history_path(wanted: &DelayedHistoryQuery) -> String {
+    let path = format!("/v1/events:history?limit={}", wanted.limit.unwrap_or(MOST_NUMBERED));
+    let words = [
+        ("name", &wanted.name),
+        ("domain", &wanted.domain),
+        ("owner", &wanted.owner),
+        ("outcome", &wanted.outcome),
+        ("late", &wanted.late),
+    ];
+    let path = with(with(path, words), [("from", &wanted.from), ("to", &wanted.to)]);
+    with(path, [("after", &wanted.after), ("before", &wanted.before)])
+}
+
+/// The path with those of these that are given.
+fn with<const N: usize>(mut path: String, given: [(&str, &Option<impl ToString>); N]) -> String {
+    for (key, value) in given {
+        path.extend(value.iter().map(|value| format!("&{key}={}", encode(&value.to_string()))));
     }
     path
 }

@@ -41,6 +41,14 @@ pub(super) const INDEX: &[(&str, &str)] = &[
     ("/v1/events:batch", "POST [EVENT, ...]: puts many; ?atomic="),
     ("/v1/events/{name}/send-now", "POST: sends one now"),
     (
+        "/v1/events:history",
+        "how delayed events ended; ?name= ?domain= ?owner= ?outcome= ?from= ?to= ?late= ?after= ?before= ?limit=",
+    ),
+    (
+        "/v1/events:changes",
+        "which delayed events were changed, and by whom; ?name= ?by= ?after= ?before= ?limit=",
+    ),
+    (
         "/v1/changes",
         "what was changed at run time, and by whom; ?schedule= ?calendar= ?by= ?after= ?before= ?limit=",
     ),

@@ -20,6 +20,7 @@ mod conditions;
 mod connection;
 mod control;
 mod event_batch;
+mod event_logs;
 mod events;
 mod feed;
 mod gate;

@@ -4,7 +4,7 @@ use super::{
     access::{Access, authenticate},
     aliases, body, calendars, changes,
     connection::Connection,
-    control, event_batch, events, feed, gate, guard, health,
+    control, event_batch, event_logs, events, feed, gate, guard, health,
     index::{self, INDEX},
     large, metrics,
     openapi::{self, ApiDocument, Interface},
@@ -159,6 +159,8 @@ fn all(state: &HttpState, shutdown: Shutdown) -> Router {
     let delayed = OpenApiRouter::new()
         .routes(routes!(events::get))
         .routes(routes!(events::list))
+        .routes(routes!(event_logs::history))
+        .routes(routes!(event_logs::changes))
         .routes(routes!(parked_events::list));
     let logged = OpenApiRouter::new().routes(routes!(changes::changes)).routes(routes!(changes::export));
     let next = dear(OpenApiRouter::new().routes(routes!(preview::next)));

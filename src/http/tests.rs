@@ -6,6 +6,7 @@ mod calendars;
 mod connections;
 mod docs;
 mod encrypted;
+mod event_logs;
 mod events;
 mod fair;
 mod feed;

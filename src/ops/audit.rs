@@ -1,6 +1,6 @@
 //! The record against the arithmetic.
 
-use super::{Clock, OpsError, Pages, RecordReader, RunningClock, run_blocking, schedules};
+use super::{Clock, OpsError, Pages, RecordReader, RunningClock, delayed, run_blocking, schedules};
 use crate::{
     clock_loop::Command,
     engine::audit::{Auditor, Report, ScheduleReport, TooFragmented},
@@ -98,11 +98,14 @@ pub async fn audit(
             auditor
         }
     };
-    let (auditor, report) = walk(clock.record(), auditor).await?;
+    let (auditor, mut report) = walk(clock.record(), auditor).await?;
     if let Some(name) = only
         && !auditor.knows_it()
     {
         schedules::get(clock.clone(), name).await?;
+    }
+    if only.is_none() {
+        report.delayed = delayed::audit(&clock).await;
     }
     Ok((report, AuditedSchedules { auditor: Some(auditor), after: None }))
 }

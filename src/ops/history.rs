@@ -25,7 +25,7 @@ const PAGE: u64 = 500;
 /// Rows looked through for one answer; when it is not full by then, `next` says where to go on.
 const LOOKED_THROUGH: u64 = 50_000;
 /// The longest `late`: 366 days, in milliseconds.
-const LATEST: i64 = 366 * 86_400_000;
+pub(super) const LATEST: i64 = 366 * 86_400_000;
 
 /// Which rows.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]

@@ -55,14 +55,16 @@ impl Said {
     fn result(&mut self, audited: &Result<Report, OpsError>, clock: &RunningClock) {
         match audited {
             Ok(report) => {
-                let (holes, surplus) = (report.totals.holes, report.totals.surplus);
+                let delayed = report.delayed.as_ref();
+                let (missing, more) = delayed.map_or((0, 0), |delayed| (delayed.missing, delayed.surplus));
+                let (holes, surplus) = (report.totals.holes + missing, report.totals.surplus + more);
                 if std::mem::replace(&mut self.found, (holes, surplus)) != (holes, surplus)
                     && holes + surplus > 0
                 {
                     error!(
                         holes,
                         surplus,
-                        "the record does not agree with what the schedules call for; `khronos audit` shows where"
+                        "the record does not agree with what the schedules call for, or delayed events with what was taken; `khronos audit` shows where"
                     );
                 }
                 self.failure = None;

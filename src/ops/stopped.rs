@@ -1,13 +1,15 @@
 //! A clock that does not run: what its store holds.
 
-use super::{PauseView, RecordReader};
+use super::{OpsError, PauseView, RecordReader};
 use crate::{
+    delayed::{self, DelayedHandle, DelayedTuning, RedbOptions},
     engine::{Pause, Revision, ScheduleStatus, Sent, Snapshot, Span},
     schedule::CalendarStore,
     store::{StoreError, StoreHandle},
 };
 use ponos::event::Timestamp;
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
+use tokio::sync::OnceCell;
 
 /// The store of a clock that does not run, open. Clones share it.
 #[derive(Debug, Clone)]
@@ -19,6 +21,10 @@ pub struct StoppedClock {
     pub(super) record: RecordReader,
     pub(super) calendars: CalendarStore,
     store: StoreHandle,
+    /// Where its delayed events lie, …
+    delayed: Option<PathBuf>,
+    /// … and their store, once somebody asked for something of it.
+    delayed_store: Arc<OnceCell<DelayedHandle>>,
 }
 
 impl StoppedClock {
@@ -29,7 +35,36 @@ impl StoppedClock {
         snapshot.one_shots.sort_by(|(a, _), (b, _)| a.cmp(b));
         snapshot.parked.sort_by_key(|(number, _)| *number);
         snapshot.named_pauses.sort_by(|(a, _), (b, _)| a.cmp(b));
-        Self { name, snapshot: Arc::new(snapshot), record: store.clone().into(), calendars, store }
+        let (snapshot, record) = (Arc::new(snapshot), store.clone().into());
+        Self { name, snapshot, record, calendars, store, delayed: None, delayed_store: Arc::default() }
+    }
+
+    /// The same, whose delayed events lie in this folder, if it keeps any.
+    #[must_use]
+    pub fn with_delayed(self, folder: PathBuf) -> Self {
+        // Opening creates what is missing: who only reads must not leave an empty store behind.
+        let is_there = std::fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some());
+        Self { delayed: is_there.then_some(folder), ..self }
+    }
+
+    pub(super) fn has_delayed(&self) -> bool {
+        self.delayed.is_some()
+    }
+
+    /// Where its delayed events are kept, opened when it is asked for first.
+    ///
+    /// # Errors
+    /// [`OpsError::Unavailable`]: it keeps none, or they can't be read.
+    pub(super) async fn delayed(&self) -> Result<DelayedHandle, OpsError> {
+        let Some(folder) = self.delayed.clone() else {
+            return Err(OpsError::Unavailable("this clock keeps no delayed events".to_owned()));
+        };
+        let open = || async {
+            let (options, tuning) = (RedbOptions::default(), DelayedTuning::default());
+            delayed::open_redb(folder, self.name.clone(), options, tuning).await.map(|(store, ..)| store)
+        };
+        let opened = self.delayed_store.get_or_try_init(open).await.cloned();
+        opened.map_err(|error| OpsError::Unavailable(format!("delayed events can't be read: {error}")))
     }
 
     /// Its name.
@@ -54,11 +89,14 @@ impl StoppedClock {
         &self.calendars
     }
 
-    /// Closes the store, so that the next one who opens it finds it in order.
+    /// Closes its stores, so that the next one who opens it finds it in order.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn close(self) -> Result<(), StoreError> {
+        if let Some(delayed) = self.delayed_store.get() {
+            delayed.close().await?;
+        }
         self.store.close().await
     }
 

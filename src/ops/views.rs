@@ -3,6 +3,7 @@
 mod calendar;
 mod change;
 mod delayed;
+mod delayed_record;
 mod finished;
 mod health;
 mod operation;
@@ -13,6 +14,7 @@ mod schedule;
 pub use calendar::{CalendarList, FoundCalendar, NamedCalendarView};
 pub use change::{FilterDecision, OutcomeView, PutView, RefusalView, ScheduleFilter};
 pub use delayed::{DELAYED_STATES, DelayedEventList, DelayedEventView, EventOutcomeView, TaskAddress};
+pub use delayed_record::{DelayedChangeList, DelayedChangeView, DelayedHistory, DelayedRowView};
 pub use finished::FinishedView;
 pub use health::{Alive, BrokerLink, Readiness};
 pub use operation::{BackfillAsked, BackfillDecision, OperationList, OperationView};

@@ -15,6 +15,9 @@ use crate::{
 };
 use tokio::sync::mpsc;
 
+/// The folder of delayed events, within that of the store.
+const DELAYED: &str = "delayed";
+
 /// The store of a clock that does not run.
 ///
 /// # Errors
@@ -22,7 +25,11 @@ use tokio::sync::mpsc;
 pub(crate) async fn open_stopped(config: &Config) -> Result<StoppedClock, StoreError> {
     let calendars = CalendarStore::default();
     let (store, snapshot, _) = open_store(config, calendars.clone(), counts(config)).await?;
-    Ok(StoppedClock::new(config.clock.name.clone(), store, snapshot, calendars))
+    let clock = StoppedClock::new(config.clock.name.clone(), store, snapshot, calendars);
+    Ok(match &config.store.path {
+        StorePath::Folder(path) => clock.with_delayed(path.join(DELAYED)),
+        StorePath::Memory => clock,
+    })
 }
 
 pub(super) fn counts(config: &Config) -> Counts {
@@ -79,7 +86,7 @@ async fn open_kept(config: &Config) -> Result<OpenedDelayed, StoreError> {
     let clock = config.clock.name.clone();
     match &config.store.path {
         StorePath::Folder(path) => {
-            let path = path.join("delayed");
+            let path = path.join(DELAYED);
             delayed::open_redb(path, clock, RedbOptions::default(), DelayedTuning::default()).await
         }
         StorePath::Memory => {

@@ -109,7 +109,7 @@ fn given_up(batch: &DelayedBatch) -> DelayedBatch {
 }
 
 /// A clock with delayed events, by its control socket in this folder, while `work` runs.
-async fn with_clock(work: impl FnOnce(&Path) + Send + 'static) {
+pub(super) async fn with_clock(work: impl FnOnce(&Path) + Send + 'static) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
     fs::create_dir(&path).unwrap();
@@ -135,11 +135,11 @@ async fn with_clock(work: impl FnOnce(&Path) + Send + 'static) {
     tokio::task::spawn_blocking(move || work(&here)).await.unwrap();
 }
 
-fn is_done(output: &Output, said: &str) {
+pub(super) fn is_done(output: &Output, said: &str) {
     assert_eq!((text(&output.stdout).as_str(), output.status.code()), (said, Some(0)), "{output:?}");
 }
 
-fn is_refused(output: &Output, code: i32, said: &str) {
+pub(super) fn is_refused(output: &Output, code: i32, said: &str) {
     let wrong = text(&output.stderr);
     assert!(output.status.code() == Some(code) && wrong.contains(said), "{said}: {output:?}");
 }

@@ -10,6 +10,7 @@
 mod check;
 mod check_files;
 mod delayed;
+mod delayed_logs;
 mod docs;
 mod forecast;
 mod hostile_text;

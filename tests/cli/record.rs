@@ -72,7 +72,7 @@ pub(super) fn tried(minute: i64) -> Parked {
 }
 
 /// A store in which the minutes 1 to 10 are settled, but for those of `missing`.
-fn store(folder: &Path, missing: &[i64]) {
+pub(super) fn store(folder: &Path, missing: &[i64]) {
     let mut store = SledStore::open(folder, "khronos", &SledOptions::default()).unwrap();
     store.load().unwrap();
     let confirmed: Vec<Row> = (1..=7).filter(|minute| !missing.contains(minute)).map(confirmed).collect();

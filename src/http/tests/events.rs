@@ -16,8 +16,8 @@ use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use serde_json::json;
 
-const SOON: &str = r#"{"event":"billing.reminder.due","in":"10m","data":{"order": 7,  "x":1.0}}"#;
-const CHRISTMAS: &str = r#"{"event":"billing.reminder.due","at":"2099-12-24T17:00:00Z"}"#;
+pub(super) const SOON: &str = r#"{"event":"billing.reminder.due","in":"10m","data":{"order": 7,  "x":1.0}}"#;
+pub(super) const CHRISTMAS: &str = r#"{"event":"billing.reminder.due","at":"2099-12-24T17:00:00Z"}"#;
 
 impl Clock {
     /// The same, which keeps delayed events.
@@ -30,7 +30,7 @@ impl Clock {
 }
 
 /// A clock with delayed events; the token 4 writes `billing.*` and sends tasks to `docker.*`, 5 is another owner's, 1 reads.
-async fn clock() -> Clock {
+pub(super) async fn clock() -> Clock {
     let mut clock = Clock::start().await;
     let write = known(4, Role::Write, "billing.*");
     let tasks = Some(Domains::new(vec!["docker.*".into()]).unwrap());

@@ -2,6 +2,7 @@
 
 mod asked;
 mod bounds;
+mod logs;
 mod parked;
 mod seen;
 
@@ -90,7 +91,7 @@ impl Machine {
         self.end(name, Outcome::Confirmed { sent_at: NOW, lateness: 0, returned: false });
     }
 
-    /// The event of this name ends so.
+    /// The event of this name has ended so.
     pub(crate) fn end(&self, name: &str, outcome: Outcome) {
         let mut state = self.state.lock().unwrap();
         let found = state.store.reader().find(&[name.into()]).unwrap().pop();
@@ -161,7 +162,7 @@ pub(crate) fn status() -> Status {
 }
 
 /// A clock with delayed events, and its machine.
-async fn clock() -> (RunningClock, Machine) {
+pub(super) async fn clock() -> (RunningClock, Machine) {
     let machine = Machine::new();
     let (commands, asked) = mpsc::channel(8);
     let (_, status) = watch::channel(status());
@@ -179,7 +180,7 @@ fn ann() -> Caller {
     owner("ann", "billing")
 }
 
-fn owner(name: &str, domain: &str) -> Caller {
+pub(super) fn owner(name: &str, domain: &str) -> Caller {
     let domains = |one: &str| Domains::new(vec![one.to_owned()]).unwrap();
     let caller = Caller::holder("1f2e3d4c".parse().unwrap(), name, Role::Write, domains(domain));
     caller.sending(Some(domains("docker.*")))
@@ -190,13 +191,13 @@ fn within(caller: Caller, delayed_events: u64) -> Caller {
 }
 
 /// An item of `billing`.
-fn item(name: &str, more: &str) -> Vec<u8> {
+pub(super) fn item(name: &str, more: &str) -> Vec<u8> {
     format!(r#"{{"name":"{name}","event":"billing.reminder.due",{more}}}"#).into_bytes()
 }
 
 const IN: &str = r#""in":"10m""#;
 
-fn batch(items: Vec<Vec<u8>>) -> EventBatch {
+pub(super) fn batch(items: Vec<Vec<u8>>) -> EventBatch {
     let put = |json| WantedEvent::Put { name: None, json, expect: crate::engine::Expect::Any };
     let wanted = WantedEvents::Each(items.into_iter().map(put).collect());
     EventBatch { wanted, atomic: false, message: None, names: NamesOf::random().unwrap() }

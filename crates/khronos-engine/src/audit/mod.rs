@@ -22,7 +22,7 @@ mod strays;
 mod tests;
 
 pub use ledger::skip_word;
-pub use report::{Finding, Report, ScheduleReport, Tally};
+pub use report::{DelayedReport, Finding, Report, ScheduleReport, Tally};
 
 use super::{KeptPage, Outcome, Parked, RecordRow, Revision, Snapshot};
 use ledger::{Arithmetic, Everywhere, Ledger};

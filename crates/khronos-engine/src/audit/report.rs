@@ -25,6 +25,34 @@ pub struct Report {
     /// The last due time that is in a hole.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub last_hole: Option<Timestamp>,
+    /// What became of delayed events; none where a single schedule was asked for, or the clock keeps none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delayed: Option<DelayedReport>,
+}
+
+/// What is said of delayed events since their store was made, against what is there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DelayedReport {
+    /// Events that were taken.
+    pub accepted: u64,
+    /// Of these, ended: sent, or given up on.
+    pub settled: u64,
+    /// Of these, taken back.
+    pub cancelled: u64,
+    /// Of these, still to be sent.
+    pub pending: u64,
+    /// Events that are there. While the clock runs others come and go meanwhile.
+    pub counted: u64,
+    /// Whether what was taken is settled, cancelled or pending.
+    pub is_balanced: bool,
+    /// Events that should be there, and are not.
+    pub missing: u64,
+    /// Events that are there, and should not be.
+    pub surplus: u64,
+    /// Why they could not be counted: then all of this is zero.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<String>,
 }
 
 /// One schedule of a [`Report`], all its revisions together.
@@ -95,9 +123,17 @@ pub struct Finding {
 }
 
 impl Report {
-    /// Whether record and arithmetic agree.
+    /// Whether record and arithmetic agree, and what is said of delayed events with what is there.
     pub fn agrees(&self) -> bool {
-        self.totals.holes == 0 && self.totals.surplus == 0
+        let delayed = self.delayed.as_ref().is_none_or(DelayedReport::agrees);
+        self.totals.holes == 0 && self.totals.surplus == 0 && delayed
+    }
+}
+
+impl DelayedReport {
+    /// Whether what is there is what should be.
+    pub fn agrees(&self) -> bool {
+        self.is_balanced && self.missing == 0 && self.surplus == 0 && self.unreadable.is_none()
     }
 }
 
