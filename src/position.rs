@@ -5,7 +5,7 @@
 //! at a time. So a position of another record (the store was begun anew) is recognised, however long the new one is. A
 //! store that was restored from a backup keeps its id, and gives numbers again that readers may have seen with other rows:
 //! nothing here tells. The first letter says what a position
-//! counts; positions of another kind (in a list by names, in a record of several parts) get another letter, and this kind keeps
+//! counts; positions of another kind get another letter ([that of a feed](FeedPosition) of two records has), and this kind keeps
 //! its own. A plain number, which positions were before, is one in whatever record is read.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -13,6 +13,8 @@ use std::{fmt, str::FromStr};
 
 /// Of a position in a record of one part.
 const LETTER: char = 'r';
+/// Of a position in the record, and in that of delayed events.
+const PAIR: char = 'p';
 
 /// A position in the record: at a row that was there, is there, or will be. `after` it are the rows with higher numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,9 +72,52 @@ impl FromStr for Position {
                 let record = u64::from_str_radix(record, 16).ok().filter(|_| plain)?;
                 Some(Self { record: Some(record), row: number(row)? })
             }),
+            // In a record of one part the other half says nothing.
+            None if text.starts_with(PAIR) => halves(text).map(|(schedules, _)| schedules),
             None => number(text).map(|row| Self { record: None, row }),
         };
         found.ok_or_else(|| InvalidPosition(text.to_owned()))
+    }
+}
+
+/// The two positions of a pair.
+fn halves(text: &str) -> Option<(Position, Position)> {
+    let (first, second) = text.strip_prefix(PAIR)?.split_once(PAIR)?;
+    let half = |text: &str| format!("{LETTER}{text}").parse().ok();
+    Some((half(first)?, half(second)?))
+}
+
+/// A position in a feed, which may be of two records: that of schedules, and that of delayed events. Each has numbers of its own, and is
+/// read from its own on, so that nothing of either is left out or comes twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FeedPosition {
+    /// In the record of schedules.
+    pub schedules: Position,
+    /// In that of delayed events; none where the position was given by a feed without them.
+    pub delayed: Option<Position>,
+}
+
+impl fmt::Display for FeedPosition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let record = |position: Position| position.record.unwrap_or_default();
+        match (self.schedules, self.delayed) {
+            (schedules, None) => schedules.fmt(f),
+            (one, Some(other)) => {
+                let (first, second) = (record(one), record(other));
+                write!(f, "{PAIR}{first:016x}.{}{PAIR}{second:016x}.{}", one.row, other.row)
+            }
+        }
+    }
+}
+
+impl FromStr for FeedPosition {
+    type Err = InvalidPosition;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPosition> {
+        match halves(text) {
+            Some((schedules, delayed)) => Ok(Self { schedules, delayed: Some(delayed) }),
+            None => text.parse().map(|schedules| Self { schedules, delayed: None }),
+        }
     }
 }
 
@@ -120,6 +165,25 @@ mod tests {
             let json = serde_json::to_value(position).unwrap();
             assert_eq!(json, text);
             assert_eq!(serde_json::from_value::<Position>(json).unwrap(), position);
+        }
+    }
+
+    #[test]
+    fn a_position_in_a_feed_is_of_two_records_and_one_of_before_of_one() {
+        let (schedules, delayed) = (Position::new(0xab, 42), Position::new(u64::MAX, 7));
+        let pair = FeedPosition { schedules, delayed: Some(delayed) };
+        let text = "p00000000000000ab.42pffffffffffffffff.7";
+        assert_eq!((pair.to_string(), text.parse()), (text.to_owned(), Ok(pair)));
+        assert_eq!(text.parse(), Ok(schedules), "a list of schedules' rows goes by its half");
+        for text in ["r00000000000000ab.42", "42"] {
+            let before: FeedPosition = text.parse().unwrap();
+            assert_eq!((before.schedules, before.delayed), (text.parse().unwrap(), None));
+            assert_eq!(before.to_string(), text);
+        }
+        for text in
+            ["p", "p1", "p00000000000000ab.42", "p00000000000000ab.42p", "p00000000000000ab.42p7", "p7p7"]
+        {
+            assert!(text.parse::<FeedPosition>().is_err() && text.parse::<Position>().is_err(), "{text}");
         }
     }
 

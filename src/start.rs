@@ -169,6 +169,8 @@ pub async fn run(
     let running_clock = running_clock.naming(named).written(lines).within(config.limits.clone());
     let (warning, door) = sync::watch::channel(None);
     let running_clock = running_clock.with_door(door).with_delayed(delayed_store);
+    // There the record keeps what was published.
+    let running_clock = running_clock.feeding_delayed(config.broker.url.is_embedded());
     let owners = config.owners();
     let taking = take_commands(&config, &owners, &running_clock, warning, &shutdown)?;
     let HttpConfig { open, open_reads, behind_proxy, .. } = config.http;

@@ -12,7 +12,7 @@ use crate::{
     config::{BrokerUrl, Config},
     http::client::{Client, ClientError, Message, encode},
     ops::structured,
-    position::Position,
+    position::FeedPosition,
 };
 use ponos::terminal::line;
 use ponos::{
@@ -37,7 +37,7 @@ pub(super) struct Args {
     patterns: Vec<String>,
     /// From the event after this position on (the id of an event of the feed)
     #[arg(long, value_name = "POSITION", conflicts_with = "broker")]
-    after: Option<Position>,
+    after: Option<FeedPosition>,
     /// Ends after this many events
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,

@@ -8,6 +8,7 @@ mod render;
 mod requests;
 mod tasks;
 
+pub(crate) use render::{DelayedId, event as delayed_event};
 pub use tasks::DeclareTasks;
 
 use super::{ClockLoop, Input, publishing::CHUNK};

@@ -21,6 +21,7 @@ pub(crate) mod tests;
 mod triggers;
 
 pub use delayed::{DeclareTasks, DelayedParts, DelayedStatus};
+pub(crate) use delayed::{DelayedId, delayed_event};
 pub use figures::{Degraded, Figures};
 pub use handle::{
     CHANGES, CalendarStatus, ChangesAnswer, ChangesAsked, Command, Decided, DecidedAnswer, DelayedAsked,

@@ -1,5 +1,5 @@
 //! `GET /v1/feed`: events as they are confirmed, as server-sent events (WHATWG HTML, §9.2). The id of each is the
-//! [`Position`] by which a reader resumes; rows that are missing are an `event: gap`.
+//! [`FeedPosition`] by which a reader resumes; rows that are missing are an `event: gap`.
 
 use super::{
     problem::{Problem, ProblemError},
@@ -9,7 +9,7 @@ use super::{
 use crate::{
     diagnostic::did_you_mean,
     ops::feed::{FeedContent, FeedItem, Patterns, follow},
-    position::{InvalidPosition, Position},
+    position::{FeedPosition, InvalidPosition},
     schedule::FaultCode,
 };
 use axum::{
@@ -36,7 +36,7 @@ pub(super) const PATHS: [&str; 2] = ["/v1/feed", "/feed"];
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Wish {
     patterns: Vec<String>,
-    after: Option<Position>,
+    after: Option<FeedPosition>,
 }
 
 /// Events as they are confirmed
@@ -95,7 +95,7 @@ fn wish(query: Vec<(String, String)>, last_event_id: Option<&[u8]>) -> Result<Wi
         let fault = |wrong: InvalidPosition| {
             ProblemError::parameter(name, FaultCode::InvalidValue, wrong.to_string(), None)
         };
-        text.parse::<Position>().map_err(|wrong| Problem::parameters(vec![fault(wrong)]))
+        text.parse::<FeedPosition>().map_err(|wrong| Problem::parameters(vec![fault(wrong)]))
     };
     for (key, value) in query {
         match key.as_str() {

@@ -10,6 +10,7 @@ mod event_logs;
 mod events;
 mod fair;
 mod feed;
+mod feed_delayed;
 mod kinds;
 mod long;
 mod metrics;

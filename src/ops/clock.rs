@@ -92,6 +92,8 @@ pub struct RunningClock {
     door: watch::Receiver<Option<String>>,
     /// Its delayed events; none are kept without.
     delayed: Option<DelayedPart>,
+    /// Its feed has them, too.
+    feeds_delayed: bool,
     pub(super) definitions: Arc<DefinitionCache>,
     pub(crate) counts: Counts,
     pub(super) started: Timestamp,
@@ -123,6 +125,7 @@ impl RunningClock {
             limits: None,
             door,
             delayed: None,
+            feeds_delayed: false,
             definitions,
             counts,
             started,
@@ -173,6 +176,17 @@ impl RunningClock {
     #[must_use]
     pub fn with_delayed(self, store: DelayedHandle) -> Self {
         Self { delayed: Some(DelayedPart::new(store)), ..self }
+    }
+
+    /// The same, whose feed has delayed events, too: their record keeps what was published.
+    #[must_use]
+    pub fn feeding_delayed(self, feeds_delayed: bool) -> Self {
+        Self { feeds_delayed, ..self }
+    }
+
+    /// Where its feed has delayed events from, if it has any.
+    pub(super) fn fed_delayed(&self) -> Option<&DelayedPart> {
+        self.delayed.as_ref().filter(|_| self.feeds_delayed)
     }
 
     /// Its delayed events.

@@ -1,15 +1,19 @@
 //! The feed: events as they are confirmed.
 //!
-//! It reads the record by pages and waits for more, so a slow reader lags and nothing piles up. Each item has the
-//! [`Position`] by which a reader resumes; rows trimmed in between are reported as a gap.
+//! It reads the record by pages and waits for more, so a slow reader lags and nothing piles up. Where the record of delayed
+//! events keeps what was published (on the embedded broker), it reads that beside it: what comes between is as it comes, and each
+//! record in its order. Each item has the [`FeedPosition`] by which a reader resumes; rows trimmed in between are reported as a gap.
+
+mod delayed;
 
 use super::{GapView, OpsError, RunningClock, events::event, run_blocking};
 use crate::{
     engine::{Outcome, RecordRow, Revision},
-    position::Position,
+    position::{FeedPosition, Position},
     schedule::{FaultCode, Schedule},
     store::Page,
 };
+use delayed::DelayedRecord;
 use ponos::{
     event::EventKind,
     topology::{InvalidPattern, check_event_pattern, topic_matches},
@@ -41,7 +45,7 @@ enum Part {
 enum Made {
     Nothing,
     /// And why.
-    Unknown(&'static str),
+    Unknown(String),
     /// Its name and what it says.
     Event(String, String),
 }
@@ -50,7 +54,7 @@ impl Part {
     fn make(self, clock: &str, row: &RecordRow) -> (u64, Made) {
         let made = match self {
             Self::Passed => Made::Nothing,
-            Self::Unknown(reason) => Made::Unknown(reason),
+            Self::Unknown(reason) => Made::Unknown(reason.into()),
             Self::Wanted(definition) => event(clock, row, &definition).map_or(Made::Nothing, |event| {
                 Made::Event(definition.1.event.to_string(), event.to_string())
             }),
@@ -63,7 +67,7 @@ impl Part {
 #[derive(Debug)]
 pub struct FeedItem {
     /// After this one all else follows.
-    pub position: Position,
+    pub position: FeedPosition,
     /// What it is.
     pub what: FeedContent,
 }
@@ -121,8 +125,9 @@ pub struct Feed {
     patterns: Patterns,
     /// All rows up to this one are dealt with.
     after: u64,
-    /// The last number that was sent to the reader.
-    told: u64,
+    /// Rows that were dealt with since something was given.
+    untold: u64,
+    delayed: Option<DelayedRecord>,
     /// The page that was read last, without what was dealt with: events are made of a few at a time.
     rows: VecDeque<RecordRow>,
     /// Not given yet: a few.
@@ -137,26 +142,35 @@ pub struct Feed {
 pub async fn follow(
     clock: RunningClock,
     patterns: Patterns,
-    after: Option<Position>,
+    after: Option<FeedPosition>,
 ) -> Result<Feed, OpsError> {
     let bounds = clock.record.read(0, 1).await?;
     // The row after which the feed begins; none where the record does not have this position.
-    let row = after.map_or(Some(bounds.last), |position| position.row_in(bounds.record));
+    let row = after.map_or(Some(bounds.last), |position| position.schedules.row_in(bounds.record));
     let row = row.filter(|row| *row <= bounds.last);
     let begin = row.unwrap_or(bounds.first.saturating_sub(1));
+    let (delayed, is_other) = match clock.fed_delayed() {
+        Some(part) => DelayedRecord::begin(part.store.clone(), after).await,
+        None => (None, false),
+    };
     let (rows, ready) = (VecDeque::new(), VecDeque::new());
-    let mut feed = Feed { clock, record: bounds.record, patterns, after: begin, told: begin, rows, ready };
+    let record = bounds.record;
+    let mut feed = Feed { clock, record, patterns, after: begin, untold: 0, delayed, rows, ready };
     // Says where the feed begins, so that a reader that sees nothing can still resume from there.
     let what = match after.filter(|_| row.is_none()) {
-        Some(_) => FeedContent::Gap(GapView {
-            from: None,
-            to: None,
-            reason: "the record does not have this position: it is a new one, read from its start".into(),
-        }),
+        Some(_) => new_record("the record"),
         None => FeedContent::Start,
     };
-    feed.give(begin, what);
+    feed.give(what);
+    if is_other {
+        feed.give(new_record("the record of delayed events"));
+    }
     Ok(feed)
+}
+
+fn new_record(which: &str) -> FeedContent {
+    let reason = format!("{which} does not have this position: it is a new one, read from its start");
+    FeedContent::Gap(GapView { from: None, to: None, reason })
 }
 
 impl Feed {
@@ -170,18 +184,41 @@ impl Feed {
                 self.enter().await;
                 continue;
             }
+            if self.delayed.as_ref().is_some_and(DelayedRecord::has_rows) {
+                self.enter_delayed().await;
+                continue;
+            }
             // Seen before reading: what is recorded meanwhile wakes the wait below.
             self.clock.handle.recorded.borrow_and_update();
+            let is_new = self.read_delayed().await;
             match self.clock.record.read(self.after, PAGE).await {
                 Ok(page) if page.rows.is_empty() && page.first <= self.after + 1 => {
-                    self.clock.handle.recorded.changed().await.ok()?;
+                    if !is_new {
+                        self.changed().await?;
+                    }
                 }
                 Ok(page) => self.take(page),
                 Err(error) => {
                     tracing::debug!(%error, "a feed could not read the record");
-                    sleep(PAUSE).await;
+                    if !is_new {
+                        sleep(PAUSE).await;
+                    }
                 }
             }
+        }
+    }
+
+    /// Until there may be more; `None` when the clock's loop has ended.
+    async fn changed(&mut self) -> Option<()> {
+        let delayed = async {
+            match &mut self.delayed {
+                Some(delayed) => delayed.changed().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            changed = self.clock.handle.recorded.changed() => changed.ok(),
+            () = delayed => Some(()),
         }
     }
 
@@ -191,6 +228,29 @@ impl Feed {
             self.gap(self.after + 1, first - 1, "these rows are no longer kept");
         }
         self.rows = page.rows.into();
+    }
+
+    /// Reads on in the record of delayed events. Whether there was anything.
+    async fn read_delayed(&mut self) -> bool {
+        let Some(delayed) = &mut self.delayed else { return false };
+        let gap = delayed.read().await;
+        let is_new = gap.is_some() || delayed.has_rows();
+        if let Some(reason) = gap {
+            self.give(FeedContent::Gap(GapView { from: None, to: None, reason }));
+        }
+        is_new
+    }
+
+    /// Makes of the next rows of delayed events what is to be given of them.
+    async fn enter_delayed(&mut self) {
+        let Some(delayed) = &mut self.delayed else { return };
+        let (clock, patterns) = (self.clock.name(), self.patterns.clone());
+        for (number, made) in delayed.make(clock, patterns).await {
+            if let Some(delayed) = &mut self.delayed {
+                delayed.after = number;
+            }
+            self.enter_made(made);
+        }
     }
 
     /// Makes of the next rows what is to be given of them: on another thread, for events may be large.
@@ -203,10 +263,8 @@ impl Feed {
             let definition = match row.row.outcome {
                 // It had no definition, and its content went with it when it was settled.
                 Outcome::Confirmed { .. } if row.row.kind == EventKind::Delayed => {
-                    rows.push((
-                        row,
-                        Part::Unknown("the content of a delayed event is not kept once it is sent"),
-                    ));
+                    let what = "the content of a delayed event is not kept once it is sent";
+                    rows.push((row, Part::Unknown(what)));
                     continue;
                 }
                 Outcome::Confirmed { .. } => {
@@ -243,24 +301,34 @@ impl Feed {
         for (sequence, made) in made {
             self.after = sequence;
             match made {
-                Made::Nothing => {}
-                Made::Unknown(reason) => self.gap(sequence, sequence, reason),
-                Made::Event(name, json) => self.give(sequence, FeedContent::Event { name, json }),
-            }
-            if self.after >= self.told + UNSENT {
-                self.give(self.after, FeedContent::Passed);
+                Made::Unknown(reason) => self.gap(sequence, sequence, &reason),
+                made => self.enter_made(made),
             }
         }
     }
 
-    fn gap(&mut self, from: u64, to: u64, reason: &'static str) {
-        self.after = self.after.max(to);
-        self.give(to, FeedContent::Gap(GapView { from: Some(from), to: Some(to), reason: reason.into() }));
+    /// What was made of the row that is dealt with now.
+    fn enter_made(&mut self, made: Made) {
+        self.untold += 1;
+        match made {
+            Made::Nothing if self.untold >= UNSENT => self.give(FeedContent::Passed),
+            Made::Nothing => {}
+            Made::Unknown(reason) => self.give(FeedContent::Gap(GapView { from: None, to: None, reason })),
+            Made::Event(name, json) => self.give(FeedContent::Event { name, json }),
+        }
     }
 
-    fn give(&mut self, row: u64, what: FeedContent) {
-        self.told = row;
-        self.ready.push_back(FeedItem { position: Position::new(self.record, row), what });
+    fn gap(&mut self, from: u64, to: u64, reason: &str) {
+        self.after = self.after.max(to);
+        let reason = reason.to_owned();
+        self.give(FeedContent::Gap(GapView { from: Some(from), to: Some(to), reason }));
+    }
+
+    fn give(&mut self, what: FeedContent) {
+        self.untold = 0;
+        let schedules = Position::new(self.record, self.after);
+        let delayed = self.delayed.as_ref().map(DelayedRecord::position);
+        self.ready.push_back(FeedItem { position: FeedPosition { schedules, delayed }, what });
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     clock_loop::render::{LATENESS, lane, traceparent},
-    delayed::{DelayedContent, DelayedEvent, DelayedHead, DueEvent},
+    delayed::{DelayedContent, DelayedEvent, DueEvent},
     schedule::{Unrouted, id_name},
 };
 use ponos::{
@@ -34,23 +34,12 @@ pub(super) fn publishing(
     now: Timestamp,
 ) -> Result<Publishing, String> {
     let DelayedEvent { head, content } = event;
-    let DelayedHead { key, due, creation, event, queue, .. } = head;
-    let DelayedContent { data, content_type, headers, correlation_id, expires, .. } = content;
-    let schedule = id_name(&key.name, creation);
-    let id = OccurrenceId { clock, schedule: &schedule, due, kind: &EventKind::Delayed }.id();
-    let name: EventName = event.parse().map_err(|wrong| format!("{event}: {wrong}"))?;
-    let mut extensions = headers_of(&headers)?;
-    extensions.set(LATENESS, HeaderValue::Int(now.since(key.send).max(0)));
-    let event = Event {
-        subject: Some(key.name.to_string()),
-        time: Some(due),
-        expiry_time: expires.map(|millis| due.plus(millis)),
-        recorded_time: Some(now),
-        correlation_id: correlation_id.map(|id| id.to_string()),
-        traceparent: Some(traceparent(id.as_str())),
-        extensions,
-        ..Event::new(id, format!("/khronos/{clock}"), name, data.to_vec())
-    };
+    let (key, queue) = (&head.key, &head.queue);
+    let of = DelayedId { name: &key.name, creation: head.creation, due: head.due, event: &head.event };
+    let mut event = self::event(clock, of, &content, now)?;
+    event.extensions.set(LATENESS, HeaderValue::Int(now.since(key.send).max(0)));
+    event.data = content.data.to_vec();
+    let content_type = content.content_type;
     let mut message = event.into_message();
     if let Some(content_type) = content_type {
         message.properties.content_type = Some(content_type.to_string());
@@ -63,6 +52,40 @@ pub(super) fn publishing(
         None => exchange.clone(),
     };
     Ok(Publishing { token, lane: lane(&key.name), exchange, message })
+}
+
+/// What the id of an event is made of, and what it is called.
+pub(crate) struct DelayedId<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) creation: u64,
+    pub(crate) due: Timestamp,
+    pub(crate) event: &'a str,
+}
+
+/// The event, sent at this instant, without its data.
+///
+/// # Errors
+/// As of [`publishing`].
+pub(crate) fn event(
+    clock: &str,
+    of: DelayedId<'_>,
+    content: &DelayedContent,
+    sent_at: Timestamp,
+) -> Result<Event, String> {
+    let DelayedId { name, creation, due, event } = of;
+    let schedule = id_name(name, creation);
+    let id = OccurrenceId { clock, schedule: &schedule, due, kind: &EventKind::Delayed }.id();
+    let called: EventName = event.parse().map_err(|wrong| format!("{event}: {wrong}"))?;
+    Ok(Event {
+        subject: Some(name.to_owned()),
+        time: Some(due),
+        expiry_time: content.expires.map(|millis| due.plus(millis)),
+        recorded_time: Some(sent_at),
+        correlation_id: content.correlation_id.as_deref().map(str::to_owned),
+        traceparent: Some(traceparent(id.as_str())),
+        extensions: headers_of(&content.headers)?,
+        ..Event::new(id, format!("/khronos/{clock}"), called, Vec::new())
+    })
 }
 
 /// Headers as the client gave them: texts, whole numbers, and yes or no.

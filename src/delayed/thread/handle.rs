@@ -14,7 +14,7 @@ use crate::{
 use ponos::event::Timestamp;
 use std::{fmt, ops::Range, sync::Arc, time::Duration};
 use tokio::{
-    sync::{Semaphore, oneshot},
+    sync::{Semaphore, oneshot, watch},
     time::timeout,
 };
 
@@ -57,6 +57,11 @@ impl DelayedHandle {
     /// What became of all events, as of the latest write.
     pub fn balance(&self) -> Balance {
         self.0.shared.change(|queue| queue.balance)
+    }
+
+    /// The number of the record's last row, each time rows were written.
+    pub fn recorded(&self) -> watch::Receiver<u64> {
+        self.0.shared.change(|queue| queue.last_row.subscribe())
     }
 
     /// Writes a batch, after those that were given before; answered by

@@ -17,7 +17,7 @@ use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::sync::{mpsc::UnboundedSender, oneshot};
+use tokio::sync::{mpsc::UnboundedSender, oneshot, watch};
 
 /// Who waits for the end, at most.
 const CLOSES: usize = 1024;
@@ -44,6 +44,8 @@ pub(super) struct Queue {
     trial: Trial,
     /// As of the latest write.
     pub(super) balance: Balance,
+    /// The number of the record's last row, as of that.
+    pub(super) last_row: watch::Sender<u64>,
     closes: Vec<Reply>,
     /// Ends once everything is written and answered.
     pub(super) closing: bool,
@@ -89,6 +91,7 @@ impl Shared {
             broken: None,
             trial: Trial::None,
             balance: Balance::default(),
+            last_row: watch::Sender::new(0),
             closes: Vec::new(),
             closing: false,
             over: false,
@@ -103,6 +106,14 @@ impl Shared {
         let done = change(&mut self.lock());
         self.changed.notify_all();
         done
+    }
+
+    /// So it is since the latest write.
+    pub(super) fn stands(&self, last_row: u64, balance: Balance) {
+        self.change(|queue| {
+            queue.balance = balance;
+            queue.last_row.send_if_modified(|last| std::mem::replace(last, last_row) != last_row);
+        });
     }
 
     /// Waits for the next job. On the boot clock: when what was written is to be durable, if something is not.

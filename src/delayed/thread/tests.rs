@@ -111,6 +111,8 @@ async fn writes_are_answered_in_their_order_and_are_there_after_closing() {
     store.write(7, puts(&["a", "b", "c"])).unwrap();
     store.write(3, settles("a")).unwrap();
     store.write(4, settles("b")).unwrap();
+    let mut recorded = store.recorded();
+    assert_eq!(*recorded.wait_for(|last| *last == 2).await.unwrap(), 2, "whoever waits for rows is woken");
     store.close().await.unwrap();
     let balance = store.balance();
     assert_eq!((balance.accepted, balance.settled, balance.pending), (3, 2, 1));
@@ -118,6 +120,7 @@ async fn writes_are_answered_in_their_order_and_are_there_after_closing() {
     let (again, snapshot, _) = started(&memory, &script, tuning()).await;
     assert_eq!((snapshot.balance, snapshot.last_row), (balance, 2));
     assert_eq!((again.balance(), again.id()), (balance, store.id()));
+    assert_eq!(*again.recorded().borrow(), 2);
 }
 
 #[tokio::test]

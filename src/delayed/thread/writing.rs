@@ -78,10 +78,8 @@ pub(super) fn run(
         }
         Ok((snapshot, store)) => {
             let kept = Kept { id: store.id(), room: store.room(), snapshot };
-            shared.change(|queue| {
-                queue.balance = kept.snapshot.balance;
-                queue.opened(store.reader());
-            });
+            shared.stands(kept.snapshot.last_row, kept.snapshot.balance);
+            shared.change(|queue| queue.opened(store.reader()));
             let mut worker = Worker {
                 opener,
                 tuning,
@@ -173,7 +171,7 @@ impl Worker<'_> {
             }
         };
         self.recovered();
-        self.shared.change(|queue| queue.balance = written.balance);
+        self.shared.stands(written.last_row, written.balance);
         self.tell(DelayedStoreEvent::Written { ticket, written });
         if self.unflushed.steps() >= self.tuning.steps { self.flush() } else { Ok(()) }
     }

@@ -27,7 +27,7 @@ const ANSWERS_WAIT: Duration = Duration::from_secs(600);
 #[derive(Debug, Clone)]
 pub(in crate::ops) struct DelayedPart {
     /// Its store.
-    pub(super) store: DelayedHandle,
+    pub(in crate::ops) store: DelayedHandle,
     under_way: UnderWay,
 }
 

@@ -91,12 +91,21 @@ impl Machine {
         self.end(name, Outcome::Confirmed { sent_at: NOW, lateness: 0, returned: false });
     }
 
+    /// The same, and its row keeps what was published.
+    pub(crate) fn publish(&self, name: &str) {
+        self.end_with(name, Outcome::Confirmed { sent_at: NOW.plus(3), lateness: 3, returned: false }, true);
+    }
+
     /// The event of this name has ended so.
     pub(crate) fn end(&self, name: &str, outcome: Outcome) {
+        self.end_with(name, outcome, false);
+    }
+
+    fn end_with(&self, name: &str, outcome: Outcome, keeps_content: bool) {
         let mut state = self.state.lock().unwrap();
         let found = state.store.reader().find(&[name.into()]).unwrap().pop();
         let Some(crate::delayed::Found::Pending(head)) = found else { panic!("{name}: {found:?}") };
-        let settle = DelayedStep::Settle { key: head.key, outcome, keeps_content: false };
+        let settle = DelayedStep::Settle { key: head.key, outcome, keeps_content };
         let batch = crate::delayed::DelayedBatch { now: NOW, steps: vec![settle], ..Default::default() };
         state.store.write(0, &batch).unwrap();
     }
