@@ -233,8 +233,21 @@ fn cut_off(rest: &str) -> Option<Range<usize>> {
     let port = authority.get(colon + 1..)?;
     // The end of a sentence or of a quotation is no part of the URL.
     let port = port.trim_end_matches(['.', ',', ';', ':', ')', ']', '\'', '`', '…']);
-    let is_port = port.bytes().all(|byte| byte.is_ascii_digit()) || PLACEHOLDERS.contains(&port);
-    (!is_port).then(|| colon + 1..colon + 1 + port.len())
+    let (first, more) = port.split_once(',').unwrap_or((port, ""));
+    let is_port = is_number(first) && (more.is_empty() || more.split(',').all(is_host_with_port));
+    (!is_port && !PLACEHOLDERS.contains(&port)).then(|| colon + 1..colon + 1 + port.len())
+}
+
+/// Whether it is a further host of a cluster. One without a port can't be told from the rest of a password with a comma in it.
+fn is_host_with_port(text: &str) -> bool {
+    let (name, port) = text.rsplit_once(':').unwrap_or((text, ""));
+    let is_port = (2..=5).contains(&port.len()) && is_number(port);
+    let is_name = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '_' | '[' | ']' | ':');
+    is_port && !name.is_empty() && name.chars().all(is_name)
+}
+
+fn is_number(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn ends_a_word(c: char) -> bool {

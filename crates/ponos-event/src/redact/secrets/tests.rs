@@ -73,6 +73,36 @@ fn the_secret_of_a_clocks_token_is_hidden_and_its_id_is_shown() {
 }
 
 #[test]
+fn several_hosts_of_a_cluster_are_shown_and_the_password_before_them_is_not() {
+    for (text, shown) in [
+        (
+            "amqp://u:hunter2@rabbit-1,rabbit-2:5673,[::1]:5672/v",
+            "amqp://u:***@rabbit-1,rabbit-2:5673,[::1]:5672/v",
+        ),
+        ("amqp://u:hun,ter2@rabbit-1,rabbit-2", "amqp://u:***@rabbit-1,rabbit-2"),
+        ("u:hunter2@rabbit-1,rabbit-2:5673", "u:***@rabbit-1,rabbit-2:5673"),
+        ("amqp:/u:hunter2@rabbit-1,rabbit-2:5673", "amqp:***@rabbit-1,rabbit-2:5673"),
+        ("amqp://u:hunter2@a,amqp://u:hunter2@b", "amqp://u:***@a,amqp://u:***@b"),
+        // cut off before its '@'
+        ("amqp://u:12,hunter2", "amqp://u:***"),
+        ("amqp://u:12,hunter2,x:12", "amqp://u:***"),
+        ("amqp://u:12,hun:ter2/v", "amqp://u:***/v"),
+    ] {
+        assert_eq!(redact(text), shown, "{text}");
+        assert_eq!(redact(shown), shown, "what is hidden stays as it is");
+    }
+    for text in [
+        "amqps://rabbit-1:5671,rabbit-2:5671,[::1]:5671/v",
+        "publishing to amqps://rabbit-1:5671,rabbit-2:5671.",
+        "amqp://rabbit-1,rabbit-2",
+        "write amqp://user:password@host-1,host-2:5673/vhost",
+        "write it as amqp://user:password@host:5672/vhost (several hosts of a cluster: host-1,host-2:5673), with …",
+    ] {
+        assert_eq!(redact(text), text);
+    }
+}
+
+#[test]
 fn a_mistyped_url_hides_what_it_would_if_it_were_right() {
     for (text, shown) in [
         ("amqp:/u:hunter2@h", "amqp:***@h"),
