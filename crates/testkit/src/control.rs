@@ -122,6 +122,15 @@ impl Node {
         Some((messages.parse().ok()?, consumers.parse().ok()?))
     }
 
+    /// Which node leads a quorum queue, as Erlang knows it.
+    pub(crate) fn leader_of(&self, vhost: &str, queue: &str) -> String {
+        let leader = self.eval(&format!(
+            "{{ok, Q}} = rabbit_amqqueue:lookup({}), {{_, Leader}} = amqqueue:get_pid(Q), Leader",
+            resource(vhost, queue)
+        ));
+        leader.trim_matches('\'').to_owned()
+    }
+
     pub(crate) fn expect_ok(&self, expression: &str) {
         let answer = self.eval(expression);
         assert_eq!(answer, "ok", "{expression}");

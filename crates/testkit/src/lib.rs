@@ -1,4 +1,4 @@
-//! Private RabbitMQ nodes, Postgres and Prometheus servers, programs under test, self-made certificates and conditions
+//! Private RabbitMQ nodes and clusters, Postgres and Prometheus servers, programs under test, self-made certificates and conditions
 //! with deadlines, for the tests of this workspace.
 //!
 //! A [`Node`] is a RabbitMQ of its own: own name, own ports on 127.0.0.1, own epmd, own home and cookie, own folders. It
@@ -10,6 +10,8 @@
 //! let url = node.vhost("returns-are-reported");
 //! ```
 //!
+//! A [`Cluster`] is three of them that have joined.
+//!
 //! A [`Postgres`] is the same for Postgres: one server per test binary and a database per test. A [`Prometheus`] is one
 //! per test, with the configuration that it gives.
 //!
@@ -18,20 +20,26 @@
 
 mod admin;
 mod certificates;
+mod cluster;
 mod condition;
 mod control;
+mod deaf;
+mod epmd;
 mod held;
 mod help;
 mod hostile;
 mod nested;
 mod node;
+mod place;
 mod postgres;
 mod processes;
 mod program;
 mod prometheus;
 
 pub use certificates::{Certificates, Identity};
+pub use cluster::Cluster;
 pub use condition::{block_until, block_until_or_tell, wait_until};
+pub use deaf::DeafPort;
 pub use held::HeldChannels;
 pub use help::{help_flags, help_words};
 pub use hostile::{HOSTILE, assert_harmless};

@@ -4,6 +4,8 @@ use crate::{
     Certificates,
     admin::Admin,
     block_until,
+    epmd::{epmd_names, start_epmd},
+    place::Place,
     processes::{Processes, kill_group, lock, signal_group, wait_stopped},
 };
 use rustix::process::Signal;
@@ -12,7 +14,7 @@ use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
     os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     sync::{
         Mutex, OnceLock,
@@ -29,6 +31,7 @@ const BOOT: Duration = Duration::from_secs(90);
 #[derive(Debug)]
 pub struct Node {
     name: String,
+    cookie: String,
     port: u16,
     tls_port: Option<u16>,
     epmd_port: u16,
@@ -38,16 +41,9 @@ pub struct Node {
     // Dropped in this order: the children, then the guard, which removes the folder.
     admin: Mutex<Option<Admin>>,
     server: Mutex<Option<Child>>,
-    epmd: Child,
+    /// None for a node that joined another, whose it uses.
+    epmd: Option<Child>,
     processes: Processes,
-}
-
-/// Where a node's files are, seen from here and seen from within its chroot.
-#[derive(Debug)]
-struct Place {
-    root: Option<PathBuf>,
-    outside: PathBuf,
-    inside: PathBuf,
 }
 
 /// What a [`Node`] is to be like.
@@ -56,6 +52,15 @@ pub struct NodeBuilder {
     tls: bool,
     client_certificates: bool,
     configuration: String,
+    joins: Option<Joins>,
+}
+
+/// The node of whose cluster another becomes a member.
+#[derive(Debug, Clone)]
+pub(crate) struct Joins {
+    node: String,
+    cookie: String,
+    epmd_port: u16,
 }
 
 impl NodeBuilder {
@@ -78,6 +83,13 @@ impl NodeBuilder {
     pub fn configure(mut self, line: &str) -> Self {
         self.configuration.push_str(line);
         self.configuration.push('\n');
+        self
+    }
+
+    /// Joins the cluster of that node.
+    #[must_use]
+    pub(crate) fn joins(mut self, node: Joins) -> Self {
+        self.joins = Some(node);
         self
     }
 
@@ -206,6 +218,21 @@ impl Node {
         lines[lines.len().saturating_sub(most)..].join("\n")
     }
 
+    /// For another node, to join this one.
+    pub(crate) fn to_join(&self) -> Joins {
+        Joins { node: self.name.clone(), cookie: self.cookie.clone(), epmd_port: self.epmd_port }
+    }
+
+    /// As Erlang knows it.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it was started and not killed since.
+    pub(crate) fn runs(&self) -> bool {
+        lock(&self.server).is_some()
+    }
+
     fn boot(wanted: NodeBuilder) -> Self {
         let place = Place::make();
         assert!(
@@ -214,19 +241,22 @@ impl Node {
         );
         let processes = Processes::new(&place.outside);
         let certificates = wanted.tls.then(|| Certificates::generate(&place.outside));
-        let (epmd_port, port, dist_port) = (free_port(), free_port(), free_port());
+        let (port, dist_port) = (free_port(), free_port());
         let tls_port = wanted.tls.then(free_port);
-        let epmd = processes.spawn(
-            place
-                .command("epmd", &[])
-                .args(["-port", &epmd_port.to_string(), "-address", "127.0.0.1"])
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null()),
-        );
-        block_until("epmd", BOOT, || TcpStream::connect(("127.0.0.1", epmd_port)).ok());
+        let (epmd_port, epmd) = match &wanted.joins {
+            Some(joins) => (joins.epmd_port, None),
+            None => {
+                let port = free_port();
+                (port, Some(start_epmd(port, &place, &processes)))
+            }
+        };
+        let cookie = match &wanted.joins {
+            Some(joins) => joins.cookie.clone(),
+            None => format!("TESTKIT{}{port}", std::process::id()),
+        };
         let node = Self {
             name: format!("rabbit-{}-{}@localhost", std::process::id(), next_number()),
+            cookie,
             port,
             tls_port,
             epmd_port,
@@ -264,13 +294,20 @@ impl Node {
                 wanted.client_certificates
             );
         }
+        if let Some(Joins { node, .. }) = &wanted.joins {
+            let _ = write!(
+                text,
+                "cluster_formation.peer_discovery_backend = classic_config\n\
+                 cluster_formation.classic_config.nodes.1 = {node}\n"
+            );
+        }
         text.push_str(&wanted.configuration);
         let folder = &self.place.outside;
         std::fs::write(folder.join("rabbitmq.conf"), text).unwrap();
         std::fs::write(folder.join("enabled_plugins"), "[].\n").unwrap();
         std::fs::write(folder.join("rabbitmq-env.conf"), "").unwrap();
         let cookie = folder.join(".erlang.cookie");
-        std::fs::write(&cookie, format!("TESTKIT{}{}", std::process::id(), self.port)).unwrap();
+        std::fs::write(&cookie, &self.cookie).unwrap();
         std::fs::set_permissions(&cookie, PermissionsExt::from_mode(0o400)).unwrap();
     }
 
@@ -334,40 +371,7 @@ impl Drop for Node {
             println!("what {} warned of last:\n{}", self.name, self.warnings(20));
         }
         self.kill9();
-        kill_group(&mut self.epmd);
-    }
-}
-
-impl Place {
-    fn make() -> Self {
-        let root = std::env::var_os("TESTKIT_RABBITMQ_ROOT").map(PathBuf::from);
-        let parent = root.as_ref().map_or_else(std::env::temp_dir, |root| root.join("tmp"));
-        let outside = tempfile::Builder::new()
-            .prefix("khronos-rabbitmq-")
-            .tempdir_in(&parent)
-            .unwrap_or_else(|error| panic!("no folder can be made in {}: {error}", parent.display()))
-            .keep();
-        let inside = match &root {
-            Some(root) => Path::new("/").join(outside.strip_prefix(root).unwrap()),
-            None => outside.clone(),
-        };
-        Self { root, outside, inside }
-    }
-
-    /// `program` with this environment and nothing else of ours; within the chroot if there is one.
-    fn command(&self, program: &str, environment: &[(&str, String)]) -> Command {
-        const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-        let mut command = match &self.root {
-            Some(root) => {
-                let mut command = Command::new("chroot");
-                command.arg(root).arg("/usr/bin/env");
-                command
-            }
-            None => Command::new("/usr/bin/env"),
-        };
-        command.current_dir(&self.outside).arg("-i").arg(PATH);
-        command.args(environment.iter().map(|(key, value)| format!("{key}={value}"))).arg(program);
-        command
+        self.epmd.as_mut().map(kill_group);
     }
 }
 
@@ -391,17 +395,4 @@ fn speaks_amqp(port: u16) -> bool {
         Ok(first[0])
     };
     answer().is_ok_and(|first| first == 1)
-}
-
-/// The names that epmd knows (its NAMES request: length 1, code 110; the answer starts with its port).
-fn epmd_names(port: u16) -> String {
-    let ask = || -> std::io::Result<String> {
-        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-        stream.write_all(&[0, 1, 110])?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer)?;
-        Ok(String::from_utf8_lossy(answer.get(4..).unwrap_or_default()).into_owned())
-    };
-    ask().unwrap_or_default()
 }

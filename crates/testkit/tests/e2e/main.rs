@@ -1,5 +1,6 @@
 //! Private servers are what they say.
 
+mod cluster;
 mod node;
 mod postgres;
 mod prometheus;

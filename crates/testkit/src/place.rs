@@ -1,0 +1,47 @@
+//! Where a node's files are, and commands that run there.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// Where a node's files are, seen from here and seen from within its chroot.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) root: Option<PathBuf>,
+    pub(crate) outside: PathBuf,
+    pub(crate) inside: PathBuf,
+}
+
+impl Place {
+    pub(crate) fn make() -> Self {
+        let root = std::env::var_os("TESTKIT_RABBITMQ_ROOT").map(PathBuf::from);
+        let parent = root.as_ref().map_or_else(std::env::temp_dir, |root| root.join("tmp"));
+        let outside = tempfile::Builder::new()
+            .prefix("khronos-rabbitmq-")
+            .tempdir_in(&parent)
+            .unwrap_or_else(|error| panic!("no folder can be made in {}: {error}", parent.display()))
+            .keep();
+        let inside = match &root {
+            Some(root) => Path::new("/").join(outside.strip_prefix(root).unwrap()),
+            None => outside.clone(),
+        };
+        Self { root, outside, inside }
+    }
+
+    /// `program` with this environment and nothing else of ours; within the chroot if there is one.
+    pub(crate) fn command(&self, program: &str, environment: &[(&str, String)]) -> Command {
+        const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+        let mut command = match &self.root {
+            Some(root) => {
+                let mut command = Command::new("chroot");
+                command.arg(root).arg("/usr/bin/env");
+                command
+            }
+            None => Command::new("/usr/bin/env"),
+        };
+        command.current_dir(&self.outside).arg("-i").arg(PATH);
+        command.args(environment.iter().map(|(key, value)| format!("{key}={value}"))).arg(program);
+        command
+    }
+}
