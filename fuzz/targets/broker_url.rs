@@ -23,18 +23,19 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
 });
 
 /// What is said to everybody.
-const HINTS: [&str; 1] =
-    ["write it as amqp://user:password@host:5672/vhost, with special characters percent-encoded"];
+const HINTS: [&str; 1] = [
+    "write it as amqp://user:password@host:5672/vhost (several hosts of a cluster: host-1,host-2:5673), with special characters percent-encoded",
+];
 
 fn read(url: &BrokerUrl) {
     assert!(!url.vhost().is_empty() && url.vhost().len() <= 255);
     assert!(url.user().is_none_or(|user| user.len() <= 255));
-    let (_, port) = url
-        .address()
-        .rsplit_once(':')
-        .map(|(host, port)| (host.to_owned(), port.to_owned()))
-        .expect("a port");
-    assert!(port.parse::<u16>().is_ok_and(|port| port > 0), "{url}");
+    assert!((1..=16).contains(&url.hosts().len()), "{url}");
+    for (at, host) in url.hosts().iter().enumerate() {
+        assert!(host.port() > 0 && !host.name().is_empty() && host.name().len() <= 253, "{url}");
+        assert!(!host.name().contains([',', '@', '/', '?', '#', '%', '[', ']']), "{url}");
+        assert!(!url.hosts()[..at].contains(host), "{url}");
+    }
     // What is shown, with a password again, is the same broker, where nothing needs an escape.
     let plain =
         |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte));
@@ -45,6 +46,6 @@ fn read(url: &BrokerUrl) {
     let shown = url.to_string();
     let again: BrokerUrl =
         shown.replacen("***", "x", 1).parse().unwrap_or_else(|error| panic!("{shown}: {error}"));
-    assert_eq!((again.address(), again.vhost(), again.user()), (url.address(), url.vhost(), Some(user)));
+    assert_eq!((again.hosts(), again.vhost(), again.user()), (url.hosts(), url.vhost(), Some(user)));
     assert_eq!(again.is_tls(), url.is_tls());
 }

@@ -244,7 +244,7 @@ fn no_password_is_shown() {
     for arguments in [&[][..], &["--json"]] {
         let (code, shown) = check(&[("config.toml", text)], arguments);
         assert!(code == 1 && !shown.contains("hunter2"), "{shown}");
-        assert!(shown.contains("the URL's port is not a number"), "{shown}");
+        assert!(shown.contains("the port is not a number"), "{shown}");
     }
 }
 

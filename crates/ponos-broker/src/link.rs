@@ -17,7 +17,8 @@ pub enum Link {
     Up {
         /// Counts connections; deliveries of an older generation can't be settled any more.
         generation: u64,
-        /// Which broker, such as `RabbitMQ at localhost:5672` (lapin keeps the version to itself).
+        /// Which host of the broker, such as `RabbitMQ at localhost:5672`, and the address in brackets where the host's name has
+        /// several (lapin keeps the version to itself).
         broker: String,
         /// The user of the connection, which `user_id` must equal.
         user: Option<String>,

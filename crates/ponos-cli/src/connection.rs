@@ -15,7 +15,7 @@ const CONNECTING: Duration = Duration::from_secs(30);
 /// The options of all verbs.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// The broker: amqp://user:password@host:5672/vhost, or amqps://…; amqp://localhost if left out
+    /// The broker: amqp://user:password@host:5672/vhost, or amqps://…; amqp://localhost if left out; hosts of a cluster: h1,h2:5673
     #[arg(
         long,
         global = true,

@@ -2,12 +2,17 @@
 
 use std::time::Duration;
 
+/// Where the URL names one host.
 const FIRST: Duration = Duration::from_millis(100);
+/// Where it names several: a cluster that lost a node elects new leaders of its quorum queues within some hundred milliseconds, and
+/// a channel that first publishes to one meanwhile may stand still for a minute (`docs/rabbitmq.md`).
+const FIRST_IN_CLUSTER: Duration = Duration::from_secs(1);
 
 /// The wait after `failures` attempts in a row that failed, for a `spread` in [0, 1): between a half and the whole of
-/// 100 ms, 200 ms, 400 ms, …, at most `max`.
-pub(super) fn wait(failures: u32, max: Duration, spread: f64) -> Duration {
+/// 100 ms, 200 ms, 400 ms, … (with several hosts 1 s, 1 s, 1 s, 1 s, 1.6 s, …), at most `max`.
+pub(super) fn wait(failures: u32, hosts: usize, max: Duration, spread: f64) -> Duration {
     let doubled = FIRST.saturating_mul(1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX));
+    let doubled = if hosts > 1 { doubled.max(FIRST_IN_CLUSTER) } else { doubled };
     doubled.min(max).mul_f64(0.5 + spread.clamp(0.0, 1.0) / 2.0)
 }
 
@@ -18,12 +23,22 @@ mod tests {
     #[test]
     fn the_wait_doubles_up_to_its_cap_and_is_spread_over_its_upper_half() {
         let max = Duration::from_secs(10);
-        assert_eq!(wait(1, max, 1.0), Duration::from_millis(100));
-        assert_eq!(wait(1, max, 0.0), Duration::from_millis(50));
-        assert_eq!(wait(4, max, 1.0), Duration::from_millis(800));
+        assert_eq!(wait(1, 1, max, 1.0), Duration::from_millis(100));
+        assert_eq!(wait(1, 1, max, 0.0), Duration::from_millis(50));
+        assert_eq!(wait(4, 1, max, 1.0), Duration::from_millis(800));
         for failures in [8, 31, 32, 33, 1000, u32::MAX] {
-            assert_eq!(wait(failures, max, 1.0), max);
-            assert_eq!(wait(failures, max, 0.0), max / 2);
+            assert_eq!(wait(failures, 1, max, 1.0), max);
+            assert_eq!(wait(failures, 3, max, 0.0), max / 2);
         }
+    }
+
+    #[test]
+    fn a_cluster_gets_the_time_to_elect_unless_the_cap_is_lower() {
+        let max = Duration::from_secs(10);
+        for failures in [1, 4] {
+            assert_eq!(wait(failures, 2, max, 1.0), Duration::from_secs(1));
+        }
+        assert_eq!(wait(5, 3, max, 1.0), Duration::from_millis(1600));
+        assert_eq!(wait(1, 3, max / 20, 1.0), max / 20);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{
     super::{LinkError, LinkErrorClass},
+    backoff,
     tls::TlsFiles,
     url::BrokerUrl,
 };
@@ -13,7 +14,7 @@ use std::{path::PathBuf, time::Duration};
 /// changed afterwards.
 #[derive(Debug, Clone)]
 pub struct AmqpConfig {
-    /// Address, user and vhost; with `url_file`, the first content of that file.
+    /// Hosts, user and vhost; with `url_file`, the first content of that file.
     pub url: BrokerUrl,
     /// A file that holds the URL. It is read whenever a connection is made, so that a password can be changed without a
     /// restart. While it can't be read, or holds no URL, no connection is made: what it held before may be what was revoked.
@@ -22,7 +23,8 @@ pub struct AmqpConfig {
     pub tls: TlsFiles,
     /// Shown in the broker's list of connections.
     pub connection_name: String,
-    /// The time limit for TCP, TLS and the AMQP handshake together (10 s).
+    /// The time limit of an attempt: TCP, TLS and the AMQP handshake together (10 s). Each address of each host in the URL is an
+    /// attempt; where there are several, TCP alone gets 3 s at most.
     pub connect_timeout: Duration,
     /// The heartbeat in seconds; the lower value of both sides counts (15).
     pub heartbeat: u16,
@@ -85,6 +87,11 @@ impl AmqpConfig {
         let Some(file) = self.url_file.clone() else { return Ok(self.clone()) };
         let url = aside(move || BrokerUrl::read(&file)).await?;
         Ok(Self { url, ..self.clone() })
+    }
+
+    /// How long to wait before connecting again, after so many attempts in a row that failed.
+    pub(super) fn backoff(&self, failures: u32) -> Duration {
+        backoff::wait(failures, self.url.hosts().len(), self.backoff_max, fastrand::f64())
     }
 
     /// The URI for lapin, with the heartbeat and a limit of frames in it.

@@ -1,121 +1,76 @@
 //! One connection: made with a time limit, called with a time limit, and cut off at the socket when it hangs.
 
 use super::{
-    super::{LinkError, LinkErrorClass},
+    super::LinkError,
+    BrokerHost,
+    attempt::{Attempt, within},
     config::AmqpConfig,
-    errors::{ConnectionPhase, classify, is_not_found, no_stream, timeout},
-    probe, reactor,
+    errors::{ConnectionPhase, classify, is_not_found, timeout, together, unreached},
+    host_order::HostOrder,
+    socket_handle::SocketHandle,
 };
 use futures_util::{Stream, StreamExt, stream::BoxStream};
-use lapin::{AsyncTcpStream, Channel, Connection, ConnectionProperties, Event, tcp::RustlsConnector};
+use lapin::{Channel, Connection, Event, tcp::RustlsConnector};
 use std::{
     fmt,
     future::Future,
     io,
-    net::Shutdown,
-    sync::{Arc, Mutex, PoisonError},
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
+
+/// The time limit for TCP alone where there is another address or host to try: the first packet is sent again after one
+/// second, and who has not answered that will hardly answer the next.
+const TCP_LIMIT: Duration = Duration::from_secs(3);
+/// No more addresses of a name are tried.
+const MOST_ADDRESSES: usize = 16;
 
 /// An open connection. Dropping it cuts it off; [`Session::close`] says goodbye first.
 pub(super) struct Session {
     connection: Connection,
+    /// With the URL of its host alone.
     config: AmqpConfig,
     handle: Arc<SocketHandle>,
-}
-
-/// How often a connection that was closed without a word is tried before that is said.
-const ATTEMPTS: u32 = 3;
-
-/// Why an attempt to connect failed.
-enum ConnectFailure {
-    /// It is known.
-    Known(LinkError),
-    /// The other side closed it during the handshake, and nothing says why.
-    Closed(LinkError),
+    order: Arc<HostOrder>,
+    host: BrokerHost,
+    address: SocketAddr,
+    /// The host has other addresses too.
+    is_one_of_several: bool,
+    /// Whether its host was put back, or is not to be.
+    is_judged: AtomicBool,
 }
 
 /// The events that the broker reports on a connection.
 pub(super) type Events = BoxStream<'static, Event>;
 
-/// A second handle onto the socket: the only sure way to end lapin's thread while the other side, or an alarm, holds it.
-#[derive(Default)]
-struct SocketHandle {
-    socket: Mutex<Option<std::net::TcpStream>>,
-    failure: Mutex<Option<LinkError>>,
-}
-
-impl SocketHandle {
-    fn shut_down(&self) {
-        let socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(socket) = socket {
-            // It may be closed already, which is what is wanted.
-            let _ = socket.shutdown(Shutdown::Both);
-        }
-    }
-
-    /// Whether the socket was not shut down: else the connection is gone, even if lapin has not noticed yet.
-    fn is_open(&self) -> bool {
-        self.socket.lock().unwrap_or_else(PoisonError::into_inner).is_some()
-    }
-
-    fn failure(&self) -> Option<LinkError> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    fn failed(&self, error: LinkError) {
-        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-    }
-}
-
 impl Session {
-    /// Connects; `purpose` joins the connection's name.
-    pub(super) async fn open(config: &AmqpConfig, purpose: &str) -> Result<Self, LinkError> {
-        let config = &config.renewed().await?;
-        let mut attempts = 1;
-        loop {
-            match Self::attempt(config, purpose).await {
-                // When the broker refuses us and closes, lapin may see the end before the reason: so ask again.
-                Err(ConnectFailure::Closed(_)) if attempts < ATTEMPTS => attempts += 1,
-                Err(ConnectFailure::Closed(error) | ConnectFailure::Known(error)) => return Err(error),
-                Ok(session) => return Ok(session),
-            }
-        }
-    }
-
-    async fn attempt(config: &AmqpConfig, purpose: &str) -> Result<Self, ConnectFailure> {
+    /// Connects to the first host that takes us, in their present order; `purpose` joins the connection's name.
+    pub(super) async fn open(
+        config: &AmqpConfig,
+        order: &Arc<HostOrder>,
+        purpose: &str,
+    ) -> Result<Self, LinkError> {
+        let config = config.renewed().await?;
         let connector = match config.url.is_tls() {
-            true => Some(config.tls.connector().await.map_err(ConnectFailure::Known)?),
+            true => Some(config.tls.connector().await?),
             false => None,
         };
-        let properties = ConnectionProperties::default()
-            .with_connection_name(format!("{} ({purpose})", config.connection_name).into());
-        let handle = Arc::new(SocketHandle::default());
-        let opening = connect(config, connector, properties, handle.clone());
-        let error = match tokio::time::timeout(config.connect_timeout, Box::pin(opening)).await {
-            Ok(Ok(connection)) => return Ok(Self { connection, config: config.clone(), handle }),
-            Ok(Err(error)) => error,
-            Err(_) => {
-                handle.shut_down();
-                return Err(ConnectFailure::Known(timeout(
-                    &config.url,
-                    "connecting",
-                    config.connect_timeout,
-                )));
+        let name = format!("{} ({purpose})", config.connection_name);
+        let hosts = order.hosts(&config.url);
+        let opening = Opening { config: &config, order, connector, name, is_alone: hosts.len() == 1 };
+        let mut failures = Vec::with_capacity(hosts.len());
+        for host in &hosts {
+            match opening.on(host).await {
+                Ok(session) => return Ok(session),
+                Err(error) => failures.push(error),
             }
-        };
-        handle.shut_down();
-        if let Some(failure) = handle.failure() {
-            return Err(ConnectFailure::Known(failure));
+            order.put_back(host, None);
         }
-        let said = classify(&config.url, ConnectionPhase::Handshake, &error);
-        if said.class != LinkErrorClass::Unreachable || !error.is_io_error() {
-            return Err(ConnectFailure::Known(said));
-        }
-        match probe::tls_trouble(config).await {
-            Some(trouble) => Err(ConnectFailure::Known(trouble)),
-            None => Err(ConnectFailure::Closed(said)),
-        }
+        Err(together(&config.url, failures))
     }
 
     /// The one listener of this connection's events (lapin would deal them out among several).
@@ -133,7 +88,19 @@ impl Session {
 
     /// The broker, as [`Link::Up`](super::super::Link::Up) shows it.
     pub(super) fn broker(&self) -> String {
-        format!("RabbitMQ at {}", self.config.url.address())
+        let host = &self.host;
+        match self.is_one_of_several {
+            true => format!("RabbitMQ at {host} ({})", self.address.ip()),
+            false => format!("RabbitMQ at {host}"),
+        }
+    }
+
+    /// The connection was lost: the next attempt is to begin with another host, or another address of this one.
+    pub(super) fn put_back(&self) {
+        if !self.is_judged.swap(true, Ordering::SeqCst) {
+            self.order.put_back(&self.host, Some(self.address));
+            self.order.put_back(&self.host, None);
+        }
     }
 
     /// The user of the connection.
@@ -197,6 +164,8 @@ impl Session {
     /// Says goodbye within the time limit, then cuts it off.
     pub(super) async fn close(self) {
         if self.is_open() {
+            // We leave: that says nothing against its host.
+            self.is_judged.store(true, Ordering::SeqCst);
             // Whatever comes of it, the socket is closed next.
             let _ = self.call("closing", self.connection.close(200, "goodbye".into())).await;
         }
@@ -211,71 +180,109 @@ impl fmt::Debug for Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        if !self.is_open() {
+            self.put_back();
+        }
         self.handle.shut_down();
     }
 }
 
-async fn connect(
-    config: &AmqpConfig,
+/// What is the same for all hosts that are tried.
+struct Opening<'a> {
+    config: &'a AmqpConfig,
+    order: &'a Arc<HostOrder>,
     connector: Option<RustlsConnector>,
-    properties: ConnectionProperties,
-    handle: Arc<SocketHandle>,
-) -> lapin::Result<Connection> {
-    let (url, limit) = (config.url.clone(), config.connect_timeout);
-    let runtime = {
-        let reactor = reactor::handle()?;
-        // lapin takes the runtime that it finds itself in
-        let _within = reactor.enter();
-        lapin::runtime::default_runtime()?
-    };
-    Connection::connector(
-        config.uri(),
-        runtime,
-        async move |_, runtime| {
-            // lapin runs this on its own thread, which must end even when nobody waits for it any more.
-            let made = within(limit, async {
-                let plain = AsyncTcpStream::connect(
-                    &runtime,
-                    runtime.to_socket_addrs((url.host().to_owned(), url.port())),
-                )
-                .await?;
-                if let AsyncTcpStream::Plain(stream) = &plain {
-                    let socket = duplicate(stream.get_ref())?;
-                    *handle.socket.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket);
-                }
-                match &connector {
-                    None => Ok(plain),
-                    Some(connector) => plain.into_rustls(connector, url.host()).await,
-                }
-            });
-            made.await.map_err(|error| {
-                handle.failed(no_stream(&url, &error));
-                lapin::Error::from(error)
-            })
-        },
-        properties,
-    )
-    .await
+    /// Shown in the broker's list of connections.
+    name: String,
+    /// There is no other host.
+    is_alone: bool,
 }
 
-pub(super) async fn within<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    match tokio::time::timeout(limit, work).await {
-        Ok(done) => done,
-        Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut)),
+impl Opening<'_> {
+    async fn on(&self, host: &BrokerHost) -> Result<Session, LinkError> {
+        let config = AmqpConfig { url: self.config.url.on(host), ..self.config.clone() };
+        let looking = tokio::net::lookup_host((host.name(), host.port()));
+        let found = within(config.connect_timeout, looking).await;
+        let found = found.map_err(|error| unreached(&config.url, &error))?;
+        self.at(host, config, found.take(MOST_ADDRESSES).collect()).await
+    }
+
+    /// Connects to the first of the host's addresses that takes us.
+    async fn at(
+        &self,
+        host: &BrokerHost,
+        config: AmqpConfig,
+        found: Vec<SocketAddr>,
+    ) -> Result<Session, LinkError> {
+        let is_one_of_several = found.len() > 1;
+        let tcp_limit = match self.is_alone && !is_one_of_several {
+            true => config.connect_timeout,
+            false => TCP_LIMIT.min(config.connect_timeout),
+        };
+        let mut failures: Vec<(SocketAddr, LinkError)> = Vec::with_capacity(found.len());
+        for address in self.order.addresses(host, found) {
+            let connector = self.connector.as_ref();
+            let attempt = Attempt { config: &config, address, connector, tcp_limit, name: &self.name };
+            match attempt.connection().await {
+                Ok((connection, handle)) => {
+                    return Ok(Session {
+                        connection,
+                        config,
+                        handle,
+                        order: Arc::clone(self.order),
+                        host: host.clone(),
+                        address,
+                        is_one_of_several,
+                        is_judged: AtomicBool::new(false),
+                    });
+                }
+                Err(error) => failures.push((address, error)),
+            }
+            self.order.put_back(host, Some(address));
+        }
+        // Which address it was matters where they failed differently.
+        let differ = failures.windows(2).any(|pair| pair[0].1.what != pair[1].1.what);
+        let said = failures.into_iter().map(|(address, error)| match differ {
+            true => LinkError { what: format!("{}: {}", address.ip(), error.what), ..error },
+            false => error,
+        });
+        Err(together(&config.url, said.collect()))
     }
 }
 
-#[cfg(unix)]
-fn duplicate(stream: &tokio::net::TcpStream) -> io::Result<std::net::TcpStream> {
-    use std::os::fd::AsFd;
-    // Acks and confirms are small: they must not wait for each other.
-    stream.set_nodelay(true)?;
-    Ok(stream.as_fd().try_clone_to_owned()?.into())
-}
+#[cfg(test)]
+mod tests {
+    use super::{super::super::LinkErrorClass, *};
+    use std::net::TcpListener;
 
-#[cfg(windows)]
-fn duplicate(stream: &tokio::net::TcpStream) -> io::Result<std::net::TcpStream> {
-    use std::os::windows::io::AsSocket;
-    stream.set_nodelay(true)?;
-    Ok(stream.as_socket().try_clone_to_owned()?.into())
+    #[tokio::test]
+    async fn each_address_of_a_name_is_tried_within_a_limit_and_those_that_fail_differently_are_told_apart() {
+        // The kernel answers for it, and nobody else ever does.
+        let silent = TcpListener::bind("127.0.0.2:0").unwrap();
+        let port = silent.local_addr().unwrap().port();
+        let url = format!("amqp://u:hunter2@rabbit.example:{port}?connection_timeout=300");
+        let config = AmqpConfig::parse(&url).unwrap();
+        let [host] = config.url.hosts() else { panic!("{url}") };
+        let order = Arc::default();
+        let opening =
+            Opening { config: &config, order: &order, connector: None, name: "test".into(), is_alone: true };
+        let at = |text: &str| SocketAddr::new(text.parse().unwrap(), port);
+        let of = async |found: &[SocketAddr]| {
+            opening.at(host, config.clone(), found.to_vec()).await.expect_err("nobody is there")
+        };
+
+        let error = of(&[at("127.0.0.2"), at("127.0.0.3")]).await;
+        assert_eq!(error.class, LinkErrorClass::Unreachable);
+        let longer = format!("127.0.0.2: connecting by rabbit.example:{port} took longer than 300ms");
+        let refused = format!("127.0.0.3: no connection to rabbit.example:{port}: nobody listens there");
+        assert!(error.what.contains(&format!("{longer}; {refused}")), "{error}");
+
+        let error = of(&[at("127.0.0.3"), at("127.0.0.4")]).await;
+        assert_eq!(error.what.matches("nobody listens").count(), 1, "{error}");
+        assert!(!error.what.contains("127.0.0"), "{error}");
+        let found = [at("127.0.0.3"), at("127.0.0.4"), at("127.0.0.2"), at("127.0.0.5")];
+        let next = [at("127.0.0.5"), at("127.0.0.2"), at("127.0.0.4"), at("127.0.0.3")];
+        assert_eq!(order.addresses(host, found.to_vec()), next, "the latest failure is tried last");
+        assert!(of(&[]).await.what.contains("no connection to rabbit.example"));
+    }
 }

@@ -3,7 +3,6 @@
 use super::{
     super::{Consume, ConsumerTask, Delivery, DeliveryTag, Flow, Link, LinkError, LinkErrorClass, Settle},
     acks::Flush,
-    backoff,
     connection::Session,
     convert,
     declare::{bind_again, declare, inspect},
@@ -147,7 +146,7 @@ impl ConsumerSupervisor {
             };
             failures = failures.saturating_add(1);
             self.down(failures, error);
-            let wait = backoff::wait(failures, self.wanted.shared.config().backoff_max, fastrand::f64());
+            let wait = self.wanted.shared.config().backoff(failures);
             if voiding_while(&mut self.task, tokio::time::sleep(wait)).await.is_none() {
                 return true;
             }

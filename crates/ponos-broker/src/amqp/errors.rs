@@ -59,18 +59,42 @@ pub(super) fn overdue(queue: &str, out: usize) -> LinkError {
     }
 }
 
-/// TCP or TLS could not be made.
-pub(super) fn no_stream(url: &BrokerUrl, error: &io::Error) -> LinkError {
-    let address = url.address();
-    if url.is_tls() && error.get_ref().is_some() {
-        return tls(url, &error.to_string());
-    }
+/// Nobody was reached there: the name has no address, or TCP could not be made.
+pub(super) fn unreached(url: &BrokerUrl, error: &io::Error) -> LinkError {
     LinkError {
         class: LinkErrorClass::Unreachable,
-        what: format!("no connection to {address}: {}", io_message(error)),
+        what: format!("no connection to {}: {}", url.address(), io_message(error)),
         remedy: "it is tried again; check whether RabbitMQ runs there, and whether host and port are right"
             .into(),
     }
+}
+
+/// TLS could not be made.
+pub(super) fn no_stream(url: &BrokerUrl, error: &io::Error) -> LinkError {
+    match error.get_ref() {
+        Some(_) => tls(url, &error.to_string()),
+        None => unreached(url, error),
+    }
+}
+
+/// Why none of several could be used: the hosts of a cluster, or the addresses of a host.
+pub(super) fn together(url: &BrokerUrl, failures: Vec<LinkError>) -> LinkError {
+    use LinkErrorClass::{AccessRefused, Vhost};
+    // Users and vhosts are the cluster's: a node that refuses them speaks for the others. What one node alone has wrong needs no
+    // person as long as another may come back.
+    let is_common = |error: &&LinkError| matches!(error.class, AccessRefused | Vhost);
+    let telling = failures.iter().find(is_common);
+    let telling = telling.or_else(|| failures.iter().find(|error| !error.class.needs_a_person()));
+    let Some(telling) = telling.or(failures.first()) else {
+        return unreached(url, &io::Error::from(io::ErrorKind::AddrNotAvailable));
+    };
+    let mut said: Vec<&str> = Vec::with_capacity(failures.len());
+    for failure in &failures {
+        if !said.contains(&&*failure.what) {
+            said.push(&failure.what);
+        }
+    }
+    LinkError { class: telling.class, what: said.join("; "), remedy: telling.remedy.clone() }
 }
 
 /// Classifies a failure of TLS by rustls' message.
@@ -283,6 +307,27 @@ fn io_message(error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn why_no_host_could_be_used_is_said_of_each_and_judged_by_what_holds_for_all() {
+        use LinkErrorClass::{AccessRefused, Tls, Unreachable};
+        let url: BrokerUrl = "amqp://a,b,c".parse().unwrap();
+        let error =
+            |class, what: &str| LinkError { class, what: what.into(), remedy: format!("mend {what}") };
+        let of = |failures: &[(LinkErrorClass, &str)]| {
+            let said = together(&url, failures.iter().map(|(class, what)| error(*class, what)).collect());
+            (said.class, said.to_string())
+        };
+        assert_eq!(of(&[(Tls, "a")]), (Tls, "a; mend a".into()));
+        assert_eq!(of(&[(Tls, "a"), (Tls, "b")]), (Tls, "a; b; mend a".into()));
+        assert_eq!(of(&[(Tls, "a"), (Unreachable, "b")]), (Unreachable, "a; b; mend b".into()));
+        assert_eq!(
+            of(&[(Unreachable, "a"), (AccessRefused, "b"), (Unreachable, "c")]),
+            (AccessRefused, "a; b; c; mend b".into())
+        );
+        assert_eq!(of(&[(Unreachable, "a"), (Unreachable, "a")]), (Unreachable, "a; mend a".into()));
+        assert_eq!(of(&[]).0, Unreachable);
+    }
 
     #[test]
     fn a_406_names_the_argument_that_differs_ours_and_theirs() {

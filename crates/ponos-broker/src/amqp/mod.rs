@@ -4,7 +4,8 @@
 //! [`Transport`](super::Transport) share one (publishing and consuming never do: an alarm of the broker blocks the
 //! connections that publish, acks included), with a channel each. The task reconnects for ever with a capped, jittered
 //! backoff: a fresh connection, the topology declared again, the channels opened again. lapin's own recovery is not used;
-//! it can give up silently.
+//! it can give up silently. Where the URL names several hosts, or a host has several addresses, each is tried in turn; the
+//! one that failed or was lost is tried last.
 //!
 //! Invariants: one task owns each confirm channel, so that tags and frames can't be swapped between tasks; every call
 //! has a time limit, and what does not end is cut off at the socket; no message of this module carries a password.
@@ -17,6 +18,7 @@
 //! [`Lost`](super::PublishOutcome::Lost) at once, for the caller keeps them anyway and sees the link.
 
 mod acks;
+mod attempt;
 mod backoff;
 mod blame;
 mod channels;
@@ -28,6 +30,7 @@ mod convert;
 mod declare;
 mod errors;
 mod hold;
+mod host_order;
 mod intake;
 mod probe;
 mod publisher;
@@ -36,6 +39,7 @@ mod refused_routes;
 mod requester;
 mod returns;
 mod shared;
+mod socket_handle;
 mod tls;
 mod unread;
 mod url;
@@ -43,7 +47,7 @@ mod woken;
 
 pub use config::AmqpConfig;
 pub use tls::TlsFiles;
-pub use url::BrokerUrl;
+pub use url::{BrokerHost, BrokerUrl};
 
 pub(super) use shared::SharedConnection;
 
@@ -89,7 +93,7 @@ pub(super) fn requester(config: AmqpConfig) -> Requester {
 /// # Errors
 /// [`LinkError`] with what is wrong and what to do.
 pub async fn check(config: &AmqpConfig, topology: &Topology) -> Result<(), LinkError> {
-    let session = Session::open(config, "check").await?;
+    let session = Session::open(config, &Arc::default(), "check").await?;
     let declared = declare::declare(&session, topology).await;
     session.close().await;
     declared.map(|_| ())

@@ -2,7 +2,6 @@
 
 use super::{
     super::{Link, LinkError, PublishOutcome, PublisherTask, Publishing, Settlement},
-    backoff,
     blame::Blame,
     channels::Channels,
     config::AmqpConfig,
@@ -10,12 +9,13 @@ use super::{
     connection::{Events, Session},
     declare::{compare, declare},
     errors::gone_exchange,
+    host_order::HostOrder,
     refused_routes::RefusedRoutes,
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture};
 use lapin::{Event, options::ConfirmSelectOptions};
 use ponos_event::topology::Topology;
-use std::{future::Future, pin::pin, time::Duration};
+use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
@@ -36,6 +36,7 @@ pub(super) async fn run(config: AmqpConfig, topology: watch::Receiver<Topology>,
     let mut caller = CallerSide { submitted, settled, unsaid: Vec::new() };
     let mut supervisor = PublisherSupervisor {
         config,
+        order: Arc::default(),
         topology,
         link,
         generation: 0,
@@ -56,6 +57,7 @@ struct CallerSide {
 
 struct PublisherSupervisor {
     config: AmqpConfig,
+    order: Arc<HostOrder>,
     topology: watch::Receiver<Topology>,
     link: watch::Sender<Link>,
     generation: u64,
@@ -103,7 +105,7 @@ impl PublisherSupervisor {
             };
             failures = failures.saturating_add(1);
             self.down(failures, error);
-            let wait = backoff::wait(failures, self.config.backoff_max, fastrand::f64());
+            let wait = self.config.backoff(failures);
             if caller.losing_while(tokio::time::sleep(wait)).await.is_none() {
                 return;
             }
@@ -111,7 +113,7 @@ impl PublisherSupervisor {
     }
 
     async fn open(&self) -> Result<(Session, Channels), LinkError> {
-        let session = Session::open(&self.config, "publishing").await?;
+        let session = Session::open(&self.config, &self.order, "publishing").await?;
         declare(&session, &self.topology()).await?;
         let mut lanes = Vec::new();
         for _ in 0..self.config.channels.max(1) {

@@ -5,10 +5,10 @@ use super::{
         DIRECT_REPLY, Link, LinkError, LinkErrorClass, PublishOutcome, Request, RequestEnd, RequesterTask,
         request::PendingRequests,
     },
-    backoff,
     config::AmqpConfig,
     connection::Session,
     convert,
+    host_order::HostOrder,
 };
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use lapin::{
@@ -16,7 +16,7 @@ use lapin::{
     options::{BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions},
     types::{FieldTable, ShortString},
 };
-use std::{future::Future, pin::pin, time::Duration};
+use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// A connection that held this long resets the backoff.
@@ -38,9 +38,9 @@ type Unconfirmed =
 
 /// Runs until the last handle is dropped.
 pub(super) async fn run(config: AmqpConfig, mut task: RequesterTask) {
-    let (mut failures, mut generation) = (0_u32, 0);
+    let (mut failures, mut generation, order) = (0_u32, 0, Arc::default());
     loop {
-        let Some(opened) = losing_while(&mut task, Box::pin(open(&config))).await else { break };
+        let Some(opened) = losing_while(&mut task, Box::pin(open(&config, &order))).await else { break };
         let error = match opened {
             Err(error) => error,
             Ok((session, channel, answers)) => {
@@ -62,7 +62,7 @@ pub(super) async fn run(config: AmqpConfig, mut task: RequesterTask) {
         };
         failures = failures.saturating_add(1);
         down(&task, failures, &error);
-        let wait = backoff::wait(failures, config.backoff_max, fastrand::f64());
+        let wait = config.backoff(failures);
         if losing_while(&mut task, tokio::time::sleep(wait)).await.is_none() {
             break;
         }
@@ -74,8 +74,11 @@ fn down(task: &RequesterTask, attempts: u32, error: &LinkError) {
     task.link.send_replace(Link::Down { attempts, error: Some(error.clone()) });
 }
 
-async fn open(config: &AmqpConfig) -> Result<(Session, Channel, Consumer), LinkError> {
-    let session = Session::open(config, "asking").await?;
+async fn open(
+    config: &AmqpConfig,
+    order: &Arc<HostOrder>,
+) -> Result<(Session, Channel, Consumer), LinkError> {
+    let session = Session::open(config, order, "asking").await?;
     let channel = session.channel().await?;
     session.call("asking for confirms", channel.confirm_select(ConfirmSelectOptions::default())).await?;
     // before the first request: the broker refuses a reply address that nobody consumes

@@ -5,6 +5,7 @@ use super::{
     AmqpConfig,
     connection::Session,
     declare,
+    host_order::HostOrder,
 };
 use std::sync::{
     Arc, Weak,
@@ -16,6 +17,7 @@ use tokio::sync::Mutex;
 #[derive(Debug)]
 pub(crate) struct SharedConnection {
     config: AmqpConfig,
+    order: Arc<HostOrder>,
     slot: Mutex<Slot>,
     /// Counts attempts to connect that have ended.
     attempts: AtomicU64,
@@ -29,7 +31,7 @@ struct Slot {
 
 impl SharedConnection {
     pub(crate) fn new(config: AmqpConfig) -> Self {
-        Self { config, slot: Mutex::default(), attempts: AtomicU64::new(0) }
+        Self { config, order: Arc::default(), slot: Mutex::default(), attempts: AtomicU64::new(0) }
     }
 
     pub(crate) fn config(&self) -> &AmqpConfig {
@@ -40,8 +42,12 @@ impl SharedConnection {
     pub(super) async fn session(&self) -> Result<Arc<Session>, LinkError> {
         let before = self.attempts.load(Ordering::SeqCst);
         let mut slot = self.slot.lock().await;
-        if let Some(session) = slot.session.upgrade().filter(|session| session.is_open()) {
-            return Ok(session);
+        if let Some(session) = slot.session.upgrade() {
+            if session.is_open() {
+                return Ok(session);
+            }
+            // others still hold it
+            session.put_back();
         }
         // An attempt that failed while this one waited for its turn speaks for both: else many would queue for a broker
         // that does not answer, each for the whole time limit.
@@ -50,7 +56,7 @@ impl SharedConnection {
         {
             return Err(error.clone());
         }
-        let opened = Session::open(&self.config, "consuming").await;
+        let opened = Session::open(&self.config, &self.order, "consuming").await;
         self.attempts.fetch_add(1, Ordering::SeqCst);
         let (session, failure) = match opened {
             Ok(session) => (Ok(Arc::new(session)), None),
@@ -63,7 +69,7 @@ impl SharedConnection {
 
     /// A new connection for one consumer alone, whose messages would break that of the others. To be given back by [`leave`].
     pub(super) async fn own_session(&self) -> Result<Arc<Session>, LinkError> {
-        Session::open(&self.config, "consuming").await.map(Arc::new)
+        Session::open(&self.config, &self.order, "consuming").await.map(Arc::new)
     }
 
     /// Looks at a queue on a channel of its own.

@@ -1,4 +1,9 @@
-//! A broker's URL: the one parser for the clock, the workers and the command line. No error repeats the URL.
+//! A broker's URL: the one parser for the clock, the workers and the command line. It names one host, or several of one
+//! cluster. No error repeats the URL.
+
+mod broker_host;
+
+pub use broker_host::BrokerHost;
 
 use super::{
     super::LinkError,
@@ -18,9 +23,14 @@ const LEAST_CHANNELS: u64 = 16;
 /// A file with a URL in it is no longer than this.
 const MOST_BYTES: u64 = 64 * 1024;
 
-/// A broker's URL, which hides its password wherever it is printed.
+/// A broker's URL, which hides its password wherever it is printed. All hosts in it have the same user and vhost.
 #[derive(Clone, PartialEq, Eq)]
-pub struct BrokerUrl(AMQPUri);
+pub struct BrokerUrl {
+    /// With the first host: lapin knows no more.
+    uri: AMQPUri,
+    /// One at least, none twice.
+    hosts: Vec<BrokerHost>,
+}
 
 impl BrokerUrl {
     /// Reads the URL that a file holds. Blocks, for [`files::PATIENCE`] at most.
@@ -44,51 +54,49 @@ impl BrokerUrl {
 
     /// The user of the connection; `None` when a certificate says who it is.
     pub fn user(&self) -> Option<&str> {
-        let external = self.0.query.auth_mechanism == Some(SASLMechanism::External);
-        (!external).then_some(self.0.authority.userinfo.username.as_str())
+        let external = self.uri.query.auth_mechanism == Some(SASLMechanism::External);
+        (!external).then_some(self.uri.authority.userinfo.username.as_str())
     }
 
     /// The vhost.
     pub fn vhost(&self) -> &str {
-        &self.0.vhost
+        &self.uri.vhost
     }
 
-    /// `host:port`.
+    /// The hosts, as they were written: 1 to 16, none twice.
+    pub fn hosts(&self) -> &[BrokerHost] {
+        &self.hosts
+    }
+
+    /// `host:port` of each host, with commas between them.
     pub fn address(&self) -> String {
-        let host = self.host();
-        if host.contains(':') {
-            format!("[{host}]:{}", self.port())
-        } else {
-            format!("{host}:{}", self.port())
-        }
+        let hosts: Vec<String> = self.hosts.iter().map(BrokerHost::to_string).collect();
+        hosts.join(",")
     }
 
     /// Whether it is `amqps`.
     pub fn is_tls(&self) -> bool {
-        self.0.scheme == AMQPScheme::AMQPS
+        self.uri.scheme == AMQPScheme::AMQPS
     }
 
     /// The parameter `heartbeat`, in seconds.
     pub fn heartbeat(&self) -> Option<u16> {
-        self.0.query.heartbeat
+        self.uri.query.heartbeat
     }
 
     /// The parameter `connection_timeout`.
     pub fn connect_timeout(&self) -> Option<Duration> {
-        self.0.query.connection_timeout.map(Duration::from_millis)
+        self.uri.query.connection_timeout.map(Duration::from_millis)
     }
 
-    pub(super) fn host(&self) -> &str {
-        &self.0.authority.host
-    }
-
-    pub(super) fn port(&self) -> u16 {
-        self.0.authority.port
+    /// The same user and vhost on that host alone.
+    pub(super) fn on(&self, host: &BrokerHost) -> Self {
+        Self { uri: on(self.uri.clone(), host), hosts: vec![host.clone()] }
     }
 
     /// For lapin, with that heartbeat and a limit of frames in it.
     pub(super) fn uri(&self, heartbeat: u16) -> AMQPUri {
-        let mut uri = self.0.clone();
+        let mut uri = self.uri.clone();
         uri.query.heartbeat = Some(heartbeat);
         uri.query.frame_max.get_or_insert(stack::FRAME_MAX);
         uri
@@ -99,14 +107,16 @@ impl FromStr for BrokerUrl {
     type Err = LinkError;
 
     /// Reads `amqp://user:password@host:port/vhost` or `amqps://…`, percent-encoded; white space around it is cut off, and so
-    /// is a byte order mark, with which some editors begin a file.
+    /// is a byte order mark, with which some editors begin a file. Several hosts of a cluster have commas between them, each with
+    /// a port of its own or the usual one: `amqp://user:password@rabbit-1,rabbit-2:5673,[::1]/vhost`.
     /// Without a vhost (and with an empty one) it is `/`. Parameters: `heartbeat` (s), `connection_timeout` (ms),
     /// `frame_max`, `channel_max`, `auth_mechanism` (`plain`, `amqplain`, `external`).
     fn from_str(text: &str) -> Result<Self, LinkError> {
-        parse(text.trim_start_matches('\u{feff}').trim()).map(Self).map_err(|why| {
+        parse(text.trim_start_matches('\u{feff}').trim()).map_err(|why| {
             configuration(
                 format!("the broker's URL can't be used: {why}"),
-                "write it as amqp://user:password@host:5672/vhost, with special characters percent-encoded",
+                "write it as amqp://user:password@host:5672/vhost (several hosts of a cluster: host-1,host-2:5673), with special \
+                 characters percent-encoded",
             )
         })
     }
@@ -116,8 +126,8 @@ impl fmt::Display for BrokerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let vhost = self.vhost().replace('/', "%2f");
         match self.user() {
-            Some(user) => write!(f, "{}://{user}:***@{}/{vhost}", self.0.scheme, self.address()),
-            None => write!(f, "{}://{}/{vhost}", self.0.scheme, self.address()),
+            Some(user) => write!(f, "{}://{user}:***@{}/{vhost}", self.uri.scheme, self.address()),
+            None => write!(f, "{}://{}/{vhost}", self.uri.scheme, self.address()),
         }
     }
 }
@@ -128,46 +138,52 @@ impl fmt::Debug for BrokerUrl {
     }
 }
 
-fn parse(url: &str) -> Result<AMQPUri, String> {
-    let rest = after_scheme(url)?;
+fn parse(url: &str) -> Result<BrokerUrl, String> {
+    let (scheme, rest) = after_scheme(url)?;
     written_right(rest)?;
     let (before, query) = rest.split_once('?').unwrap_or((rest, ""));
     let authority = before.split('/').next().unwrap_or_default();
-    let host = host(authority)?;
+    let (login, list) = authority.rsplit_once('@').map_or(("", authority), |(_, list)| {
+        let login = authority.get(..authority.len() - list.len()).unwrap_or_default();
+        (login, list)
+    });
+    let (first, hosts) = broker_host::list(list, scheme.default_port())?;
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         parameter(pair)?;
     }
+    let after = rest.get(authority.len()..).unwrap_or_default();
     // The parser's own words could repeat the URL, and with it the password.
-    let mut uri: AMQPUri =
-        url.parse().map_err(|_| "host, port, vhost or a parameter is malformed".to_owned())?;
-    // lapin's parser would silently take `localhost` for an IPv6 address.
-    if let Some((address, _)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        uri.authority.host = address.to_owned();
-    } else if !uri.authority.host.chars().all(|c| c.is_alphanumeric() || "-._~".contains(c)) {
-        // An escape may stand for anything, such as the '/' behind which a vhost begins.
-        return Err("the host is neither a name nor an address".into());
-    }
+    let uri: AMQPUri = format!("{scheme}://{login}{first}{after}")
+        .parse()
+        .map_err(|_| "user, password, vhost or a parameter is malformed".to_owned())?;
+    let mut uri = on(uri, &first);
     if uri.vhost.is_empty() {
         uri.vhost = "/".to_owned();
     }
     if uri.vhost.len() > 255 || uri.authority.userinfo.username.len() > 255 {
         return Err("vhost and user have at most 255 bytes".into());
     }
-    Ok(uri)
+    Ok(BrokerUrl { uri, hosts })
 }
 
-fn after_scheme(url: &str) -> Result<&str, String> {
+/// lapin's own parser would silently take `localhost` for an IPv6 address.
+fn on(mut uri: AMQPUri, host: &BrokerHost) -> AMQPUri {
+    host.name().clone_into(&mut uri.authority.host);
+    uri.authority.port = host.port();
+    uri
+}
+
+fn after_scheme(url: &str) -> Result<(AMQPScheme, &str), String> {
     let Some((scheme, rest)) = url.split_once("://") else {
         return Err("it must begin with amqp:// or amqps://".into());
     };
-    if scheme != "amqp" && scheme != "amqps" {
+    scheme.parse().map(|scheme| (scheme, rest)).map_err(|_| {
         // The scheme is repeated only where it looks like one: anything else could be a part of a password.
         let known = ["http", "https", "mqtt", "mqtts", "stomp", "redis", "kafka", "memory"];
         let shown =
             known.iter().find(|known| **known == scheme).map_or(String::new(), |s| format!(", not {s}://"));
-        return Err(format!("it must begin with amqp:// or amqps://{shown}"));
-    }
-    Ok(rest)
+        format!("it must begin with amqp:// or amqps://{shown}")
+    })
 }
 
 /// What must be percent-encoded and is not.
@@ -177,6 +193,11 @@ fn written_right(rest: &str) -> Result<(), String> {
     }
     if rest.contains('#') {
         return Err("a '#' in it must be written %23".into());
+    }
+    if [",amqp://", ",amqps://"].iter().any(|next| rest.contains(next)) {
+        return Err(
+            "it is a list of URLs; several hosts of a cluster stand in one, as host-1,host-2:5673".into()
+        );
     }
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
     // A raw '/' in the password ends the authority early and leaves its '@' behind.
@@ -188,26 +209,6 @@ fn written_right(rest: &str) -> Result<(), String> {
         return Err("a '%' in it must be written %25 (two hexadecimal digits follow a '%')".into());
     }
     Ok(())
-}
-
-/// The host, with what is wrong with it and its port.
-fn host(authority: &str) -> Result<&str, String> {
-    let address = authority.rsplit_once('@').map_or(authority, |(_, address)| address);
-    let (host, port) = match address.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, rest)) if rest.is_empty() || rest.starts_with(':') => (host, rest.strip_prefix(':')),
-        Some(_) => return Err("only :port may follow the ']' of the host".into()),
-        None => match address.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (address, None),
-        },
-    };
-    if host.is_empty() {
-        return Err("it names no host".into());
-    }
-    if port.is_some_and(|port| port.parse::<u16>().map_or(true, |port| port == 0)) {
-        return Err("the URL's port is not a number from 1 to 65535".into());
-    }
-    Ok(address)
 }
 
 fn parameter(pair: &str) -> Result<(), String> {
@@ -243,95 +244,4 @@ fn parameter(pair: &str) -> Result<(), String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_is_parsed_and_never_shows_its_password() {
-        let url: BrokerUrl =
-            "amqp://us%40er:pa%2Fss@broker:1234/v%2fh?heartbeat=7&connection_timeout=900".parse().unwrap();
-        assert_eq!((url.user(), url.vhost()), (Some("us@er"), "v/h"));
-        assert_eq!(url.address(), "broker:1234");
-        assert_eq!((url.heartbeat(), url.connect_timeout()), (Some(7), Some(Duration::from_millis(900))));
-        for shown in [format!("{url:?}"), url.to_string()] {
-            assert!(!shown.contains("pa/ss") && !shown.contains("pa%2Fss"), "{shown}");
-        }
-    }
-
-    #[test]
-    fn a_missing_or_empty_vhost_is_the_default_one() {
-        for url in ["amqp://localhost", " amqp://localhost/\n", "amqp://localhost/%2f"] {
-            assert_eq!(url.parse::<BrokerUrl>().unwrap().vhost(), "/", "{url}");
-        }
-        assert_eq!("amqps://[::1]".parse::<BrokerUrl>().unwrap().address(), "[::1]:5671");
-    }
-
-    #[test]
-    fn what_can_not_be_used_is_refused_with_the_remedy_and_without_repeating_the_password() {
-        for (url, said) in [
-            ("", "begin with amqp://"),
-            ("localhost", "begin with amqp://"),
-            ("hunter2", "begin with amqp://"),
-            ("http://u:hunter2@h", "not http://"),
-            ("hunter2://h", "begin with amqp://"),
-            ("amqp:", "begin with amqp://"),
-            ("amqp:u:hunter2@h", "begin with amqp://"),
-            ("amqp://", "names no host"),
-            ("amqp://u:hunter2@", "names no host"),
-            ("amqp://u:hunter2@:5672", "names no host"),
-            ("amqp://u:hunter2@h%2fvhost", "neither a name nor an address"),
-            ("amqp://u:hunter2@h%3a1", "neither a name nor an address"),
-            ("amqp://u:hunter2@h:99999", "1 to 65535"),
-            ("amqp://u:hunter2@h:0", "1 to 65535"),
-            ("amqp://u:hunter2@h:x/", "1 to 65535"),
-            ("amqp://u:hunter2@h:hunter2", "1 to 65535"),
-            ("amqp://[::1]x", "follow the ']'"),
-            ("amqp://u:hun#ter2@h", "written %23"),
-            ("amqp://u:hunter2@h/v#x", "written %23"),
-            ("amqp://u:hun/ter2@h", "written %2F"),
-            ("amqp://u:hun?ter2@h", "written %2F"),
-            ("amqp://u:hun@ter2@h", "%40"),
-            ("amqp://u:hun ter2@h", "%20"),
-            ("amqp://u:hun%ter2@h", "written %25"),
-            ("amqp://u:hunter2%@h", "written %25"),
-            ("amqp://u:hun%fft@h", "malformed"),
-            ("amqp://u:hunter2@h/?cacertfile=x", "it has an unknown parameter"),
-            ("amqp://u:hunter2@h/?hunter2", "it has an unknown parameter"),
-            ("amqp://u:hunter2@h/?heartbeat=soon", "heartbeat is not a whole number from 0 to 65535"),
-            ("amqp://u:hunter2@h/?heartbeat=65536", "heartbeat is not a whole number from 0 to 65535"),
-            ("amqp://u:hunter2@h/?connection_timeout=0", "in milliseconds"),
-            ("amqp://u:hunter2@h/?auth_mechanism=anonymous", "external"),
-            ("amqp://u:hunter2@h/?frame_max=100", "at least 8192"),
-            ("amqp://u:hunter2@h/?frame_max=8191", "at least 8192"),
-            ("amqp://u:hunter2@h/?channel_max=1", "at least 16"),
-        ] {
-            let error = url.parse::<BrokerUrl>().expect_err(url).to_string();
-            assert!(error.contains(said), "{url}: {error}");
-            assert!(!error.contains("hunter2") && !error.contains("ter2"), "{error}");
-            assert!(error.contains("write it as amqp://user:password@host:5672/vhost"), "{error}");
-        }
-        for url in ["amqp://h/?frame_max=0&channel_max=0", "amqp://u:p%40@h/v?frame_max=8192&channel_max=16"]
-        {
-            assert!(url.parse::<BrokerUrl>().is_ok(), "{url}");
-        }
-    }
-
-    #[test]
-    fn the_url_in_a_file_is_read_and_what_is_wrong_names_the_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("url");
-        let error = || BrokerUrl::read(&file).unwrap_err().to_string();
-        assert!(error().contains("url with the broker's URL can't be read"), "{}", error());
-        std::fs::write(&file, "\n").unwrap();
-        assert!(error().contains("is empty"), "{}", error());
-        std::fs::write(&file, "amqp://u:hun#ter2@h\n").unwrap();
-        assert!(error().contains("written %23") && error().contains("/url: "), "{}", error());
-        std::fs::write(&file, "amqp://u:hunter2@h\n").unwrap();
-        assert_eq!(BrokerUrl::read(&file).unwrap().address(), "h:5672");
-        std::fs::write(&file, "\u{feff}amqp://u:hunter2@h\r\n").unwrap();
-        assert_eq!(BrokerUrl::read(&file).unwrap().address(), "h:5672");
-        // A URL where a file is meant.
-        let error = BrokerUrl::read(Path::new("amqp://u:hunter2@h")).unwrap_err().to_string();
-        assert!(error.contains("amqp://u:***@h") && !error.contains("hunter2"), "{error}");
-    }
-}
+mod tests;

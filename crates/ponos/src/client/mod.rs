@@ -132,7 +132,8 @@ impl Default for ClientLimits {
 struct Place<'a>(#[allow(dead_code, reason = "held")] [SemaphorePermit<'a>; 2]);
 
 impl Client {
-    /// Connects to the RabbitMQ at `url` (`amqp://user:password@host:5672/vhost`, `amqps://…`), for the service of this name.
+    /// Connects to the RabbitMQ at `url` (`amqp://user:password@host:5672/vhost`, `amqps://…`; of a cluster several hosts, with
+    /// commas between them), for the service of this name.
     /// What it publishes is declared before it is awaited: see [`Connect`].
     pub fn connect(url: &str, service: impl Into<String>) -> Connect {
         Connect::to(url, service.into())

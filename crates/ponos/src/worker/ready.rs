@@ -60,7 +60,8 @@ impl Worker {
         }
     }
 
-    /// Runs on the RabbitMQ at `url` (`amqp://user:password@host:5672/vhost`, `amqps://…`) until the shutdown.
+    /// Runs on the RabbitMQ at `url` (`amqp://user:password@host:5672/vhost`, `amqps://…`; of a cluster several hosts, with commas
+    /// between them) until the shutdown.
     ///
     /// # Errors
     /// [`WorkerError`]: its description is wrong; a person must change something on the broker; or it ended by itself.
