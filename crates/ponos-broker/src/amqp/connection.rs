@@ -9,7 +9,7 @@ use super::{
     host_order::HostOrder,
     socket_handle::SocketHandle,
 };
-use futures_util::{Stream, StreamExt, stream::BoxStream};
+use futures_util::{FutureExt, Stream, StreamExt, stream::BoxStream};
 use lapin::{Channel, Connection, Event, tcp::RustlsConnector};
 use std::{
     fmt,
@@ -64,7 +64,8 @@ impl Session {
         let opening = Opening { config: &config, order, connector, name, is_alone: hosts.len() == 1 };
         let mut failures = Vec::with_capacity(hosts.len());
         for host in &hosts {
-            match opening.on(host).await {
+            // boxed: whoever spawns a worker has its future looked through down to here by the compiler, which gives up at some depth
+            match opening.on(host).boxed().await {
                 Ok(session) => return Ok(session),
                 Err(error) => failures.push(error),
             }
