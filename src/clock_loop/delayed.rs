@@ -73,6 +73,8 @@ pub(super) struct Delayed {
     /// As they were at the last step.
     is_free: bool,
     handed: Timestamp,
+    /// When they wished to be stepped next, then.
+    wish: Option<Timestamp>,
     /// To be read.
     due: VecDeque<(u64, DueEvent)>,
     reading: usize,
@@ -111,6 +113,7 @@ impl Delayed {
             tasks: Tasks::new(declare_tasks),
             is_free: false,
             handed: Timestamp::EPOCH,
+            wish: None,
             due: VecDeque::new(),
             reading: 0,
             ready: VecDeque::new(),
@@ -223,9 +226,12 @@ impl ClockLoop {
         }
     }
 
-    /// When to step next for them. What is of schedules may have changed that: they have the same rate ceilings.
+    /// When to step next for them: as they wished at their last step, or sooner, for schedules that have the same rate ceilings may
+    /// have let them have their turn since.
     pub(super) fn wake_delayed(&self) -> Option<Timestamp> {
-        self.delayed.as_ref()?.sending.next_wakeup(self.engine.marks(), self.engine.rate_ceilings())
+        let delayed = self.delayed.as_ref()?;
+        let by_now = delayed.sending.next_wakeup(self.engine.marks(), self.engine.rate_ceilings());
+        delayed.wish.into_iter().chain(by_now).min()
     }
 
     /// How each rate ceiling is used, by schedules and by delayed events.
@@ -246,7 +252,9 @@ impl ClockLoop {
         let Some(delayed) = &mut self.delayed else { return };
         let marks = self.engine.marks();
         delayed.handed = marks.handed;
-        let actions = delayed.sending.step(marks, self.engine.rate_ceilings_mut(), input);
+        let ceilings = self.engine.rate_ceilings_mut();
+        let actions = delayed.sending.step(marks, ceilings, input);
+        delayed.wish = delayed.sending.next_wakeup(marks, ceilings);
         self.engine.created_delayed(delayed.sending.created());
         let mut asked = Ok(());
         let mut reserve = None;

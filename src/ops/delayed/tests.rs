@@ -127,7 +127,9 @@ impl State {
     fn play(&mut self, first: DelayedInput) -> (Option<Vec<Verdict>>, Option<Unparked>) {
         let mut inputs = vec![first];
         let (mut verdicts, mut unparked) = (None, None);
-        while let Some(input) = inputs.pop() {
+        // Very many are decided in several steps.
+        let wait = |is_answered: bool| (!is_answered).then_some(DelayedInput::Tick);
+        while let Some(input) = inputs.pop().or_else(|| wait(verdicts.is_some() || unparked.is_some())) {
             let marks = self.marks;
             for action in self.sending.step(marks, &mut Ceilings::default(), input) {
                 match action {
@@ -154,6 +156,7 @@ impl State {
                     }
                     DelayedAction::Unparked(_, all) => unparked = Some(all),
                     DelayedAction::Decided(all) => verdicts = all.into_iter().next().map(|(_, all)| all),
+                    DelayedAction::TooMany(_) | DelayedAction::NotFound(_) => panic!("they are taken"),
                     _ => {}
                 }
             }

@@ -146,7 +146,7 @@ impl Sending {
             }
             DelayedInput::Unpark(request) => self.take_unparking(*request, &mut actions),
             DelayedInput::FoundParked { ticket, found } => self.found_parked(marks, ticket, found),
-            DelayedInput::Parked { ticket, heads } => self.parked.loaded(ticket, heads),
+            DelayedInput::Parked { ticket, heads } => self.parked.loaded(ticket, heads, ceilings),
             DelayedInput::Due { ticket, events } => self.window.loaded(ticket, events, &self.rules, ceilings),
             DelayedInput::Written(ticket) => self.written(ticket, ceilings, &mut actions),
             DelayedInput::Settled(answers) => self.settled(marks, ceilings, answers),
@@ -167,7 +167,7 @@ impl Sending {
         }
         let is_free = self.link_up && !self.draining && self.has_room();
         let first = self.first_due().filter(|_| is_free);
-        let firsts = || self.window.firsts().filter(|_| is_free);
+        let firsts = || self.firsts().filter(|_| is_free);
         // Where it waits for H, it is stepped when that is durable.
         let is_known = |send: &Timestamp| *send > marks.now || *send <= marks.handed;
         let due = first.filter(is_known);
@@ -226,9 +226,15 @@ impl Sending {
         self.parked.released()
     }
 
+    /// The first that counts for no ceiling.
     fn first_due(&self) -> Option<Timestamp> {
         let next = self.window.first().map(|event| event.key.send);
         next.into_iter().chain(self.parked.first()).min()
+    }
+
+    /// The first of each ceiling; of what was released, too.
+    fn firsts(&self) -> impl Iterator<Item = (CeilingId, Timestamp)> {
+        self.window.firsts().chain(self.parked.firsts())
     }
 
     fn number(&mut self) -> u64 {
@@ -321,7 +327,7 @@ impl Sending {
         let Some((_, mut pending)) = self.writing.take_if(|(writing, _)| *writing == ticket) else { return };
         self.window.written(ticket);
         self.overlay.written(ticket, self.looking.is_some() || self.deciding.is_some());
-        self.unparked(&mut pending, actions);
+        self.unparked(&mut pending, ceilings, actions);
         for due in pending.put.into_values() {
             self.window.put(due, &self.rules, ceilings);
         }

@@ -6,11 +6,12 @@ use super::{
     io::{DelayedAction, DelayedAnswer, Marks},
 };
 use crate::{
-    Answer, Ceilings, Outcome,
+    Answer, CeilingId, Ceilings, Outcome,
     delayed::{DelayedStep, DueEvent},
     settle::refusal,
 };
 use ponos_event::Timestamp;
+use std::collections::BTreeSet;
 
 /// Milliseconds in which nothing is handed over, after something got no answer: the link may be down, and not known to be yet.
 const REST: i64 = 100;
@@ -40,7 +41,7 @@ impl Sending {
             && let Some(event) = self
                 .again_due(marks.now, until, ceilings)
                 .or_else(|| self.window.pop_due(until, ceilings))
-                .or_else(|| self.parked.pop_due(until))
+                .or_else(|| self.parked.pop_due(until, ceilings))
         {
             let token = self.number();
             self.in_flight.insert(token, event.clone());
@@ -50,10 +51,11 @@ impl Sending {
             actions.push(DelayedAction::Publish(events));
         }
         let is_free = !rests && self.has_room();
-        for (id, first) in self.window.firsts() {
-            ceilings.delayed_wait(id, is_free && first <= until);
+        let waiting = self.firsts().filter(|(_, first)| is_free && *first <= until).map(|(id, _)| id);
+        let waiting: BTreeSet<CeilingId> = waiting.collect();
+        for id in ceilings.ids() {
+            ceilings.delayed_wait(id, waiting.contains(&id));
         }
-        self.window.empty().for_each(|id| ceilings.delayed_wait(id, false));
         self.reserve(marks, actions);
     }
 
@@ -61,7 +63,7 @@ impl Sending {
     fn reserve(&self, marks: Marks, actions: &mut Vec<DelayedAction>) {
         let margin = self.rules.lead / 2;
         // What waits for its ceiling below H needs no more of it.
-        let firsts = self.window.firsts().map(|(_, send)| send).filter(|send| *send > marks.handed);
+        let firsts = self.firsts().map(|(_, send)| send).filter(|send| *send > marks.handed);
         let next = self.first_due().into_iter().chain(firsts).min().map(|send| send.max(marks.now));
         let next = next.filter(|send| send.plus(-self.rules.lead) <= marks.now).map(|send| send.plus(margin));
         if let Some(send) = next.filter(|send| *send > marks.handed) {
@@ -113,7 +115,7 @@ impl Sending {
                 (None, Answer::Lost) if !planted(Fault::SettleWhatIsLost) => {
                     self.lost_at = Some(marks.now);
                     match event.is_parked {
-                        true => self.parked.again(event),
+                        true => self.parked.again(event, ceilings),
                         false => self.window.again(event, &self.rules, ceilings),
                     }
                     continue;

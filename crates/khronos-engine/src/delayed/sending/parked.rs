@@ -14,7 +14,7 @@ use super::{
     logged::{NAMED, counted},
 };
 use crate::{
-    ChangeEntry, ChangeKind, Outcome,
+    CeilingId, Ceilings, ChangeEntry, ChangeKind, Outcome,
     delayed::{DelayedStep, DueEvent},
 };
 use ponos_event::Timestamp;
@@ -35,8 +35,8 @@ pub(super) struct ParkedEvents {
     waiting: VecDeque<UnparkRequest>,
     /// Creations that all of these name.
     asked: usize,
-    /// Released ones that are to be handed over, by send time.
-    due: BTreeMap<(Timestamp, u64), DueEvent>,
+    /// Released ones that are to be handed over, by the ceiling they count for and by send time.
+    due: BTreeMap<Option<CeilingId>, BTreeMap<(Timestamp, u64), DueEvent>>,
     /// The creations of all that are released and not settled.
     released: BTreeSet<u64>,
     /// All of them.
@@ -92,20 +92,36 @@ impl ParkedEvents {
         self.released.len()
     }
 
-    /// When the first released one is to be sent.
+    /// When the first released one that counts for no ceiling is to be sent.
     pub(super) fn first(&self) -> Option<Timestamp> {
-        self.due.keys().next().map(|(send, _)| *send)
+        self.due.get(&None)?.keys().next().map(|(send, _)| *send)
     }
 
-    /// The first released one, if it is due by then: since the clock was set back it may not be.
-    pub(super) fn pop_due(&mut self, until: Timestamp) -> Option<DueEvent> {
-        let first = self.due.first_entry().filter(|first| first.key().0 <= until)?;
-        Some(first.remove())
+    /// The same for each ceiling.
+    pub(super) fn firsts(&self) -> impl Iterator<Item = (CeilingId, Timestamp)> {
+        self.due.iter().filter_map(|(id, events)| Some(((*id)?, events.keys().next()?.0)))
+    }
+
+    /// The first released one of those that their ceilings let through, if it is due by then: since the clock was set back it may
+    /// not be.
+    pub(super) fn pop_due(&mut self, until: Timestamp, ceilings: &mut Ceilings) -> Option<DueEvent> {
+        let may = |id: &Option<CeilingId>| id.is_none_or(|id| ceilings.may_delayed(id));
+        let firsts = self.due.iter_mut().filter(|(id, _)| may(id));
+        let firsts = firsts.filter_map(|(id, events)| Some((*id, events.first_entry()?)));
+        let (id, first) =
+            firsts.filter(|(_, first)| first.key().0 <= until).min_by_key(|(_, first)| *first.key())?;
+        let event = first.remove();
+        if let Some(id) = id {
+            ceilings.take_delayed(id);
+        }
+        self.due.retain(|_, events| !events.is_empty());
+        Some(event)
     }
 
     /// It is to be handed over: for the first time since it was released, or once more.
-    pub(super) fn again(&mut self, event: DueEvent) {
-        self.due.insert((event.key.send, event.creation), event);
+    pub(super) fn again(&mut self, event: DueEvent, ceilings: &Ceilings) {
+        let id = event.topic.as_deref().and_then(|topic| ceilings.of(topic));
+        self.due.entry(id).or_default().insert((event.key.send, event.creation), event);
     }
 
     /// A pending event was given up on.
@@ -122,7 +138,7 @@ impl ParkedEvents {
     }
 
     /// A page of those of before.
-    pub(super) fn loaded(&mut self, ticket: u64, heads: Vec<ParkedHead>) {
+    pub(super) fn loaded(&mut self, ticket: u64, heads: Vec<ParkedHead>, ceilings: &Ceilings) {
         if !matches!(self.phase, Phase::Starting(_, Some(asked)) if asked == ticket) {
             return;
         }
@@ -133,7 +149,7 @@ impl ParkedEvents {
         let released = heads.into_iter().filter(|head| head.is_released);
         for ParkedHead { event, .. } in released.filter(|_| !planted(Fault::ForgetWhatWasReleased)) {
             self.released.insert(event.creation);
-            self.again(event);
+            self.again(event, ceilings);
         }
     }
 
@@ -249,11 +265,16 @@ impl Sending {
     }
 
     /// What was decided is durable.
-    pub(super) fn unparked(&mut self, pending: &mut Pending, actions: &mut Vec<DelayedAction>) {
+    pub(super) fn unparked(
+        &mut self,
+        pending: &mut Pending,
+        ceilings: &Ceilings,
+        actions: &mut Vec<DelayedAction>,
+    ) {
         let Some(UnparkDecided { command, answer, released }) = pending.unparked.take() else { return };
         self.parked.phase = Phase::Idle;
         for event in released {
-            self.parked.again(event);
+            self.parked.again(event, ceilings);
         }
         actions.push(DelayedAction::Unparked(command, answer));
     }

@@ -82,11 +82,6 @@ impl Window {
         self.lanes.iter().filter_map(|(id, lane)| Some((*id, lane.first()?.key.send)))
     }
 
-    /// The ceilings for which nothing waits.
-    pub(super) fn empty(&self) -> impl Iterator<Item = CeilingId> {
-        self.lanes.iter().filter(|(_, lane)| lane.first().is_none()).map(|(id, _)| *id)
-    }
-
     pub(super) fn lane(&self, id: CeilingId) -> Option<&Lane> {
         self.lanes.get(&id)
     }
