@@ -13,6 +13,7 @@ mod asked_for;
 mod calendars;
 mod calendars_at_run_time;
 mod ceilings;
+mod cluster;
 mod commands;
 mod delayed;
 mod event;
