@@ -55,9 +55,11 @@ impl Promises {
     }
 
     /// What is put is written: all of a request at once.
-    pub(super) fn written(&mut self, says: impl Iterator<Item = u64>) -> Result<(), String> {
+    pub(super) fn written<'a>(&mut self, put: impl Iterator<Item = &'a DelayedEvent>) -> Result<(), String> {
         self.writes += 1;
-        for says in says {
+        for DelayedEvent { head, content } in put {
+            self.due.entry(head.due).or_default().insert(head.creation);
+            let says = content.data[..].try_into().map_or(0, u64::from_le_bytes);
             let request = self.requests.get(&says).copied().unwrap_or(says);
             let write = *self.written.entry(request).or_insert(self.writes);
             if write != self.writes {

@@ -121,7 +121,8 @@ impl World {
                 // Schedules never leave a ceiling alone.
                 self.below.schedules_take_all();
                 let Some(at) = self.sending.next_wakeup(self.marks(), &self.below.ceilings) else { break };
-                let is_over = balance.pending == 0 && self.sending.released() == 0;
+                // What is being decided goes on at once.
+                let is_over = balance.pending == 0 && self.sending.released() == 0 && at > self.now;
                 if is_over && self.sending.in_flight() == 0 || at.since(self.now) > 100_000 {
                     break;
                 }
@@ -254,11 +255,11 @@ impl World {
     }
 
     fn write(&mut self, batch: &DelayedBatch) -> Result<(), String> {
-        let says = batch.steps.iter().filter_map(|step| match step {
-            DelayedStep::Put(event) => Some(u64::from_le_bytes(event.content.data[..].try_into().ok()?)),
+        let put = batch.steps.iter().filter_map(|step| match step {
+            DelayedStep::Put(event) => Some(&**event),
             _ => None,
         });
-        self.promises.written(says)?;
+        self.promises.written(put)?;
         let written = self.store.write(0, batch).map_err(|error| error.to_string())?;
         if !written.balance.is_right() || self.random.u8(0..4) == 0 && self.store.flush(0).is_err() {
             return Err(format!("{:?} is wrong", written.balance));
