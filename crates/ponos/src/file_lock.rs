@@ -1,5 +1,5 @@
-//! Locks of files that somebody who is just ending may still have for a moment: half a second is waited for another process,
-//! and five for threads of this one, which a slow disk may hold up.
+//! Locks of files that somebody who is just ending may still have for a moment: half a second is waited for our own locks, and
+//! five for those that sled takes, whose threads a slow disk may hold up.
 
 use std::{
     fs::{File, TryLockError},
@@ -9,7 +9,7 @@ use std::{
 };
 
 const ATTEMPTS: u32 = 25;
-const OWN_ATTEMPTS: u32 = 250;
+const SLED_ATTEMPTS: u32 = 250;
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Locks the file, for as long as it is open. False: somebody else had it locked all the time.
@@ -20,20 +20,21 @@ pub fn take(file: &File) -> io::Result<bool> {
     Ok(within(ATTEMPTS, || lock(file))?.is_some())
 }
 
-/// Waits until nobody has the file of this path locked, if there is one. Sled lets go of its file so: a thread of its pool may
-/// have it, and write to it, for some moments after the last handle was dropped. Where that takes longer, the next opening waits
-/// again.
+/// Waits until nobody has the file of this path locked, if there is one, for half a second at most. Sled lets go of its file so:
+/// a thread of its pool may have it, and write to it, for some moments after the last handle was dropped. Where that takes
+/// longer, the next opening waits for it.
 pub fn await_release(path: &Path) {
     let Ok(file) = File::open(path) else { return };
-    let _ = when_free(|| lock(&file));
+    let _ = take(&file);
 }
 
-/// Tries to take what none but a thread of this process may still have. Nothing: it had it all the time.
+/// Tries for five seconds to take what a thread of this process may still have, though nobody uses it any more. Nothing: it was
+/// had all the time, by that thread, or by another process that did not ask for our lock before.
 ///
 /// # Errors
 /// Those of the attempt.
 pub fn when_free<T, E>(attempt: impl FnMut() -> Result<Option<T>, E>) -> Result<Option<T>, E> {
-    within(OWN_ATTEMPTS, attempt)
+    within(SLED_ATTEMPTS, attempt)
 }
 
 fn lock(file: &File) -> io::Result<Option<()>> {

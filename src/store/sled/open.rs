@@ -160,8 +160,9 @@ fn accept(mut store: SledStore, scan: Scan, clock: &str) -> Result<SledStore, St
     Ok(store)
 }
 
-/// Sled's own lock is waited for as ours is. Ours is held, so only this process can still have it: a thread of sled's
-/// pool lets go of a database that was closed some moments after the call that closed it has returned.
+/// Sled's own lock is waited for, too. Ours is held, so it is this process that may still have it: a thread of sled's pool lets
+/// go of a database that was closed some moments after the call that closed it has returned. Whatever else opened the file
+/// without asking for our lock may have it as well, and for good.
 fn database(path: &Path, config: &::sled::Config) -> Result<::sled::Db, StoreError> {
     let opened = file_lock::when_free(|| match guarded(path, || config.open()) {
         Err(StoreError::Io { what, .. }) if what.contains("could not acquire lock") => Ok(None),
@@ -169,6 +170,6 @@ fn database(path: &Path, config: &::sled::Config) -> Result<::sled::Db, StoreErr
     })?;
     opened.ok_or_else(|| StoreError::Io {
         path: path.to_owned(),
-        what: "the database was not released yet".into(),
+        what: "the database was not released yet, or another program has it open".into(),
     })
 }

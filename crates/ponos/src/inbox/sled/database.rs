@@ -127,8 +127,9 @@ fn lock(path: &Path) -> Result<File, InboxError> {
     }
 }
 
-/// Sled's own lock is waited for as ours is. Ours is held, so only this process can still have it: a thread of sled's pool
-/// lets go of a database that was closed some moments after the call that closed it has returned.
+/// Sled's own lock is waited for, too. Ours is held, so it is this process that may still have it: a thread of sled's pool lets
+/// go of a database that was closed some moments after the call that closed it has returned. Whatever else opened the file
+/// without asking for our lock may have it as well, and for good.
 fn opened(path: &Path, config: &::sled::Config) -> Result<::sled::Db, InboxError> {
     let opened = file_lock::when_free(|| match guarded(path, || config.open()) {
         Err(InboxError { what, .. }) if what.contains("could not acquire lock") => Ok(None),
@@ -136,8 +137,8 @@ fn opened(path: &Path, config: &::sled::Config) -> Result<::sled::Db, InboxError
     })?;
     opened.ok_or_else(|| InboxError {
         class: InboxErrorClass::Unavailable,
-        what: format!("the inbox {}: this process has not released the database yet", path.display()),
-        remedy: "it is tried again; restart this process if that does not help".into(),
+        what: format!("the inbox {}: the database is still in use: this process has not released it yet, or another program has it open", path.display()),
+        remedy: "it is tried again; if that does not help, end whatever else has the file open, or restart this process".into(),
     })
 }
 
