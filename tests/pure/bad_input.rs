@@ -303,23 +303,13 @@ fn every_expression_that_a_help_shows_can_be_read() {
     assert!(helps > 100 && mendings > 1000, "{helps} expressions, {mendings} ranges");
 }
 
-/// The quickest of five, so that what else the machine does says nothing.
-fn quickest(mut work: impl FnMut()) -> Duration {
-    let timed = |_| {
-        let start = Instant::now();
-        work();
-        start.elapsed()
-    };
-    (0..5).map(timed).min().unwrap()
-}
-
 #[test]
 fn however_long_it_is_a_fault_is_found_at_once() {
     let usual = Definition { cron: Some("*/5 8-17 * * MON-FRI".into()), ..Definition::default() };
-    let built = |definition: &Definition| {
-        quickest(|| {
-            let _ = std::hint::black_box(Schedule::build(definition));
-        })
+    let timed = |definition: &Definition| {
+        let start = Instant::now();
+        let _ = std::hint::black_box(Schedule::build(definition));
+        start.elapsed()
     };
     let long = 100_000;
     let mut texts: Vec<String> = CRON.iter().map(|row| row.0.to_owned()).collect();
@@ -340,15 +330,21 @@ fn however_long_it_is_a_fault_is_found_at_once() {
         ];
         for definition in all {
             let definition = Definition { name: "a".into(), event: Some("a.b.started".into()), ..definition };
-            // How fast the machine is, what is usual tells, at the same time.
-            let mut took = Vec::new();
-            let mut is_at_once = || {
-                let this = built(&definition);
-                took.push(this);
-                this < Duration::from_millis(1) || this < 100 * built(&usual)
-            };
+            // How fast the machine is, what is usual tells, in turn with this one; and of both the quickest counts, for the machine
+            // may have other things to do.
+            let (mut this, mut other) = (Duration::MAX, Duration::MAX);
+            let at_once = Duration::from_millis(1);
+            for _ in 0..15 {
+                (this, other) = (this.min(timed(&definition)), other.min(timed(&usual)));
+                if this < at_once {
+                    break;
+                }
+            }
             let start: String = text.chars().take(20).collect();
-            assert!((0..5).any(|_| is_at_once()), "{start}…: {took:?}");
+            assert!(
+                this < at_once || this < 100 * other,
+                "{start}…: {this:?}, and {other:?} of what is usual"
+            );
         }
     }
 }

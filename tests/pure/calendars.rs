@@ -10,6 +10,7 @@ use khronos::{
     },
 };
 use ponos::event::Timestamp;
+use std::time::Duration;
 
 mod walk;
 
@@ -315,25 +316,24 @@ fn a_schedule_whose_days_leave_nothing_is_found_out_in_no_time() {
         let right = "every = \"1 day\"\nexclude = [\"france\"]\ntime_zone = \"America/New_York\"";
         schedule(right).unwrap();
         let named = usual();
-        // The best of several: the machine may have other things to do.
-        let quickest = |keys: &str| {
+        let timed = |keys: &str| {
             let text = format!("[[schedule]]\nname = \"a\"\nevent = \"a.b.passed\"\n{keys}\n");
-            let timed = || {
-                let started = stop_watch();
-                let (_, faults) = file::parse(&Text::new("f.toml", &text), &named);
-                (started.elapsed(), faults)
-            };
-            std::iter::repeat_with(timed).take(9).min_by_key(|(took, _)| *took).unwrap()
+            let started = stop_watch();
+            let (_, faults) = file::parse(&Text::new("f.toml", &text), &named);
+            (started.elapsed(), faults)
         };
-        // How fast the machine is, one that fires tells, at the same time.
-        let mut measured = Vec::new();
-        let mut in_no_time = || {
-            let (took, faults) = quickest(&keys);
+        // How fast the machine is, one that fires tells, in turn with this one; and of both the quickest counts, for it may have
+        // other things to do.
+        let (mut this, mut usual) = (Duration::MAX, Duration::MAX);
+        for _ in 0..20 {
+            let (took, faults) = timed(&keys);
             assert!(faults.to_string().contains("never fires"), "{faults}");
-            measured.push(took);
-            took.as_millis() < 5 || took < 500 * quickest(right).0
-        };
-        assert!((0..3).any(|_| in_no_time()), "{keys}: {measured:?}");
+            (this, usual) = (this.min(took), usual.min(timed(right).0));
+            if this.as_millis() < 5 {
+                break;
+            }
+        }
+        assert!(this.as_millis() < 5 || this < 500 * usual, "{keys}: {this:?}, and {usual:?} of one that fires");
     }
 }
 
