@@ -25,7 +25,10 @@ mod unavailable;
 
 use ponos::prelude::*;
 use serde_json::{Value, json};
+use std::time::Duration;
 
+/// What the broker does not confirm for so long, the worker gives back.
+pub(crate) const CONFIRM: Duration = Duration::from_secs(5);
 pub(crate) const NAME: &str = "order.parcel.shipped";
 pub(crate) const QUEUE: &str = "shop.order.parcel.shipped";
 
