@@ -6,8 +6,8 @@ use std::{
     fs::File,
     io::Write,
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -16,15 +16,17 @@ use testkit::block_until;
 /// How long it rests between two looks.
 const REST: Duration = Duration::from_millis(50);
 
+/// Milliseconds: however slow the machine is, it excuses no more.
+const AT_MOST: i64 = 20_000;
+
 /// Does what the clock does all the time, and nothing else: it waits for a moment, and has the disk keep something. How late it
 /// is with that is not the clock's fault.
 pub(crate) struct Pace(Arc<Seen>);
 
 #[derive(Default)]
 struct Seen {
-    /// Milliseconds: the most that it was late.
-    latest: AtomicI64,
-    looks: AtomicI64,
+    /// Milliseconds: how late it was, each time.
+    looks: Mutex<Vec<i64>>,
     ends: AtomicBool,
 }
 
@@ -40,8 +42,7 @@ impl Pace {
                 // The test may have ended, and its folder with it.
                 let _ = file.write_all(b".").and_then(|()| file.sync_data());
                 let late = clock::now().since(begun) - REST.as_millis() as i64;
-                noted.latest.fetch_max(late, Ordering::Relaxed);
-                noted.looks.fetch_add(1, Ordering::Relaxed);
+                noted.looks.lock().unwrap().push(late.max(0));
             }
         });
         Self(seen)
@@ -51,12 +52,35 @@ impl Pace {
     /// of its stalls, one after the other.
     pub(crate) fn allows(&self, late: i64) -> i64 {
         // What goes on now counts too.
-        let before = self.0.looks.load(Ordering::Relaxed);
+        let looks = || self.0.looks.lock().unwrap().clone();
+        let before = looks().len();
         block_until("the end of this look and another one", LIMIT, || {
-            (self.0.looks.load(Ordering::Relaxed) > before + 1).then_some(())
+            (self.0.looks.lock().unwrap().len() > before + 1).then_some(())
         });
-        late + 3 * self.0.latest.load(Ordering::Relaxed)
+        late + (3 * for_most_of_the_time(looks())).min(AT_MOST)
     }
+}
+
+/// How late it was at most, but for a hundredth of the time: one stall of a moment excuses nothing. A look stands for all that
+/// fell due while it lasted.
+fn for_most_of_the_time(mut looks: Vec<i64>) -> i64 {
+    let lasted = |late: i64| late + REST.as_millis() as i64;
+    let mut left = looks.iter().copied().map(lasted).sum::<i64>() / 100;
+    looks.sort_unstable();
+    let is_too_long = |late: &i64| {
+        left -= lasted(*late);
+        left < 0
+    };
+    looks.into_iter().rev().find(is_too_long).unwrap_or_default()
+}
+
+#[test]
+fn a_stall_counts_where_it_lasts_for_more_than_a_hundredth_of_the_time() {
+    let a_minute = || vec![0; 1_200];
+    for (stalls, late) in [(vec![], 0), (vec![500], 0), (vec![10_000], 10_000), (vec![500, 300], 300)] {
+        assert_eq!(for_most_of_the_time([a_minute(), stalls.clone()].concat()), late, "{stalls:?}");
+    }
+    assert_eq!(for_most_of_the_time(vec![]), 0);
 }
 
 impl Drop for Pace {
