@@ -91,6 +91,15 @@ impl Node {
         ));
     }
 
+    /// How many clients of one vhost are connected.
+    pub fn connections_of(&self, vhost: &str) -> usize {
+        let found = self.eval(&format!(
+            "length([P || P <- rabbit_networking:connections(), \
+             (catch rabbit_reader:info(P, [vhost])) =:= [{{vhost, <<\"{vhost}\">>}}]])"
+        ));
+        found.parse().expect("a number")
+    }
+
     /// How many clients are connected.
     pub fn connections(&self) -> usize {
         self.eval("length(rabbit_networking:connections())").parse().expect("a number")
