@@ -112,14 +112,15 @@ impl Client {
         self.last.to_string()
     }
 
-    /// Publishes many, and waits for the confirms behind.
-    pub(crate) async fn send_all(&mut self, kind: &str, bodies: impl Iterator<Item = Value>) {
-        let mut confirms = Vec::new();
+    /// Publishes many, and waits for the confirms behind; the message ids.
+    pub(crate) async fn send_all(&mut self, kind: &str, bodies: impl Iterator<Item = Value>) -> Vec<String> {
+        let (mut ids, mut confirms) = (Vec::new(), Vec::new());
         for body in bodies {
             self.last += 1;
+            let id = format!("m-{}-{}", self.number, self.last);
             let properties = BasicProperties::default()
                 .with_type(kind.into())
-                .with_message_id(format!("m-{}-{}", self.number, self.last).into())
+                .with_message_id(id.as_str().into())
                 .with_correlation_id(self.last.to_string().into())
                 .with_delivery_mode(2)
                 .with_user_id(self.user.as_deref().unwrap_or_default().into())
@@ -133,10 +134,12 @@ impl Client {
                 properties,
             );
             confirms.push(published.await.unwrap());
+            ids.push(id);
         }
         for confirm in confirms {
             assert!(timeout(LIMIT, confirm).await.expect("a confirm").unwrap().is_ack());
         }
+        ids
     }
 
     /// Whether it is confirmed; `None` if the channel was closed.
