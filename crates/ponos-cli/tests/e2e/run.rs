@@ -247,10 +247,12 @@ fn what_a_program_works_at_is_not_given_back_before_it_is_gone() {
     worker.says("leaving");
     let pid = pid(&worker.err(), "started ");
     // seen in this order: that it is back, and that the program had not gone before that
-    while runs(&pid) {
+    let gone = || {
         let back = ready(&url, QUEUE);
         assert!(back == 0 || !runs(&pid), "it was given back: {}", worker.err());
-    }
+        (!runs(&pid)).then_some(())
+    };
+    testkit::block_until_or_tell("the program to be gone", super::support::LIMIT, gone, || worker.err());
     let ended = worker.end();
     assert_eq!(ended.code, Some(130), "{}", ended.err);
     holds(&url, QUEUE, 1);
