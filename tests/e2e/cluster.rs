@@ -31,10 +31,12 @@ async fn the_node_that_the_clock_is_on_is_killed_and_its_events_go_on_by_another
     let arrivals = Arrivals::of_all_events(&url, &[Queue::quorum("all")]).await;
     let mut clock = Clock::new(&url, SCHEDULES).started();
     arrivals.more(50);
-    let before = clock.until("the first host", |_, body| place(&cluster, body) == Some(0));
-    cluster.nodes()[0].kill9();
+    let before = clock.until("the clock to be on a node", |_, body| place(&cluster, body).is_some());
+    let first = place(&cluster, &before).unwrap();
+    cluster.nodes()[first].kill9();
     let killed = clock::now();
-    let elsewhere = |status, body: &_| status == 200 && place(&cluster, body).is_some_and(|node| node != 0);
+    let elsewhere =
+        |status, body: &_| status == 200 && place(&cluster, body).is_some_and(|node| node != first);
     let after = clock.until("the clock to be on another node", elsewhere);
     let again = arrivals
         .first("what was due since", |arrival| arrival.event.time.is_some_and(|due| due.since(killed) > 0));
