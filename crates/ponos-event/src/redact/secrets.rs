@@ -135,7 +135,8 @@ fn in_urls(line: &str) -> Vec<Range<usize>> {
                 let colon = colons.get(colons.partition_point(|colon| *colon < start)).copied();
                 let is_new = colon.is_some_and(|colon| colon < end && colon >= judged);
                 judged = colon.map_or(judged, |colon| colon + 1);
-                let password = if is_new { cut_off(rest) } else { None };
+                let is_amqp = starts_with(line.get(scheme..).unwrap_or_default(), "amqp");
+                let password = if is_new { cut_off(rest, is_amqp) } else { None };
                 password.map(|range| start + range.start..start + range.end)
             }
         };
@@ -222,8 +223,9 @@ fn scheme(line: &str, separator: usize) -> usize {
     before.trim_end_matches(|c: char| c.is_ascii_alphanumeric() || "+-.".contains(c)).len()
 }
 
-/// The password in a URL without an `@`: the text after the host that is not a port.
-fn cut_off(rest: &str) -> Option<Range<usize>> {
+/// The password in a URL without an `@`: the text after the host that is not a port. In a broker's URL further hosts may follow the
+/// port.
+fn cut_off(rest: &str, is_amqp: bool) -> Option<Range<usize>> {
     let authority = rest.get(..rest.find(ends_a_word).unwrap_or(rest.len())).unwrap_or_default();
     let after_host = match authority.strip_prefix('[').and_then(|inner| inner.find(']')) {
         Some(bracket) => bracket + 2,
@@ -234,16 +236,25 @@ fn cut_off(rest: &str) -> Option<Range<usize>> {
     // The end of a sentence or of a quotation is no part of the URL.
     let port = port.trim_end_matches(['.', ',', ';', ':', ')', ']', '\'', '`', '…']);
     let (first, more) = port.split_once(',').unwrap_or((port, ""));
-    let is_port = is_number(first) && (more.is_empty() || more.split(',').all(is_host_with_port));
+    let are_hosts = || is_amqp && is_port_of_cluster(first) && more.split(',').all(is_host_with_port);
+    let is_port = if port == first { is_number(first) } else { are_hosts() };
     (!is_port && !PLACEHOLDERS.contains(&port)).then(|| colon + 1..colon + 1 + port.len())
 }
 
 /// Whether it is a further host of a cluster. One without a port can't be told from the rest of a password with a comma in it.
 fn is_host_with_port(text: &str) -> bool {
     let (name, port) = text.rsplit_once(':').unwrap_or((text, ""));
-    let is_port = (2..=5).contains(&port.len()) && is_number(port);
-    let is_name = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '_' | '[' | ']' | ':');
-    is_port && !name.is_empty() && name.chars().all(is_name)
+    let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+    let is_name = match address {
+        Some(address) => address.chars().all(|c| c.is_ascii_hexdigit() || matches!(c, ':' | '.')),
+        None => name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '.' | '_')),
+    };
+    is_port_of_cluster(port) && !name.is_empty() && is_name
+}
+
+/// Shorter ones are seldom a broker's, and often a part of a password.
+fn is_port_of_cluster(port: &str) -> bool {
+    (4..=5).contains(&port.len()) && is_number(port)
 }
 
 fn is_number(text: &str) -> bool {

@@ -87,6 +87,12 @@ fn several_hosts_of_a_cluster_are_shown_and_the_password_before_them_is_not() {
         ("amqp://u:12,hunter2", "amqp://u:***"),
         ("amqp://u:12,hunter2,x:12", "amqp://u:***"),
         ("amqp://u:12,hun:ter2/v", "amqp://u:***/v"),
+        ("amqp://u:12,hunter2:99", "amqp://u:***"),
+        ("amqp://u:,hunter2:1234", "amqp://u:***"),
+        ("amqp://u:1,se:cret:22", "amqp://u:***"),
+        ("amqp://u:1234,se:cret:5678", "amqp://u:***"),
+        ("amqp://u:1234,[hunter2]:5678", "amqp://u:***"),
+        ("postgres://u:1234,hunter2:5678", "postgres://u:***"),
     ] {
         assert_eq!(redact(text), shown, "{text}");
         assert_eq!(redact(shown), shown, "what is hidden stays as it is");
