@@ -65,8 +65,11 @@ impl Cluster {
         self.for_others(node, "erlang:set_cookie(N, erlang:get_cookie()), net_adm:ping(N)");
     }
 
-    /// Starts what was killed, and waits until all nodes run in one cluster.
+    /// Reconnects what was cut off, starts what was killed, and waits until all nodes run in one cluster.
     pub fn mend(&self) {
+        for node in (0..self.nodes.len()).filter(|&node| self.nodes[node].runs()) {
+            self.reconnect(node);
+        }
         for node in self.nodes.iter().filter(|node| !node.runs()) {
             node.restart();
         }
