@@ -80,12 +80,11 @@ pub(super) fn no_stream(url: &BrokerUrl, error: &io::Error) -> LinkError {
 /// Why none of several could be used: the hosts of a cluster, or the addresses of a host.
 pub(super) fn together(url: &BrokerUrl, failures: Vec<LinkError>) -> LinkError {
     use LinkErrorClass::{AccessRefused, Vhost};
-    // Users and vhosts are the cluster's: a node that refuses them speaks for the others. What one node alone has wrong needs no
-    // person as long as another may come back.
-    let is_common = |error: &&LinkError| matches!(error.class, AccessRefused | Vhost);
-    let telling = failures.iter().find(is_common);
-    let telling = telling.or_else(|| failures.iter().find(|error| !error.class.needs_a_person()));
-    let Some(telling) = telling.or(failures.first()) else {
+    // What one node has wrong needs no person as long as another may come back: a node that starts, or has lost the others, may
+    // know no user and no vhost. Where all answer, these are the cluster's, and a node that refuses them speaks for the others.
+    let refusal = failures.iter().find(|error| matches!(error.class, AccessRefused | Vhost));
+    let outage = failures.iter().find(|error| !error.class.needs_a_person());
+    let Some(telling) = outage.or(refusal).or(failures.first()) else {
         return unreached(url, &io::Error::from(io::ErrorKind::AddrNotAvailable));
     };
     let mut said: Vec<&str> = Vec::with_capacity(failures.len());
@@ -94,7 +93,11 @@ pub(super) fn together(url: &BrokerUrl, failures: Vec<LinkError>) -> LinkError {
             said.push(&failure.what);
         }
     }
-    LinkError { class: telling.class, what: said.join("; "), remedy: telling.remedy.clone() }
+    let mut remedy = telling.remedy.clone();
+    if let Some(refusal) = refusal.filter(|_| outage.is_some()) {
+        remedy = format!("{remedy}; should it stay refused: {}", refusal.remedy);
+    }
+    LinkError { class: telling.class, what: said.join("; "), remedy }
 }
 
 /// Classifies a failure of TLS by rustls' message.
@@ -215,6 +218,12 @@ fn protocol(url: &BrokerUrl, phase: ConnectionPhase, code: u16, text: &str) -> L
             format!("RabbitMQ at {address} has no vhost '{vhost}'"),
             "create it (rabbitmqctl add_vhost), or correct the end of the URL",
         ),
+        // Of the vhost, the user or the node: others may leave, and another node may have room.
+        530 if text.contains("connection limit") && text.contains("is reached") => (
+            Class::Unreachable,
+            format!("RabbitMQ at {address} takes no more connections: {text}"),
+            "it is tried again; end connections that nobody needs, or raise the limit",
+        ),
         530 => (
             Class::Vhost,
             format!("RabbitMQ at {address} does not let the user '{user}' into the vhost '{vhost}' ({text})"),
@@ -310,7 +319,7 @@ mod tests {
 
     #[test]
     fn why_no_host_could_be_used_is_said_of_each_and_judged_by_what_holds_for_all() {
-        use LinkErrorClass::{AccessRefused, Tls, Unreachable};
+        use LinkErrorClass::{AccessRefused, Tls, Unreachable, Vhost};
         let url: BrokerUrl = "amqp://a,b,c".parse().unwrap();
         let error =
             |class, what: &str| LinkError { class, what: what.into(), remedy: format!("mend {what}") };
@@ -323,10 +332,29 @@ mod tests {
         assert_eq!(of(&[(Tls, "a"), (Unreachable, "b")]), (Unreachable, "a; b; mend b".into()));
         assert_eq!(
             of(&[(Unreachable, "a"), (AccessRefused, "b"), (Unreachable, "c")]),
-            (AccessRefused, "a; b; c; mend b".into())
+            (Unreachable, "a; b; c; mend a; should it stay refused: mend b".into())
         );
+        assert_eq!(of(&[(Tls, "a"), (Vhost, "b"), (Tls, "c")]), (Vhost, "a; b; c; mend b".into()));
         assert_eq!(of(&[(Unreachable, "a"), (Unreachable, "a")]), (Unreachable, "a; mend a".into()));
         assert_eq!(of(&[]).0, Unreachable);
+    }
+
+    #[test]
+    fn who_meets_a_limit_of_connections_tries_again_and_who_may_not_enter_does_not() {
+        let url: BrokerUrl = "amqp://u@h/v".parse().unwrap();
+        let class = |text| protocol(&url, ConnectionPhase::Handshake, 530, text).class;
+        for said in [
+            "NOT_ALLOWED - access to vhost 'v' refused for user 'u': connection limit (1) is reached",
+            "NOT_ALLOWED - connection refused for user 'u': user connection limit (1) is reached",
+            "NOT_ALLOWED - connection refused: node connection limit (1) is reached",
+        ] {
+            assert_eq!(class(said), LinkErrorClass::Unreachable, "{said}");
+        }
+        for said in
+            ["NOT_ALLOWED - vhost v not found", "NOT_ALLOWED - access to vhost 'v' refused for user 'u'"]
+        {
+            assert_eq!(class(said), LinkErrorClass::Vhost, "{said}");
+        }
     }
 
     #[test]

@@ -109,7 +109,7 @@ async fn a_certificate_is_compared_with_the_name_of_the_host_that_is_tried() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_no_host_can_be_used_each_is_named_and_a_refused_login_comes_first() {
+async fn where_no_host_can_be_used_each_is_named_and_a_refused_login_decides_only_where_all_answer() {
     let publisher = amqp::publisher(config(&urls("hunter2", &[local(1), local(2)])), Topology::default());
     let error = down(&mut publisher.link()).await;
     assert_eq!(error.class, LinkErrorClass::Unreachable);
@@ -117,11 +117,16 @@ async fn where_no_host_can_be_used_each_is_named_and_a_refused_login_comes_first
     assert!(error.what.contains("127.0.0.1:2: nobody listens"), "{error}");
 
     let node = local(Node::shared().port());
-    let refused = config(&urls("hunter2", &[local(1), node, local(2)]));
-    let error = amqp::check(&refused, &Topology::default()).await.unwrap_err();
-    assert_eq!(error.class, LinkErrorClass::AccessRefused, "{error}");
-    assert!(error.what.contains("refused the login") && error.remedy.contains("password"), "{error}");
-    assert!(!error.to_string().contains("hunter2"), "{error}");
+    for (hosts, class) in [
+        (vec![local(1), node, local(2)], LinkErrorClass::Unreachable),
+        (vec![node], LinkErrorClass::AccessRefused),
+    ] {
+        let refused = config(&urls("hunter2", &hosts));
+        let error = amqp::check(&refused, &Topology::default()).await.unwrap_err();
+        assert_eq!(error.class, class, "{error}");
+        assert!(error.what.contains("refused the login") && error.remedy.contains("password"), "{error}");
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
