@@ -10,6 +10,7 @@ use super::{
 };
 use lapin::{AsyncTcpStream, Connection, ConnectionProperties, tcp::RustlsConnector};
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::time::{Instant, timeout_at};
 
 /// How often a connection that was closed without a word is tried before that is said.
 const ATTEMPTS: u32 = 3;
@@ -21,8 +22,8 @@ pub(super) struct Attempt<'a> {
     pub(super) address: SocketAddr,
     /// For `amqps`. It compares the certificate with the host's name, whatever the address.
     pub(super) connector: Option<&'a RustlsConnector>,
-    /// The time limit for TCP alone.
-    pub(super) tcp_limit: Duration,
+    /// The time limit for all of it: TCP, TLS and the AMQP handshake, however often it is tried.
+    pub(super) limit: Duration,
     /// Shown in the broker's list of connections.
     pub(super) name: &'a str,
 }
@@ -33,32 +34,39 @@ enum ConnectFailure {
     Known(LinkError),
     /// The other side closed it during the handshake, and nothing says why.
     Closed(LinkError),
+    /// It took too long.
+    Late(LinkError),
 }
 
 impl Attempt<'_> {
     /// An open connection with its socket.
     pub(super) async fn connection(&self) -> Result<(Connection, Arc<SocketHandle>), LinkError> {
-        let mut attempts = 1;
+        let until = Instant::now() + self.limit;
+        let (mut attempts, mut closed) = (1, None);
         loop {
-            match self.once().await {
+            match self.once(until).await {
                 // When the broker refuses us and closes, lapin may see the end before the reason: so ask again.
-                Err(ConnectFailure::Closed(_)) if attempts < ATTEMPTS => attempts += 1,
+                Err(ConnectFailure::Closed(error)) if attempts < ATTEMPTS && Instant::now() < until => {
+                    attempts += 1;
+                    closed = Some(error);
+                }
                 Err(ConnectFailure::Closed(error) | ConnectFailure::Known(error)) => return Err(error),
+                Err(ConnectFailure::Late(error)) => return Err(closed.unwrap_or(error)),
                 Ok(opened) => return Ok(opened),
             }
         }
     }
 
-    async fn once(&self) -> Result<(Connection, Arc<SocketHandle>), ConnectFailure> {
-        let (url, limit) = (&self.config.url, self.config.connect_timeout);
+    async fn once(&self, until: Instant) -> Result<(Connection, Arc<SocketHandle>), ConnectFailure> {
+        let url = &self.config.url;
         let handle = Arc::new(SocketHandle::default());
         let opening = self.connect(handle.clone());
-        let error = match tokio::time::timeout(limit, Box::pin(opening)).await {
+        let error = match timeout_at(until, Box::pin(opening)).await {
             Ok(Ok(connection)) => return Ok((connection, handle)),
             Ok(Err(error)) => error,
             Err(_) => {
                 handle.shut_down();
-                return Err(ConnectFailure::Known(timeout(url, "connecting", limit)));
+                return Err(ConnectFailure::Late(timeout(url, "connecting", self.limit)));
             }
         };
         handle.shut_down();
@@ -69,14 +77,14 @@ impl Attempt<'_> {
         if said.class != LinkErrorClass::Unreachable || !error.is_io_error() {
             return Err(ConnectFailure::Known(said));
         }
-        match probe::tls_trouble(self).await {
+        match probe::tls_trouble(self, until).await {
             Some(trouble) => Err(ConnectFailure::Known(trouble)),
             None => Err(ConnectFailure::Closed(said)),
         }
     }
 
     async fn connect(&self, handle: Arc<SocketHandle>) -> lapin::Result<Connection> {
-        let (url, limit, tcp_limit) = (self.config.url.clone(), self.config.connect_timeout, self.tcp_limit);
+        let (url, limit) = (self.config.url.clone(), self.limit);
         let (address, connector) = (self.address, self.connector.cloned());
         let runtime = {
             let reactor = reactor::handle()?;
@@ -89,11 +97,14 @@ impl Attempt<'_> {
             runtime,
             async move |uri, runtime| {
                 // lapin runs this on its own thread, which must end even when nobody waits for it any more.
-                let plain = within(tcp_limit, AsyncTcpStream::connect(&runtime, address)).await;
-                let plain = plain.inspect_err(|error| handle.failed(unreached(&url, error)))?;
-                if let AsyncTcpStream::Plain(stream) = &plain {
-                    handle.hold(stream.get_ref())?;
-                }
+                let plain = within(limit, AsyncTcpStream::connect(&runtime, address)).await;
+                let held = plain.and_then(|plain| {
+                    if let AsyncTcpStream::Plain(stream) = &plain {
+                        handle.hold(stream.get_ref())?;
+                    }
+                    Ok(plain)
+                });
+                let plain = held.inspect_err(|error| handle.failed(unreached(&url, error)))?;
                 match &connector {
                     None => Ok(plain),
                     Some(connector) => {

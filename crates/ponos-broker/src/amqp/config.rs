@@ -24,7 +24,7 @@ pub struct AmqpConfig {
     /// Shown in the broker's list of connections.
     pub connection_name: String,
     /// The time limit of an attempt: TCP, TLS and the AMQP handshake together (10 s). Each address of each host in the URL is an
-    /// attempt; where there are several, TCP alone gets 3 s at most.
+    /// attempt; one behind which another is to be made gets 3 s at most.
     pub connect_timeout: Duration,
     /// The heartbeat in seconds; the lower value of both sides counts (15).
     pub heartbeat: u16,
@@ -89,9 +89,10 @@ impl AmqpConfig {
         Ok(Self { url, ..self.clone() })
     }
 
-    /// How long to wait before connecting again, after so many attempts in a row that failed.
-    pub(super) fn backoff(&self, failures: u32) -> Duration {
-        backoff::wait(failures, self.url.hosts().len(), self.backoff_max, fastrand::f64())
+    /// How long to wait before connecting again, after so many attempts in a row that failed; `elects`: a node of a cluster was
+    /// lost just now.
+    pub(super) fn backoff(&self, failures: u32, elects: bool) -> Duration {
+        backoff::wait(failures, elects, self.backoff_max, fastrand::f64())
     }
 
     /// The URI for lapin, with the heartbeat and a limit of frames in it.

@@ -1,16 +1,16 @@
 //! One connection: made with a time limit, called with a time limit, and cut off at the socket when it hangs.
 
 use super::{
-    super::LinkError,
+    super::{LinkError, LinkErrorClass},
     BrokerHost,
-    attempt::{Attempt, within},
     config::AmqpConfig,
-    errors::{ConnectionPhase, classify, is_not_found, timeout, together, unreached},
+    errors::{ConnectionPhase, classify, is_not_found, timeout},
     host_order::HostOrder,
+    round::Round,
     socket_handle::SocketHandle,
 };
-use futures_util::{FutureExt, Stream, StreamExt, stream::BoxStream};
-use lapin::{Channel, Connection, Event, tcp::RustlsConnector};
+use futures_util::{Stream, StreamExt, stream::BoxStream};
+use lapin::{Channel, Connection, Event, options::ConfirmSelectOptions};
 use std::{
     fmt,
     future::Future,
@@ -20,28 +20,29 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
-
-/// The time limit for TCP alone where there is another address or host to try: the first packet is sent again after one
-/// second, and who has not answered that will hardly answer the next.
-const TCP_LIMIT: Duration = Duration::from_secs(3);
-/// No more addresses of a name are tried.
-const MOST_ADDRESSES: usize = 16;
 
 /// An open connection. Dropping it cuts it off; [`Session::close`] says goodbye first.
 pub(super) struct Session {
     connection: Connection,
-    /// With the URL of its host alone.
-    config: AmqpConfig,
     handle: Arc<SocketHandle>,
     order: Arc<HostOrder>,
-    host: BrokerHost,
-    address: SocketAddr,
-    /// The host has other addresses too.
-    is_one_of_several: bool,
+    place: Place,
     /// Whether its host was put back, or is not to be.
     is_judged: AtomicBool,
+}
+
+/// Where a connection is.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// With the URL of the host alone.
+    pub(super) config: AmqpConfig,
+    pub(super) host: BrokerHost,
+    pub(super) address: SocketAddr,
+    /// The host's name has other addresses too.
+    pub(super) is_one_of_several: bool,
+    /// So it has, or the URL names other hosts.
+    pub(super) is_in_cluster: bool,
 }
 
 /// The events that the broker reports on a connection.
@@ -59,19 +60,15 @@ impl Session {
             true => Some(config.tls.connector().await?),
             false => None,
         };
-        let name = format!("{} ({purpose})", config.connection_name);
-        let hosts = order.hosts(&config.url);
-        let opening = Opening { config: &config, order, connector, name, is_alone: hosts.len() == 1 };
-        let mut failures = Vec::with_capacity(hosts.len());
-        for host in &hosts {
-            // boxed: whoever spawns a worker has its future looked through down to here by the compiler, which gives up at some depth
-            match opening.on(host).boxed().await {
-                Ok(session) => return Ok(session),
-                Err(error) => failures.push(error),
-            }
-            order.put_back(host, None);
-        }
-        Err(together(&config.url, failures))
+        Round::new(&config, order, connector, purpose).first_that_takes_us().await
+    }
+
+    pub(super) fn new(
+        (connection, handle): (Connection, Arc<SocketHandle>),
+        order: &Arc<HostOrder>,
+        place: Place,
+    ) -> Self {
+        Self { connection, handle, order: Arc::clone(order), place, is_judged: AtomicBool::new(false) }
     }
 
     /// The one listener of this connection's events (lapin would deal them out among several).
@@ -89,9 +86,9 @@ impl Session {
 
     /// The broker, as [`Link::Up`](super::super::Link::Up) shows it.
     pub(super) fn broker(&self) -> String {
-        let host = &self.host;
-        match self.is_one_of_several {
-            true => format!("RabbitMQ at {host} ({})", self.address.ip()),
+        let Place { host, address, is_one_of_several, .. } = &self.place;
+        match is_one_of_several {
+            true => format!("RabbitMQ at {host} ({})", address.ip()),
             false => format!("RabbitMQ at {host}"),
         }
     }
@@ -99,14 +96,20 @@ impl Session {
     /// The connection was lost: the next attempt is to begin with another host, or another address of this one.
     pub(super) fn put_back(&self) {
         if !self.is_judged.swap(true, Ordering::SeqCst) {
-            self.order.put_back(&self.host, Some(self.address));
-            self.order.put_back(&self.host, None);
+            self.order.put_back_address(&self.place.host, self.place.address);
+            self.order.put_back(&self.place.host);
         }
+    }
+
+    /// Whether it is because of this error that a node of a cluster can't be reached any more: the others elect new leaders of
+    /// queues now. A connection that a message broke is another matter.
+    pub(super) fn lost_its_node(&self, error: &LinkError) -> bool {
+        self.place.is_in_cluster && !self.is_open() && error.class == LinkErrorClass::Unreachable
     }
 
     /// The user of the connection.
     pub(super) fn user(&self) -> Option<&str> {
-        self.config.url.user()
+        self.place.config.url.user()
     }
 
     /// The largest frame, in bytes; 0 for no limit.
@@ -119,6 +122,13 @@ impl Session {
         self.call("opening a channel", self.connection.create_channel()).await
     }
 
+    /// A fresh channel on which publishings are confirmed.
+    pub(super) async fn confirm_channel(&self) -> Result<Channel, LinkError> {
+        let channel = self.channel().await?;
+        self.call("asking for confirms", channel.confirm_select(ConfirmSelectOptions::default())).await?;
+        Ok(channel)
+    }
+
     /// Awaits a call to the broker, within the time limit. A connection that gave no answer is cut off: others
     /// that use it would wait as long again.
     pub(super) async fn call<T>(
@@ -126,12 +136,12 @@ impl Session {
         what: &str,
         call: impl Future<Output = lapin::Result<T>>,
     ) -> Result<T, LinkError> {
-        match tokio::time::timeout(self.config.call_timeout, call).await {
+        match tokio::time::timeout(self.place.config.call_timeout, call).await {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(error)) => Err(self.classify(&error)),
             Err(_) => {
                 self.handle.shut_down();
-                Err(timeout(&self.config.url, what, self.config.call_timeout))
+                Err(timeout(&self.place.config.url, what, self.place.config.call_timeout))
             }
         }
     }
@@ -154,7 +164,7 @@ impl Session {
 
     /// Classifies an error on the open connection.
     pub(super) fn classify(&self, error: &lapin::Error) -> LinkError {
-        classify(&self.config.url, ConnectionPhase::Open, error)
+        classify(&self.place.config.url, ConnectionPhase::Open, error)
     }
 
     /// That the connection is gone, when nothing says why.
@@ -185,105 +195,5 @@ impl Drop for Session {
             self.put_back();
         }
         self.handle.shut_down();
-    }
-}
-
-/// What is the same for all hosts that are tried.
-struct Opening<'a> {
-    config: &'a AmqpConfig,
-    order: &'a Arc<HostOrder>,
-    connector: Option<RustlsConnector>,
-    /// Shown in the broker's list of connections.
-    name: String,
-    /// There is no other host.
-    is_alone: bool,
-}
-
-impl Opening<'_> {
-    async fn on(&self, host: &BrokerHost) -> Result<Session, LinkError> {
-        let config = AmqpConfig { url: self.config.url.on(host), ..self.config.clone() };
-        let looking = tokio::net::lookup_host((host.name(), host.port()));
-        let found = within(config.connect_timeout, looking).await;
-        let found = found.map_err(|error| unreached(&config.url, &error))?;
-        self.at(host, config, found.take(MOST_ADDRESSES).collect()).await
-    }
-
-    /// Connects to the first of the host's addresses that takes us.
-    async fn at(
-        &self,
-        host: &BrokerHost,
-        config: AmqpConfig,
-        found: Vec<SocketAddr>,
-    ) -> Result<Session, LinkError> {
-        let is_one_of_several = found.len() > 1;
-        let tcp_limit = match self.is_alone && !is_one_of_several {
-            true => config.connect_timeout,
-            false => TCP_LIMIT.min(config.connect_timeout),
-        };
-        let mut failures: Vec<(SocketAddr, LinkError)> = Vec::with_capacity(found.len());
-        for address in self.order.addresses(host, found) {
-            let connector = self.connector.as_ref();
-            let attempt = Attempt { config: &config, address, connector, tcp_limit, name: &self.name };
-            match attempt.connection().await {
-                Ok((connection, handle)) => {
-                    return Ok(Session {
-                        connection,
-                        config,
-                        handle,
-                        order: Arc::clone(self.order),
-                        host: host.clone(),
-                        address,
-                        is_one_of_several,
-                        is_judged: AtomicBool::new(false),
-                    });
-                }
-                Err(error) => failures.push((address, error)),
-            }
-            self.order.put_back(host, Some(address));
-        }
-        // Which address it was matters where they failed differently.
-        let differ = failures.windows(2).any(|pair| pair[0].1.what != pair[1].1.what);
-        let said = failures.into_iter().map(|(address, error)| match differ {
-            true => LinkError { what: format!("{}: {}", address.ip(), error.what), ..error },
-            false => error,
-        });
-        Err(together(&config.url, said.collect()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{super::super::LinkErrorClass, *};
-    use std::net::TcpListener;
-
-    #[tokio::test]
-    async fn each_address_of_a_name_is_tried_within_a_limit_and_those_that_fail_differently_are_told_apart() {
-        // The kernel answers for it, and nobody else ever does.
-        let silent = TcpListener::bind("127.0.0.2:0").unwrap();
-        let port = silent.local_addr().unwrap().port();
-        let url = format!("amqp://u:hunter2@rabbit.example:{port}?connection_timeout=300");
-        let config = AmqpConfig::parse(&url).unwrap();
-        let [host] = config.url.hosts() else { panic!("{url}") };
-        let order = Arc::default();
-        let opening =
-            Opening { config: &config, order: &order, connector: None, name: "test".into(), is_alone: true };
-        let at = |text: &str| SocketAddr::new(text.parse().unwrap(), port);
-        let of = async |found: &[SocketAddr]| {
-            opening.at(host, config.clone(), found.to_vec()).await.expect_err("nobody is there")
-        };
-
-        let error = of(&[at("127.0.0.2"), at("127.0.0.3")]).await;
-        assert_eq!(error.class, LinkErrorClass::Unreachable);
-        let longer = format!("127.0.0.2: connecting by rabbit.example:{port} took longer than 300ms");
-        let refused = format!("127.0.0.3: no connection to rabbit.example:{port}: nobody listens there");
-        assert!(error.what.contains(&format!("{longer}; {refused}")), "{error}");
-
-        let error = of(&[at("127.0.0.3"), at("127.0.0.4")]).await;
-        assert_eq!(error.what.matches("nobody listens").count(), 1, "{error}");
-        assert!(!error.what.contains("127.0.0"), "{error}");
-        let found = [at("127.0.0.3"), at("127.0.0.4"), at("127.0.0.2"), at("127.0.0.5")];
-        let next = [at("127.0.0.5"), at("127.0.0.2"), at("127.0.0.4"), at("127.0.0.3")];
-        assert_eq!(order.addresses(host, found.to_vec()), next, "the latest failure is tried last");
-        assert!(of(&[]).await.what.contains("no connection to rabbit.example"));
     }
 }

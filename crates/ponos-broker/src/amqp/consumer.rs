@@ -98,6 +98,7 @@ impl ConsumerSupervisor {
             }
             let (flow, alone) = self.care(flow);
             let opened = voiding_while(&mut self.task, Box::pin(self.wanted.open(flow, alone))).await;
+            let mut elects = false;
             let error = match opened {
                 None => return true,
                 Some(Err(NotOpened { error, asked })) => {
@@ -127,6 +128,7 @@ impl ConsumerSupervisor {
                             return arrived;
                         }
                         SubscriptionEnd::Lost(error) => {
+                            elects = intake.session.lost_its_node(&error);
                             if since.elapsed() >= HELD {
                                 (failures, self.unread) = (0, Unread::default());
                             }
@@ -146,7 +148,7 @@ impl ConsumerSupervisor {
             };
             failures = failures.saturating_add(1);
             self.down(failures, error);
-            let wait = self.wanted.shared.config().backoff(failures);
+            let wait = self.wanted.shared.config().backoff(failures, elects);
             if voiding_while(&mut self.task, tokio::time::sleep(wait)).await.is_none() {
                 return true;
             }

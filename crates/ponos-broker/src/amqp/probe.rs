@@ -9,7 +9,10 @@ use super::{
 use futures_util::io::AsyncReadExt as _;
 use lapin::{AsyncTcpStream, tcp::RustlsConnector};
 use std::{io, net::SocketAddr, time::Duration};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    time::Instant,
+};
 
 /// An alert comes at once, or not at all.
 const LIMIT: Duration = Duration::from_secs(3);
@@ -17,10 +20,10 @@ const LIMIT: Duration = Duration::from_secs(3);
 /// The type of a TLS record that is an alert.
 const ALERT: u8 = 21;
 
-/// The error of TLS, if that is the reason.
-pub(super) async fn tls_trouble(attempt: &Attempt<'_>) -> Option<LinkError> {
+/// The error of TLS, if that is the reason; it is asked for until then at the latest.
+pub(super) async fn tls_trouble(attempt: &Attempt<'_>, until: Instant) -> Option<LinkError> {
     let config = attempt.config;
-    let limit = LIMIT.min(config.connect_timeout);
+    let limit = LIMIT.min(until.saturating_duration_since(Instant::now()));
     let Some(connector) = attempt.connector else {
         let first = within(limit, first_byte_of_the_answer(attempt.address)).await;
         return first.is_ok_and(|first| first == ALERT).then(|| tls_port(&config.url));

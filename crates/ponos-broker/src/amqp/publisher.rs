@@ -13,7 +13,7 @@ use super::{
     refused_routes::RefusedRoutes,
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture};
-use lapin::{Event, options::ConfirmSelectOptions};
+use lapin::Event;
 use ponos_event::topology::Topology;
 use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 use tokio::{
@@ -31,12 +31,17 @@ const HELD: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_millis(250);
 
 /// Runs until the handle is dropped.
-pub(super) async fn run(config: AmqpConfig, topology: watch::Receiver<Topology>, task: PublisherTask) {
+pub(super) async fn run(
+    config: AmqpConfig,
+    order: Arc<HostOrder>,
+    topology: watch::Receiver<Topology>,
+    task: PublisherTask,
+) {
     let PublisherTask { submitted, settled, link } = task;
     let mut caller = CallerSide { submitted, settled, unsaid: Vec::new() };
     let mut supervisor = PublisherSupervisor {
         config,
-        order: Arc::default(),
+        order,
         topology,
         link,
         generation: 0,
@@ -80,6 +85,7 @@ impl PublisherSupervisor {
         let mut failures = 0_u32;
         loop {
             let opened = caller.losing_while(Box::pin(self.open())).await;
+            let mut elects = false;
             let error = match opened {
                 None => return,
                 Some(Err(error)) => error,
@@ -87,6 +93,7 @@ impl PublisherSupervisor {
                     let since = Instant::now();
                     let end = self.serve(&session, channels, caller).await;
                     if let ConnectionEnd::Lost(error) = &end {
+                        elects = session.lost_its_node(error);
                         // Before what was on it is reported as lost, and before the goodbye, which may take long.
                         self.down(failures.saturating_add(1), error.clone());
                     }
@@ -105,7 +112,7 @@ impl PublisherSupervisor {
             };
             failures = failures.saturating_add(1);
             self.down(failures, error);
-            let wait = self.config.backoff(failures);
+            let wait = self.config.backoff(failures, elects);
             if caller.losing_while(tokio::time::sleep(wait)).await.is_none() {
                 return;
             }
@@ -118,7 +125,7 @@ impl PublisherSupervisor {
         let mut lanes = Vec::new();
         for _ in 0..self.config.channels.max(1) {
             let mut confirms = Confirms::new(self.config.window);
-            confirms.revive(confirm_channel(&session).await?);
+            confirms.revive(session.confirm_channel().await?);
             confirms.one_at_a_time(self.alone);
             lanes.push(confirms);
         }
@@ -191,7 +198,7 @@ impl PublisherSupervisor {
                 return ConnectionEnd::Lost(error);
             }
             if opening.is_none() && !blocked && channels.apart.wants_a_channel() {
-                opening = Some(confirm_channel(session).boxed());
+                opening = Some(session.confirm_channel().boxed());
             }
             channels.iter_mut().for_each(|confirms| confirms.write(user, frame_max));
             if channels.iter().any(|confirms| confirms.death().is_some()) {
@@ -300,7 +307,7 @@ impl PublisherSupervisor {
         let suspects = self.bury(session, &mut channels.lanes[lane])?;
         channels.lanes[lane].one_at_a_time(suspects);
         channels.set_apart(&self.refused);
-        channels.lanes[lane].revive(confirm_channel(session).await?);
+        channels.lanes[lane].revive(session.confirm_channel().await?);
         Ok(())
     }
 
@@ -380,12 +387,6 @@ impl CallerSide {
 fn lose(unsaid: &mut Vec<Settlement>, batch: Vec<Publishing>) {
     let lost = |publishing: Publishing| Settlement { token: publishing.token, outcome: PublishOutcome::Lost };
     unsaid.extend(batch.into_iter().map(lost));
-}
-
-async fn confirm_channel(session: &Session) -> Result<lapin::Channel, LinkError> {
-    let channel = session.channel().await?;
-    session.call("asking for confirms", channel.confirm_select(ConfirmSelectOptions::default())).await?;
-    Ok(channel)
 }
 
 /// The result of a check, once one is under way.

@@ -13,7 +13,7 @@ use super::{
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use lapin::{
     Channel, Confirmation, Consumer, Event, PublisherConfirm,
-    options::{BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions},
+    options::{BasicConsumeOptions, BasicPublishOptions},
     types::{FieldTable, ShortString},
 };
 use std::{future::Future, pin::pin, sync::Arc, time::Duration};
@@ -37,10 +37,11 @@ type Unconfirmed =
     FuturesUnordered<futures_util::future::BoxFuture<'static, (String, lapin::Result<Confirmation>)>>;
 
 /// Runs until the last handle is dropped.
-pub(super) async fn run(config: AmqpConfig, mut task: RequesterTask) {
-    let (mut failures, mut generation, order) = (0_u32, 0, Arc::default());
+pub(super) async fn run(config: AmqpConfig, order: Arc<HostOrder>, mut task: RequesterTask) {
+    let (mut failures, mut generation) = (0_u32, 0);
     loop {
         let Some(opened) = losing_while(&mut task, Box::pin(open(&config, &order))).await else { break };
+        let mut elects = false;
         let error = match opened {
             Err(error) => error,
             Ok((session, channel, answers)) => {
@@ -49,6 +50,7 @@ pub(super) async fn run(config: AmqpConfig, mut task: RequesterTask) {
                 let mut pending = PendingRequests::default();
                 let end = serve(&session, channel, answers, generation, &mut pending, &mut task).await;
                 if let ConnectionEnd::Lost(error) = &end {
+                    elects = session.lost_its_node(error);
                     down(&task, failures.saturating_add(1), error);
                 }
                 pending.lose();
@@ -62,7 +64,7 @@ pub(super) async fn run(config: AmqpConfig, mut task: RequesterTask) {
         };
         failures = failures.saturating_add(1);
         down(&task, failures, &error);
-        let wait = config.backoff(failures);
+        let wait = config.backoff(failures, elects);
         if losing_while(&mut task, tokio::time::sleep(wait)).await.is_none() {
             break;
         }
@@ -79,8 +81,7 @@ async fn open(
     order: &Arc<HostOrder>,
 ) -> Result<(Session, Channel, Consumer), LinkError> {
     let session = Session::open(config, order, "asking").await?;
-    let channel = session.channel().await?;
-    session.call("asking for confirms", channel.confirm_select(ConfirmSelectOptions::default())).await?;
+    let channel = session.confirm_channel().await?;
     // before the first request: the broker refuses a reply address that nobody consumes
     let consuming = channel.basic_consume(
         DIRECT_REPLY.into(),

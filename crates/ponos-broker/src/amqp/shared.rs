@@ -38,6 +38,11 @@ impl SharedConnection {
         &self.config
     }
 
+    /// What failed, for all connections of the transport.
+    pub(super) fn order(&self) -> &Arc<HostOrder> {
+        &self.order
+    }
+
     /// The open connection, or a new one. To be given back by [`leave`].
     pub(super) async fn session(&self) -> Result<Arc<Session>, LinkError> {
         let before = self.attempts.load(Ordering::SeqCst);

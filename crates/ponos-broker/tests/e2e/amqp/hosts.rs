@@ -59,6 +59,52 @@ async fn a_host_that_swallows_packets_and_one_that_never_speaks_hold_up_no_other
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn with_the_limits_by_default_a_first_host_that_never_speaks_costs_a_part_of_them_and_that_once() {
+    let (silent, node) = (TcpListener::bind(("127.0.0.1", 0)).unwrap(), local(Node::shared().port()));
+    let config = AmqpConfig::parse(&urls("guest", &[silent.local_addr().unwrap(), node])).unwrap();
+    let limit = config.connect_timeout;
+    let transport = Transport::amqp(config);
+    let took = tokio::time::Instant::now();
+    transport.check(&Topology::default()).await.unwrap();
+    assert!(took.elapsed() < limit, "{:?}", took.elapsed());
+    silent.set_nonblocking(true).unwrap();
+    assert!(silent.accept().is_ok(), "it was tried");
+
+    let (publisher, requester) = (transport.publisher(Topology::default()), transport.requester());
+    let consumer = transport.consumer(topology("silent", "silent"), Consume::new("silent"));
+    for mut link in [publisher.link(), requester.link(), consumer.link()] {
+        assert_eq!(on(&mut link, 1).await, node.to_string());
+    }
+    assert!(silent.accept().is_err(), "what failed for the check is not tried first by others");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_the_loss_of_a_connection_the_cluster_gets_time_to_elect_and_after_other_losses_it_does_not() {
+    let node = Node::builder().start();
+    let config = AmqpConfig::parse(&urls("guest", &[local(node.port()), local(1)])).unwrap();
+    let publisher =
+        publisher(AmqpConfig { compare: Duration::from_millis(50), ..config }, topology("all", "#")).await;
+    let mut links = publisher.link();
+    let mut pauses = async |lose: &dyn Fn()| {
+        let generation = up(&mut links).await;
+        lose();
+        let was = |link: &Link| matches!(link, Link::Up { generation: now, .. } if *now == generation);
+        link(&mut links, "the link to be lost", |link| !was(link)).await;
+        let since = tokio::time::Instant::now();
+        on(&mut links, generation + 1).await;
+        since.elapsed()
+    };
+    let election = Duration::from_millis(500);
+    let lost = pauses(&|| node.close_connections()).await;
+    assert!(lost >= election, "{lost:?}");
+    let mut shortest = Duration::MAX;
+    for _ in 0..3 {
+        shortest = shortest.min(pauses(&|| node.delete_exchange("/", "events")).await);
+    }
+    assert!(shortest < election, "{shortest:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn after_a_loss_the_next_host_is_tried_first() {
     let free = |address: &str| TcpListener::bind((address, 0)).ok()?.local_addr().ok();
     // without IPv6 it is two hosts
@@ -70,9 +116,8 @@ async fn after_a_loss_the_next_host_is_tried_first() {
     }
     let node = builder.start();
     let hosts: Vec<SocketAddr> = std::iter::once(local(node.port())).chain(more).collect();
-    let config = config(&urls("guest", &hosts));
-    let transport = Transport::amqp(config.clone());
-    let publisher = publisher(config, topology("all", "#")).await;
+    let transport = Transport::amqp(config(&urls("guest", &hosts)));
+    let publisher = transport.publisher(topology("all", "#"));
     let consumers = ["all", "all"].map(|queue| transport.consumer(topology(queue, "#"), Consume::new(queue)));
     let mut links = vec![publisher.link()];
     links.extend(consumers.iter().map(|consumer| consumer.link()));
