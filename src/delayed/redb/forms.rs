@@ -14,11 +14,14 @@ use crate::{
     delayed::conformance::{full, t},
     engine::{
         Outcome,
-        delayed::{Balance, DelayedContent, DelayedKey, DelayedRow, OwnerShare, ParkedEvent, Tombstone},
+        delayed::{
+            Balance, DelayedBatch, DelayedContent, DelayedKey, DelayedRow, DelayedStep, DelayedStore as _,
+            OwnerShare, ParkedEvent, Tombstone,
+        },
     },
     store::StoreError,
 };
-use ::redb::{Builder, ReadableTable as _, StorageBackend as _};
+use ::redb::{Builder, ReadableTable as _, ReadableTableMetadata as _, StorageBackend as _};
 use ponos::event::Timestamp;
 use std::{fs, path::Path};
 
@@ -175,11 +178,142 @@ fn in_a_store_of_the_first_form_parked_events_are_counted_when_it_is_opened() {
         let said = read(encoding::share(&share));
         owners.insert(owner.as_bytes(), &said[..said.len() - 1]).unwrap();
         drop(owners);
+        transaction.delete_table(tables::RELEASED).unwrap();
         transaction.commit().unwrap();
         drop(db);
         assert_eq!(everything(&path, 8).unwrap(), before);
     }
     assert_eq!(open(&path).unwrap().meta.form, FORM);
+}
+
+/// Works on the database as no version of this program does.
+fn meddle(path: &Path, meddle: impl FnOnce(&::redb::WriteTransaction)) {
+    let pages = files::open(path).unwrap();
+    assert_ne!(pages.len().unwrap(), 0);
+    let db = Builder::new().create_with_backend(pages).unwrap();
+    let transaction = db.begin_write().unwrap();
+    meddle(&transaction);
+    transaction.commit().unwrap();
+}
+
+fn of_the_first_form(transaction: &::redb::WriteTransaction) {
+    let mut entry = tables::written(transaction, tables::META).unwrap();
+    let meta = entry.get(encoding::META).unwrap().unwrap().value().to_vec();
+    let meta = Meta { form: 1, ..read(encoding::read_meta(&meta)).unwrap() };
+    entry.insert(encoding::META, &read(encoding::value(&meta))[..]).unwrap();
+    entry.remove(encoding::CHANGES_BYTES).unwrap();
+    drop(entry);
+    transaction.delete_table(tables::RELEASED).unwrap();
+}
+
+#[test]
+fn in_a_store_of_the_first_form_what_the_log_of_changes_takes_is_counted_when_it_is_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("delayed");
+    let before = fill(&path, 8);
+    let bytes: u64 = before.changes.iter().map(|(_, change)| change.bytes() as u64).sum();
+    assert!(bytes > 0);
+    meddle(&path, of_the_first_form);
+    drop(open(&path).unwrap());
+    meddle(&path, |transaction| {
+        let entry = tables::written(transaction, tables::META).unwrap();
+        let said = entry.get(encoding::CHANGES_BYTES).unwrap().unwrap();
+        assert_eq!(read(encoding::read::<u64>(said.value())), bytes);
+    });
+}
+
+#[test]
+fn a_store_of_the_first_form_with_parked_events_that_can_t_be_read_opens_and_does_not_count_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("delayed");
+    let before = fill(&path, 8);
+    let parked = before.parked.len() as u64;
+    let (first, second) = (before.parked[0].event.head.creation, before.parked[1].event.head.creation);
+    let mut row = Vec::new();
+    meddle(&path, |transaction| {
+        of_the_first_form(transaction);
+        let mut table = tables::written(transaction, tables::PARKED).unwrap();
+        for creation in [first, second] {
+            let kept = table.insert(&encoding::number(creation)[..], &[0xff; 3][..]).unwrap();
+            row = kept.unwrap().value().to_vec();
+        }
+    });
+    let mut store = open(&path).unwrap();
+    assert_eq!(store.load().unwrap().owners[0].1.parked, parked - 2);
+    assert!(matches!(store.reader().parked_as(first), Err(StoreError::Damaged { .. })));
+    // One that is not counted, and can be read after all, can be dropped though no share is left of it.
+    drop(store);
+    meddle(&path, |transaction| {
+        let mut table = tables::written(transaction, tables::PARKED).unwrap();
+        table.insert(&encoding::number(second)[..], &row[..]).unwrap();
+    });
+    let mut store = open(&path).unwrap();
+    for parked in &before.parked[1..] {
+        let creation = parked.event.head.creation;
+        let unpark = DelayedStep::Unpark { creation, outcome: Outcome::Dropped, keeps_content: false };
+        store.write(0, &DelayedBatch { now: t(9), steps: vec![unpark], ..Default::default() }).unwrap();
+    }
+    let left = store.load().unwrap().owners;
+    assert!(left.iter().all(|(_, share)| share.parked == 0), "{left:?}");
+}
+
+#[test]
+fn a_store_of_the_first_form_with_a_damaged_page_of_parked_events_opens_without_their_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("delayed");
+    fill(&path, 4);
+    let mut event = full("a", 10);
+    event.content.data = vec![0xd7; 300_000].into();
+    let parked = ParkedEvent { event, reason: "full".into(), since: t(1), released: false };
+    meddle(&path, |transaction| {
+        of_the_first_form(transaction);
+        let mut table = tables::written(transaction, tables::PARKED).unwrap();
+        table.insert(&encoding::number(999)[..], &read(encoding::parked(&parked))[..]).unwrap();
+    });
+    let mut whole = fs::read(path.join(DATABASE)).unwrap();
+    let at = whole.windows(64).position(|some| some == [0xd7; 64]).unwrap();
+    assert_eq!(whole[at + 100_000], 0xd7);
+    whole[at + 100_000] ^= 1;
+    fs::write(path.join(DATABASE), &whole).unwrap();
+    for _ in 0..2 {
+        let mut store = open(&path).unwrap();
+        assert_eq!((store.meta.form, store.load().unwrap().last_row > 0), (FORM, true));
+        store.write(0, &DelayedBatch { now: t(9), lasts: true, ..Default::default() }).unwrap();
+    }
+}
+
+#[test]
+fn what_is_released_is_noted_beside_it_and_its_row_is_not_written_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("delayed");
+    let before = fill(&path, 8);
+    let released = before.parked[0].event.head.creation;
+    let key = encoding::number(released);
+    let row = |path: &Path| {
+        let mut row = Vec::new();
+        meddle(path, |transaction| {
+            let table = tables::written(transaction, tables::PARKED).unwrap();
+            row = table.get(&key[..]).unwrap().unwrap().value().to_vec();
+        });
+        row
+    };
+    let was = row(&path);
+    let mut store = open(&path).unwrap();
+    let steps = vec![DelayedStep::Release(released), DelayedStep::Release(u64::MAX)];
+    store.write(0, &DelayedBatch { now: t(9), steps, ..Default::default() }).unwrap();
+    assert!(store.reader().parked_as(released).unwrap().unwrap().released);
+    drop(store);
+    assert_eq!(row(&path), was);
+    meddle(&path, |transaction| {
+        let noted = tables::written(transaction, tables::RELEASED).unwrap();
+        assert_eq!(noted.len().unwrap(), 1, "what is not parked is not noted");
+        assert_eq!(noted.get(&key[..]).unwrap().unwrap().value(), [0; 0]);
+    });
+    let mut store = open(&path).unwrap();
+    let outcome = Outcome::Parked("again".into());
+    let steps = vec![DelayedStep::Unpark { creation: released, outcome, keeps_content: false }];
+    store.write(0, &DelayedBatch { now: t(10), steps, ..Default::default() }).unwrap();
+    assert!(!store.reader().parked_as(released).unwrap().unwrap().released, "it goes with what was parked");
 }
 
 fn assert_newer(path: &Path, newer: u32, understood: u32) {

@@ -5,19 +5,21 @@
 use super::{
     RedbDelayed, RedbOptions, encoding,
     files::{self, Files},
-    guard::{Failed, damaged, guarded},
+    guard::{self, Failed, damaged, guarded},
     meta::{FORM, Meta},
     pages::Pages,
     point,
     reader::RedbReader,
     seal::{self, Broken, Said, Seal},
-    tables, upgrade,
+    tables,
+    upgrade::{self, Counted},
 };
 use crate::store::{StoreError, io_error};
 use ::redb::{
     Builder, Database, Durability, ReadableDatabase as _, ReadableTableMetadata as _, StorageBackend as _,
 };
 use std::{path::Path, sync::Arc};
+use tracing::warn;
 
 pub(super) fn open(path: &Path, clock: &str, options: &RedbOptions) -> Result<RedbDelayed, StoreError> {
     let lock = files::lock(path)?;
@@ -48,12 +50,40 @@ pub(super) fn open(path: &Path, clock: &str, options: &RedbOptions) -> Result<Re
         files: Files::new(path, seal, lock),
     };
     accept(&mut store, said, clock)?;
-    if store.meta.form < FORM
-        && let Some(db) = &store.db
-    {
-        store.meta = guarded(path, || upgrade::upgrade(db, &store.meta))?;
+    if store.meta.form < FORM {
+        bring_up(&mut store, options.cache)?;
     }
     Ok(store)
+}
+
+/// Brings a store of an earlier form up to date. One that is damaged somewhere is used all the same, as one of this form is.
+fn bring_up(store: &mut RedbDelayed, cache: usize) -> Result<(), StoreError> {
+    let path = store.path.clone();
+    let open = |store: &RedbDelayed| store.db.clone().ok_or_else(|| guard::closed(&path));
+    let (mut counted, db) = (Counted::default(), open(store)?);
+    let is_whole = match guarded(&path, || upgrade::count(&db, &mut counted)) {
+        Err(StoreError::Damaged { .. }) => false,
+        counted => counted.map(|()| true)?,
+    };
+    if !is_whole || counted.unread > 0 {
+        warn!(
+            "the store of delayed events in {} is damaged: some of its parked events, or of its log of changes, can't be read; they are not counted, all else goes on",
+            path.display()
+        );
+    }
+    if !is_whole {
+        // After damage redb reads nothing more, and is not asked to close properly.
+        store.reader.close(&guard::closed(&path));
+        store.db = None;
+        std::mem::forget(db);
+        let pages = files::open(&path)?;
+        let db = Arc::new(guarded(&path, || database(pages, cache))?);
+        store.reader = Arc::new(RedbReader::new(&path, db.clone(), store.meta.store));
+        store.db = Some(db);
+    }
+    let db = open(store)?;
+    store.meta = guarded(&path, || upgrade::upgrade(&db, &store.meta, &counted))?;
+    Ok(())
 }
 
 /// The seal; written now if the folder holds no store yet.

@@ -214,9 +214,20 @@ impl DelayedReader for RedbReader {
     }
 
     fn parked(&self, after: u64, most: usize) -> Result<Vec<ParkedEvent>, StoreError> {
-        let read = |bytes: &[u8]| Ok((encoding::read_parked(bytes)?, 0));
-        let (parked, ..) = self.numbered(tables::PARKED, after, most, read, |_| (0, 0))?;
-        Ok(parked.into_iter().map(|(_, parked)| parked).collect())
+        let after = encoding::number(after);
+        self.at_once(|transaction| {
+            let parked = tables::read(transaction, tables::PARKED)?;
+            let released = tables::read(transaction, tables::RELEASED)?;
+            let behind = parked.range::<&[u8]>((Bound::Excluded(&after[..]), Bound::Unbounded))?;
+            let mut found = Vec::new();
+            for entry in behind.take(most) {
+                let (creation, value) = entry?;
+                let one = encoding::read_parked(value.value())?;
+                let released = one.released || released.get(creation.value())?.is_some();
+                found.push(ParkedEvent { released, ..one });
+            }
+            Ok(found)
+        })
     }
 
     fn read(&self, after: u64, most: usize) -> Result<DelayedPage, StoreError> {

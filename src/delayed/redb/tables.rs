@@ -18,6 +18,9 @@ pub(super) const PENDING: Definition = TableDefinition::new("pending");
 pub(super) const NAMES: Definition = TableDefinition::new("names");
 /// By creation.
 pub(super) const PARKED: Definition = TableDefinition::new("parked");
+/// By creation, which of them were released; before form 2 the row itself said it. Beside them, for a release must not write their
+/// content anew: it takes no room that events which end are kept.
+pub(super) const RELEASED: Definition = TableDefinition::new("released");
 /// By name.
 pub(super) const TOMBSTONES: Definition = TableDefinition::new("tombstones");
 /// By time and name: which tombstone goes next.
@@ -34,11 +37,12 @@ pub(super) const RECORD: Definition = TableDefinition::new("record");
 pub(super) const CHANGES: Definition = TableDefinition::new("changes");
 
 /// All of them.
-pub(super) const ALL: [Definition; 11] = [
+pub(super) const ALL: [Definition; 12] = [
     META,
     PENDING,
     NAMES,
     PARKED,
+    RELEASED,
     TOMBSTONES,
     TOMBSTONE_AGES,
     MESSAGES,
