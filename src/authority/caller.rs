@@ -208,6 +208,11 @@ impl Caller {
         self.domains.are_everything()
     }
 
+    /// The same, and no queue of tasks is closed to him either.
+    pub fn is_of_all_events_and_tasks(&self) -> bool {
+        self.is_of_everything() && self.tasks.as_ref().is_some_and(Domains::are_everything)
+    }
+
     /// Whether something of this event is his to change.
     ///
     /// # Errors

@@ -39,10 +39,11 @@ struct New {
     /// The domains of events about which it may change something, as in billing.*; may be repeated
     #[arg(long, alias = "domain", value_name = "PATTERN", value_delimiter = ',')]
     domains: Vec<String>,
-    /// The queues that its delayed tasks may go to, as in docker.*; to none if left out; may be repeated
+    /// The queues that its delayed tasks may go to, and whose parked tasks it may release and drop (operate: that alone), as in
+    /// docker.*; none if left out; may be repeated
     #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
     tasks: Vec<String>,
-    /// How many delayed events of its owner may be pending; any number if left out
+    /// How many delayed events of its owner may be pending or parked; any number if left out
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
     delayed_events: Option<i64>,
     /// One JSON object: token, id, sha256, owner, role, domains, tasks, delayed_events

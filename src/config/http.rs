@@ -265,7 +265,7 @@ fn tasks(reader: &mut Reader<'_>, list: &str, caller: &str, role: Role) -> Resul
     check_tasks(caller, role, named).map_err(|(what, help)| reader.fault(&key, &what, help))
 }
 
-/// The queues that a `caller` of this role may send tasks to, if any are named; what is wrong with them, and what to do.
+/// The queues that a `caller` of this role may send tasks to, or whose parked tasks he may release and drop, if any are named; what is wrong with them, and what to do.
 pub(crate) fn check_tasks(
     caller: &str,
     role: Role,
@@ -273,12 +273,12 @@ pub(crate) fn check_tasks(
 ) -> Result<Option<Domains>, (String, &'static str)> {
     match (named, role) {
         (None, _) => Ok(None),
-        (Some(named), Role::Write) => Domains::new(named)
+        (Some(named), Role::Operate | Role::Write) => Domains::new(named)
             .map(Some)
             .map_err(|wrong| (wrong, "write queues of tasks, as in [\"docker.*\"]; # is all of them")),
         (Some(_), role) => Err((
             format!("a {caller} of the role {} has no queues of tasks", role.word()),
-            "leave them out: read and operate send nothing, and admin may send tasks to all",
+            "leave them out: read changes nothing, and admin may send tasks to all",
         )),
     }
 }

@@ -92,6 +92,19 @@ async fn looked_up(
     }
 }
 
+/// The same of delayed events, of which some are tasks.
+async fn looked_up_with_tasks(
+    state: State<HttpState>,
+    caller: Extension<Caller>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match caller.is_of_all_events_and_tasks() {
+        true => next.run(request).await,
+        false => large::limit_answers(state, request, next).await,
+    }
+}
+
 /// All that is served: under `/v1`, and what was there before for one release without it; how the clock is; the description.
 fn all(state: &HttpState, shutdown: Shutdown) -> Router {
     let prompt = middleware::from_fn_with_state(state.limits.answer.saturating_mul(2), in_time);
@@ -102,13 +115,14 @@ fn all(state: &HttpState, shutdown: Shutdown) -> Router {
         .layer(middleware::from_fn_with_state(state.clone(), looked_up))
         .routes(routes!(control::reload));
     let paused = OpenApiRouter::new()
+        .routes(routes!(parked_events::release))
+        .routes(routes!(parked_events::discard))
+        .layer(middleware::from_fn_with_state(state.clone(), looked_up_with_tasks))
         .routes(routes!(pauses::pause))
         .routes(routes!(pauses::resume))
         .routes(routes!(pauses::pause_one))
         .routes(routes!(pauses::resume_one))
         .routes(routes!(triggers::trigger))
-        .routes(routes!(parked_events::release))
-        .routes(routes!(parked_events::discard))
         .routes(routes!(operations::cancel));
     // All schedules are looked at, or the whole record is read.
     let many = OpenApiRouter::new()

@@ -127,8 +127,8 @@ fn a_token_that_no_clock_would_take_is_not_made() {
         ),
         (&["--owner", "billing"], "--role"),
         (
-            &["--owner", "b", "--role", "operate", "--domains", "a", "--tasks", "a.b"],
-            "--tasks: a token of the role operate has no queues of tasks",
+            &["--owner", "b", "--role", "admin", "--tasks", "a.b"],
+            "--tasks: a token of the role admin has no queues of tasks",
         ),
         (
             &["--owner", "b", "--role", "write", "--domains", "a", "--tasks", "A.b"],

@@ -80,14 +80,16 @@ fn a_token_names_the_queues_that_it_may_send_tasks_to() {
         tasks(&(token("", "") + "tasks = [\"docker.*\", \"billing.letters\"]")).as_deref(),
         Some("docker.*, billing.letters")
     );
+    let operate = token("role", "role = \"operate\"") + "tasks = [\"docker.*\"]";
+    assert_eq!(tasks(&operate).as_deref(), Some("docker.*"), "of those it releases and drops what is parked");
+    let admin = "[[http.tokens]]\nid = \"1f2e3d4c\"\nsha256 = \"".to_owned()
+        + &"6b".repeat(32)
+        + "\"\nowner = \"ops\"\nrole = \"admin\"\ntasks = [\"#\"]";
     for (text, said) in [
+        (admin, "of the role admin has no queues of tasks"),
         (token("", "") + "tasks = []", "name at least one"),
         (token("", "") + "tasks = [\"Docker\"]", "'D' is not allowed"),
         (token("", "") + "tasks = \"docker.*\"", "must be a list of texts"),
-        (
-            token("role", "role = \"operate\"") + "tasks = [\"#\"]",
-            "of the role operate has no queues of tasks",
-        ),
     ] {
         let faults = load(&text, &[], &[]).unwrap_err();
         assert!(faults.errors() == 1 && faults.to_string().contains(said), "{faults}");

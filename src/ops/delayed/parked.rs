@@ -103,7 +103,7 @@ async fn decide(
         let what = format!("creations: name 1 to {UNPARKED_AT_ONCE} parked events");
         return Err(OpsError::Invalid(what));
     }
-    let his = match caller.is_of_everything() {
+    let his = match caller.is_of_all_events_and_tasks() {
         true => creations.clone(),
         false => within_domains(clock, caller, &creations).await?,
     };
@@ -125,28 +125,32 @@ async fn decide(
     Ok(ParkedDecision { done, being_sent, unknown })
 }
 
-/// Those that are parked now, if all of these are of the caller's domains. What a creation is of never changes.
+/// Those that are parked now, if all of these are of the caller's domains, or his queues. What a creation is of never changes. Some are
+/// read at a time, so that others read in between.
 async fn within_domains(
     clock: &RunningClock,
     caller: &Caller,
     creations: &[u64],
 ) -> Result<Vec<u64>, OpsError> {
     type Of = (u64, Arc<str>, Option<Arc<str>>);
-    let asked = creations.to_vec();
+    let part = clock.delayed()?;
     let of = |ParkedEvent { event, .. }: ParkedEvent| -> Of {
         (event.head.creation, event.head.event, event.head.queue)
     };
-    let read = clock.delayed()?.read(move |reader| {
-        let found = asked.into_iter().map(|creation| Ok(reader.parked_as(creation)?.map(of)));
-        found.collect::<Result<Vec<_>, _>>()
-    });
     let mut his = Vec::new();
-    for (creation, event, queue) in read.await?.into_iter().flatten() {
-        match queue {
-            Some(queue) => caller.may_send_tasks(&queue)?,
-            None => caller.may_change(&event)?,
+    for some in creations.chunks(READ) {
+        let asked = some.to_vec();
+        let read = part.read(move |reader| {
+            let found = asked.into_iter().map(|creation| Ok(reader.parked_as(creation)?.map(of)));
+            found.collect::<Result<Vec<_>, _>>()
+        });
+        for (creation, event, queue) in read.await?.into_iter().flatten() {
+            match queue {
+                Some(queue) => caller.may_send_tasks(&queue)?,
+                None => caller.may_change(&event)?,
+            }
+            his.push(creation);
         }
-        his.push(creation);
     }
     Ok(his)
 }
