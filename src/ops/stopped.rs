@@ -89,15 +89,17 @@ impl StoppedClock {
         &self.calendars
     }
 
-    /// Closes its stores, so that the next one who opens it finds it in order.
+    /// Closes its stores, so that the next one who opens it finds it in order: each, whatever becomes of the other.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError`]: the first.
     pub async fn close(self) -> Result<(), StoreError> {
-        if let Some(delayed) = self.delayed_store.get() {
-            delayed.close().await?;
-        }
-        self.store.close().await
+        let delayed = match self.delayed_store.get() {
+            Some(delayed) => delayed.close().await,
+            None => Ok(()),
+        };
+        let schedules = self.store.close().await;
+        delayed.and(schedules)
     }
 
     /// The accepted definitions by name, from the first after the one that is named.
