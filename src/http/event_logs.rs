@@ -26,8 +26,9 @@ pub(super) async fn history(
 
 /// Changes of delayed events
 ///
-/// Which were created, changed and deleted: by whom, by which door and when; what is done by one request is one entry for each of the
-/// three. The newest first; with `after` the oldest. Numbers and positions are of this log alone. Content is shown as a digest.
+/// Which were created, changed and deleted, and which parked ones were released and dropped: by whom, by which door and when; what is
+/// done by one request is one entry for each of the five. The newest first; with `after` the oldest. Numbers and positions are of
+/// this log alone. Content is shown as a digest.
 #[utoipa::path(
     get, path = "/events:changes", tag = "events", params(DelayedChangesQuery), operation_id = "events_changes",
     responses((status = 200, description = "Changes, and where to go on", body = DelayedChangeList))

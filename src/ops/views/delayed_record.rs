@@ -90,7 +90,7 @@ pub struct DelayedChangeView {
     pub by: String,
     /// By which door he came.
     pub door: String,
-    /// `created`, `changed` or `deleted`.
+    /// `created`, `changed` or `deleted`; of parked ones `released` or `dropped`.
     pub what: String,
     /// How many events it was done to at once.
     pub count: u64,
