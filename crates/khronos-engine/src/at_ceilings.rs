@@ -62,10 +62,15 @@ impl Engine {
         &mut self.ceilings
     }
 
-    /// Says of each ceiling whether something of schedules waits for it.
+    /// Says of each ceiling whether something of schedules waits for it, and could go on now but for that.
     pub(super) fn say_what_waits(&mut self) {
+        if self.ceilings.is_empty() {
+            return;
+        }
+        let is_free = self.outstanding.has_room();
+        let is_free_behind = self.may_go_on_below_ceilings();
         for id in self.ceilings.ids() {
-            let waits = self.is_waited_for(id) || self.ceilings.is_wanted(id);
+            let waits = is_free_behind && self.is_waited_for(id) || is_free && self.ceilings.is_wanted(id);
             self.ceilings.schedules_wait(id, waits);
         }
     }
@@ -140,7 +145,7 @@ impl Engine {
         let (mut left, mut rests) = (AT_ONCE, 0);
         let mut ids = self.ceilings.in_turn();
         while let Some(id) = ids.pop_front().filter(|_| rests <= ids.len()) {
-            if !self.outstanding.has_room_behind() || self.progress.is_full(self.rules.piece) {
+            if !self.may_go_on_below_ceilings() {
                 return;
             }
             if left == 0 {
@@ -155,6 +160,11 @@ impl Engine {
                 rests += 1;
             }
         }
+    }
+
+    /// Whether there is room for what waits for a ceiling: with the publisher, and in the next write.
+    fn may_go_on_below_ceilings(&mut self) -> bool {
+        self.outstanding.has_room_behind() && !self.progress.is_full(self.rules.piece)
     }
 
     /// The next one that waits for a ceiling has its turn; false if there is none, or it waits on.

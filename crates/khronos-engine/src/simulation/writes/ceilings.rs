@@ -276,3 +276,48 @@ fn what_waits_goes_on_as_soon_as_delayed_events_have_had_their_turn() {
     seen.engine.rate_ceilings_mut().delayed_wait(id, false);
     assert_eq!(seen.engine.next_wakeup(), Some(seen.engine.now()));
 }
+
+/// One step, and what follows of its writes: what was handed over, which the broker does not answer.
+fn unanswered(seen: &mut Seen, input: Input) -> Vec<u64> {
+    let (mut inputs, mut tokens) = (vec![input], Vec::new());
+    while let Some(input) = inputs.pop() {
+        let boot = seen.now - START + seen.ahead;
+        let reading = Reading { wall: Timestamp::from_millis(seen.now), boot };
+        for action in seen.engine.step(reading, input) {
+            match action {
+                Action::Save { ticket, .. } => inputs.push(Input::Saved(ticket)),
+                Action::Publish(handovers) => tokens.extend(handovers.iter().map(|one| one.token)),
+                _ => {}
+            }
+        }
+    }
+    tokens
+}
+
+#[test]
+fn what_has_no_room_with_the_publisher_keeps_no_delayed_event_waiting() {
+    let mut seen = Seen::of(100).below("#", 10);
+    let many = (0..50).map(|number| named(&format!("b{number:03}"), "billing.month.ended", "10s", "all"));
+    running(&mut seen, many.collect());
+    seen.pass(10 * SECOND - 1, 100);
+    let id = seen.engine.rate_ceilings().ids().next().unwrap();
+    let mut tokens = Vec::new();
+    for _ in 0..5 {
+        seen.now += 100;
+        tokens.extend(unanswered(&mut seen, Input::Tick));
+    }
+    assert!(tokens.len() == 2 && seen.engine.ceilings()[0].waiting > 40, "{tokens:?}");
+    for _ in 0..3 {
+        let all = seen.engine.rate_ceilings_mut();
+        all.delayed_wait(id, true);
+        assert!(all.may_delayed(id), "schedules could not go on");
+        all.take_delayed(id);
+        seen.now += 100;
+        assert!(unanswered(&mut seen, Input::Tick).is_empty());
+    }
+    seen.engine.rate_ceilings_mut().take_delayed(id);
+    let answered = tokens.into_iter().map(|token| (token, Answer::Confirmed { returned: false }));
+    assert!(unanswered(&mut seen, Input::Settled(answered.collect())).is_empty());
+    seen.now += 100;
+    assert_eq!(unanswered(&mut seen, Input::Tick).len(), 1, "from then on they take turns again");
+}
