@@ -23,6 +23,8 @@ pub(super) enum Fault {
     ForgetWhatWasRefused,
     /// A page that was read before something went brings it back.
     BringBackWhatWent,
+    /// A page that was read before something took another's place brings the other one back.
+    BringBackWhatWasReplaced,
     /// What was decided since the store was asked is not known.
     ForgetWhatWasDecided,
     /// What had no room in memory is not read again.

@@ -64,6 +64,7 @@ caught! {
     settling_what_no_answer_came_to_is_caught: SettleWhatIsLost,
     forgetting_what_was_refused_is_caught: ForgetWhatWasRefused,
     bringing_back_what_went_is_caught: BringBackWhatWent,
+    bringing_back_what_was_replaced_is_caught: BringBackWhatWasReplaced,
     forgetting_what_was_decided_is_caught: ForgetWhatWasDecided,
     forgetting_what_had_no_room_is_caught: ForgetWhatHadNoRoom,
     trusting_a_page_that_was_read_before_is_caught: TrustThePage,

@@ -86,14 +86,22 @@ impl Window {
         self.lanes.get(&id)
     }
 
-    /// The first, if it is due by then, of those that their ceilings let through: it is handed over.
-    pub(super) fn pop_due(&mut self, until: Timestamp, ceilings: &mut Ceilings) -> Option<DueEvent> {
+    /// The first, if it is due by then, of those that their ceilings let through; and the ceiling that it counts for.
+    pub(super) fn first_due(
+        &self,
+        until: Timestamp,
+        ceilings: &Ceilings,
+    ) -> Option<(&DelayedKey, Option<CeilingId>)> {
         let may = |id| ceilings.may_delayed(id) || planted(Fault::IgnoreTheCeilings);
         let open = self.lanes.iter().filter(|(id, _)| may(**id));
         let firsts = open.filter_map(|(id, lane)| Some((&lane.first()?.key, Some(*id))));
         let first = self.events.keys().next().map(|key| (key, None));
-        let (key, id) =
-            firsts.chain(first).filter(|(key, _)| key.send <= until).min_by_key(|(key, _)| *key)?;
+        firsts.chain(first).filter(|(key, _)| key.send <= until).min_by_key(|(key, _)| *key)
+    }
+
+    /// That one is handed over.
+    pub(super) fn pop_due(&mut self, until: Timestamp, ceilings: &mut Ceilings) -> Option<DueEvent> {
+        let (key, id) = self.first_due(until, ceilings)?;
         let key = key.clone();
         let event = match id {
             Some(id) => {
@@ -118,13 +126,16 @@ impl Window {
     }
 
     /// It is durable now: it belongs here if it lies before the edge, or where a page is being read that may be without it.
-    /// A page may have brought it already; then it may even have been handed over, and have gone.
+    /// A page may have brought it already; then it may even have been handed over, and have gone. A page that is being read may have
+    /// what stood there before: so that stays known as gone, for this one may be in the store alone by the time that the page comes.
     pub(super) fn put(&mut self, event: DueEvent, rules: &DelayedRules, ceilings: &Ceilings) {
         let went_since = self.gone.get(&event.key).is_some_and(|state| *state != Gone::Written);
         if went_since || self.in_flight.contains(&event.key) {
             return;
         }
-        self.gone.remove(&event.key);
+        if planted(Fault::BringBackWhatWasReplaced) {
+            self.gone.remove(&event.key);
+        }
         let is_read = match &self.loading {
             Some(Loading { of: Page::Next(until), .. }) => event.key.send < *until,
             _ => false,
@@ -301,6 +312,9 @@ impl Window {
             }
             // A page that is being read begins behind what is forgotten now, or may be without it.
             self.loading = None;
+        }
+        if self.loading.is_none() {
+            self.gone.retain(|_, state| *state != Gone::Written);
         }
     }
 }

@@ -17,9 +17,9 @@ pub(super) struct Below {
     pub(super) delayed: usize,
 }
 
-/// Of which event this name is: of some domains.
-pub(super) fn event(name: &str) -> &'static str {
-    match name.bytes().last().unwrap_or_default() % 4 {
+/// Of which event this one is, which says so: of some domains. A change may bring it to another one.
+pub(super) fn event(says: u64) -> &'static str {
+    match says % 4 {
         0 => "report.day.ended",
         1 => "order.reminder.due",
         _ => "order.payment.due",
@@ -85,9 +85,9 @@ impl Below {
         self.handed[id.index()].push(self.boot);
     }
 
-    /// A delayed event is handed over.
-    pub(super) fn handed(&mut self, event: &DueEvent) -> Result<(), String> {
-        let of = match event_of(event) {
+    /// A delayed event is handed over, and is of this event.
+    pub(super) fn handed(&mut self, event: &DueEvent, of: &str) -> Result<(), String> {
+        let of = match of {
             "order.payment.due" => 1,
             "order.reminder.due" => 0,
             _ => return Ok(()),
@@ -116,8 +116,4 @@ impl Below {
             None => Ok(()),
         }
     }
-}
-
-fn event_of(due: &DueEvent) -> &'static str {
-    event(&due.key.name)
 }

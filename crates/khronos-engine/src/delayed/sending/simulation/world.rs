@@ -6,7 +6,7 @@ use super::{Did, below::Below, promises::Promises};
 use crate::{
     Answer, Outcome, Resends,
     delayed::{
-        DelayedAction, DelayedAnswer, DelayedBatch, DelayedInput, DelayedLimits, DelayedMemory,
+        DelayedAction, DelayedAnswer, DelayedBatch, DelayedEvent, DelayedInput, DelayedLimits, DelayedMemory,
         DelayedReader, DelayedRules, DelayedStep, DelayedStore, DueEvent, Marks, MemoryDelayed, ParkedHead,
         Sending, SinceSetBack,
     },
@@ -172,7 +172,10 @@ impl World {
                             return Err(format!("{event:?} is handed over twice at a time"));
                         }
                         self.in_flight.insert(*token, event.creation);
-                        self.below.handed(event)?;
+                        // What is not there is seen when it is published.
+                        if let Some(found) = self.find(event)? {
+                            self.below.handed(event, &found.head.event)?;
+                        }
                     }
                     self.tasks.extend(events.into_iter().map(|event| DelayedAction::Publish(vec![event])));
                 }
@@ -267,7 +270,8 @@ impl World {
         Ok(())
     }
 
-    fn publish(&mut self, event: &DueEvent) -> Result<Answer, String> {
+    /// What the store has of it.
+    fn find(&self, event: &DueEvent) -> Result<Option<DelayedEvent>, String> {
         let reader = self.reader();
         let found = match event.is_parked {
             true => reader
@@ -275,7 +279,11 @@ impl World {
                 .map(|parked| parked.filter(|parked| parked.released).map(|parked| parked.event)),
             false => reader.events(std::slice::from_ref(&event.key)).map(|mut all| all.pop().flatten()),
         };
-        let Some(found) = found.map_err(|error| error.to_string())? else {
+        found.map_err(|error| error.to_string())
+    }
+
+    fn publish(&mut self, event: &DueEvent) -> Result<Answer, String> {
+        let Some(found) = self.find(event)? else {
             return Err(format!("{event:?} is handed over and not in the store"));
         };
         let answer = match self.random.u8(0..20) {

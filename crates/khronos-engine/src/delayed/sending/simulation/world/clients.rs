@@ -70,6 +70,12 @@ impl World {
         let send = self.now.millis() + soon;
         let send = Timestamp::from_millis(if self.random.bool() { send } else { send - send % 500 });
         let put = (self.random.u8(0..4) > 0).then(|| (send, self.random.u64(..)));
+        // Now and then something else in the place of what was put lately.
+        let lately = self.messages.iter().rev().take(4).flat_map(|(_, wanted, _)| wanted);
+        let lately = lately.filter_map(|one| Some((one.name.clone(), one.put?.0))).next();
+        if let (Some((name, send)), Some((_, says))) = (lately.filter(|_| self.random.u8(0..4) == 0), put) {
+            return Wanted { name, put: Some((send, says)) };
+        }
         Wanted { name, put }
     }
 }
@@ -86,7 +92,7 @@ fn change(Wanted { name, put }: &Wanted) -> DelayedChange {
         creation: 0,
         revision: 0,
         owner: "billing".into(),
-        event: below::event(name).into(),
+        event: below::event(says).into(),
         queue: None,
         is_named: true,
         refused: 0,
