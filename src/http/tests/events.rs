@@ -285,7 +285,8 @@ async fn parked_events_are_listed_released_and_dropped_by_whom_they_concern() {
         (4, "release", r#"{"creations":[]}"#, 400, "name 1 to 1000 parked events"),
         (4, "release", r#"{"ids":[1]}"#, 422, "unknown field"),
         (4, "release", r#"{"creations":[1,9]}"#, 200, r#""done":[1]"#),
-        (4, "drop", r#"{"creations":[1,2]}"#, 200, r#""being_sent":[1]"#),
+        (4, "release", r#"{"creations":[1]}"#, 200, r#""being_sent":[1]"#),
+        (4, "drop", r#"{"creations":[1,2]}"#, 200, r#""done":[1,2]"#),
         (4, "drop", r#"{"creations":[2]}"#, 200, r#""unknown":[2]"#),
     ] {
         let path = format!("/v1/parked-events/{path}");

@@ -184,11 +184,14 @@ impl Sending {
         [due, reserve, load].into_iter().flatten().min()
     }
 
-    /// How many in memory wait for this ceiling, and since when the first does.
+    /// How many in memory, released ones among them, wait for this ceiling, and since when the first does.
     pub fn waiting(&self, marks: Marks, id: CeilingId) -> Option<(usize, Timestamp)> {
-        let lane = self.window.lane(id)?;
-        let first = lane.first()?.key.send;
-        (first <= marks.now).then(|| (lane.count(marks.now), first))
+        let lane = self.window.lane(id);
+        let first = lane.and_then(|lane| Some(lane.first()?.key.send)).filter(|first| *first <= marks.now);
+        let pending = first.map(|first| (lane.map_or(0, |lane| lane.count(marks.now)), first));
+        let released = self.parked.waiting(marks.now, id);
+        let both = pending.into_iter().chain(released);
+        both.reduce(|(some, first), (more, since)| (some + more, first.min(since)))
     }
 
     /// The highest creation number that was given; no other event may have it.

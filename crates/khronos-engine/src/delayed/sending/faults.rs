@@ -37,6 +37,8 @@ pub(super) enum Fault {
     ForgetWhatWasReleased,
     /// What is being sent again is released once more.
     ReleaseWhatIsBeingSent,
+    /// What is being dropped is handed over meanwhile.
+    HandOverWhatIsBeingDropped,
     /// What is judged to be changed or deleted is handed over before that is carried out.
     HandOverWhatIsJudged,
     /// A request is written before all of it is decided.

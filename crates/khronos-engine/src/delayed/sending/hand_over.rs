@@ -38,10 +38,8 @@ impl Sending {
         let mut events = Vec::new();
         while !rests
             && self.has_room()
-            && let Some(event) = self
-                .again_due(marks.now, until, ceilings)
-                .or_else(|| self.window.pop_due(until, ceilings))
-                .or_else(|| self.parked.pop_due(until, ceilings))
+            && let Some(event) =
+                self.again_due(marks.now, until, ceilings).or_else(|| self.next_due(until, ceilings))
         {
             let token = self.number();
             self.in_flight.insert(token, event.clone());
@@ -57,6 +55,19 @@ impl Sending {
             ceilings.delayed_wait(id, waiting.contains(&id));
         }
         self.reserve(marks, actions);
+    }
+
+    /// The first that is due, of what is pending and of what was released: by send time, so that neither waits behind all of the other.
+    fn next_due(&mut self, until: Timestamp, ceilings: &mut Ceilings) -> Option<DueEvent> {
+        let released = self.parked.first_due(until, ceilings);
+        let is_first = |send: Timestamp| {
+            let pending = self.window.first_due(until, ceilings);
+            pending.is_none_or(|(key, _)| send <= key.send)
+        };
+        match released.is_some_and(is_first) {
+            true => self.parked.pop_due(until, ceilings),
+            false => self.window.pop_due(until, ceilings),
+        }
     }
 
     /// Before H is used up: else what is due next waits for the disk each time.

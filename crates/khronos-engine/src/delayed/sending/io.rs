@@ -187,7 +187,7 @@ pub enum Unparking {
 pub struct Unparked {
     /// It was done to these.
     pub done: Vec<u64>,
-    /// Not to these: they were released before, and are being sent.
+    /// Not to these: they were released before. What was, and is not being sent at this moment, can be dropped.
     pub being_sent: Vec<u64>,
 }
 

@@ -1,7 +1,8 @@
 //! Parked events: a person has them sent again, or drops them.
 //!
 //! One request after the other is looked up, decided and written; so each is decided by what the store says, with all in it that was
-//! decided before. What the broker answers meanwhile only ever takes something off what is being sent. Those that were released before
+//! decided before. What the broker answers meanwhile only ever takes something off what is being sent. What was released and waits to be
+//! handed over can be dropped: it is taken off as that is decided, so that it does not go out before it is written. Those that were released before
 //! a restart are read at the start, before anything is decided: so none is ever sent twice at a time.
 
 #[cfg(test)]
@@ -102,20 +103,54 @@ impl ParkedEvents {
         self.due.iter().filter_map(|(id, events)| Some(((*id)?, events.keys().next()?.0)))
     }
 
-    /// The first released one of those that their ceilings let through, if it is due by then: since the clock was set back it may
-    /// not be.
-    pub(super) fn pop_due(&mut self, until: Timestamp, ceilings: &mut Ceilings) -> Option<DueEvent> {
+    /// How many of them wait for this ceiling, and since when the first does.
+    pub(super) fn waiting(&self, now: Timestamp, id: CeilingId) -> Option<(usize, Timestamp)> {
+        let events = self.due.get(&Some(id))?;
+        let count = events.keys().take_while(|(send, _)| *send <= now).count();
+        let (first, _) = events.keys().next().filter(|_| count > 0)?;
+        Some((count, *first))
+    }
+
+    /// When the first released one is to be sent of those that their ceilings let through, if it is due by then: since the clock was
+    /// set back it may not be.
+    pub(super) fn first_due(&self, until: Timestamp, ceilings: &Ceilings) -> Option<Timestamp> {
+        self.next_due(until, ceilings).map(|(_, (send, _))| send)
+    }
+
+    fn next_due(
+        &self,
+        until: Timestamp,
+        ceilings: &Ceilings,
+    ) -> Option<(Option<CeilingId>, (Timestamp, u64))> {
         let may = |id: &Option<CeilingId>| id.is_none_or(|id| ceilings.may_delayed(id));
-        let firsts = self.due.iter_mut().filter(|(id, _)| may(id));
-        let firsts = firsts.filter_map(|(id, events)| Some((*id, events.first_entry()?)));
-        let (id, first) =
-            firsts.filter(|(_, first)| first.key().0 <= until).min_by_key(|(_, first)| *first.key())?;
-        let event = first.remove();
+        let open = self.due.iter().filter(|(id, _)| may(id));
+        let firsts = open.filter_map(|(id, events)| Some((*id, *events.keys().next()?)));
+        firsts.filter(|(_, (send, _))| *send <= until).min_by_key(|(_, place)| *place)
+    }
+
+    /// That one is handed over.
+    pub(super) fn pop_due(&mut self, until: Timestamp, ceilings: &mut Ceilings) -> Option<DueEvent> {
+        let (id, place) = self.next_due(until, ceilings)?;
+        let event = self.due.get_mut(&id)?.remove(&place)?;
         if let Some(id) = id {
             ceilings.take_delayed(id);
         }
         self.due.retain(|_, events| !events.is_empty());
         Some(event)
+    }
+
+    /// A person has it dropped: it is not handed over any more. False if it is in flight, or was never released.
+    fn take_back(&mut self, event: &DueEvent) -> bool {
+        let place = (event.key.send, event.creation);
+        if planted(Fault::HandOverWhatIsBeingDropped) {
+            return self.due.values().any(|events| events.contains_key(&place));
+        }
+        let is_taken = self.due.values_mut().any(|events| events.remove(&place).is_some());
+        self.due.retain(|_, events| !events.is_empty());
+        if is_taken {
+            self.released.remove(&event.creation);
+        }
+        is_taken
     }
 
     /// It is to be handed over: for the first time since it was released, or once more.
@@ -167,7 +202,8 @@ impl ParkedEvents {
                 continue;
             }
             let is_sent = is_released || self.released.contains(&creation);
-            if is_sent && !planted(Fault::ReleaseWhatIsBeingSent) {
+            let is_taken_back = is_sent && request.what == Unparking::Drop && self.take_back(&event);
+            if is_sent && !is_taken_back && !planted(Fault::ReleaseWhatIsBeingSent) {
                 answer.being_sent.push(creation);
                 continue;
             }

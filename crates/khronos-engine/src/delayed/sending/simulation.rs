@@ -71,6 +71,7 @@ caught! {
     leaving_out_what_is_put_and_due_soon_is_caught: LeaveOutWhatIsPut,
     forgetting_what_was_released_is_caught: ForgetWhatWasReleased,
     releasing_what_is_being_sent_is_caught: ReleaseWhatIsBeingSent,
+    handing_over_what_is_being_dropped_is_caught: HandOverWhatIsBeingDropped,
     handing_over_what_is_judged_to_be_changed_is_caught: HandOverWhatIsJudged,
     writing_what_is_half_decided_is_caught: WriteWhatIsHalfDecided,
     half_of_what_is_all_or_nothing_is_caught: HalfOfAnAtomicRequest,

@@ -32,9 +32,18 @@ fn finds(actions: &[DelayedAction]) -> Option<u64> {
 }
 
 fn ask(sending: &mut Sending, what: Unparking, creations: std::ops::Range<u64>) -> Vec<DelayedAction> {
+    ask_at(MARKS, sending, what, creations)
+}
+
+fn ask_at(
+    marks: Marks,
+    sending: &mut Sending,
+    what: Unparking,
+    creations: std::ops::Range<u64>,
+) -> Vec<DelayedAction> {
     let by = Author::owner("billing", "a test");
     let request = UnparkRequest { command: creations.start, by, what, creations: creations.collect() };
-    sending.step(MARKS, &mut Ceilings::default(), DelayedInput::Unpark(Box::new(request)))
+    sending.step(marks, &mut Ceilings::default(), DelayedInput::Unpark(Box::new(request)))
 }
 
 #[test]
@@ -109,4 +118,59 @@ fn more_than_the_most_are_not_released_at_a_time_and_that_holds_up_no_drop() {
     assert!(is_refused(&ask(&mut sending, Unparking::Release, 20_000..20_001)));
     assert!(!is_refused(&ask(&mut sending, Unparking::Drop, 20_000..20_001)));
     assert!(is_refused(&ask(&mut sending, Unparking::Drop, 30_000..30_000 + MOST as u64)));
+}
+
+/// What is decided about one that is parked, and written by the time that the later marks are of: how many steps are written, what is
+/// answered, and how often something is handed over meanwhile.
+fn decide(
+    sending: &mut Sending,
+    (marks, later): (Marks, Marks),
+    what: Unparking,
+    found: ParkedHead,
+) -> (usize, Unparked, usize) {
+    let ceilings = &mut Ceilings::default();
+    let creation = found.event.creation;
+    let ticket = finds(&ask_at(marks, sending, what, creation..creation + 1)).unwrap();
+    let found = DelayedInput::FoundParked { ticket, found: vec![Some(found)] };
+    let mut actions = sending.step(marks, ceilings, found);
+    let write = actions.iter().find_map(|action| match action {
+        DelayedAction::Write { ticket, batch } => Some((*ticket, batch.steps.len())),
+        _ => None,
+    });
+    let (ticket, written) = write.unwrap();
+    actions.extend(sending.step(later, ceilings, DelayedInput::Tick));
+    actions.extend(sending.step(later, ceilings, DelayedInput::Written(ticket)));
+    let answer = actions.iter().find_map(|action| match action {
+        DelayedAction::Unparked(_, answer) => Some(answer.clone()),
+        _ => None,
+    });
+    let handed = actions.iter().filter(|action| matches!(action, DelayedAction::Publish(_))).count();
+    (written, answer.unwrap(), handed)
+}
+
+#[test]
+fn what_was_released_and_waits_to_be_sent_can_be_dropped_and_what_is_in_flight_can_not() {
+    let owners = vec![("billing".into(), OwnerShare { parked: 1, ..OwnerShare::default() })];
+    let kept = DelayedSnapshot { owners, ..DelayedSnapshot::default() };
+    for is_set_back in [true, false] {
+        let mut sending = Sending::new(DelayedRules::default(), &kept);
+        let ceilings = &mut Ceilings::default();
+        let (ticket, _) = loads(&sending.step(MARKS, ceilings, DelayedInput::Link(true))).unwrap();
+        sending.step(MARKS, ceilings, DelayedInput::Parked { ticket, heads: Vec::new() });
+        // Since the clock was set back its send time lies ahead.
+        let before = NOW.plus(-10_000);
+        let marks = if is_set_back { Marks { now: before, handed: before, ..MARKS } } else { MARKS };
+        let (_, released, handed) = decide(&mut sending, (marks, marks), Unparking::Release, head(5, false));
+        assert_eq!((released.done, handed), (vec![5], usize::from(!is_set_back)));
+        assert_eq!((sending.released(), sending.parked()), (1, 1));
+        let (written, twice, _) = decide(&mut sending, (marks, marks), Unparking::Release, head(5, true));
+        assert_eq!((written, twice), (0, Unparked { done: vec![], being_sent: vec![5] }));
+        // By the time that it is written it is due, and H beyond it.
+        let (written, dropped, handed) = decide(&mut sending, (marks, MARKS), Unparking::Drop, head(5, true));
+        let (done, being_sent) = if is_set_back { (vec![5], vec![]) } else { (vec![], vec![5]) };
+        assert_eq!((written, handed), (done.len(), 0));
+        assert_eq!(dropped, Unparked { done, being_sent });
+        let left = usize::from(!is_set_back);
+        assert_eq!((sending.released(), sending.parked()), (left, left as u64));
+    }
 }

@@ -133,3 +133,54 @@ fn what_waits_at_a_full_ceiling_is_put_found_and_sent_in_its_place() {
     let names: Vec<_> = run.sent.iter().map(|(_, name)| &**name).collect();
     assert_eq!((names.len(), names[before], *names.last().unwrap()), (502, "a", "p"));
 }
+
+/// It was parked, and a person has it sent again.
+fn release(run: &mut Run, name: &str, topic: &str, after: i64) {
+    let head = event(name, topic, after).head;
+    run.sending.parked.again(DueEvent { is_parked: true, ..DueEvent::from(&head) }, &run.ceilings);
+}
+
+#[test]
+fn what_was_released_waits_at_its_ceiling_by_its_send_time_and_is_counted_there() {
+    let all = (0..500).map(|number| event(&format!("o{number:03}"), "order.payment.due", SECOND));
+    let mut run = Run::kept(rules(), below(&[("order.#", 10)]), all.collect());
+    run.pass(2 * SECOND);
+    let id = run.ceilings.ids().next().unwrap();
+    let (waiting, since) = run.sending.waiting(run.marks, id).unwrap();
+    assert_eq!(since, run::START.plus(SECOND));
+    release(&mut run, "r", "order.payment.due", 500);
+    release(&mut run, "later", "order.payment.due", 60 * SECOND);
+    let with_it = run.sending.waiting(run.marks, id);
+    assert_eq!(with_it, Some((waiting + 1, run::START.plus(500))));
+    let before = run.sent.len();
+    run.pass(SECOND);
+    let names: Vec<_> = run.sent[before..].iter().map(|(_, name)| &**name).collect();
+    assert_eq!((names.len(), names[0]), (10, "r"));
+}
+
+#[test]
+fn what_was_released_alone_is_counted_at_its_ceiling() {
+    let mut run = Run::new(rules(), below(&[("order.#", 10)]));
+    let id = run.ceilings.ids().next().unwrap();
+    assert_eq!(run.sending.waiting(run.marks, id), None);
+    release(&mut run, "r", "order.payment.due", 500);
+    assert_eq!(run.sending.waiting(run.marks, id), None);
+    run.marks.now = run::START.plus(500);
+    assert_eq!(run.sending.waiting(run.marks, id), Some((1, run::START.plus(500))));
+}
+
+#[test]
+fn what_was_released_and_is_pending_goes_out_in_the_order_of_send_times() {
+    let all = (0..9).map(|number| event(&format!("p{number}"), "report.day.ended", 100 * number));
+    let mut run = Run::kept(DelayedRules { window: SECOND, ..rules() }, below(&[]), all.collect());
+    run.step(DelayedInput::Link(false));
+    for (name, after) in [("after 4", 450), ("at 7", 700), ("first", -100)] {
+        release(&mut run, name, "report.day.ended", after);
+    }
+    run.pass(SECOND);
+    let before = run.sent.len();
+    run.step(DelayedInput::Link(true));
+    let names: Vec<_> = run.sent[before..].iter().map(|(_, name)| &**name).collect();
+    let all = ["first", "p1", "p2", "p3", "p4", "after 4", "p5", "p6", "at 7", "p7", "p8"];
+    assert_eq!(names, all);
+}
