@@ -1,3 +1,5 @@
+//! Who is tried in a round, for how long, and what the next begins with.
+
 use super::{super::super::LinkErrorClass, *};
 use std::net::TcpListener;
 
