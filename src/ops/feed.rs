@@ -138,7 +138,7 @@ pub struct Feed {
 /// or with what is recorded from now on.
 ///
 /// # Errors
-/// [`OpsError::Record`].
+/// [`OpsError::Record`]; [`OpsError::Unavailable`]: delayed events are in the feed, and can't be read at present.
 pub async fn follow(
     clock: RunningClock,
     patterns: Patterns,
@@ -150,7 +150,10 @@ pub async fn follow(
     let row = row.filter(|row| *row <= bounds.last);
     let begin = row.unwrap_or(bounds.first.saturating_sub(1));
     let (delayed, is_other) = match clock.fed_delayed() {
-        Some(part) => DelayedRecord::begin(part.store.clone(), after).await,
+        Some(part) => {
+            let (delayed, is_other) = DelayedRecord::begin(part.store.clone(), after).await?;
+            (Some(delayed), is_other)
+        }
         None => (None, false),
     };
     let (rows, ready) = (VecDeque::new(), VecDeque::new());

@@ -199,3 +199,22 @@ async fn a_clock_whose_broker_keeps_what_is_sent_has_none_in_its_feed() {
         (Some(Position::new(RECORD, 1).to_string()), "time.one-minute.passed".into())
     );
 }
+
+#[tokio::test]
+async fn a_feed_does_not_begin_without_delayed_events_while_they_can_t_be_read() {
+    let clock = Clock::start().await.feeding().await;
+    let mut feed = clock.client.feed("", None).await.unwrap();
+    clock.send("a", ITEM).await;
+    clock.wake();
+    let known = position(&next(&mut feed).await);
+    let store = clock.machine.handle().await;
+    let running = clock.state.clock.clone().with_delayed(store.clone());
+    store.close().await.unwrap();
+    let of_schedules = FeedPosition { delayed: None, ..known };
+    for after in [None, Some(of_schedules)] {
+        let begun = ops::feed::follow(running.clone(), Default::default(), after).await;
+        assert!(matches!(begun, Err(ops::OpsError::Unavailable(_))), "{after:?}: {begun:?}");
+    }
+    // One that knows where it stands goes on once it can be read.
+    assert!(ops::feed::follow(running.clone(), Default::default(), Some(known)).await.is_ok());
+}

@@ -9,7 +9,7 @@ use crate::{
         Outcome,
         delayed::{DelayedContent, DelayedRow, NumberedRow},
     },
-    ops::structured,
+    ops::{OpsError, structured},
     position::{FeedPosition, Position},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -31,8 +31,15 @@ pub(super) struct DelayedRecord {
 impl DelayedRecord {
     /// Begins after this position, or with what is recorded from now on; and whether the position is of another record, so that this one
     /// is read from its start. A position that says nothing of delayed events, which feeds gave that had none, is as none; but at
-    /// the very beginning of the one record it is that of the other, too. None where it can't be read, and the position says nothing.
-    pub(super) async fn begin(store: DelayedHandle, after: Option<FeedPosition>) -> (Option<Self>, bool) {
+    /// the very beginning of the one record it is that of the other, too.
+    ///
+    /// # Errors
+    /// [`OpsError::Unavailable`]: it can't be read, and the position does not say where it stands in it. A feed that began without it
+    /// would miss, without a word, what is sent until it can be read.
+    pub(super) async fn begin(
+        store: DelayedHandle,
+        after: Option<FeedPosition>,
+    ) -> Result<(Self, bool), OpsError> {
         let recorded = store.recorded();
         let known = after.and_then(|position| position.delayed);
         let is_whole = after.is_some_and(|position| position.schedules.row() == 0);
@@ -43,14 +50,16 @@ impl DelayedRecord {
             }
             (Ok(bounds), None) if is_whole => (bounds.record, bounds.first.saturating_sub(1), false),
             (Ok(bounds), None) => (bounds.record, bounds.last, false),
-            (Err(_), Some(position)) => match position.row_in(store.id()) {
+            (Err(error), known) => match known.and_then(|position| position.row_in(store.id())) {
                 Some(row) => (store.id(), row, false),
-                None => return (None, false),
+                None => {
+                    let what = format!("delayed events can't be read at present: {error}");
+                    return Err(OpsError::Unavailable(what));
+                }
             },
-            (Err(_), None) => return (None, false),
         };
         let begun = Self { store, record, after: row, recorded, rows: VecDeque::new(), is_failing: false };
-        (Some(begun), is_other)
+        Ok((begun, is_other))
     }
 
     pub(super) fn position(&self) -> Position {
