@@ -14,7 +14,7 @@ use crate::{
 pub const MOST_NUMBERED: usize = 1_000;
 /// Entries read at once.
 const PAGE: usize = 500;
-/// Reads for one answer; when it is not full by then, `next` says where to go on. Newest first, it ends with a whole page.
+/// Reads for one answer; when it is not full by then, `next` says where to go on.
 const READS: usize = 40;
 
 /// Where a page begins, and how long it is.
@@ -126,32 +126,33 @@ pub(super) fn page<E, T>(
     }
     // Up to where was looked: from there it goes on.
     let mut before = before.unwrap_or(u64::MAX).min(last.saturating_add(1));
-    let mut reads = 0;
+    let (mut reads, mut at_once) = (0, PAGE);
     while before > first {
         if reads >= READS {
             page.next = Some(at(before));
             break;
         }
-        let (mut behind, mut window) = (before.saturating_sub(PAGE as u64 + 1), Vec::new());
-        // Where entries are long, one read has a few of them alone.
-        while behind + 1 < before {
-            let portion = read(behind, PAGE)?;
-            reads += 1;
-            let Some((end, _)) = portion.entries.last() else { break };
-            behind = *end;
-            let entries = portion.entries.into_iter().filter(|(number, _)| *number < before);
-            window.extend(entries.map(|(number, entry)| (number, show(at(number), entry))));
+        let portion = read(before.saturating_sub(at_once as u64 + 1), at_once)?;
+        reads += 1;
+        let Some((end, _)) = portion.entries.last() else { break };
+        // Where entries are long, one read has a few of them alone, and of what it had those next to `before` are missing.
+        if *end + 1 < before {
+            at_once = portion.entries.len().min(at_once / 2).max(1);
+            continue;
         }
-        if window.is_empty() {
-            break;
-        }
-        for (number, shown) in window.into_iter().rev() {
+        at_once = at_once.saturating_mul(2).min(PAGE);
+        let behind = before;
+        for (number, entry) in portion.entries.into_iter().rev().filter(|(number, _)| *number < behind) {
             if page.shown.len() == limit {
                 page.next = Some(at(before));
                 return Ok(Ok(page));
             }
             before = number;
-            page.shown.extend(shown);
+            page.shown.extend(show(at(number), entry));
+        }
+        // What was there was trimmed meanwhile.
+        if before == behind {
+            break;
         }
     }
     Ok(Ok(page))
@@ -228,6 +229,25 @@ mod tests {
         for is_newest_first in [true, false] {
             let (found, pages) = all(&read, is_newest_first, u64::MAX, 10);
             assert_eq!((found.len(), pages), (0, 2));
+        }
+    }
+
+    #[test]
+    fn a_page_takes_a_bounded_number_of_reads_however_few_entries_one_has() {
+        for is_newest_first in [true, false] {
+            for at_once in [1, 3] {
+                let all = numbers(1, 3_000, at_once);
+                let reads = std::cell::Cell::new(0);
+                let read = |after, most| {
+                    reads.set(reads.get() + 1);
+                    all(after, most)
+                };
+                let after = (!is_newest_first).then_some(Position::new(RECORD, 0));
+                let span = Span { after, before: None, limit: Some(1_000) };
+                let page = page(read, span, |_, number: u64| Some(number)).unwrap().unwrap();
+                assert!(reads.get() <= READS + 1, "{} reads", reads.get());
+                assert!(page.shown.len() >= 10 && page.next.is_some(), "{page:?}");
+            }
         }
     }
 
