@@ -174,7 +174,7 @@ pub(crate) fn status() -> Status {
 }
 
 /// A clock with delayed events, and its machine.
-pub(super) async fn clock() -> (RunningClock, Machine) {
+pub(in crate::ops) async fn clock() -> (RunningClock, Machine) {
     let machine = Machine::new();
     let (commands, asked) = mpsc::channel(8);
     let (_, status) = watch::channel(status());
