@@ -5,8 +5,6 @@
 
 mod cloudevents;
 pub mod duration;
-#[cfg(test)]
-mod growth;
 mod id;
 mod json;
 mod kind;

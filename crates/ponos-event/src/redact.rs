@@ -166,7 +166,7 @@ mod tests {
             assert_eq!(redact(&"a://u:hunter2@h ".repeat(many)), "a://u:***@h ".repeat(many));
             assert_eq!(redact(&"://".repeat(5 * many)).len(), 15 * many);
         };
-        crate::growth::assert_in_proportion("a line of URLs", || look(10_000), || look(100_000));
+        testkit::assert_in_proportion("a line of URLs", || look(10_000), || look(100_000));
     }
 
     proptest::proptest! {

@@ -313,7 +313,7 @@ fn a_structured_body_that_is_no_object_is_refused() {
 #[test]
 fn tens_of_thousands_of_headers_are_read_and_put_back_at_once() {
     // A search of all names for each would take a hundred times as long.
-    crate::growth::assert_in_proportion("headers", || read_and_put_back(2_000), || read_and_put_back(20_000));
+    testkit::assert_in_proportion("headers", || read_and_put_back(2_000), || read_and_put_back(20_000));
 }
 
 fn read_and_put_back(headers: usize) {

@@ -1,7 +1,6 @@
 //! What is hidden, in each spelling, and what is not.
 
 use super::{super::redact, *};
-use crate::growth::assert_in_proportion;
 
 #[test]
 fn a_secret_is_found_by_its_name_wherever_it_stands() {
@@ -199,7 +198,7 @@ fn no_line_takes_much_longer_than_its_length() {
     ] {
         let look = |text: &str| assert!(secrets(text).iter().all(|range| range.end <= text.len()), "{piece}");
         let (tenth, whole) = (piece.repeat(30_000), piece.repeat(300_000));
-        assert_in_proportion(piece, || look(&tenth), || look(&whole));
+        testkit::assert_in_proportion(piece, || look(&tenth), || look(&whole));
     }
 }
 

@@ -15,7 +15,7 @@ fn timed(work: &dyn Fn()) -> Duration {
 ///
 /// # Panics
 /// Otherwise.
-pub(crate) fn assert_in_proportion(what: &str, tenth: impl Fn(), whole: impl Fn()) {
+pub fn assert_in_proportion(what: &str, tenth: impl Fn(), whole: impl Fn()) {
     let (mut all, mut less) = (Duration::MAX, Duration::MAX);
     for _ in 0..5 {
         all = all.min(timed(&whole));
