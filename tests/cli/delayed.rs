@@ -45,7 +45,9 @@ async fn play(mut asked: mpsc::Receiver<Ask>, mut store: MemoryDelayed) {
         let mut inputs = vec![first];
         let mut verdicts: Option<Vec<Verdict>> = None;
         let mut unparked: Option<Unparked> = None;
-        while let Some(input) = inputs.pop() {
+        // Very many are decided in several steps.
+        let wait = |is_answered: bool| (!is_answered).then_some(DelayedInput::Tick);
+        while let Some(input) = inputs.pop().or_else(|| wait(verdicts.is_some() || unparked.is_some())) {
             for action in sending.step(marks, &mut Ceilings::default(), input) {
                 match action {
                     DelayedAction::Find { ticket, names, messages } => {
@@ -72,6 +74,7 @@ async fn play(mut asked: mpsc::Receiver<Ask>, mut store: MemoryDelayed) {
                     }
                     DelayedAction::Unparked(_, all) => unparked = Some(all),
                     DelayedAction::Decided(all) => verdicts = all.into_iter().next().map(|(_, all)| all),
+                    DelayedAction::TooMany(_) | DelayedAction::NotFound(_) => panic!("they are taken"),
                     _ => {}
                 }
             }
