@@ -21,7 +21,7 @@ use crate::{
     },
     store::StoreError,
 };
-use ::redb::{Builder, ReadableTable as _, ReadableTableMetadata as _, StorageBackend as _};
+use ::redb::{AccessGuard, Builder, ReadableTable as _, ReadableTableMetadata as _, StorageBackend as _};
 use ponos::event::Timestamp;
 use std::{fs, path::Path};
 
@@ -204,6 +204,15 @@ fn of_the_first_form(transaction: &::redb::WriteTransaction) {
     entry.remove(encoding::CHANGES_BYTES).unwrap();
     drop(entry);
     transaction.delete_table(tables::RELEASED).unwrap();
+    let mut owners = tables::written(transaction, tables::OWNERS).unwrap();
+    let owned = |(owner, share): (AccessGuard<'_, &[u8]>, AccessGuard<'_, &[u8]>)| {
+        (owner.value().to_vec(), share.value().to_vec())
+    };
+    let kept: Vec<_> = owners.iter().unwrap().map(|entry| owned(entry.unwrap())).collect();
+    for (owner, share) in kept {
+        let share = OwnerShare { parked: 0, ..read(encoding::read_share(&share)) };
+        owners.insert(&owner[..], &read(encoding::share(&share))[..]).unwrap();
+    }
 }
 
 #[test]
