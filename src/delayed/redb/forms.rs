@@ -267,31 +267,6 @@ fn a_store_of_the_first_form_with_parked_events_that_can_t_be_read_opens_and_doe
 }
 
 #[test]
-fn a_store_of_the_first_form_with_a_damaged_page_of_parked_events_opens_without_their_count() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("delayed");
-    fill(&path, 4);
-    let mut event = full("a", 10);
-    event.content.data = vec![0xd7; 300_000].into();
-    let parked = ParkedEvent { event, reason: "full".into(), since: t(1), released: false };
-    meddle(&path, |transaction| {
-        of_the_first_form(transaction);
-        let mut table = tables::written(transaction, tables::PARKED).unwrap();
-        table.insert(&encoding::number(999)[..], &read(encoding::parked(&parked))[..]).unwrap();
-    });
-    let mut whole = fs::read(path.join(DATABASE)).unwrap();
-    let at = whole.windows(64).position(|some| some == [0xd7; 64]).unwrap();
-    assert_eq!(whole[at + 100_000], 0xd7);
-    whole[at + 100_000] ^= 1;
-    fs::write(path.join(DATABASE), &whole).unwrap();
-    for _ in 0..2 {
-        let mut store = open(&path).unwrap();
-        assert_eq!((store.meta.form, store.load().unwrap().last_row > 0), (FORM, true));
-        store.write(0, &DelayedBatch { now: t(9), lasts: true, ..Default::default() }).unwrap();
-    }
-}
-
-#[test]
 fn what_is_released_is_noted_beside_it_and_its_row_is_not_written_anew() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("delayed");

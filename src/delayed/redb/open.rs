@@ -51,37 +51,24 @@ pub(super) fn open(path: &Path, clock: &str, options: &RedbOptions) -> Result<Re
     };
     accept(&mut store, said, clock)?;
     if store.meta.form < FORM {
-        bring_up(&mut store, options.cache)?;
+        bring_up(&mut store)?;
     }
     Ok(store)
 }
 
-/// Brings a store of an earlier form up to date. One that is damaged somewhere is used all the same, as one of this form is.
-fn bring_up(store: &mut RedbDelayed, cache: usize) -> Result<(), StoreError> {
+/// Brings a store of an earlier form up to date. What can't be read of single entries is left as it is.
+fn bring_up(store: &mut RedbDelayed) -> Result<(), StoreError> {
     let path = store.path.clone();
-    let open = |store: &RedbDelayed| store.db.clone().ok_or_else(|| guard::closed(&path));
-    let (mut counted, db) = (Counted::default(), open(store)?);
-    let is_whole = match guarded(&path, || upgrade::count(&db, &mut counted)) {
-        Err(StoreError::Damaged { .. }) => false,
-        counted => counted.map(|()| true)?,
-    };
-    if !is_whole || counted.unread > 0 {
+    let db = store.db.clone().ok_or_else(|| guard::closed(&path))?;
+    let mut counted = Counted::default();
+    guarded(&path, || upgrade::count(&db, &mut counted))?;
+    if counted.unread > 0 {
         warn!(
-            "the store of delayed events in {} is damaged: some of its parked events, or of its log of changes, can't be read; they are not counted, all else goes on",
-            path.display()
+            "the store of delayed events in {} is damaged: {} of its parked events and entries of its log of changes can't be read; they are not counted, all else goes on",
+            path.display(),
+            counted.unread
         );
     }
-    if !is_whole {
-        // After damage redb reads nothing more, and is not asked to close properly.
-        store.reader.close(&guard::closed(&path));
-        store.db = None;
-        std::mem::forget(db);
-        let pages = files::open(&path)?;
-        let db = Arc::new(guarded(&path, || database(pages, cache))?);
-        store.reader = Arc::new(RedbReader::new(&path, db.clone(), store.meta.store));
-        store.db = Some(db);
-    }
-    let db = open(store)?;
     store.meta = guarded(&path, || upgrade::upgrade(&db, &store.meta, &counted))?;
     Ok(())
 }

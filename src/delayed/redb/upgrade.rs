@@ -23,7 +23,7 @@ pub(super) struct Counted {
     pub(super) unread: u64,
 }
 
-/// Counts; up to a damaged page, behind which redb reads no more.
+/// Counts what there is to be counted.
 pub(super) fn count(db: &Database, counted: &mut Counted) -> Result<(), Failed> {
     let transaction = db.begin_read()?;
     each(&transaction, tables::CHANGES, |change| {
