@@ -5,14 +5,14 @@ use crate::{
     admin::Admin,
     block_until,
     epmd::{epmd_names, start_epmd},
-    place::Place,
+    place::{Place, free_port},
     processes::{Processes, kill_group, lock, signal_group, wait_stopped},
 };
 use rustix::process::Signal;
 use std::{
     fmt::Write as _,
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     os::unix::fs::PermissionsExt,
     path::Path,
     process::{Child, Command, Stdio},
@@ -378,10 +378,6 @@ impl Drop for Node {
 fn next_number() -> u32 {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// Whether the broker answers the protocol header with its Connection.Start (a method frame, type 1).

@@ -1,6 +1,8 @@
-//! Where a node's files are, and commands that run there.
+//! Where a node's files are, commands that run there, and a port for it.
 
 use std::{
+    hash::{BuildHasher as _, RandomState},
+    net::TcpListener,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -43,5 +45,15 @@ impl Place {
         command.current_dir(&self.outside).arg("-i").arg(PATH);
         command.args(environment.iter().map(|(key, value)| format!("{key}={value}"))).arg(program);
         command
+    }
+}
+
+/// Below those that the system gives to clients (32768 and up): one of these might have it while a killed node is away.
+pub(crate) fn free_port() -> u16 {
+    loop {
+        let port = 10_000 + (RandomState::new().hash_one(0_u8) % 22_000) as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
     }
 }
