@@ -19,6 +19,7 @@ use crate::{
     ops::{DelayedEventList, DelayedEventView, EventOutcomeView, Tag},
     schedule::CalendarStore,
 };
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
@@ -151,18 +152,9 @@ async fn list(globals: &Globals, args: ListArgs) -> Result<Exit, CliError> {
     when::check_zone(zone, "--zone", &store)?;
     let filters = filters(&args, &store)?;
     let client = args.clock.operate(globals, "delayed list").await?;
-    let most = usize::try_from(args.limit).unwrap_or(usize::MAX);
-    let (mut events, mut next) = (Vec::new(), args.page.clone());
-    loop {
-        let page = next.as_deref().map_or(String::new(), |page| format!("&page={}", encode(page)));
-        let path = format!("/v1/events?limit={}{filters}{page}", PAGE.min(most - events.len()));
-        let found: DelayedEventList = client.get(&path).await?;
-        events.extend(found.events);
-        next = found.next;
-        if next.is_none() || events.len() >= most {
-            break;
-        }
-    }
+    let path = |limit| format!("/v1/events?limit={limit}{filters}");
+    let split = |found: DelayedEventList| (found.events, found.next);
+    let (events, next) = listed(&client, path, args.limit, args.page.clone(), split).await?;
     output::print(|out| {
         if args.json {
             return output::lines(out, &events);
@@ -179,10 +171,37 @@ async fn list(globals: &Globals, args: ListArgs) -> Result<Exit, CliError> {
         rows.extend(events.iter().map(|one| cells(one, zone, &store)));
         table::table(out, &rows)
     })?;
+    say_where_it_goes_on(next);
+    Ok(Exit::Done)
+}
+
+/// So many of what a list of the clock has, from a page on, and where the list goes on after them. `path` asks for at most so many
+/// at once, and `split` takes an answer apart.
+async fn listed<L: DeserializeOwned, T>(
+    client: &Client,
+    path: impl Fn(usize) -> String,
+    limit: u32,
+    page: Option<String>,
+    split: impl Fn(L) -> (Vec<T>, Option<String>),
+) -> Result<(Vec<T>, Option<String>), CliError> {
+    let most = usize::try_from(limit).unwrap_or(usize::MAX);
+    let (mut all, mut next) = (Vec::new(), page);
+    loop {
+        let page = next.as_deref().map_or(String::new(), |page| format!("&page={}", encode(page)));
+        let found = client.get(&format!("{}{page}", path(PAGE.min(most - all.len())))).await?;
+        let (more, after) = split(found);
+        all.extend(more);
+        next = after;
+        if next.is_none() || all.len() >= most {
+            return Ok((all, next));
+        }
+    }
+}
+
+fn say_where_it_goes_on(next: Option<String>) {
     if let Some(next) = next {
         output::complain(&format!("note: there may be more: --page {next}"));
     }
-    Ok(Exit::Done)
 }
 
 /// As a query has them, each with what separates it from the one before.

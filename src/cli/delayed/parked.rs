@@ -4,10 +4,9 @@ use super::{
     super::{
         Globals, at::due, error::CliError, exit::Exit, output, reach::ClockArgs, table, when, zone_data,
     },
-    PAGE,
+    listed, say_where_it_goes_on,
 };
 use crate::{
-    http::client::encode,
     ops::{ParkedCreations, ParkedDecision, ParkedEventList, ParkedEventView, delayed::UNPARKED_AT_ONCE},
     schedule::CalendarStore,
 };
@@ -55,18 +54,9 @@ pub(super) async fn list(globals: &Globals, args: ListArgs) -> Result<Exit, CliE
     let zone = args.zone.as_deref();
     when::check_zone(zone, "--zone", &store)?;
     let client = args.clock.operate(globals, "delayed parked").await?;
-    let most = usize::try_from(args.limit).unwrap_or(usize::MAX);
-    let (mut parked, mut next) = (Vec::new(), args.page.clone());
-    loop {
-        let page = next.as_deref().map_or(String::new(), |page| format!("&page={}", encode(page)));
-        let path = format!("/v1/parked-events?limit={}{page}", PAGE.min(most - parked.len()));
-        let found: ParkedEventList = client.get(&path).await?;
-        parked.extend(found.parked);
-        next = found.next;
-        if next.is_none() || parked.len() >= most {
-            break;
-        }
-    }
+    let path = |limit| format!("/v1/parked-events?limit={limit}");
+    let split = |found: ParkedEventList| (found.parked, found.next);
+    let (parked, next) = listed(&client, path, args.limit, args.page, split).await?;
     output::print(|out| {
         if args.json {
             return output::lines(out, &parked);
@@ -79,9 +69,7 @@ pub(super) async fn list(globals: &Globals, args: ListArgs) -> Result<Exit, CliE
         rows.extend(parked.iter().map(|one| cells(one, zone, &store)));
         table::table(out, &rows)
     })?;
-    if let Some(next) = next {
-        output::complain(&format!("note: there may be more: --page {next}"));
-    }
+    say_where_it_goes_on(next);
     Ok(Exit::Done)
 }
 
