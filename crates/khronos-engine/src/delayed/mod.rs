@@ -85,7 +85,7 @@ pub struct DelayedSnapshot {
     pub balance: Balance,
     /// The number of the record's last row; 0 when it is empty.
     pub last_row: u64,
-    /// By name, whoever has events pending or parked, or answers kept.
+    /// The owners of events that are pending or parked, and of answers that are kept, by name.
     pub owners: Vec<(Arc<str>, OwnerShare)>,
 }
 

@@ -82,8 +82,8 @@ pub trait DelayedReader: Send + Sync {
     }
 
     /// Rows of the record with a number above `after`, oldest first, at most `most`, and the bounds of what is kept. As
-    /// [`PageReader::read`](crate::store::PageReader::read), but that there may be fewer where they keep
-    /// [much content](super::PAGE_BYTES): none are left when there are none.
+    /// [`PageReader::read`](crate::store::PageReader::read), but there may be fewer where they keep
+    /// [much content](super::PAGE_BYTES). An empty answer means that there are no more.
     ///
     /// # Errors
     /// As said of all.

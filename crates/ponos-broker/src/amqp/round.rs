@@ -57,7 +57,7 @@ impl<'a> Round<'a> {
         let hosts = self.order.hosts(&self.config.url);
         for (at, host) in hosts.iter().enumerate() {
             let is_last = at + 1 == hosts.len();
-            // boxed: whoever spawns a worker has its future looked through down to here by the compiler, which gives up at some depth
+            // Boxed: the compiler checks the whole future of a spawned worker for `Send`, and gives up at some depth.
             if let Some(session) = self.on(host, is_last, &mut failures).boxed().await {
                 return Ok(session);
             }

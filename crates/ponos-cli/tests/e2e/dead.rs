@@ -37,7 +37,7 @@ fn letter(id: &str, kind: &str, reason: &str) -> Message {
     message
 }
 
-/// What was looked at is back a moment after whoever looked has ended.
+/// The letters that a program looked at return to their queue a moment after it has ended.
 fn back(url: &str, count: u64) {
     holds(url, &format!("{QUEUE}.dlq"), count);
 }

@@ -107,7 +107,7 @@ impl Sending {
         Some(UnderWay::Judging { request: Box::new(request), found: found.into_iter(), judged })
     }
 
-    /// What is left of it once there is no more room in this step.
+    /// The part of it for which this step has no more room.
     fn go_on(&mut self, marks: Marks, under_way: UnderWay, room: &mut usize) -> Option<UnderWay> {
         match under_way {
             UnderWay::Judging { request, mut found, mut judged } => {
