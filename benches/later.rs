@@ -166,11 +166,13 @@ async fn paced(clock: &Program, time: Duration) {
 
 /// Many due at one instant.
 async fn burst(node: &Node, count: usize) {
-    let config = |name: &str| AmqpConfig::parse(&node.vhost(name)).unwrap();
-    amqp::check(&config("later-burst"), &topology(false)).await.unwrap();
-    amqp::check(&config("later-bare"), &topology(false)).await.unwrap();
+    // A vhost is made anew each time it is asked for.
+    let [url, bare_url] = ["later-burst", "later-bare"].map(|name| node.vhost(name));
+    for url in [&url, &bare_url] {
+        amqp::check(&AmqpConfig::parse(url).unwrap(), &topology(false)).await.unwrap();
+    }
     let folder = tempfile::tempdir().unwrap();
-    let mut clock = Program::start(folder.path(), &node.vhost("later-burst"), CONFIG);
+    let mut clock = Program::start(folder.path(), &url, CONFIG);
     clock.until_ready().await;
     let mut client = Http::connect(clock.port).await;
     let due = khronos::clock::now().plus(5_000 + i64::try_from(count / 4).unwrap());
@@ -185,8 +187,11 @@ async fn burst(node: &Node, count: usize) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let seconds = (wall() - due) as f64 / 1e9;
+    let there = Bare::connect(&url).await;
+    assert!(there.waiting().await >= count, "they are settled, but not in the queue");
+    there.close().await;
     let message = sample().await;
-    let bare = Bare::connect(&node.url_for("guest", "guest", "later-bare")).await;
+    let bare = Bare::connect(&bare_url).await;
     let begin = wall();
     bare.burst(&message, count).await;
     let by_lapin = (wall() - begin) as f64 / 1e9;

@@ -1,10 +1,10 @@
 //! lapin alone, the fastest way that was found to use it: chunks of 256 joined, confirms in a deque, a window of 2,000.
 
-use super::{EXCHANGE, measure};
+use super::{EXCHANGE, QUEUE, measure};
 use futures_util::future::join_all;
 use lapin::{
     BasicProperties, Channel, Connection, ConnectionProperties, PublisherConfirm,
-    options::{BasicPublishOptions, ConfirmSelectOptions},
+    options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable},
 };
 use ponos::event::{HeaderValue, Message};
@@ -69,6 +69,13 @@ impl Bare {
         let key = message.routing_key.as_str().into();
         let published = self.channel.basic_publish(EXCHANGE.into(), key, options, body, properties).await;
         published.unwrap_or_else(|error| panic!("{error}: {:?}", self.channel.status()))
+    }
+
+    /// How many messages the queue of the benchmark has.
+    pub async fn waiting(&self) -> usize {
+        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let queue = self.channel.queue_declare(QUEUE.into(), passive, FieldTable::default()).await.unwrap();
+        queue.message_count() as usize
     }
 
     pub async fn close(self) {
