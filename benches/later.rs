@@ -221,6 +221,8 @@ async fn pending(node: &Node, count: usize) {
     let mut client = Http::connect(clock.port).await;
     let begin = wall();
     for part in 1..=count / A_REQUEST {
+        // No connection lives longer than ten minutes.
+        client = Http::connect(clock.port).await;
         put_all(&mut client, A_REQUEST, someday).await;
         if part % (count / A_REQUEST / 10).max(1) == 0 {
             println!("{} wait; {}", part * A_REQUEST, clock.memory());
