@@ -6,25 +6,22 @@
 //! from then on (`refused_routes`). A missing exchange it does name: all that were to go there are settled as missing, the
 //! others as lost.
 
+mod in_flight;
+
 use super::{
     super::{PublishOutcome, Publishing, Settlement},
     blame::Blame,
     convert,
     refused_routes::Routed,
     returns::{Brought, Returns},
-    woken::Woken,
 };
-use futures_util::{Stream, stream::FuturesUnordered};
-use lapin::{
-    Channel, Confirmation, ErrorKind, PublisherConfirm, options::BasicPublishOptions, types::ShortString,
-};
+use in_flight::{InFlight, Landed};
+use lapin::{Channel, Confirmation, ErrorKind, options::BasicPublishOptions, types::ShortString};
 use ponos_event::Numbered;
 use std::{
     collections::VecDeque,
-    future::Future,
-    pin::Pin,
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 use tokio::time::Instant;
 
@@ -33,21 +30,6 @@ const UNWRITTEN: usize = 256;
 
 /// Places kept for each publishing of the window.
 const PLACES: usize = 16;
-
-/// A publishing that is being written.
-type Writing = Pin<Box<dyn Future<Output = lapin::Result<PublisherConfirm>> + Send>>;
-
-/// One that is written: its number, and what comes of it.
-struct Confirming(u64, PublisherConfirm);
-
-impl Future for Confirming {
-    type Output = (u64, lapin::Result<Confirmation>);
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let number = self.0;
-        Pin::new(&mut self.1).poll(cx).map(|result| (number, result))
-    }
-}
 
 /// A publishing that was written, or is being written, and is not answered.
 struct Unconfirmed {
@@ -71,9 +53,7 @@ pub(super) struct Buried {
 pub(super) struct Confirms {
     /// None while it is closed.
     channel: Option<Arc<Channel>>,
-    /// In the order of their numbers, in which they are written too.
-    writing: VecDeque<(u64, Writing)>,
-    confirming: FuturesUnordered<Confirming>,
+    in_flight: InFlight,
     unconfirmed: Numbered<Unconfirmed>,
     /// Those in `unconfirmed` that are settled already and only waited for, so that lapin can forget them.
     given_up: usize,
@@ -110,7 +90,7 @@ impl Confirms {
 
     /// Whether anything can still come from the broker.
     pub(super) fn is_flying(&self) -> bool {
-        !self.writing.is_empty() || !self.confirming.is_empty()
+        !self.in_flight.is_empty()
     }
 
     /// The settlements since the last call.
@@ -152,7 +132,10 @@ impl Confirms {
     /// Writes what the window has room for.
     pub(super) fn write(&mut self, user: Option<&str>, frame_max: u32) {
         let Some(channel) = self.channel.clone() else { return };
-        while self.died.is_none() && self.unconfirmed.len() < self.room() && self.writing.len() < UNWRITTEN {
+        while self.died.is_none()
+            && self.unconfirmed.len() < self.room()
+            && self.in_flight.unwritten() < UNWRITTEN
+        {
             let Some((publishing, deadline)) = self.backlog.pop_front() else { break };
             self.alone = self.alone.saturating_sub(1);
             self.write_one(channel.clone(), publishing, deadline, user, frame_max);
@@ -179,68 +162,22 @@ impl Confirms {
         };
         let routed = Routed { exchange: to, key: key.clone(), size: body.len() };
         let options = BasicPublishOptions { mandatory: true, immediate: false };
-        let mut writing: Writing =
+        let writing =
             Box::pin(async move { channel.basic_publish(exchange, key, options, &body, properties).await });
         let number =
             self.unconfirmed.push(Unconfirmed { token, message_id, routed, deadline, settled: false });
-        // The first poll takes the tag and queues the frames, without waiting: so the order is the order taken.
-        match writing.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Ok(confirm)) => self.confirming.push(Confirming(number, confirm)),
-            Poll::Ready(Err(error)) => self.failed(number, error),
-            Poll::Pending => self.writing.push_back((number, writing)),
+        if let Err(error) = self.in_flight.write(number, writing) {
+            self.failed(number, error);
         }
     }
 
     /// Ready when something was written or confirmed (or the channel died); what was confirmed is settled then.
     pub(super) fn poll_confirmed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        // A return may be with any confirm that came before, so all that came must be seen before one is judged. What was
-        // confirmed was written before: so whoever saw a confirm looks once more for what is written. The stream stops now
-        // and then without being empty, and says so by waking.
-        let woken = Arc::new(Woken::new(cx.waker().clone()));
-        let waker = Waker::from(woken.clone());
-        let mut cx = Context::from_waker(&waker);
-        let (mut landed, mut progress) = (Vec::new(), false);
-        loop {
-            progress |= self.take_written(&mut landed, &mut cx);
-            let before = landed.len();
-            loop {
-                match Pin::new(&mut self.confirming).poll_next(&mut cx) {
-                    Poll::Ready(Some(one)) => landed.push(one),
-                    Poll::Ready(None) => break,
-                    Poll::Pending if woken.again() => {}
-                    Poll::Pending => break,
-                }
-            }
-            if landed.len() == before {
-                break;
-            }
-        }
-        if landed.is_empty() && !progress {
-            return Poll::Pending;
-        }
-        self.landed(landed);
-        Poll::Ready(())
+        // A return may be with any confirm that came before, so all that came must be seen before one is judged.
+        self.in_flight.poll_landed(cx).map(|landed| self.landed(landed))
     }
 
-    /// Whether any of those that were being written are not any more.
-    fn take_written(
-        &mut self,
-        landed: &mut Vec<(u64, lapin::Result<Confirmation>)>,
-        cx: &mut Context<'_>,
-    ) -> bool {
-        let before = self.writing.len();
-        while let Some((number, writing)) = self.writing.front_mut() {
-            match writing.as_mut().poll(cx) {
-                Poll::Pending => break,
-                Poll::Ready(Ok(confirm)) => self.confirming.push(Confirming(*number, confirm)),
-                Poll::Ready(Err(error)) => landed.push((*number, Err(error))),
-            }
-            self.writing.pop_front();
-        }
-        self.writing.len() != before
-    }
-
-    fn landed(&mut self, landed: Vec<(u64, lapin::Result<Confirmation>)>) {
+    fn landed(&mut self, landed: Vec<Landed>) {
         let newest = self.unconfirmed.next_number();
         let mut confirmed = Vec::with_capacity(landed.len());
         for (number, result) in landed {
@@ -354,8 +291,7 @@ impl Confirms {
         }
         self.given_up = 0;
         self.returns = Returns::default();
-        self.writing.clear();
-        self.confirming = FuturesUnordered::new();
+        self.in_flight = InFlight::default();
         self.channel = None;
         self.died = None;
         if let Blame::Exchange(name, why) = blame {
