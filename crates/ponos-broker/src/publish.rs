@@ -50,7 +50,7 @@ pub enum PublishOutcome {
     /// says which. The topology's fault, never the message's: an outage of that exchange. Sent again once somebody has
     /// declared the exchange, it goes out.
     Missing(String),
-    /// The connection went, or the time limit passed, before an answer came: it may have arrived or not. Also what was
+    /// The connection went, or the time limit passed, or the channel stood still, before an answer came: it may have arrived or not. Also what was
     /// submitted while the link was not [`Link::Up`], so it is no sign of a fault of the message's own. Where the connection is
     /// the reason, the link has shown that before: it is [`Link::Down`], or up with a newer generation. Also when an exchange
     /// of the publisher's own topology is gone or another than declared: the link is [`Link::Down`] then, with the reason,

@@ -30,6 +30,11 @@ impl Channels {
         &mut self.lanes[lane]
     }
 
+    /// The first for which a channel is to be opened.
+    pub(super) fn wanting(&mut self) -> Option<&mut Confirms> {
+        self.iter_mut().find(|confirms| confirms.wants_a_channel())
+    }
+
     /// Sets those apart that wait in a lane and would only cost its next channel.
     pub(super) fn set_apart(&mut self, refused: &RefusedRoutes) {
         for lane in &mut self.lanes {

@@ -30,7 +30,8 @@ pub struct AmqpConfig {
     pub heartbeat: u16,
     /// The time limit of every call to the broker, closing included (10 s).
     pub call_timeout: Duration,
-    /// The time limit for the confirm of a publishing, which is then settled as lost (30 s).
+    /// The time limit for the confirm of a publishing, which is then settled as lost (30 s). A channel on which nothing is confirmed for as
+    /// long, though something is outstanding, is given up for another one; then all that is outstanding on it is settled as lost.
     pub confirm_timeout: Duration,
     /// The most unconfirmed publishings per channel, at least 1 (2,000; more costs memory and is not faster).
     pub window: usize,

@@ -7,6 +7,7 @@
 //! others as lost.
 
 mod in_flight;
+mod silence;
 
 use super::{
     super::{PublishOutcome, Publishing, Settlement},
@@ -18,10 +19,12 @@ use super::{
 use in_flight::{InFlight, Landed};
 use lapin::{Channel, Confirmation, ErrorKind, options::BasicPublishOptions, types::ShortString};
 use ponos_event::Numbered;
+use silence::Silence;
 use std::{
     collections::VecDeque,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 use tokio::time::Instant;
 
@@ -58,6 +61,7 @@ pub(super) struct Confirms {
     /// Those in `unconfirmed` that are settled already and only waited for, so that lapin can forget them.
     given_up: usize,
     backlog: VecDeque<(Publishing, Instant)>,
+    silence: Silence,
     returns: Returns,
     window: usize,
     /// How many are still to be sent one at a time.
@@ -126,12 +130,31 @@ impl Confirms {
     /// Whether more than half of the window waits for confirms that were given up, or places are kept behind one that gets
     /// no answer: worth a fresh channel.
     pub(super) fn is_clogged(&self) -> bool {
-        self.given_up * 2 > self.window || self.unconfirmed.places() > self.window * PLACES
+        let is_full = self.given_up * 2 > self.window || self.unconfirmed.places() > self.window * PLACES;
+        // where nothing lands at all, a fresh one is a matter of patience
+        is_full && self.silence.is_broken()
+    }
+
+    /// Whether nothing has landed for the time limit of a confirm, or for longer where the channel before stood still, too, though
+    /// something is outstanding: the channel stands still, and whatever is published on it.
+    pub(super) fn stands_still(&self, limit: Duration, now: Instant) -> bool {
+        self.silence.is_too_long(limit, now)
+    }
+
+    /// What was not answered until now had a reason that is none of the channel's.
+    pub(super) fn excuse(&mut self) {
+        self.silence.excused();
     }
 
     /// Writes what the window has room for.
-    pub(super) fn write(&mut self, user: Option<&str>, frame_max: u32) {
-        let Some(channel) = self.channel.clone() else { return };
+    pub(super) fn write(&mut self, user: Option<&str>, frame_max: u32, now: Instant) {
+        if let Some(channel) = self.channel.clone() {
+            self.write_on(&channel, user, frame_max);
+        }
+        self.silence.look(!self.unconfirmed.is_empty(), now);
+    }
+
+    fn write_on(&mut self, channel: &Arc<Channel>, user: Option<&str>, frame_max: u32) {
         while self.died.is_none()
             && self.unconfirmed.len() < self.room()
             && self.in_flight.unwritten() < UNWRITTEN
@@ -179,6 +202,9 @@ impl Confirms {
 
     fn landed(&mut self, landed: Vec<Landed>) {
         let newest = self.unconfirmed.next_number();
+        if landed.iter().any(|(_, result)| result.is_ok()) {
+            self.silence.broken();
+        }
         let mut confirmed = Vec::with_capacity(landed.len());
         for (number, result) in landed {
             match result {
@@ -267,6 +293,12 @@ impl Confirms {
         }
     }
 
+    /// Gives up a channel that stands still: all that is outstanding on it is settled as lost, for it may have arrived or not.
+    pub(super) fn abandon(&mut self) {
+        self.bury(&Blame::Nobody);
+        self.silence.stood_still();
+    }
+
     /// Settles what is in flight on a channel that is gone: the only one as refused if a message is to blame, all that were
     /// to go to a missing exchange as missing, else all as lost.
     pub(super) fn bury(&mut self, blame: &Blame) -> Buried {
@@ -294,6 +326,7 @@ impl Confirms {
         self.in_flight = InFlight::default();
         self.channel = None;
         self.died = None;
+        self.silence.begins();
         if let Blame::Exchange(name, why) = blame {
             // waiting publishings to that exchange would only cost the next channel
             for (publishing, _) in self.withdraw(|publishing| *publishing.exchange == **name) {
@@ -326,3 +359,6 @@ impl Confirms {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,24 +42,14 @@ impl PublisherSupervisor {
         let mut opening: Option<BoxFuture<'_, Result<lapin::Channel, LinkError>>> = None;
         loop {
             channels.let_back(&mut self.refused);
-            let worn =
-                |confirms: &Confirms| confirms.death().is_some() || (confirms.is_clogged() && !blocked);
-            for lane in 0..channels.lanes.len() {
-                if worn(&channels.lanes[lane])
-                    && let Err(error) = self.reopen(session, channels, lane).await
-                {
-                    return ConnectionEnd::Lost(error);
-                }
-            }
-            if worn(&channels.apart)
-                && let Err(error) = self.bury(session, &mut channels.apart)
-            {
+            let now = Instant::now();
+            if let Err(error) = self.renew(session, channels, blocked, now) {
                 return ConnectionEnd::Lost(error);
             }
-            if opening.is_none() && !blocked && channels.apart.wants_a_channel() {
+            if opening.is_none() && !blocked && channels.wanting().is_some() {
                 opening = Some(session.confirm_channel().boxed());
             }
-            channels.iter_mut().for_each(|confirms| confirms.write(user, frame_max));
+            channels.iter_mut().for_each(|confirms| confirms.write(user, frame_max, now));
             if channels.iter().any(|confirms| confirms.death().is_some()) {
                 // It may be the connection's: then the link shows that before anything is reported as lost.
                 continue;
@@ -94,6 +84,7 @@ impl PublisherSupervisor {
                     }
                     Some(Event::ConnectionUnblocked) => {
                         blocked = false;
+                        channels.iter_mut().for_each(Confirms::excuse);
                         self.up(session);
                     }
                     // A channel's error comes here too; its publishings tell of it.
@@ -107,7 +98,11 @@ impl PublisherSupervisor {
                 opened = answer_of(&mut opening), if opening.is_some() => {
                     opening = None;
                     match opened {
-                        Ok(channel) => channels.apart.revive(channel),
+                        Ok(channel) => {
+                            if let Some(confirms) = channels.wanting() {
+                                confirms.revive(channel);
+                            }
+                        }
                         Err(error) => return ConnectionEnd::Lost(error),
                     }
                 }
@@ -155,18 +150,35 @@ impl PublisherSupervisor {
         }
     }
 
-    /// After the broker closed the channel of a lane (or too many confirms were given up): a fresh one, and care with what
-    /// comes next.
-    async fn reopen(
+    /// Gives up the channels that the broker closed, on which too many confirms were given up, or which stand still. What goes by
+    /// one gets another once something is to go by it: with care where a message may be at fault.
+    fn renew(
         &mut self,
         session: &Session,
         channels: &mut Channels,
-        lane: usize,
+        blocked: bool,
+        now: Instant,
     ) -> Result<(), LinkError> {
-        let suspects = self.bury(session, &mut channels.lanes[lane])?;
-        channels.lanes[lane].one_at_a_time(suspects);
-        channels.set_apart(&self.refused);
-        channels.lanes[lane].revive(session.confirm_channel().await?);
+        let mut is_any_closed = false;
+        for confirms in channels.iter_mut() {
+            if confirms.death().is_some() || confirms.is_clogged() && !blocked {
+                let suspects = self.bury(session, confirms)?;
+                confirms.one_at_a_time(suspects);
+                is_any_closed = true;
+            } else if !blocked && session.is_open() && confirms.stands_still(self.config.confirm_timeout, now)
+            {
+                // the broker closes it when it can, and what it still confirms there is heard by nobody
+                tracing::warn!(
+                    "a channel to {} stands still: another one takes its place, and {} that it has not confirmed are sent again",
+                    session.broker(),
+                    confirms.unsettled()
+                );
+                confirms.abandon();
+            }
+        }
+        if is_any_closed {
+            channels.set_apart(&self.refused);
+        }
         Ok(())
     }
 

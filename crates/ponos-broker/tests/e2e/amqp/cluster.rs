@@ -1,10 +1,12 @@
 //! A cluster of three nodes that lose each other: whatever was published arrives, each id once or more.
 
 use crate::support::{self, config, outcomes, publisher, publishing, topology, up};
-use ponos_broker::{Consume, Consumer, Link, PublishOutcome, Publisher, Settle, Transport};
+use ponos_broker::{
+    Consume, Consumer, Link, PublishOutcome, Publisher, Publishing, Settle, Settlement, Transport,
+};
 use ponos_event::topology::{Queue, Topology};
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -195,6 +197,58 @@ async fn the_leader_of_the_queue_is_killed_and_nothing_is_lost_though_we_are_on_
     assert_ne!(cluster.leader("leader", "all"), leader);
     assert_eq!(place(&cluster, &traffic.publishing), Some(ours), "our node is well");
     traffic.end("the leader killed").await;
+}
+
+/// Channels, each with its first publishing at another moment of an election.
+const LANES: u16 = 32;
+
+#[tokio::test(flavor = "multi_thread")]
+#[allow(clippy::await_holding_lock, reason = "one test at a time has the cluster")]
+async fn a_channel_that_stands_still_since_an_election_is_replaced_and_what_goes_by_it_is_answered_soon() {
+    let cluster = cluster();
+    cluster.vhost("election");
+    drop(publisher(config(&cluster.url_from(2, "election")), quorum()).await);
+    let leader = cluster.leader("election", "all");
+    let ours = (leader + 1) % 3;
+    let mut config = config(&cluster.url_from(ours, "election"));
+    (config.confirm_timeout, config.channels) = (Duration::from_secs(1), LANES);
+    let mut publisher = publisher(config, quorum()).await;
+
+    cluster.nodes()[leader].kill9();
+    let killed = Instant::now();
+    let of_lane = |lane: u64| Publishing { lane: u32::try_from(lane).unwrap(), ..publishing(lane, "a.b.c") };
+    let (mut answered, mut lost) = (BTreeMap::new(), BTreeSet::new());
+    let (mut begins, mut again) = (0..u64::from(LANES), Vec::new());
+    let mut pace = tokio::time::interval(Duration::from_millis(25));
+    while answered.len() < usize::from(LANES) {
+        assert!(killed.elapsed() < support::LIMIT, "of {LANES} channels {} are answered", answered.len());
+        tokio::select! {
+            _ = pace.tick() => {
+                again.extend(begins.next());
+                publisher.submit(again.drain(..).map(of_lane).collect()).await.unwrap();
+            }
+            settled = publisher.settlements() => for Settlement { token, outcome } in settled.unwrap() {
+                match outcome {
+                    PublishOutcome::Lost => {
+                        again.push(token);
+                        lost.insert(token);
+                    }
+                    // a queue without a leader refuses some
+                    answer => assert!(answered.insert(token, answer).is_none()),
+                }
+            },
+        }
+    }
+    let took = killed.elapsed();
+    let refused = answered.values().filter(|answer| **answer == PublishOutcome::Nacked).count();
+    println!(
+        "of {LANES} channels {} stood still, {refused} were refused; all were answered {took:.1?} after the kill",
+        lost.len()
+    );
+    // who stands still does so for more than a minute
+    assert!(took < Duration::from_secs(40), "{took:?}");
+    let is_first = matches!(*publisher.link().borrow(), Link::Up { generation: 1, .. });
+    assert!(is_first, "the connection is the same");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -75,6 +75,11 @@ async fn a_memory_alarm_blocks_the_link_and_nothing_hangs() {
     let mut links = publisher.link();
     publish_until_confirmed(&mut publisher, 1, "a.b.c").await;
     let mut consumer = support::consumer(config, topology("all", "#"), "all", 10);
+    up(&mut consumer.link()).await;
+    let channels = || {
+        node.eval("lists:sort([proplists:get_value(number, I) || I <- rabbit_channel:info_all([number])])")
+    };
+    let before = channels();
 
     node.raise_memory_alarm();
     // The broker says so once something is published.
@@ -94,6 +99,7 @@ async fn a_memory_alarm_blocks_the_link_and_nothing_hangs() {
     node.clear_memory_alarm();
     up(&mut links).await;
     publish_until_confirmed(&mut publisher, 40, "a.b.c").await;
+    assert_eq!(channels(), before, "a channel that was blocked does not stand still");
 }
 
 #[tokio::test(flavor = "multi_thread")]
