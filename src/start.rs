@@ -26,7 +26,7 @@ use crate::{
     watch,
 };
 use ponos::{
-    broker::{Transport, amqp::AmqpConfig},
+    broker::Transport,
     shutdown::{Shutdown, Stage},
     topology::Topology,
 };
@@ -313,9 +313,9 @@ fn show_presence(
         exchange: config.broker.exchange.clone(),
     };
     // Connections of its own, so that it can't hold anything up.
-    let amqp = broker::amqp_config(&config.broker, url, &format!("khronos {}", config.clock.name));
-    let transport = Transport::amqp(AmqpConfig { channels: 1, ..amqp });
-    Some(tokio::spawn(presence::run(transport, me, rival, shutdown)))
+    let mut amqp = broker::amqp_config(&config.broker, url, &format!("khronos {}", config.clock.name));
+    amqp.channels = 1;
+    Some(tokio::spawn(presence::run(Transport::amqp(amqp), me, rival, shutdown)))
 }
 
 /// Takes commands by message, if that is wanted.
@@ -331,11 +331,13 @@ fn take_commands(
         return Ok(None);
     }
     // Connections of its own: a flood of commands holds up no event.
-    let amqp = broker::amqp_config(&config.broker, url, &format!("khronos {} commands", config.clock.name));
+    let mut amqp =
+        broker::amqp_config(&config.broker, url, &format!("khronos {} commands", config.clock.name));
+    amqp.channels = 1;
     let door = commands::Door {
         config: config.commands.clone(),
         owners: owners.clone(),
-        transport: Transport::amqp(AmqpConfig { channels: 1, ..amqp }),
+        transport: Transport::amqp(amqp),
         clock: clock.clone(),
         warning,
     };

@@ -39,7 +39,7 @@ impl Transport {
     /// A publisher, which declares `topology` whenever it connects. Must be called within a tokio runtime.
     pub fn publisher(&self, topology: Topology) -> Publisher {
         match &self.0 {
-            Adapter::Amqp(shared) => amqp::publisher_beside(shared, watch::channel(topology).1),
+            Adapter::Amqp(shared) => amqp::publisher(shared.config().clone(), topology),
             Adapter::Memory(broker) => broker.publisher(topology),
         }
     }
@@ -48,7 +48,7 @@ impl Transport {
     /// Must be called within a tokio runtime.
     pub fn publisher_following(&self, topology: watch::Receiver<Topology>) -> Publisher {
         match &self.0 {
-            Adapter::Amqp(shared) => amqp::publisher_beside(shared, topology),
+            Adapter::Amqp(shared) => amqp::publisher_following(shared.config().clone(), topology),
             Adapter::Memory(broker) => broker.publisher(topology.borrow().clone()),
         }
     }
@@ -66,7 +66,7 @@ impl Transport {
     /// A requester on a connection of its own, for messages that are answered. Must be called within a tokio runtime.
     pub fn requester(&self) -> Requester {
         match &self.0 {
-            Adapter::Amqp(shared) => amqp::requester_beside(shared),
+            Adapter::Amqp(shared) => amqp::requester(shared.config().clone()),
             Adapter::Memory(broker) => broker.requester(),
         }
     }
@@ -89,7 +89,7 @@ impl Transport {
     /// [`LinkError`] with what is wrong and what to do.
     pub async fn check(&self, topology: &Topology) -> Result<(), LinkError> {
         match &self.0 {
-            Adapter::Amqp(shared) => amqp::check_beside(shared, topology).await,
+            Adapter::Amqp(shared) => amqp::check(shared.config(), topology).await,
             Adapter::Memory(broker) => broker.check(topology),
         }
     }

@@ -10,7 +10,10 @@ use super::{
 };
 use lapin::{AsyncTcpStream, Connection, ConnectionProperties, tcp::RustlsConnector};
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout_at},
+};
 
 /// How often a connection that was closed without a word is tried before that is said.
 const ATTEMPTS: u32 = 3;
@@ -55,6 +58,12 @@ impl Attempt<'_> {
                 Ok(opened) => return Ok(opened),
             }
         }
+    }
+
+    /// Whether somebody listens there, who is told nothing.
+    pub(super) async fn reach(&self) -> Result<(), LinkError> {
+        let reached = within(self.limit, TcpStream::connect(self.address)).await;
+        reached.map(drop).map_err(|error| unreached(&self.config.url, &error))
     }
 
     async fn once(&self, until: Instant) -> Result<(Connection, Arc<SocketHandle>), ConnectFailure> {

@@ -3,15 +3,16 @@
 use super::{
     super::{LinkError, LinkErrorClass},
     backoff,
+    host_order::HostOrder,
     tls::TlsFiles,
     url::BrokerUrl,
 };
 use lapin::uri::AMQPUri;
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 /// How to reach the broker, and the limits of everything that waits. Made by [`AmqpConfig::parse`] or
 /// [`AmqpConfig::from_file`]; the fields may be
-/// changed afterwards.
+/// changed afterwards. What is connected with copies of one configuration tells each other which hosts failed.
 #[derive(Debug, Clone)]
 pub struct AmqpConfig {
     /// Hosts, user and vhost; with `url_file`, the first content of that file.
@@ -43,6 +44,8 @@ pub struct AmqpConfig {
     /// the shortest time between two looks, the longest is twice as long (30 s). Each look takes one call for each exchange,
     /// queue and binding.
     pub compare: Duration,
+    /// What failed, for all connections that are made with this configuration or a copy of it.
+    pub(super) order: Arc<HostOrder>,
 }
 
 impl AmqpConfig {
@@ -60,6 +63,7 @@ impl AmqpConfig {
             backoff_max: Duration::from_secs(10),
             compare: Duration::from_secs(30),
             url_file: None,
+            order: Arc::default(),
             url,
         }
     }

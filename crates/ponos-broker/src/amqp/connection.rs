@@ -5,7 +5,6 @@ use super::{
     BrokerHost,
     config::AmqpConfig,
     errors::{ConnectionPhase, classify, is_not_found, timeout},
-    host_order::HostOrder,
     round::Round,
     socket_handle::SocketHandle,
 };
@@ -26,7 +25,6 @@ use std::{
 pub(super) struct Session {
     connection: Connection,
     handle: Arc<SocketHandle>,
-    order: Arc<HostOrder>,
     place: Place,
     /// Whether its host was put back, or is not to be.
     is_judged: AtomicBool,
@@ -50,25 +48,17 @@ pub(super) type Events = BoxStream<'static, Event>;
 
 impl Session {
     /// Connects to the first host that takes us, in their present order; `purpose` joins the connection's name.
-    pub(super) async fn open(
-        config: &AmqpConfig,
-        order: &Arc<HostOrder>,
-        purpose: &str,
-    ) -> Result<Self, LinkError> {
+    pub(super) async fn open(config: &AmqpConfig, purpose: &str) -> Result<Self, LinkError> {
         let config = config.renewed().await?;
         let connector = match config.url.is_tls() {
             true => Some(config.tls.connector().await?),
             false => None,
         };
-        Round::new(&config, order, connector, purpose).first_that_takes_us().await
+        Round::new(&config, connector, purpose).first_that_takes_us().await
     }
 
-    pub(super) fn new(
-        (connection, handle): (Connection, Arc<SocketHandle>),
-        order: &Arc<HostOrder>,
-        place: Place,
-    ) -> Self {
-        Self { connection, handle, order: Arc::clone(order), place, is_judged: AtomicBool::new(false) }
+    pub(super) fn new((connection, handle): (Connection, Arc<SocketHandle>), place: Place) -> Self {
+        Self { connection, handle, place, is_judged: AtomicBool::new(false) }
     }
 
     /// The one listener of this connection's events (lapin would deal them out among several).
@@ -96,8 +86,9 @@ impl Session {
     /// The connection was lost: the next attempt is to begin with another host, or another address of this one.
     pub(super) fn put_back(&self) {
         if !self.is_judged.swap(true, Ordering::SeqCst) {
-            self.order.put_back_address(&self.place.host, self.place.address);
-            self.order.put_back(&self.place.host);
+            let Place { config, host, address, .. } = &self.place;
+            config.order.put_back_address(host, *address);
+            config.order.put_back(host);
         }
     }
 

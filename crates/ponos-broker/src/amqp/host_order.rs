@@ -1,7 +1,7 @@
 //! In which order the hosts of a URL are tried, and the addresses of a host: as they were written, and as the resolver
 //! gives them; but what failed or was lost goes to the end, so that the next attempt begins with another.
 //!
-//! One for each transport, whose connections tell each other by it what failed. It knows nothing of time: a host that failed
+//! One for each configuration, and its copies: connections tell each other by it what failed. It knows nothing of time: a host that failed
 //! keeps its place until others have failed after it.
 
 use super::{BrokerHost, BrokerUrl};

@@ -54,7 +54,6 @@ pub(super) use shared::SharedConnection;
 
 use super::{Consume, Consumer, LinkError, Publisher, Requester};
 use connection::Session;
-use host_order::HostOrder;
 use ponos_event::topology::Topology;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -71,17 +70,8 @@ pub fn publisher(config: AmqpConfig, topology: Topology) -> Publisher {
 /// The same for a topology that changes while it runs: what is declared next is what it is then. Nothing is declared because
 /// of a change alone; see [`check`].
 pub fn publisher_following(config: AmqpConfig, topology: watch::Receiver<Topology>) -> Publisher {
-    publisher_in(config, Arc::default(), topology)
-}
-
-/// The same beside the other connections of a transport.
-pub(super) fn publisher_beside(shared: &SharedConnection, topology: watch::Receiver<Topology>) -> Publisher {
-    publisher_in(shared.config().clone(), Arc::clone(shared.order()), topology)
-}
-
-fn publisher_in(config: AmqpConfig, order: Arc<HostOrder>, topology: watch::Receiver<Topology>) -> Publisher {
     let (handle, task) = Publisher::channel(BATCHES);
-    tokio::spawn(publisher::run(config, order, topology, task));
+    tokio::spawn(publisher::run(config, topology, task));
     handle
 }
 
@@ -93,9 +83,9 @@ pub(super) fn consumer(shared: Arc<SharedConnection>, topology: Topology, option
 }
 
 /// A requester on a connection of its own. Must be called within a tokio runtime.
-pub(super) fn requester_beside(shared: &SharedConnection) -> Requester {
+pub(super) fn requester(config: AmqpConfig) -> Requester {
     let (handle, task) = Requester::channel(BATCHES);
-    tokio::spawn(requester::run(shared.config().clone(), Arc::clone(shared.order()), task));
+    tokio::spawn(requester::run(config, task));
     handle
 }
 
@@ -104,16 +94,7 @@ pub(super) fn requester_beside(shared: &SharedConnection) -> Requester {
 /// # Errors
 /// [`LinkError`] with what is wrong and what to do.
 pub async fn check(config: &AmqpConfig, topology: &Topology) -> Result<(), LinkError> {
-    check_in(config, &Arc::default(), topology).await
-}
-
-/// The same beside the other connections of a transport.
-pub(super) async fn check_beside(shared: &SharedConnection, topology: &Topology) -> Result<(), LinkError> {
-    check_in(shared.config(), shared.order(), topology).await
-}
-
-async fn check_in(config: &AmqpConfig, order: &Arc<HostOrder>, topology: &Topology) -> Result<(), LinkError> {
-    let session = Session::open(config, order, "check").await?;
+    let session = Session::open(config, "check").await?;
     let declared = declare::declare(&session, topology).await;
     session.close().await;
     declared.map(|_| ())

@@ -11,30 +11,23 @@ use super::{
     confirms::Confirms,
     connection::Session,
     declare::declare,
-    host_order::HostOrder,
     refused_routes::RefusedRoutes,
 };
 use caller_side::CallerSide;
 use futures_util::future::BoxFuture;
 use ponos_event::topology::Topology;
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 use tokio::{sync::watch, time::Instant};
 
 /// A connection that held this long resets the backoff.
 const HELD: Duration = Duration::from_secs(5);
 
 /// Runs until the handle is dropped.
-pub(super) async fn run(
-    config: AmqpConfig,
-    order: Arc<HostOrder>,
-    topology: watch::Receiver<Topology>,
-    task: PublisherTask,
-) {
+pub(super) async fn run(config: AmqpConfig, topology: watch::Receiver<Topology>, task: PublisherTask) {
     let PublisherTask { submitted, settled, link } = task;
     let mut caller = CallerSide { submitted, settled, unsaid: Vec::new() };
     let mut supervisor = PublisherSupervisor {
         config,
-        order,
         topology,
         link,
         generation: 0,
@@ -48,7 +41,6 @@ pub(super) async fn run(
 
 struct PublisherSupervisor {
     config: AmqpConfig,
-    order: Arc<HostOrder>,
     topology: watch::Receiver<Topology>,
     link: watch::Sender<Link>,
     generation: u64,
@@ -106,7 +98,7 @@ impl PublisherSupervisor {
     }
 
     async fn open(&self) -> Result<(Session, Channels), LinkError> {
-        let session = Session::open(&self.config, &self.order, "publishing").await?;
+        let session = Session::open(&self.config, "publishing").await?;
         declare(&session, &self.topology()).await?;
         let mut lanes = Vec::new();
         for _ in 0..self.config.channels.max(1) {

@@ -8,7 +8,6 @@ use super::{
     config::AmqpConfig,
     connection::Session,
     convert,
-    host_order::HostOrder,
 };
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use lapin::{
@@ -16,7 +15,7 @@ use lapin::{
     options::{BasicConsumeOptions, BasicPublishOptions},
     types::{FieldTable, ShortString},
 };
-use std::{future::Future, pin::pin, sync::Arc, time::Duration};
+use std::{future::Future, pin::pin, time::Duration};
 use tokio::time::Instant;
 
 /// A connection that held this long resets the backoff.
@@ -37,10 +36,10 @@ type Unconfirmed =
     FuturesUnordered<futures_util::future::BoxFuture<'static, (String, lapin::Result<Confirmation>)>>;
 
 /// Runs until the last handle is dropped.
-pub(super) async fn run(config: AmqpConfig, order: Arc<HostOrder>, mut task: RequesterTask) {
+pub(super) async fn run(config: AmqpConfig, mut task: RequesterTask) {
     let (mut failures, mut generation) = (0_u32, 0);
     loop {
-        let Some(opened) = losing_while(&mut task, Box::pin(open(&config, &order))).await else { break };
+        let Some(opened) = losing_while(&mut task, Box::pin(open(&config))).await else { break };
         let mut elects = false;
         let error = match opened {
             Err(error) => error,
@@ -76,11 +75,8 @@ fn down(task: &RequesterTask, attempts: u32, error: &LinkError) {
     task.link.send_replace(Link::Down { attempts, error: Some(error.clone()) });
 }
 
-async fn open(
-    config: &AmqpConfig,
-    order: &Arc<HostOrder>,
-) -> Result<(Session, Channel, Consumer), LinkError> {
-    let session = Session::open(config, order, "asking").await?;
+async fn open(config: &AmqpConfig) -> Result<(Session, Channel, Consumer), LinkError> {
+    let session = Session::open(config, "asking").await?;
     let channel = session.confirm_channel().await?;
     // before the first request: the broker refuses a reply address that nobody consumes
     let consuming = channel.basic_consume(

@@ -2,20 +2,22 @@
 //!
 //! Nobody who is silent holds up the others for long: an attempt behind which another is to be made gets a few seconds, the
 //! last one all of the connection's time limit. The round itself ends too; the next goes on behind what failed in it.
+//!
+//! Credentials that were refused are shown to nobody else in the round: a broker may count them against the user. Of the others it is
+//! only found out whether they are there, for a refusal decides where no host is merely away ([`together`]).
 
 use super::{
-    super::LinkError,
+    super::{LinkError, LinkErrorClass},
     BrokerHost,
     attempt::Attempt,
     config::AmqpConfig,
     connection::{Place, Session},
     errors::{together, unreached},
-    host_order::HostOrder,
     reactor,
 };
 use futures_util::FutureExt;
 use lapin::tcp::RustlsConnector;
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 use tokio::time::Instant;
 
 /// The time limit of an attempt that is not the last: the first packet is sent again after one second, and who has not answered
@@ -29,7 +31,6 @@ const MOST_ADDRESSES: usize = 4;
 /// What is the same for all that is tried.
 pub(super) struct Round<'a> {
     config: &'a AmqpConfig,
-    order: &'a Arc<HostOrder>,
     connector: Option<RustlsConnector>,
     /// Shown in the broker's list of connections.
     name: String,
@@ -40,21 +41,16 @@ pub(super) struct Round<'a> {
 
 impl<'a> Round<'a> {
     /// `purpose` joins the connection's name.
-    pub(super) fn new(
-        config: &'a AmqpConfig,
-        order: &'a Arc<HostOrder>,
-        connector: Option<RustlsConnector>,
-        purpose: &str,
-    ) -> Self {
+    pub(super) fn new(config: &'a AmqpConfig, connector: Option<RustlsConnector>, purpose: &str) -> Self {
         let name = format!("{} ({purpose})", config.connection_name);
         let limit = LIMIT.min(config.connect_timeout);
-        Self { config, order, connector, name, limit, until: Instant::now() + LONGEST }
+        Self { config, connector, name, limit, until: Instant::now() + LONGEST }
     }
 
     /// A connection to the first that takes us.
     pub(super) async fn first_that_takes_us(&self) -> Result<Session, LinkError> {
         let mut failures = Vec::new();
-        let hosts = self.order.hosts(&self.config.url);
+        let hosts = self.config.order.hosts(&self.config.url);
         for (at, host) in hosts.iter().enumerate() {
             let is_last = at + 1 == hosts.len();
             // Boxed: the compiler checks the whole future of a spawned worker for `Send`, and gives up at some depth.
@@ -75,7 +71,7 @@ impl<'a> Round<'a> {
             Ok(found) => found,
             Err(error) => {
                 failures.push(unreached(&config.url, &error));
-                self.order.put_back(host);
+                self.config.order.put_back(host);
                 return None;
             }
         };
@@ -92,7 +88,7 @@ impl<'a> Round<'a> {
         failures: &mut Vec<LinkError>,
     ) -> Option<Session> {
         let is_one_of_several = found.len() > 1;
-        let mut addresses = self.order.addresses(host, found);
+        let mut addresses = self.config.order.addresses(host, found);
         addresses.truncate(MOST_ADDRESSES);
         let mut failed: Vec<(SocketAddr, LinkError)> = Vec::with_capacity(addresses.len());
         for (at, &address) in addresses.iter().enumerate() {
@@ -103,24 +99,34 @@ impl<'a> Round<'a> {
                 limit: self.limit(is_last && at + 1 == addresses.len()),
                 name: &self.name,
             };
-            match attempt.connection().await {
-                Ok(opened) => {
+            let is_refused = |error: &LinkError| error.class == LinkErrorClass::AccessRefused;
+            let is_anything_refused =
+                failures.iter().chain(failed.iter().map(|(_, error)| error)).any(is_refused);
+            let opened = match is_anything_refused {
+                true => attempt.reach().await.map(|()| None),
+                false => attempt.connection().await.map(Some),
+            };
+            match opened {
+                Ok(Some(opened)) => {
                     let is_in_cluster = is_one_of_several || self.config.url.hosts().len() > 1;
                     let place =
                         Place { config, host: host.clone(), address, is_one_of_several, is_in_cluster };
-                    return Some(Session::new(opened, self.order, place));
+                    return Some(Session::new(opened, place));
                 }
-                Err(error) => failed.push((address, error)),
+                Ok(None) => {}
+                Err(error) => {
+                    failed.push((address, error));
+                    self.config.order.put_back_address(host, address);
+                }
             }
-            self.order.put_back_address(host, address);
             if self.is_over() {
                 break;
             }
         }
         if failed.len() == addresses.len() {
-            self.order.put_back(host);
+            self.config.order.put_back(host);
         }
-        if failed.is_empty() {
+        if addresses.is_empty() {
             failures.push(unreached(&config.url, &io::Error::from(io::ErrorKind::AddrNotAvailable)));
         }
         // Which address it was matters where they failed differently.

@@ -5,7 +5,6 @@ use super::{
     AmqpConfig,
     connection::Session,
     declare,
-    host_order::HostOrder,
 };
 use std::sync::{
     Arc, Weak,
@@ -17,7 +16,6 @@ use tokio::sync::Mutex;
 #[derive(Debug)]
 pub(crate) struct SharedConnection {
     config: AmqpConfig,
-    order: Arc<HostOrder>,
     slot: Mutex<Slot>,
     /// Counts attempts to connect that have ended.
     attempts: AtomicU64,
@@ -31,16 +29,11 @@ struct Slot {
 
 impl SharedConnection {
     pub(crate) fn new(config: AmqpConfig) -> Self {
-        Self { config, order: Arc::default(), slot: Mutex::default(), attempts: AtomicU64::new(0) }
+        Self { config, slot: Mutex::default(), attempts: AtomicU64::new(0) }
     }
 
     pub(crate) fn config(&self) -> &AmqpConfig {
         &self.config
-    }
-
-    /// What failed, for all connections of the transport.
-    pub(super) fn order(&self) -> &Arc<HostOrder> {
-        &self.order
     }
 
     /// The open connection, or a new one. To be given back by [`leave`].
@@ -61,7 +54,7 @@ impl SharedConnection {
         {
             return Err(error.clone());
         }
-        let opened = Session::open(&self.config, &self.order, "consuming").await;
+        let opened = Session::open(&self.config, "consuming").await;
         self.attempts.fetch_add(1, Ordering::SeqCst);
         let (session, failure) = match opened {
             Ok(session) => (Ok(Arc::new(session)), None),
@@ -74,7 +67,7 @@ impl SharedConnection {
 
     /// A new connection for one consumer alone, whose messages would break that of the others. To be given back by [`leave`].
     pub(super) async fn own_session(&self) -> Result<Arc<Session>, LinkError> {
-        Session::open(&self.config, &self.order, "consuming").await.map(Arc::new)
+        Session::open(&self.config, "consuming").await.map(Arc::new)
     }
 
     /// Looks at a queue on a channel of its own.

@@ -7,7 +7,6 @@ use std::net::TcpListener;
 struct Hosts {
     _silent: TcpListener,
     config: AmqpConfig,
-    order: Arc<HostOrder>,
 }
 
 impl Hosts {
@@ -15,7 +14,7 @@ impl Hosts {
         let silent = TcpListener::bind("127.0.0.2:0").unwrap();
         let port = silent.local_addr().unwrap().port();
         let url = format!("amqp://u:hunter2@rabbit.example:{port}?connection_timeout=300");
-        Self { _silent: silent, config: AmqpConfig::parse(&url).unwrap(), order: Arc::default() }
+        Self { _silent: silent, config: AmqpConfig::parse(&url).unwrap() }
     }
 
     fn host(&self) -> &BrokerHost {
@@ -28,7 +27,7 @@ impl Hosts {
 
     fn round(&self) -> Round<'_> {
         let limit = Duration::from_millis(100);
-        Round { limit, ..Round::new(&self.config, &self.order, None, "test") }
+        Round { limit, ..Round::new(&self.config, None, "test") }
     }
 
     async fn error(&self, round: &Round<'_>, found: &[SocketAddr]) -> LinkError {
@@ -55,7 +54,7 @@ async fn each_address_of_a_name_is_tried_and_those_that_fail_differently_are_tol
     assert_eq!(error.what.matches("nobody listens").count(), 1, "{error}");
     assert!(!error.what.contains("127.0.0"), "{error}");
     let next = [at(5), at(2), at(4), at(3)];
-    let ordered = hosts.order.addresses(hosts.host(), vec![at(3), at(4), at(2), at(5)]);
+    let ordered = hosts.config.order.addresses(hosts.host(), vec![at(3), at(4), at(2), at(5)]);
     assert_eq!(ordered, next, "the latest failure is tried last");
     assert!(of(&[]).await.what.contains("no connection to rabbit.example"));
 }
@@ -71,7 +70,7 @@ async fn the_last_address_of_the_last_host_gets_all_the_time_and_those_before_it
     assert_eq!(round.limit(false), Duration::from_millis(100));
     // By default.
     let config = AmqpConfig::parse("amqp://a,b").unwrap();
-    let round = Round::new(&config, &hosts.order, None, "test");
+    let round = Round::new(&config, None, "test");
     assert_eq!((round.limit(false), round.limit(true)), (LIMIT, config.connect_timeout));
     // The last before the end of the round is the last one, too.
     let round = Round { until: Instant::now() + LIMIT / 2, ..round };
@@ -85,7 +84,7 @@ async fn a_round_ends_and_the_next_goes_on_with_the_address_that_was_not_tried()
     let over = Round { until: Instant::now(), ..hosts.round() };
     let error = hosts.error(&over, &found).await;
     assert!(error.what.contains("nobody listens"), "{error}");
-    assert_eq!(hosts.order.addresses(hosts.host(), found.to_vec()), [found[1], found[0]]);
+    assert_eq!(hosts.config.order.addresses(hosts.host(), found.to_vec()), [found[1], found[0]]);
 }
 
 #[tokio::test]
@@ -94,5 +93,5 @@ async fn of_a_name_with_many_addresses_some_are_tried_and_the_others_in_the_next
     let found: Vec<SocketAddr> = (3..9).map(|last| hosts.at(last)).collect();
     hosts.error(&hosts.round(), &found).await;
     let next: Vec<SocketAddr> = [7, 8, 3, 4, 5, 6].map(|last| hosts.at(last)).to_vec();
-    assert_eq!(hosts.order.addresses(hosts.host(), found), next);
+    assert_eq!(hosts.config.order.addresses(hosts.host(), found), next);
 }

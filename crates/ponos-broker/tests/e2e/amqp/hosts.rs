@@ -7,6 +7,7 @@ use ponos_broker::{
 };
 use ponos_event::topology::Topology;
 use std::{
+    io::Read,
     net::{SocketAddr, TcpListener},
     time::Duration,
 };
@@ -81,9 +82,9 @@ async fn with_the_limits_by_default_a_first_host_that_never_speaks_costs_a_part_
 #[tokio::test(flavor = "multi_thread")]
 async fn after_the_loss_of_a_connection_the_cluster_gets_time_to_elect_and_after_other_losses_it_does_not() {
     let node = Node::builder().start();
-    let config = AmqpConfig::parse(&urls("guest", &[local(node.port()), local(1)])).unwrap();
-    let publisher =
-        publisher(AmqpConfig { compare: Duration::from_millis(50), ..config }, topology("all", "#")).await;
+    let mut config = AmqpConfig::parse(&urls("guest", &[local(node.port()), local(1)])).unwrap();
+    config.compare = Duration::from_millis(50);
+    let publisher = publisher(config, topology("all", "#")).await;
     let mut links = publisher.link();
     let mut pauses = async |lose: &dyn Fn()| {
         let generation = up(&mut links).await;
@@ -135,9 +136,10 @@ async fn a_certificate_is_compared_with_the_name_of_the_host_that_is_tried() {
     // A second address of the loopback, which does not stand in the certificate.
     let other = TcpListener::bind(("127.0.0.2", 0)).unwrap().local_addr().unwrap();
     let node = Node::builder().tls().configure(&format!("listeners.ssl.2 = {other}")).start();
-    let with_ca = |url: String| AmqpConfig {
-        tls: TlsFiles { ca: Some(node.certificates().ca.clone()), client: None },
-        ..config(&url)
+    let with_ca = |url: String| {
+        let mut config = config(&url);
+        config.tls = TlsFiles { ca: Some(node.certificates().ca.clone()), client: None };
+        config
     };
     let known = format!("localhost:{}", node.tls_port());
     let publisher = publisher(with_ca(format!("amqps://{other},{known}/")), Topology::default()).await;
@@ -164,6 +166,7 @@ async fn where_no_host_can_be_used_each_is_named_and_a_refused_login_decides_onl
     let node = local(Node::shared().port());
     for (hosts, class) in [
         (vec![local(1), node, local(2)], LinkErrorClass::Unreachable),
+        (vec![node, local(2)], LinkErrorClass::Unreachable),
         (vec![node], LinkErrorClass::AccessRefused),
     ] {
         let refused = config(&urls("hunter2", &hosts));
@@ -172,6 +175,27 @@ async fn where_no_host_can_be_used_each_is_named_and_a_refused_login_decides_onl
         assert!(error.what.contains("refused the login") && error.remedy.contains("password"), "{error}");
         assert!(!error.to_string().contains("hunter2"), "{error}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_that_one_host_refused_are_not_shown_to_the_others_of_the_round_and_the_next_begins_with_those()
+ {
+    let node = local(Node::shared().port());
+    let other = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = other.local_addr().unwrap();
+    let mut refused = config(&urls("hunter2", &[node, address]));
+    refused.connect_timeout = Duration::from_secs(1);
+    let error = amqp::check(&refused, &Topology::default()).await.unwrap_err();
+    assert_eq!(error.class, LinkErrorClass::AccessRefused, "all are there: {error}");
+    let (mut said, _) = other.accept().unwrap();
+    assert_eq!(said.read(&mut [0; 8]).unwrap(), 0, "nothing was said to it");
+
+    // with a copy of the same configuration: it never answers, so the one that refuses is the next
+    let error = amqp::check(&refused.clone(), &Topology::default()).await.unwrap_err();
+    let (mut said, _) = other.accept().unwrap();
+    assert_eq!(said.read(&mut [0; 8]).unwrap(), 8, "the protocol's header");
+    assert_eq!(error.class, LinkErrorClass::Unreachable, "{error}");
+    assert!(error.what.contains(&address.to_string()) && error.what.contains("refused the login"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
