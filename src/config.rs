@@ -70,6 +70,8 @@ pub struct Config {
     pub record: RecordConfig,
     /// `[changes]`
     pub changes: ChangesConfig,
+    /// `[delayed]`
+    pub delayed: DelayedConfig,
     /// `[http]`
     pub http: HttpConfig,
     /// `[commands]`
@@ -219,7 +221,7 @@ pub enum StorePath {
     Memory,
 }
 
-/// `[record]`
+/// `[record]`, and `[delayed.record]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordConfig {
     /// How many of the newest rows are kept; older ones are trimmed.
@@ -228,13 +230,22 @@ pub struct RecordConfig {
     pub max_age: Duration,
 }
 
-/// `[changes]`
+/// `[changes]`, and `[delayed.changes]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangesConfig {
     /// How many of the newest entries of the log of changes are kept; older ones are trimmed.
     pub max_entries: u64,
     /// Entries older than this are trimmed.
     pub max_age: Duration,
+}
+
+/// `[delayed]`: what is kept of delayed events that are over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DelayedConfig {
+    /// `[delayed.record]`
+    pub record: RecordConfig,
+    /// `[delayed.changes]`
+    pub changes: ChangesConfig,
 }
 
 /// `[http]`

@@ -2,10 +2,10 @@
 //! compares them).
 
 use super::{
-    BrokerConfig, BrokerUrl, CalendarSource, ChangesConfig, ClockConfig, Config, DEFAULT, LimitsConfig,
-    LogConfig, LogFormat, MetricsConfig, OnBackward, PublishConfig, RecordConfig, Request, ScheduleSource,
-    ShutdownConfig, StoreConfig, StorePath, TlsConfig, ceilings, commands, http, keys, layers,
-    reader::Reader,
+    BrokerConfig, BrokerUrl, CalendarSource, ChangesConfig, ClockConfig, Config, DEFAULT, DelayedConfig,
+    LimitsConfig, LogConfig, LogFormat, MetricsConfig, OnBackward, PublishConfig, RecordConfig, Request,
+    ScheduleSource, ShutdownConfig, StoreConfig, StorePath, TlsConfig, ceilings, commands, http, keys,
+    layers, reader::Reader,
 };
 use crate::{
     diagnostic::{Diagnostic, Diagnostics, Text},
@@ -75,6 +75,16 @@ pub(super) fn build(request: &Request) -> (Config, Diagnostics) {
         changes: ChangesConfig {
             max_entries: reader.integer("changes.max_entries", 100_000, 1_000..=1_000_000_000),
             max_age: reader.duration("changes.max_age", 366 * DAY, 36_500 * DAY),
+        },
+        delayed: DelayedConfig {
+            record: RecordConfig {
+                max_rows: reader.integer("delayed.record.max_rows", 1_000_000, 1_000..=1_000_000_000),
+                max_age: reader.duration("delayed.record.max_age", 90 * DAY, 36_500 * DAY),
+            },
+            changes: ChangesConfig {
+                max_entries: reader.integer("delayed.changes.max_entries", 100_000, 1_000..=1_000_000_000),
+                max_age: reader.duration("delayed.changes.max_age", 366 * DAY, 36_500 * DAY),
+            },
         },
         http: http::http(&mut reader),
         commands: commands::commands(&mut reader, &broker.url),

@@ -113,6 +113,25 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Section(&[("changes.max_entries", Kind::Integer), ("changes.max_age", Kind::Duration)]),
     ),
     (
+        "delayed",
+        Kind::Section(&[
+            (
+                "delayed.record",
+                Kind::Section(&[
+                    ("delayed.record.max_rows", Kind::Integer),
+                    ("delayed.record.max_age", Kind::Duration),
+                ]),
+            ),
+            (
+                "delayed.changes",
+                Kind::Section(&[
+                    ("delayed.changes.max_entries", Kind::Integer),
+                    ("delayed.changes.max_age", Kind::Duration),
+                ]),
+            ),
+        ]),
+    ),
+    (
         "http",
         Kind::Section(&[
             ("http.enabled", Kind::Boolean),

@@ -2,7 +2,7 @@
 
 use super::rules::millis;
 use crate::{
-    config::{Config, StorePath},
+    config::{Config, DelayedConfig, StorePath},
     delayed::{
         self, DelayedHandle, DelayedLimits, DelayedMemory, DelayedSnapshot, DelayedStoreEvent, DelayedTuning,
         RedbOptions,
@@ -83,16 +83,27 @@ fn or_without(opened: Result<OpenedDelayed, StoreError>) -> Result<OpenedDelayed
 }
 
 async fn open_kept(config: &Config) -> Result<OpenedDelayed, StoreError> {
-    let clock = config.clock.name.clone();
+    let (clock, limits) = (config.clock.name.clone(), delayed_limits(config));
     match &config.store.path {
         StorePath::Folder(path) => {
             let path = path.join(DELAYED);
-            delayed::open_redb(path, clock, RedbOptions::default(), DelayedTuning::default()).await
+            let options = RedbOptions { limits, ..RedbOptions::default() };
+            delayed::open_redb(path, clock, options, DelayedTuning::default()).await
         }
         StorePath::Memory => {
-            let (memory, limits) = (DelayedMemory::default(), DelayedLimits::default());
-            delayed::open_memory(memory, clock, limits, DelayedTuning::default()).await
+            delayed::open_memory(DelayedMemory::default(), clock, limits, DelayedTuning::default()).await
         }
+    }
+}
+
+fn delayed_limits(config: &Config) -> DelayedLimits {
+    let DelayedConfig { record, changes } = &config.delayed;
+    DelayedLimits {
+        rows: record.max_rows,
+        age: millis(record.max_age),
+        changes: changes.max_entries,
+        changes_age: millis(changes.max_age),
+        ..DelayedLimits::default()
     }
 }
 
