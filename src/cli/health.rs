@@ -26,7 +26,8 @@ pub(super) struct Args {
     /// Whether events go out (/readyz), and not only whether the clock's loop turns (/healthz)
     #[arg(long)]
     ready: bool,
-    /// The clock, such as http://127.0.0.1:7650; else the one in KHRONOS_URL, else the one at the configured address
+    /// The clock, such as http://127.0.0.1:7650; without it and --config the one in KHRONOS_URL, else the one at the
+    /// configured address
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// The whole answer, as one JSON object
@@ -41,7 +42,7 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
 }
 
 async fn ask(globals: &Globals, args: Args) -> Result<Exit, CliError> {
-    let client = match named_clock(args.url.as_deref())? {
+    let client = match named_clock(globals, args.url.as_deref())? {
         Some(target) => args.shown.client(target)?,
         None => configured(&globals.load(Vec::new())?, &args.shown)?,
     };

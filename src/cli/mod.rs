@@ -47,7 +47,7 @@ use crate::{
     config::{Config, Override, Request},
     schedule::ZONE_DATA,
 };
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches, Parser, parser::ValueSource};
 use exit::Exit;
 use std::{path::PathBuf, process::ExitCode, sync::LazyLock};
 
@@ -70,6 +70,9 @@ struct Globals {
     /// The configuration file; ./config.toml if it exists, else the embedded defaults.
     #[arg(long, global = true, value_name = "FILE", env = "KHRONOS_CONFIG", hide_env_values = true)]
     config: Option<PathBuf>,
+    /// Whether the file is named by the flag, and not by the variable.
+    #[arg(skip)]
+    is_config_typed: bool,
 }
 
 impl Globals {
@@ -151,7 +154,7 @@ enum Verb {
 
 /// Parses the arguments and runs the verb.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match parsed() {
         Ok(cli) => cli,
         Err(said) => return output::report_clap_error::<Cli>(&said),
     };
@@ -187,6 +190,13 @@ pub fn main() -> ExitCode {
         Verb::Schemas(args) => schemas::run(&args),
         Verb::Completions(args) => completions::run(&cli.globals, args),
     }
+}
+
+fn parsed() -> Result<Cli, clap::Error> {
+    let given = Cli::command().try_get_matches()?;
+    let mut cli = Cli::from_arg_matches(&given)?;
+    cli.globals.is_config_typed = given.value_source("config") == Some(ValueSource::CommandLine);
+    Ok(cli)
 }
 
 #[cfg(test)]

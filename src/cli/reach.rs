@@ -22,8 +22,8 @@ use std::{
 /// Which clock is asked.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct ClockArgs {
-    /// A running clock, such as http://127.0.0.1:7650; else the one in KHRONOS_URL, else the one that runs on the store, else
-    /// the store itself
+    /// A running clock, such as http://127.0.0.1:7650; without it and --config the one in KHRONOS_URL, else the one that runs on the
+    /// store, else the store itself
     #[arg(long, value_name = "URL", conflicts_with = "store")]
     url: Option<String>,
     /// The folder of the clock's state [store.path]
@@ -102,10 +102,13 @@ impl CredentialArgs {
     }
 }
 
-/// The clock that is named: by a flag, else by the variable KHRONOS_URL.
-pub(super) fn named_clock(url: Option<&str>) -> Result<Option<Target>, CliError> {
+/// The clock that is named: by a flag, else by the variable KHRONOS_URL. A configuration that is named by a flag is another clock's.
+pub(super) fn named_clock(globals: &Globals, url: Option<&str>) -> Result<Option<Target>, CliError> {
     if let Some(url) = url {
         return Ok(Some(Target::from_url(url)?));
+    }
+    if globals.is_config_typed {
+        return Ok(None);
     }
     let Some(url) = std::env::var_os("KHRONOS_URL").filter(|url| !url.is_empty()) else { return Ok(None) };
     // What is no text is no address either.
@@ -132,13 +135,13 @@ impl ClockArgs {
     }
 
     /// The clock that is named by its address; a store that is named is another one's.
-    fn named(&self) -> Result<Option<Target>, CliError> {
-        if self.store.is_some() { Ok(None) } else { named_clock(self.url.as_deref()) }
+    fn named(&self, globals: &Globals) -> Result<Option<Target>, CliError> {
+        if self.store.is_some() { Ok(None) } else { named_clock(globals, self.url.as_deref()) }
     }
 
     /// The clock, or its store.
     pub(super) async fn reach(&self, globals: &Globals) -> Result<ClockSource, CliError> {
-        if let Some(target) = self.named()? {
+        if let Some(target) = self.named(globals)? {
             return Ok(ClockSource::Running(self.shown.client(target)?));
         }
         ClockSource::of(&self.config(globals)?, self.store.is_some(), &self.shown).await
@@ -146,7 +149,7 @@ impl ClockArgs {
 
     /// The clock at the URL, else the one that runs on the store, for `what` changes something.
     pub(super) async fn operate(&self, globals: &Globals, what: &'static str) -> Result<Client, CliError> {
-        if let Some(target) = self.named()? {
+        if let Some(target) = self.named(globals)? {
             return self.shown.client(target);
         }
         let config = self.config(globals)?;

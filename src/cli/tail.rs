@@ -26,7 +26,7 @@ use std::{process::ExitCode, time::Duration};
 /// Prints events as they arrive, until it is interrupted.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A clock's feed; else that of the clock in KHRONOS_URL, else of the configured one
+    /// A clock's feed; without it and --config that of the clock in KHRONOS_URL, else of the configured one
     #[arg(long, value_name = "URL", conflicts_with = "broker")]
     feed: Option<String>,
     /// A broker instead of a feed: amqp://…, or the configured one if no URL is given
@@ -71,7 +71,7 @@ async fn follow(globals: &Globals, args: Args) -> Result<Exit, CliError> {
     if args.broker.is_some() {
         return from_broker(&load()?, &args).await;
     }
-    let client = match named_clock(args.feed.as_deref())? {
+    let client = match named_clock(globals, args.feed.as_deref())? {
         Some(target) => args.shown.client(target)?,
         None => args.shown.web_client(&load()?)?,
     };

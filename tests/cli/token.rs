@@ -243,6 +243,15 @@ fn the_clock_that_the_environment_names_is_asked_unless_a_flag_names_another() {
     }
     let (output, asked) = run(&named, &["list", "--store", "nowhere"]);
     assert!(!output.status.success() && asked == 0, "{output:?}");
+    // A configuration that is typed is another clock's, wherever it is typed; one that a variable names is not.
+    fs::write(folder.path().join("mine.toml"), "[store]\npath = \"nowhere\"\n[http]\nenabled = false\n")
+        .unwrap();
+    for words in [&["list", "--config", "mine.toml"][..], &["--config", "mine.toml", "health"]] {
+        let (output, asked) = run(&named, words);
+        assert!(!output.status.success() && asked == 0, "{words:?}: {output:?}");
+        let (output, asked) = run("http://127.0.0.1:1", &[words, &["--url", &named]].concat());
+        assert!(output.status.success() && asked > 0, "{words:?}: {output:?}");
+    }
     // What reads files alone, and the clock itself, ask nobody.
     let (output, asked) = run(&named, &["check"]);
     assert!(output.status.success() && asked == 0, "{output:?}");
