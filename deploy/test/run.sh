@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# The tests of what is in deploy/, and of the Dockerfile: `./test.sh deployment` installs what they need and calls this.
+#
+#   deploy/test/run.sh TOOLS PROGRAMS [TEST...]    TOOLS: what test.sh installed; PROGRAMS: the folder of khronos and ponos
+#
+# They run in namespaces of their own. So they can take the ports that the image and the charts name, and reach nothing else.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+if [ "${1:-}" != --inside ]; then
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    DEPLOYMENT_TOOLS=$(realpath "$1") DEPLOYMENT_PROGRAMS=$(realpath "$2") DEPLOYMENT_WORK=$work
+    export DEPLOYMENT_TOOLS DEPLOYMENT_PROGRAMS DEPLOYMENT_WORK
+    shift 2
+    # A process namespace, too: nothing that a test forgot outlives it.
+    unshare --mount --net --pid --fork --mount-proc --kill-child "$PWD/run.sh" --inside "$@"
+    exit
+fi
+shift
+ip link set lo up
+# Where version 1 and 2 of the control groups are mixed, crun takes the second for all there is.
+umount /sys/fs/cgroup/unified 2>/dev/null || true
+exec "$DEPLOYMENT_TOOLS/venv/bin/python" -m unittest "${@:-discover}" --verbose
