@@ -20,7 +20,7 @@ readonly SCRATCH
 export SCRATCH # the tests look for the examples' needs there
 readonly POLICY=/usr/sbin/policy-rc.d
 # The extra steps in their order, each with the minutes that it takes at most on two cores.
-readonly EXTRA=("rabbitmq-4.0 15" "deployment 8" "rabbitmq-4.3 10")
+readonly EXTRA=("rabbitmq-4.0 15" "deployment 10" "rabbitmq-4.3 10")
 
 heading() { printf '\n==== %s ====\n' "$*"; }
 fail() { printf '\n%s\n' "$*" >&2; exit 1; }
@@ -122,10 +122,10 @@ install_schemathesis() {
 # Into a folder, what deploy/test needs; again when its lists change.
 install_deployment_tools() {
     local folder=$1 wanted="$PWD/deploy/test" unit
-    local programs=(buildah podman crun netavark unshare ip systemd-analyze systemd-sysusers unzip /etc/ssl/certs/ca-certificates.crt)
+    local programs=(buildah podman crun netavark unshare ip systemd-analyze systemd-sysusers unzip openssl /etc/ssl/certs/ca-certificates.crt)
     for program in "${programs[@]}"; do
         if command -v "$program" >/dev/null || [ -e "$program" ] || [ -e "/usr/lib/podman/$program" ]; then continue; fi
-        without_services apt_install buildah podman crun netavark util-linux iproute2 systemd unzip ca-certificates
+        without_services apt_install buildah podman crun netavark util-linux iproute2 systemd unzip openssl ca-certificates
         for unit in podman.service podman.socket podman-restart.service podman-auto-update.service podman-auto-update.timer; do
             disable_at_boot "$unit"
         done

@@ -8,6 +8,7 @@ import secrets
 import shutil
 import subprocess
 import urllib.parse
+import urllib.request
 
 import tools
 
@@ -63,8 +64,7 @@ class Broker:
 
     def ask(self, path):
         """What the management API answers to a GET, or None for what is not there."""
-        login = base64.b64encode(f"guest:{self.password}".encode()).decode()
-        status, text = tools.http(self.api + path, {"Authorization": f"Basic {login}"})
+        status, text = tools.http(self.api + path, self._login())
         return json.loads(text) if status == 200 else None
 
     def queue(self, name):
@@ -74,6 +74,24 @@ class Broker:
         """How many messages a queue has, ready and unacknowledged, as KEDA counts them; None if there is no such queue."""
         queue = self.queue(name)
         return queue.get("messages", 0) if queue is not None else None
+
+    def define(self, definitions):
+        """Makes what a file of definitions has."""
+        self._change("POST", "api/definitions", definitions)
+
+    def put(self, path, content):
+        self._change("PUT", path, json.dumps(content))
+
+    def delete(self, path):
+        self._change("DELETE", path, "")
+
+    def _change(self, method, path, text):
+        headers = {**self._login(), "Content-Type": "application/json"}
+        request = urllib.request.Request(self.api + path, text.encode(), headers, method=method)
+        urllib.request.urlopen(request, timeout=30).close()
+
+    def _login(self):
+        return {"Authorization": "Basic " + base64.b64encode(f"guest:{self.password}".encode()).decode()}
 
     def end(self):
         self.process.kill()

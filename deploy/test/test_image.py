@@ -17,7 +17,7 @@ STRICT = ("--read-only", "--read-only-tmpfs=false", "--cap-drop", "all", "--secu
 class Image(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.id = tools.build_image()
+        cls.id = tools.the_image()
 
     def start(self, *words, **options):
         container = Container(*words, **options)

@@ -88,7 +88,7 @@ class Unit(unittest.TestCase):
             "defaultAction": "SCMP_ACT_ERRNO", "architectures": ["SCMP_ARCH_X86_64"],
             "syscalls": [{"names": sorted(calls) + of_runtime, "action": "SCMP_ACT_ALLOW"}],
         }))
-        tools.build_image()
+        tools.the_image()
         clock = Container("--read-only", "--security-opt", f"seccomp={profile}", "--env", "KHRONOS_HTTP_OPEN_READS=true")
         self.addCleanup(clock.remove)
         wait_until(f"the clock is ready\n{clock.log()}", lambda: http("http://127.0.0.1:7650/readyz")[0] == 200)

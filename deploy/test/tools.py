@@ -3,6 +3,7 @@
 Everything runs in the namespaces that `run.sh` made: no network but a loopback, and a view of the mounts that ends with it.
 """
 
+import functools
 import json
 import os
 import pathlib
@@ -96,6 +97,12 @@ def http(url, headers=None):
         return error.code, error.read().decode()
     except OSError:
         return 0, ""
+
+
+@functools.cache
+def the_image():
+    """The image that the tests run, built once; gives its id."""
+    return build_image()
 
 
 def build_image(tag=IMAGE, root=ROOT, form="docker"):
