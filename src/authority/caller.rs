@@ -131,6 +131,11 @@ impl Caller {
         Self { owner: owner.into(), role, domains, tasks, door, rate: None, quota: None }
     }
 
+    /// His role, the domains of the events that he may change something about, and of the queues that he may send tasks to.
+    pub fn scope(&self) -> (Role, &Domains, Option<&Domains>) {
+        (self.role, &self.domains, self.tasks.as_ref())
+    }
+
     /// Whose name stands by what he changes, and by what he takes.
     pub fn owner(&self) -> &Arc<str> {
         &self.owner

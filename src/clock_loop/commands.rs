@@ -113,6 +113,7 @@ impl ClockLoop {
                 let page = self.engine.running_after(after.as_deref()).take(PAGE);
                 drop(reply.send(page.collect()));
             }
+            Command::Soonest(most, reply) => drop(reply.send(self.engine.soonest(most.min(PAGE)).collect())),
             Command::Schedule(name, reply) => drop(reply.send(self.engine.running(&name))),
             Command::Neighbours(name, reply) => {
                 drop(reply.send(self.engine.neighbours(&name, NEIGHBOURS).cloned().collect()));

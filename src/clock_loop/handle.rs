@@ -33,6 +33,8 @@ pub const NEIGHBOURS: usize = 1_000;
 pub enum Command {
     /// The next [`PAGE`] schedules by name, from the first on or after the one that is named; none: that was all.
     Schedules(Option<Arc<str>>, oneshot::Sender<Vec<ScheduleStatus>>),
+    /// The schedules that are due next, the soonest first, at most so many and [`PAGE`].
+    Soonest(usize, oneshot::Sender<Vec<ScheduleStatus>>),
     /// One schedule.
     Schedule(Arc<str>, oneshot::Sender<Option<ScheduleStatus>>),
     /// Definitions whose names stand beside this one in the order of names, [`NEIGHBOURS`] at most.

@@ -1,11 +1,12 @@
 //! Who a request comes from: the caller that operations ask for.
 //!
-//! On the control socket it is the operator. On TCP a clock that has tokens wants one of everybody, but for health, or unless
-//! it lets everybody read; one that has none is read on its own machine, and changed by it where it is open to it. A token
-//! that may have been read on its way (`connection.rs`) is refused, whatever it permits.
+//! On the control socket it is the operator. On TCP a clock that has tokens wants one of everybody, but for health and the files
+//! of the page, or unless it lets everybody read; one that has none is read on its own machine, and changed by it where it is
+//! open to it. A token that may have been read on its way (`connection.rs`) is refused, whatever it permits.
 
 use super::{
     connection::{Connection, Exposure},
+    page,
     problem::Problem,
     refusals::{LOG, Refusals},
     seat::Seat,
@@ -197,7 +198,7 @@ pub(super) async fn authenticate(
             request.extensions_mut().insert(whose);
             request.extensions_mut().insert(caller);
         }
-        Ok(None) if is_health => {}
+        Ok(None) if is_health || page::is_asked(request.method(), request.uri(), request.headers()) => {}
         Ok(None) if !state.access.has_tokens() => {
             return Problem::new(StatusCode::FORBIDDEN, ELSEWHERE).into_response();
         }

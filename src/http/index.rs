@@ -1,8 +1,8 @@
-//! `GET /`: the paths, with what they give.
+//! `GET /`: the page for people who come with a browser; for programs the paths, with what they give.
 
 #![allow(unused_qualifications, reason = "the macros that describe routes write paths in full")]
 
-use super::state::HttpState;
+use super::{page, state::HttpState};
 use axum::{
     Json,
     extract::State,
@@ -21,6 +21,7 @@ pub(super) const INDEX: &[(&str, &str)] = &[
         "/v1/schedules",
         "schedules with their next due time; ?prefix= ?domain= ?owner= ?origin= ?state= ?label= ?limit= ?page=",
     ),
+    ("/v1/schedules:due", "schedules that are due next, the soonest first; ?limit="),
     (
         "/v1/schedules/{name}",
         "one schedule; PUT and DELETE: creates, changes or deletes it; If-Match, If-None-Match",
@@ -101,26 +102,30 @@ pub(super) const INDEX: &[(&str, &str)] = &[
     ("/v1/operations/{id}", "one of them; DELETE: cancels it"),
     ("/v1/schedules/{name}/trigger", "POST with Idempotency-Key: KEY: sends an event of one schedule now"),
     ("/v1/reload", "POST: reads the schedules again"),
+    ("/v1/caller", "who asks, and what he may change"),
     ("/v1/openapi.json", "all of this for programs (OpenAPI 3.1)"),
     ("/healthz", "whether the clock's loop is running"),
     ("/metrics", "counters and gauges for Prometheus, as OpenMetrics where it asks for it"),
     ("/readyz", "whether events go out, and if not, why"),
 ];
 
-/// What is served where
+/// The page, or what is served where
 #[utoipa::path(
     get, path = "/", tag = "clock",
-    responses((status = 200, description = "The clock's name and version, and paths with what they give; as a text for who asks for one",
-        content((serde_json::Value = "application/json"), (String = "text/plain"))))
+    responses((status = 200, description = "The clock's name and version, and paths with what they give; as a text for who asks for one, and the page for who asks for HTML",
+        content((serde_json::Value = "application/json"), (String = "text/plain"), (String = "text/html"))))
 )]
 pub(super) async fn index(State(state): State<HttpState>, headers: HeaderMap) -> Response {
+    if page::wants_html(&headers) {
+        return page::document(&headers);
+    }
     let version = env!("CARGO_PKG_VERSION");
     let zones = state.clock.zone_data().to_string();
     let clock = state.clock.name();
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let asked = |kind| accept.find(kind).unwrap_or(usize::MAX);
-    // Of a browser, which would show JSON less well; many clients name JSON first, and a text at the end.
-    if asked("text/html").min(asked("text/plain")) < asked("application/json") {
+    // Many clients name JSON first, and a text at the end.
+    if asked("text/plain") < asked("application/json") {
         let lines: Vec<String> = INDEX.iter().map(|(path, what)| format!("{path:<26} {what}")).collect();
         return format!("khronos {version}, clock '{clock}', time zones {zones}\n\n{}\n", lines.join("\n"))
             .into_response();

@@ -7,8 +7,10 @@ use crate::{
     clock,
     engine::audit::Report,
     ops::{
-        self, History, OpsError, ParkedList, PauseView, ScheduleList, ScheduleView, ZoneView, audit::Window,
-        history::HistoryQuery, schedules::ScheduleQuery,
+        self, History, OpsError, ParkedList, PauseView, ScheduleList, ScheduleView, ZoneView,
+        audit::Window,
+        history::HistoryQuery,
+        schedules::{DueQuery, ScheduleQuery},
     },
 };
 use axum::{
@@ -42,6 +44,22 @@ pub(super) async fn schedules(
     let page = ops::schedules::page(state.clock, &wanted).await?;
     head.insert("next".into(), page.next.clone().into());
     large::list(head, "schedules", page).await
+}
+
+/// Schedules that are due next
+///
+/// The soonest first, by when their next occurrences are sent. What is paused or finished is not among them, nor is what waits
+/// for the broker's answer.
+#[utoipa::path(
+    get, path = "/schedules:due", tag = "schedules", params(DueQuery),
+    responses((status = 200, description = "The schedules", body = ScheduleList))
+)]
+pub(super) async fn due(
+    State(state): State<HttpState>,
+    Asked(wanted): Asked<DueQuery>,
+) -> Result<Response, Problem> {
+    let head = head(&state)?;
+    large::list(head, "schedules", ops::schedules::due(state.clock, &wanted).await?).await
 }
 
 /// All schedules at once

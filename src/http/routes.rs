@@ -2,13 +2,13 @@
 
 use super::{
     access::{Access, authenticate},
-    aliases, body, calendars, changes,
+    aliases, body, calendars, caller, changes,
     connection::Connection,
     control, event_batch, event_logs, events, feed, gate, guard, health,
     index::{self, INDEX},
     large, metrics,
     openapi::{self, ApiDocument, Interface},
-    operations, parked_events, pauses, preview,
+    operations, page, parked_events, pauses, preview,
     problem::Problem,
     reads, schedules,
     state::HttpState,
@@ -184,7 +184,12 @@ fn all(state: &HttpState, shutdown: Shutdown) -> Router {
     let versioned = reads(state, shutdown).merge(changing(state, changed));
     let v1 = versioned
         .clone()
-        .merge(dear(OpenApiRouter::new().routes(routes!(reads::schedules)).routes(routes!(calendars::list))))
+        .merge(dear(
+            OpenApiRouter::new()
+                .routes(routes!(reads::schedules))
+                .routes(routes!(reads::due))
+                .routes(routes!(calendars::list)),
+        ))
         .merge(next)
         .merge(preview)
         .merge(dear(delayed))
@@ -195,6 +200,7 @@ fn all(state: &HttpState, shutdown: Shutdown) -> Router {
         .merge(changing(state, many))
         .merge(changing(state, written))
         .merge(watched)
+        .routes(routes!(caller::caller))
         .routes(routes!(openapi::openapi));
     let whole = OpenApiRouter::with_openapi(Interface::openapi())
         .nest("/v1", v1)
@@ -205,6 +211,7 @@ fn all(state: &HttpState, shutdown: Shutdown) -> Router {
     let (aliases, _) = aliases.layer(middleware::from_fn(aliases::deprecated)).split_for_parts();
     router
         .merge(aliases)
+        .merge(page::router())
         .layer(Extension(ApiDocument::new(description)))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)

@@ -17,6 +17,7 @@ mod metrics;
 mod next;
 mod openapi;
 mod operations;
+mod page;
 mod pages;
 mod pauses;
 mod reads;
@@ -251,6 +252,7 @@ async fn play(
                     .filter(|known| after.as_deref().is_none_or(|after| known.revision.name() > after));
                 drop(reply.send(rest.take(PAGE).cloned().collect()));
             }
+            Command::Soonest(_, reply) => drop(reply.send(schedules[..1].to_vec())),
             Command::Neighbours(_, reply) => {
                 drop(reply.send(revisions.iter().map(|known| known.definition.clone()).collect()));
             }
@@ -267,9 +269,7 @@ async fn play(
                 let revisions = rest.take(KEPT).cloned().collect();
                 drop(reply.send(KeptPage { settled: at(4), revisions, ..KeptPage::default() }));
             }
-            Command::Change(asked, reply) => {
-                drop(reply.send(schedules::answered(&asked.changes)));
-            }
+            Command::Change(asked, reply) => drop(reply.send(schedules::answered(&asked.changes))),
             Command::ChangeDelayed(asked, reply) => drop(reply.send(Ok(machine.decide(asked)))),
             Command::UnparkDelayed(asked, reply) => drop(reply.send(Ok(machine.unpark(asked)))),
             Command::Oldest(_, reply) => drop(reply.send(OldestPage::default())),

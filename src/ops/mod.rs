@@ -55,12 +55,12 @@ pub use record::RecordReader;
 pub use stopped::StoppedClock;
 pub use tag::{NoTag, Tag};
 pub use views::{
-    Alive, BackfillAsked, BackfillDecision, BrokerLink, CalendarList, CalendarView, ChosenDecision,
-    DELAYED_STATES, DelayedChangeList, DelayedChangeView, DelayedEventList, DelayedEventView, DelayedHistory,
-    DelayedRowView, EventOutcomeView, FilterDecision, FinishedView, FoundCalendar, GapView, History,
-    NamedCalendarView, ORIGINS, OUTCOMES, OperationList, OperationView, OutcomeView, ParkedCreations,
-    ParkedDecision, ParkedEventList, ParkedEventView, ParkedIds, ParkedList, ParkedView, PauseAsked,
-    PauseDecision, PauseOneAsked, PauseSomeAsked, PauseView, PutView, Readiness, RefusalView, RefusedView,
-    Reloaded, ResumeAsked, ResumeDecision, ResumeOneAsked, ResumeSomeAsked, RowView, STATES, ScheduleFilter,
-    ScheduleList, ScheduleView, TaskAddress, TriggerDecision, ZoneView,
+    Alive, BackfillAsked, BackfillDecision, BrokerLink, CalendarList, CalendarView, CallerView,
+    ChosenDecision, DELAYED_STATES, DelayedChangeList, DelayedChangeView, DelayedEventList, DelayedEventView,
+    DelayedHistory, DelayedRowView, EventOutcomeView, FilterDecision, FinishedView, FoundCalendar, GapView,
+    History, NamedCalendarView, ORIGINS, OUTCOMES, OperationList, OperationView, OutcomeView,
+    ParkedCreations, ParkedDecision, ParkedEventList, ParkedEventView, ParkedIds, ParkedList, ParkedView,
+    PauseAsked, PauseDecision, PauseOneAsked, PauseSomeAsked, PauseView, PutView, Readiness, RefusalView,
+    RefusedView, Reloaded, ResumeAsked, ResumeDecision, ResumeOneAsked, ResumeSomeAsked, RowView, STATES,
+    ScheduleFilter, ScheduleList, ScheduleView, TaskAddress, TriggerDecision, ZoneView,
 };

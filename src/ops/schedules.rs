@@ -3,7 +3,7 @@
 mod labels;
 mod page;
 
-pub use page::{MOST_OF_A_PAGE, SchedulePage, ScheduleQuery, page};
+pub use page::{DueQuery, MOST_OF_A_PAGE, SchedulePage, ScheduleQuery, due, page};
 pub(super) use page::{mark, marked, name_of};
 
 use super::{Clock, Missing, MissingKind, OpsError, Pages, ScheduleView, run_blocking};

@@ -1,6 +1,7 @@
 //! The forms in which a clock is shown: the HTTP interface writes them, and the command line reads and prints them.
 
 mod calendar;
+mod caller;
 mod change;
 mod delayed;
 mod delayed_record;
@@ -12,6 +13,7 @@ mod pause;
 mod schedule;
 
 pub use calendar::{CalendarList, FoundCalendar, NamedCalendarView};
+pub use caller::CallerView;
 pub use change::{FilterDecision, OutcomeView, PutView, RefusalView, ScheduleFilter};
 pub use delayed::{DELAYED_STATES, DelayedEventList, DelayedEventView, EventOutcomeView, TaskAddress};
 pub use delayed_record::{DelayedChangeList, DelayedChangeView, DelayedHistory, DelayedRowView};

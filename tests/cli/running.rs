@@ -52,6 +52,7 @@ async fn play(
                 let page = if after.is_none() { vec![schedule.clone()] } else { vec![] };
                 drop(reply.send(page));
             }
+            Ask::Soonest(_, reply) => drop(reply.send(vec![schedule.clone()])),
             Ask::Neighbours(_, reply) => drop(reply.send(vec![schedule.revision.definition.clone()])),
             Ask::Revision(_, _, reply) => drop(reply.send(Some(schedule.revision.clone()))),
             Ask::Schedule(name, reply) => {

@@ -140,6 +140,31 @@ impl DueQueue {
         head.into_iter().chain(heap).map(|entry| entry.send).min()
     }
 
+    /// Which slots are due first, in order, at most so many. Only what may be among them is looked at: each entry of the heap
+    /// that is, and the two below it.
+    pub(super) fn soonest(&self, slots: &Slots, most: usize) -> Vec<SlotId> {
+        let (mut head, mut found) = (self.head.iter().peekable(), Vec::new());
+        let mut reached: Vec<(usize, Entry)> =
+            self.heap.first().map(|first| (0, *first)).into_iter().collect();
+        while found.len() < most {
+            let least = (0..reached.len()).reduce(|least, other| {
+                if reached[other].1.is_before(reached[least].1, slots) { other } else { least }
+            });
+            let laid_out =
+                head.next_if(|entry| least.is_none_or(|least| entry.is_before(reached[least].1, slots)));
+            if let Some(entry) = laid_out {
+                found.push(entry.id());
+                continue;
+            }
+            let Some(least) = least else { break };
+            let (at, entry) = reached.swap_remove(least);
+            found.push(entry.id());
+            let below = [2 * at + 1, 2 * at + 2];
+            reached.extend(below.into_iter().filter_map(|at| Some((at, *self.heap.get(at)?))));
+        }
+        found
+    }
+
     pub(super) fn pop(&mut self, slots: &mut Slots) {
         if !self.head_is_first(slots) {
             self.take(slots, 0);
@@ -242,6 +267,8 @@ mod tests {
                 }
                 let first = |id: SlotId| slots[id].definition.name().parse::<u32>().unwrap();
                 assert_eq!(queue.first(&slots).map(|(send, id)| (send, first(id))), sorted.first().copied());
+                let soonest: Vec<_> = queue.soonest(&slots, 7).into_iter().map(first).collect();
+                assert_eq!(soonest, sorted.iter().take(7).map(|(_, number)| *number).collect::<Vec<_>>());
                 assert_eq!(queue.first_send(), sorted.first().map(|(send, _)| *send));
                 let laid_out: Vec<_> = queue.laid_out(0).map(|(send, id)| (send, first(id))).collect();
                 assert!(laid_out.is_sorted() && laid_out.iter().all(|entry| sorted.contains(entry)));

@@ -76,6 +76,12 @@ impl Engine {
         self.schedules.after(name).map(|id| self.running_as(id))
     }
 
+    /// The schedules whose next occurrences are sent first, in that order, at most so many: none that is paused, none that is
+    /// finished, and none whose last occurrence got no answer yet.
+    pub fn soonest(&self, most: usize) -> impl Iterator<Item = ScheduleStatus> + '_ {
+        self.schedules.soonest(most).into_iter().map(|id| self.running_as(id))
+    }
+
     /// Definitions of schedules whose names stand beside this one in the order of names, at most so many: half of them
     /// before it, where there are so many.
     pub fn neighbours<'a>(&'a self, name: &str, most: usize) -> impl Iterator<Item = &'a Packed> + 'a {

@@ -295,6 +295,11 @@ impl Schedules {
         self.due.first(&self.slots)
     }
 
+    /// Those that are to be handed over first, in order, at most so many.
+    pub(super) fn soonest(&self, most: usize) -> Vec<SlotId> {
+        self.due.soonest(&self.slots, most)
+    }
+
     /// The send time of the first of one queue.
     pub(super) fn first_send(&self, which: Which) -> Option<Timestamp> {
         match which {

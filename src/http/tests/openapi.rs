@@ -387,7 +387,7 @@ async fn what_is_at_the_top_is_given_as_it_is_asked_for() {
     for (accept, kind) in [
         ("application/json, text/plain, */*", "application/json"),
         ("*/*", "application/json"),
-        ("text/html,application/xhtml+xml,*/*;q=0.8", "text/plain"),
+        ("text/html,application/xhtml+xml,*/*;q=0.8", "text/html; charset=utf-8"),
         ("text/plain, application/json", "text/plain"),
     ] {
         let head =

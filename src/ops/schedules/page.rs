@@ -4,9 +4,10 @@
 use super::{Schedules, all, labels::LabelFilter};
 use crate::{
     authority::Domains,
+    clock_loop::Command,
     engine::ScheduleStatus,
     ops::{
-        Clock, OpsError, Pages, ScheduleView,
+        Clock, OpsError, Pages, RunningClock, ScheduleView,
         history::check_word,
         views::{ORIGINS, STATES, origin_word, state_word},
     },
@@ -19,6 +20,8 @@ use utoipa::IntoParams;
 
 /// Schedules in one answer, at most.
 pub const MOST_OF_A_PAGE: usize = 1_000;
+/// Schedules that are due next in one answer, at most.
+const MOST_DUE: usize = 100;
 /// Schedules looked through for one answer; when it is not full by then, `next` says where to go on.
 const LOOKED_THROUGH: usize = 10_000;
 /// In front of the name in what says where to go on: another form of it gets another letter. It goes with any filter: it says where
@@ -108,6 +111,29 @@ pub async fn page(clock: impl Into<Clock>, wanted: &ScheduleQuery) -> Result<Sch
             }
         }
     }
+}
+
+/// How many schedules that are due next.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct DueQuery {
+    /// At most so many, 1 to 100; 20 if left out.
+    #[param(minimum = 1, maximum = 100)]
+    pub limit: Option<usize>,
+}
+
+/// The schedules that are due next, the soonest first.
+///
+/// # Errors
+/// [`OpsError::Parameter`]; [`OpsError::Unavailable`].
+pub async fn due(clock: RunningClock, wanted: &DueQuery) -> Result<SchedulePage, OpsError> {
+    let limit = wanted.limit.unwrap_or(20);
+    if !(1..=MOST_DUE).contains(&limit) {
+        return Err(OpsError::parameter("limit", FaultCode::OutOfRange, format!("1 to {MOST_DUE}")));
+    }
+    let list = clock.ask(|reply| Command::Soonest(limit, reply)).await?;
+    Ok(SchedulePage { clock: clock.into(), list, next: None })
 }
 
 fn is_wanted(

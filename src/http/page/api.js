@@ -1,0 +1,121 @@
+/**
+ * What is asked of the clock: relative to the document, so that any prefix will do; with the token, if there is one; and no
+ * longer than a while.
+ */
+
+import { token } from "./session.js";
+
+/** How long an answer may take. */
+const LIMIT = 20_000;
+
+/** @typedef {Record<string, string | number | boolean | null | undefined>} Query */
+
+/** A problem document (RFC 9457), or that no answer came. */
+export class Refused extends Error {
+  /**
+   * @param {number} status 0 where no answer came
+   * @param {string} code for programs
+   * @param {string} detail for people
+   */
+  constructor(status, code, detail) {
+    super(detail);
+    this.status = status;
+    this.code = code;
+  }
+
+  /** Whether a token would help, or another one. */
+  get wantsToken() {
+    return this.status === 401;
+  }
+}
+
+/**
+ * The address of something of the clock.
+ *
+ * @param {string} path
+ * @param {Query} [query] what is empty is left out
+ */
+export function address(path, query = {}) {
+  const url = new URL(path, document.baseURI);
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== null && value !== undefined && value !== "") url.searchParams.set(name, String(value));
+  }
+  return url;
+}
+
+/** @param {Record<string, string>} [more] */
+export function headers(more = {}) {
+  const known = token();
+  return { Accept: "application/json", ...(known ? { Authorization: `Bearer ${known}` } : {}), ...more };
+}
+
+/**
+ * Reads something.
+ *
+ * @param {string} path such as `v1/schedules`
+ * @param {{ query?: Query, signal?: AbortSignal, also?: number }} [how] `also`: a status that is no refusal
+ * @returns {Promise<any>}
+ */
+export async function read(path, { query, signal, also } = {}) {
+  return ask(address(path, query), { headers: headers() }, signal, also);
+}
+
+/**
+ * Changes something.
+ *
+ * @param {"POST" | "DELETE"} method
+ * @param {string} path
+ * @param {{ body?: unknown, key?: string, match?: string, signal?: AbortSignal }} [how] `key`: by which it may be sent again;
+ *   `match`: the revision that is meant
+ * @returns {Promise<any>}
+ */
+export async function change(method, path, { body, key, match, signal } = {}) {
+  const more = {
+    ...(body === undefined ? {} : { "Content-Type": "application/json" }),
+    ...(key ? { "Idempotency-Key": key } : {}),
+    ...(match ? { "If-Match": match } : {}),
+  };
+  const written = body === undefined ? undefined : JSON.stringify(body);
+  return ask(address(path), { method, headers: headers(more), body: written }, signal);
+}
+
+/**
+ * @param {URL} url
+ * @param {RequestInit} request
+ * @param {AbortSignal} [signal]
+ * @param {number} [also]
+ */
+async function ask(url, request, signal, also) {
+  const limit = AbortSignal.timeout(LIMIT);
+  const until = signal ? AbortSignal.any([signal, limit]) : limit;
+  try {
+    const answer = await fetch(url, { ...request, signal: until, cache: "no-store", credentials: "same-origin" });
+    if (answer.status === 204) return null;
+    if (!answer.ok && answer.status !== also) throw await refusal(answer);
+    return await answer.json();
+  } catch (error) {
+    if (error instanceof Refused || signal?.aborted) throw error;
+    const why = limit.aborted ? `the clock did not answer within ${LIMIT / 1000} s` : "the clock can't be reached from here";
+    throw new Refused(0, "unreachable", why);
+  }
+}
+
+/**
+ * Why an answer is none.
+ *
+ * @param {Response} answer
+ */
+export async function refusal(answer) {
+  const problem = await answer.json().catch(() => null);
+  const detail = typeof problem?.detail === "string" ? problem.detail : `the answer was ${answer.status} ${answer.statusText}`;
+  return new Refused(answer.status, String(problem?.code ?? "other"), detail);
+}
+
+/**
+ * A name as a part of a path.
+ *
+ * @param {string | number} name
+ */
+export function part(name) {
+  return encodeURIComponent(name);
+}

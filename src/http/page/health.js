@@ -1,0 +1,38 @@
+/** How the clock is, whichever view is shown: the light beside its name, and its time. */
+
+import { read } from "./api.js";
+import { byId } from "./dom.js";
+import { setClockTime } from "./time.js";
+
+/**
+ * Asks the clock how it is, and has the light say so.
+ *
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<any>} what `/readyz` answers; without a token, where one is wanted, only whether it is ready
+ */
+export async function health(signal) {
+  try {
+    const ready = await read("readyz", { signal, also: 503 });
+    if (ready.now) setClockTime(ready.now);
+    byId("clock-name").textContent = ready.clock;
+    light(mood(ready));
+    return ready;
+  } catch (error) {
+    if (!signal?.aborted) light("bad");
+    throw error;
+  }
+}
+
+/**
+ * @param {any} ready
+ * @returns {"good" | "busy" | "bad"}
+ */
+export function mood(ready) {
+  if (!ready.ready) return "bad";
+  return ready.paused || ready.warnings?.length || ready.outstanding || ready.parked ? "busy" : "good";
+}
+
+/** @param {"good" | "busy" | "bad"} color */
+function light(color) {
+  byId("dot").className = `dot ${color}`;
+}

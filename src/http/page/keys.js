@@ -1,0 +1,56 @@
+/** What the keyboard does beside what browsers have it do. */
+
+import { byId, h } from "./dom.js";
+
+/**
+ * Listens to keys: a digit shows a view, `/` goes to the filter, `j` and `k` go through rows, `?` tells of all that.
+ *
+ * @param {string[]} views in their order
+ */
+export function keys(views) {
+  byId("help").addEventListener("click", () => help(views));
+  document.addEventListener("keydown", (event) => {
+    const { target } = event;
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    if (target instanceof HTMLInputElement || target instanceof HTMLSelectElement) {
+      if (event.key === "Escape") target.blur();
+      return;
+    }
+    const view = views[Number(event.key) - 1];
+    if (view) location.hash = `#/${view}`;
+    else if (event.key === "/") focus(document.querySelector("form.filter input"));
+    else if (event.key === "j") step(1);
+    else if (event.key === "k") step(-1);
+    else if (event.key === "?") help(views);
+    else return;
+    event.preventDefault();
+  });
+}
+
+/** @param {Element | null | undefined} element */
+function focus(element) {
+  if (element instanceof HTMLElement) element.focus();
+}
+
+/**
+ * To the link of another row.
+ *
+ * @param {1 | -1} by
+ */
+function step(by) {
+  const links = [...document.querySelectorAll("main tbody tr a:first-of-type")];
+  const at = links.findIndex((link) => link === document.activeElement);
+  focus(links[at < 0 ? 0 : Math.min(Math.max(at + by, 0), links.length - 1)]);
+}
+
+/** @param {string[]} views */
+function help(views) {
+  const all = [...views.map((view, at) => [String(at + 1), `shows ${view}`]), ["/", "goes to the filter"], ["j, k", "go down and up the rows"], ["Enter", "opens a row"], ["Esc", "closes a question, leaves the filter"]];
+  const close = h("button", { type: "button", class: "main" }, "Close");
+  const list = h("dl", { class: "keys" }, all.map(([key, what]) => h("div", {}, h("dt", {}, h("kbd", {}, key)), h("dd", {}, what))));
+  const dialog = h("dialog", { "aria-label": "Keys" }, h("h2", {}, "Keys"), list, h("div", { class: "buttons" }, close));
+  close.addEventListener("click", () => dialog.close());
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+}

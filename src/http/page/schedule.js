@@ -1,0 +1,153 @@
+/** One schedule: how it is, what it says, its next occurrences with why, and what became of the last ones. */
+
+import { backfill, pause, resume, trigger } from "./actions.js";
+import { part, read } from "./api.js";
+import { changeRows, HEADS } from "./changes.js";
+import { facts, h, panel, row, show, table } from "./dom.js";
+import { words } from "./dialog.js";
+import { outcome } from "./outcome.js";
+import { state } from "./schedules.js";
+import { may } from "./session.js";
+import { countdown, lasting, moment, number, regularly, several } from "./time.js";
+import { reason } from "./why.js";
+
+/** Occurrences that are listed. */
+const NEXT = 20;
+/** How often the clock is asked how it is, in ms. */
+const EVERY = 5_000;
+/** Rows of the record on a page. */
+const ROWS = 25;
+
+/** @param {import("./app.js").View} view */
+export async function schedule({ root, name, signal, again }) {
+  const path = `v1/schedules/${part(name)}`;
+  const [one, coming, record, log] = await Promise.all([
+    read(path, { signal }),
+    read(`${path}/next`, { query: { count: NEXT }, signal }),
+    read("v1/history", { query: { schedule: name, limit: ROWS }, signal }),
+    read("v1/changes", { query: { schedule: name, limit: 20 }, signal }),
+  ]);
+  const back = h("a", { href: "#/schedules", class: "back" }, "← Schedules");
+  const [title, trouble, how] = [h("h1"), h("div"), h("div")];
+  const draw = (/** @type {any} */ one) => {
+    show(title, name, " ", state(one));
+    show(trouble, troubles(one));
+    show(how, about(one));
+  };
+  draw(one);
+  const head = h("div", { class: "title" }, title, h("div", { class: "beside" }, buttons(one, again)));
+  show(
+    root,
+    back,
+    head,
+    trouble,
+    h("div", { class: "two" }, panel("How it is", how), panel("Definition", h("pre", { tabindex: "0" }, JSON.stringify(one.definition, null, 2)))),
+    panel("Next", upcoming(coming)),
+    panel("What became of it", history(record, name, signal), audit(name, signal)),
+    log.changes.length ? panel("Who changed it", table("Changes", HEADS, changeRows(log.changes), "")) : null,
+  );
+  regularly(async () => draw(await read(path, { signal })), EVERY, signal);
+}
+
+/**
+ * @param {any} one
+ * @param {() => void} again
+ */
+function buttons(one, again) {
+  if (!may("operate")) return h("small", {}, "Give a token to pause or trigger it.");
+  /** @param {string} word @param {(one: any) => Promise<boolean>} does */
+  const button = (word, does) => h("button", { type: "button", onclick: async () => (await does(one)) && again() }, word);
+  return [one.pause ? button("Resume …", resume) : button("Pause …", pause), button("Send one now …", trigger), button("Backfill …", backfill)];
+}
+
+/** @param {any} one */
+function troubles(one) {
+  const { pause: held, refused } = one;
+  const said = [
+    held ? h("li", {}, "Paused since ", moment(held.since), ` by ${held.by}: ${held.note}. `, held.until ? ["It ends ", countdown(held.until), "."] : "It ends when somebody resumes it.") : null,
+    one.paused ? h("li", {}, "Its definition says paused = true: its occurrences are skipped.") : null,
+    refused ? h("li", {}, `The broker refuses its event (${several(refused.times, "time")}): ${refused.reason}`) : null,
+    one.outstanding ? h("li", {}, "Outstanding: what is due after ", moment(one.outstanding.after), " through ", moment(one.outstanding.through), ".") : null,
+  ].filter((item) => item !== null);
+  return said.length ? h("ul", { class: `verdict ${refused ? "bad" : "busy"}` }, said) : null;
+}
+
+/** @param {any} one */
+function about(one) {
+  return facts([
+    ["Event", h("code", {}, one.event ?? "not understood by this version")],
+    ["When", one.timing],
+    ["Next due", one.next_due_at ? [moment(one.next_due_at), " ", countdown(one.next_due_at)] : "never any more"],
+    ["Last sent", moment(one.last_sent_at, true)],
+    ["Sent", one.returned ? `${number(one.confirmed)}, of which ${number(one.returned)} reached nobody` : number(one.confirmed)],
+    ["From", one.origin === "file" ? (one.place ?? "a file") : `${one.owner}, by ${one.door}`],
+    ["Revision", [String(one.revision), one.creation ? ` of creation ${one.creation}` : null, ", since ", moment(one.effective_from)]],
+  ]);
+}
+
+/** @param {{ occurrences: any[], notes: string[] }} coming */
+function upcoming(coming) {
+  const rows = coming.occurrences.map((one) => {
+    const zone = [one.local_time.replace("T", " "), h("small", {}, ` ${one.utc_offset ?? ""} ${one.time_zone}`)];
+    const why = [...new Set(one.why.map(reason))].filter(Boolean).join("; ");
+    const times = one.times > 1 ? ` (${number(one.times)} times)` : "";
+    return row(
+      [one.due_at ? [moment(one.due_at), " ", countdown(one.due_at)] : h("span", { class: "quiet" }, `left out${times}`), zone, why],
+      one.due_at ? {} : { class: "left-out" },
+    );
+  });
+  const notes = coming.notes.map((note) => h("p", { class: "quiet" }, note));
+  return [table("Next occurrences", ["Due", "Wall clock", "Why"], rows, "Nothing is due any more."), ...notes];
+}
+
+/**
+ * @param {{ rows: any[], next: string | null }} first
+ * @param {string} name
+ * @param {AbortSignal} signal
+ */
+function history(first, name, signal) {
+  const whole = h("div");
+  /** @type {HTMLTableRowElement[]} */
+  let rows = [];
+  const draw = (/** @type {{ rows: any[], next: string | null }} */ page) => {
+    rows = [...rows, ...page.rows.map(outcomeRow)];
+    const more = h("button", { type: "button" }, "Earlier →");
+    more.addEventListener("click", async () => {
+      more.disabled = true;
+      draw(await read("v1/history", { query: { schedule: name, limit: ROWS, before: page.next }, signal }));
+    });
+    show(whole, table("Outcomes", ["Due", "Outcome", "Sent", "Late"], rows, "The record has nothing of it."), page.next && page.rows.length ? h("nav", { class: "pages", "aria-label": "Earlier" }, more) : null);
+  };
+  draw(first);
+  return whole;
+}
+
+/** @param {any} one */
+function outcomeRow(one) {
+  const due = one.count > 1 ? [moment(one.first_due_at), " – ", moment(one.due_at), h("small", {}, ` ${number(one.count)} due times`)] : moment(one.due_at);
+  const kind = one.kind === "occurrence" ? null : h("small", {}, ` ${one.kind}`);
+  return row([due, [outcome(one), kind], one.sent_at ? moment(one.sent_at, true) : "", typeof one.lateness_ms === "number" ? lasting(one.lateness_ms) : ""]);
+}
+
+/**
+ * @param {string} name
+ * @param {AbortSignal} signal
+ */
+function audit(name, signal) {
+  const said = h("span", { class: "quiet", role: "status" });
+  const button = h("button", { type: "button" }, "Check the record");
+  button.title = "Compares the record with the arithmetic of its schedule";
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    show(said, "comparing …");
+    try {
+      const { totals } = await read("v1/audit", { query: { schedule: name }, signal });
+      const wrong = totals.holes + totals.surplus;
+      show(said, wrong ? `${several(totals.holes, "hole")}, ${number(totals.surplus)} too many, of ${number(totals.expected)}` : `all ${number(totals.expected)} accounted for`);
+    } catch (error) {
+      show(said, words(error));
+    }
+    button.disabled = false;
+  });
+  return [said, button];
+}
