@@ -8,6 +8,7 @@
 #       rabbitmq-4.0   the end-to-end suites on Debian 13's RabbitMQ, in a chroot (needs root)
 #       rabbitmq-4.3   the broker and worker suites on Debian sid's, likewise
 #       deployment     the image, the charts and the unit of deploy/, built, checked and run (needs root)
+#       browser        the page in Debian's chromium; its pictures are left in $SCRATCH/pictures
 #
 # What is missing is installed as root or with sudo. No system-wide RabbitMQ, Postgres or Prometheus is started: the
 # tests start private ones.
@@ -20,7 +21,7 @@ readonly SCRATCH
 export SCRATCH # the tests look for the examples' needs there
 readonly POLICY=/usr/sbin/policy-rc.d
 # The extra steps in their order, each with the minutes that it takes at most on two cores.
-readonly EXTRA=("rabbitmq-4.0 15" "deployment 10" "rabbitmq-4.3 10")
+readonly EXTRA=("browser 8" "rabbitmq-4.0 15" "deployment 10" "rabbitmq-4.3 10")
 
 heading() { printf '\n==== %s ====\n' "$*"; }
 fail() { printf '\n%s\n' "$*" >&2; exit 1; }
@@ -174,6 +175,27 @@ install_base() {
     rm -rf "$folder/debs"
 }
 
+# Debian's chromium, and what tests/browser/package-lock.json has; again when that changes.
+install_browser() {
+    local folder="$SCRATCH/browser" wanted=tests/browser
+    [ -x /usr/bin/chromium ] || apt_install chromium fonts-dejavu-core
+    cmp -s "$wanted/package-lock.json" "$folder/package-lock.json" && [ -e "$folder/.complete" ] && return
+    command -v npm >/dev/null || apt_install npm
+    heading "playwright, axe and tsc into $folder"
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    cp "$wanted/package.json" "$wanted/package-lock.json" "$folder"
+    npm ci --prefix "$folder" --no-audit --no-fund
+    touch "$folder/.complete"
+}
+
+in_a_browser() {
+    install_missing
+    install_browser
+    heading "the page in $(chromium --version 2>/dev/null)"
+    end_to_end browser:: --nocapture
+}
+
 # A chroot with a Debian release's RabbitMQ; made once, reused while it is complete.
 install_rabbitmq_of() {
     local release=$1 chroot=$2
@@ -233,7 +255,7 @@ everything() {
     heading "tests"
     cargo test --release --no-fail-fast --lib --bins --test pure --test cli
     cargo test --release --no-fail-fast --doc
-    end_to_end
+    end_to_end --skip browser:: # which needs a browser, and is a step of its own
 }
 
 # They wait for servers most of their time, so that more of them run at once than there are cores.
@@ -264,8 +286,9 @@ deployment() {
 
 step() {
     case "$1" in
-        # all that meets a broker; the inboxes of disks and databases, Postgres itself and promtool do not
-        rabbitmq-4.0) on_rabbitmq_of trixie --skip inbox:: --skip postgres --skip alerts:: ;;
+        # all that meets a broker; the page, the inboxes of disks and databases, Postgres itself and promtool do not
+        browser) in_a_browser ;;
+        rabbitmq-4.0) on_rabbitmq_of trixie --skip browser:: --skip inbox:: --skip postgres --skip alerts:: ;;
         rabbitmq-4.3) on_rabbitmq_of sid amqp:: worker:: worker_faults:: ;;
         deployment) deployment ;;
         *) fail "usage: ./test.sh [--all [--within MINUTES] | STEP]; the steps are: ${EXTRA[*]% *}" ;;
