@@ -6,7 +6,7 @@
 //! The way of a value, folder by folder: `definition` is what was written and how it is read, key by key; `timing` is
 //! when it is due, as a rule that sets of days and bounds are put around; `cron` and `calendar` are expressions and
 //! sets of days; `zone` places local times on the line of instants; `lint` warns of what is valid and seldom meant;
-//! `file` is the form in TOML, and in JSON. On the ground: `fault`, `diagnostic`, `duration`, `months` and `toml_tree`. Each needs only what is
+//! `file` is the form in TOML, and in JSON. On the ground: `fault`, `duration`, `months`, and `diagnostic` and `toml_tree` of `ponos-toml`. Each needs only what is
 //! named after it here, but for `lint` and `file`, which stand on top.
 
 pub mod calendar;
@@ -15,7 +15,6 @@ mod content_id;
 mod cron;
 mod definition;
 mod demand;
-pub mod diagnostic;
 mod duration;
 mod fault;
 pub mod file;
@@ -26,8 +25,9 @@ mod packed;
 #[allow(clippy::module_inception)] // A type's name is its file's name.
 mod schedule;
 mod timing;
-pub mod toml_tree;
 mod zone;
+
+pub use ponos_toml::{diagnostic, toml_tree};
 
 pub use calendar::{Calendar, CalendarForm, CalendarId, CalendarText, CalendarTextId, Days};
 pub use calendar_store::CalendarStore;

@@ -1,12 +1,12 @@
 //! A walk over TOML by a table of keys: what is written becomes JSON, with the place of each value by its path. What is
 //! wrong is added to the faults and left out; of a list, a null keeps its place. Configuration and schedule files are read by it, each by its own table.
 
-pub(crate) mod position;
-pub(crate) mod value;
+pub mod position;
+pub mod value;
 
-use super::{
+use crate::{
+    FaultCode,
     diagnostic::{Diagnostics, Text, did_you_mean},
-    fault::FaultCode,
 };
 use serde_json::{Map, Value};
 use std::{borrow::Cow, collections::HashMap, ops::Range};
@@ -71,7 +71,7 @@ fn name(key: &str) -> &str {
 }
 
 /// The keys' names, for people.
-pub(crate) fn joined(keys: &[Key]) -> String {
+pub fn joined(keys: &[Key]) -> String {
     keys.iter().map(|(key, _)| name(key)).collect::<Vec<_>>().join(", ")
 }
 

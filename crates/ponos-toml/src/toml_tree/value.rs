@@ -8,7 +8,7 @@ use toml::{
 };
 
 /// The number, if it is within 64 bits.
-pub(crate) fn integer(number: &DeInteger<'_>) -> Option<i64> {
+pub fn integer(number: &DeInteger<'_>) -> Option<i64> {
     i64::from_str_radix(number.as_str(), number.radix()).ok()
 }
 
@@ -16,7 +16,7 @@ pub(crate) fn integer(number: &DeInteger<'_>) -> Option<i64> {
 ///
 /// # Errors
 /// Where there is something that JSON can't say, and what.
-pub(crate) fn json(value: &Spanned<DeValue<'_>>) -> Result<Value, (Range<usize>, String)> {
+pub fn json(value: &Spanned<DeValue<'_>>) -> Result<Value, (Range<usize>, String)> {
     Ok(match value.get_ref() {
         DeValue::String(text) => Value::String(text.to_string()),
         DeValue::Boolean(value) => Value::Bool(*value),
@@ -45,7 +45,7 @@ pub(crate) fn json(value: &Spanned<DeValue<'_>>) -> Result<Value, (Range<usize>,
 }
 
 /// A type in words.
-pub(crate) fn type_name(value: &DeValue<'_>) -> &'static str {
+pub fn type_name(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a text",
         DeValue::Integer(_) => "a number",

@@ -1,7 +1,7 @@
 //! What is wrong with a text that a person wrote: where, what, and what to do about it.
 //!
 //! A [`Diagnostic`] carries its own source line, so that it can be shown when the text is long gone. Pure: how it is
-//! drawn stands in `cli/report.rs`. No diagnostic shows the password of a URL, wherever it stood; of texts that may hold
+//! drawn stands in `draw.rs`. No diagnostic shows the password of a URL, wherever it stood; of texts that may hold
 //! other secrets ([`Text::masked`]) the values of harmless keys alone are shown.
 
 mod nearest;
@@ -13,7 +13,7 @@ pub use nearest::{did_you_mean, is_one_edit, nearest};
 pub use ponos_event::text::counted;
 pub use text::Text;
 
-use super::fault::FaultCode;
+use crate::FaultCode;
 use ponos_event::{redact::redact, terminal::line};
 use serde::Serialize;
 use std::{borrow::Cow, fmt, ops::Range, sync::Arc};

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// `value` is the value's range in `text`, quotes included; `at` the range within what it says. An empty range
 /// becomes one character, so that a caret has something to point at; what lies at the end points at the last quote.
-pub(crate) fn within(text: &str, value: &Range<usize>, at: Range<usize>) -> Range<usize> {
+pub fn within(text: &str, value: &Range<usize>, at: Range<usize>) -> Range<usize> {
     let Some(raw) = text.get(value.clone()) else { return value.clone() };
     let (open, escapes) = opening(raw);
     let mut start = raw_offset(raw, open, escapes, at.start);

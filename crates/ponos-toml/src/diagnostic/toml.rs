@@ -1,7 +1,7 @@
 //! TOML taken apart, within bounds: a parser that recovers keeps an error for every byte that is wrong.
 
 use super::{Diagnostics, Text};
-use crate::fault::FaultCode;
+use crate::FaultCode;
 use toml::{
     Spanned,
     de::{DeTable, Error},
