@@ -1,6 +1,6 @@
 //! The options that name the broker, and connecting to it.
 
-use crate::trouble::Trouble;
+use crate::{config::Config, trouble::Trouble};
 use ponos::{
     broker::{Link, LinkError, Transport, amqp::AmqpConfig},
     topology::Topology,
@@ -13,7 +13,7 @@ const LOCAL: &str = "amqp://localhost";
 const CONNECTING: Duration = Duration::from_secs(30);
 
 /// The options of all verbs.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Options {
     /// The broker: amqp://user:password@host:5672/vhost, or amqps://…; amqp://localhost if left out; hosts of a cluster: h1,h2:5673
     #[arg(
@@ -38,6 +38,14 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// These, or else what the file says.
+    pub(crate) fn or(&self, config: &Config) -> Self {
+        if self.url.is_some() || self.url_file.is_some() {
+            return self.clone();
+        }
+        Self { url: config.url.clone(), url_file: config.url_file.clone() }
+    }
+
     /// The configuration of connections, under this name.
     pub(crate) fn config(&self, name: &str) -> Result<AmqpConfig, Trouble> {
         let mut config = match (&self.url, &self.url_file) {

@@ -1,13 +1,17 @@
 //! The program `ponos`: one file per verb, each with its `Args` and its `run`.
 //!
 //! The verbs share `connection` (which broker), `trouble` (errors and exit codes), `output` (writing), `layout` (lines that
-//! fit the terminal), `contracts` (schemas) and `span` (durations as people write them). The program uses only the public
+//! fit the terminal), `config` (`ponos.toml`), `described` (a service), `contracts` (schemas) and `span` (durations as people write them). The program uses only the public
 //! items of `ponos`; it is a package of its own, so that neither workers nor the clock pay for a command line.
 
+mod check;
 mod completions;
+mod config;
 mod connection;
 mod contracts;
 mod dead;
+mod declare;
+mod described;
 mod exit;
 mod inbox;
 mod json;
@@ -46,6 +50,8 @@ enum Verb {
     #[command(subcommand)]
     Dead(dead::Verb),
     Run(run::Args),
+    Check(check::Args),
+    Declare(declare::Args),
     Topology(topology::Args),
     /// Compares schemas.
     #[command(subcommand)]
@@ -64,7 +70,12 @@ impl Verb {
             Self::Dead(dead::Verb::Drop(_)) => {
                 Some("interrupted: see ponos dead list for what was not dropped")
             }
-            Self::Dead(_) | Self::Topology(_) | Self::Schema(_) | Self::Completions(_) => Some("interrupted"),
+            Self::Declare(_) => {
+                Some("interrupted: a part of what the service needs may be declared; run it again")
+            }
+            Self::Dead(_) | Self::Check(_) | Self::Topology(_) | Self::Schema(_) | Self::Completions(_) => {
+                Some("interrupted")
+            }
         }
     }
 }
@@ -87,6 +98,8 @@ fn main() -> ExitCode {
             Verb::Publish(args) => publish::run(&connection, args).await,
             Verb::Dead(verb) => dead::run(&connection, verb).await,
             Verb::Run(args) => run::run(&connection, args).await,
+            Verb::Check(args) => check::run(&args),
+            Verb::Declare(args) => declare::run(&connection, args).await,
             Verb::Schema(verb) => schema::run(verb),
             Verb::Completions(args) => completions::run(args),
             Verb::Topology(args) => topology::run(&connection, args).await,

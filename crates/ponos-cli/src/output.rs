@@ -2,6 +2,7 @@
 
 use crate::{exit::Exit, trouble::Trouble};
 use ponos::{clock::Clock, output, redact::redact, terminal, text};
+use ponos_toml::diagnostic::{Diagnostics, counted};
 use serde_json::json;
 use std::{
     io::{self, Write},
@@ -28,6 +29,32 @@ fn report_error(printed: io::Result<bool>) -> Result<(), Trouble> {
         Err(error) => {
             Err(Trouble::Words(Exit::InputOutput, format!("standard output can't be written: {error}")))
         }
+    }
+}
+
+/// Writes what is wrong with a text to standard output, each with its line and a caret, and then a line that sums it up: `valid`
+/// says what it says of a text that can be used.
+pub(crate) fn print_findings(found: &Diagnostics, valid: impl FnOnce() -> String) -> Result<(), Trouble> {
+    let colours = output::colours(&io::stdout());
+    print_styled(|out| {
+        ponos_toml::draw(out, found, colours)?;
+        match (found.errors(), found.warnings()) {
+            (0, 0) => writeln!(out, "{}", terminal::line(&valid())),
+            (0, warnings) => writeln!(out, "{}; {}", counted(warnings, "warning"), terminal::line(&valid())),
+            (errors, warnings) => {
+                writeln!(out, "{}, {}", counted(errors, "error"), counted(warnings, "warning"))
+            }
+        }
+    })
+}
+
+/// The same on standard error, without the last line, for a verb that can't go on.
+pub(crate) fn complain_drawn(found: &Diagnostics) {
+    let mut drawn = Vec::new();
+    if AS_JSON.load(Ordering::Relaxed) {
+        found.list().iter().for_each(|one| write_error_line("ERROR", &one.to_string(), ""));
+    } else if ponos_toml::draw(&mut drawn, found, output::colours(&io::stderr())).is_ok() {
+        hand_on(&drawn);
     }
 }
 

@@ -1,89 +1,83 @@
-//! Which queues a service works on: `--service`, `--on`, `--task`, `--fan-in`, `--exclusive`. For `topology` and `run`.
+//! Which service, and which queues it works on: a file `ponos.toml`, or the flags `--service`, `--on`, `--task`, `--fan-in`,
+//! `--exclusive`. For `run`, `serve`, `declare` and `topology`.
 
-use crate::{contracts::Contracts, exit::Exit, trouble::Trouble};
-use ponos::worker::{Configured, Context, FanIn, Handler, HandlerResult, Policy, Worker, WorkerError};
-use serde_json::Value;
-use std::{future::Future, sync::Arc};
+use crate::{
+    config::{self, Config},
+    contracts::Contracts,
+    described::{Described, DescribedQueue, Takes},
+    trouble::Trouble,
+};
+use ponos::{schema::Contract, worker::Policy};
+use std::path::PathBuf;
 
 /// A service and the queues it works on.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Streams {
-    /// The service's name, the first part of its queues' names
-    #[arg(long, value_name = "SERVICE")]
-    pub(crate) service: String,
+    /// The file that describes the service, its queues, policies and contracts; ponos.toml in this folder if left out, where
+    /// --service is not given
+    #[arg(long, value_name = "FILE", env = config::VARIABLE, hide_env_values = true)]
+    config: Option<PathBuf>,
+    /// The service's name, the first part of its queues' names; instead of a file
+    #[arg(long, value_name = "SERVICE", conflicts_with = "config")]
+    service: Option<String>,
     /// Takes events of this name or pattern, through the queue SERVICE.PATTERN; may be repeated
-    #[arg(long = "on", value_name = "PATTERN", required_unless_present = "tasks")]
+    #[arg(long = "on", value_name = "PATTERN", requires = "service", conflicts_with = "config")]
     events: Vec<String>,
     /// Takes the service's own tasks of this name, through the queue SERVICE.NAME; may be repeated
-    #[arg(long = "task", value_name = "NAME")]
+    #[arg(long = "task", value_name = "NAME", requires = "service", conflicts_with = "config")]
     tasks: Vec<String>,
     /// Takes all --on patterns through one queue SERVICE.LABEL; with --concurrency 1, in the order of publishing
     #[arg(long, value_name = "LABEL", requires = "events")]
     fan_in: Option<String>,
     /// One at a time across all replicas, in order
-    #[arg(long)]
+    #[arg(long, requires = "service", conflicts_with = "config")]
     exclusive: bool,
 }
 
 impl Streams {
-    /// A worker that runs, for each queue, the handler that `make` returns for it.
-    pub(crate) fn worker<F, R>(
+    /// What the file or the flags say; `policy` and `contracts` are those of the flags.
+    pub(crate) fn read(&self, policy: &Policy, contracts: Option<&Contracts>) -> Result<Config, Trouble> {
+        let Some(service) = &self.service else { return Config::load(self.config.as_deref()) };
+        let described = self.described(service, policy, contracts)?;
+        Ok(Config { described, ..Config::default() })
+    }
+
+    /// Whether a file says it.
+    pub(crate) fn are_of_a_file(&self) -> bool {
+        self.service.is_none()
+    }
+
+    fn described(
         &self,
+        service: &str,
         policy: &Policy,
         contracts: Option<&Contracts>,
-        make: impl Fn(Arc<str>) -> F,
-    ) -> Result<Worker, Trouble>
-    where
-        F: Fn(Value, Context) -> R + Send + Sync + 'static,
-        R: Future<Output = HandlerResult> + Send + 'static,
-    {
+    ) -> Result<Described, Trouble> {
+        if self.events.is_empty() && self.tasks.is_empty() {
+            return Err(Trouble::usage(
+                "--service alone says nothing of what it takes: add --on PATTERN or --task NAME",
+            ));
+        }
         let policy = Policy { exclusive: self.exclusive, ..policy.clone() };
-        let handler =
-            |label: &str, pattern: &str, policy: &Policy| -> Result<Configured<Value, R>, Trouble> {
-                let handler = make(self.queue(label)).with(policy.clone());
-                Ok(match contracts {
-                    Some(contracts) => handler.contract(contracts.of(pattern)?),
-                    None => handler,
-                })
-            };
-        let mut worker = Worker::new(&self.service);
+        let handler = |pattern: &String| -> Result<(String, Option<Contract>), Trouble> {
+            let contract = contracts.map(|contracts| contracts.of(pattern)).transpose()?;
+            Ok((pattern.clone(), contract))
+        };
+        let queue = |takes, label: &String, patterns: &[String]| -> Result<DescribedQueue, Trouble> {
+            let handlers = patterns.iter().map(handler).collect::<Result<_, _>>()?;
+            Ok(DescribedQueue { takes, label: label.clone(), handlers, policy: policy.clone() })
+        };
+        let mut queues = Vec::new();
         if let Some(label) = &self.fan_in {
-            let handlers = self.events.iter().map(|pattern| Ok((pattern, handler(label, pattern, &policy)?)));
-            let handlers: Vec<_> = handlers.collect::<Result<_, Trouble>>()?;
-            worker = worker.fan_in(label, policy.clone(), |fan_in| {
-                let on = |fan_in: FanIn, (pattern, handler): (&String, Configured<Value, R>)| {
-                    fan_in.on::<Value>(pattern, handler)
-                };
-                handlers.into_iter().fold(fan_in, on)
-            });
+            queues.push(queue(Takes::Several, label, &self.events)?);
         } else {
             for pattern in &self.events {
-                worker = worker.on::<Value>(pattern, handler(pattern, pattern, &policy)?);
+                queues.push(queue(Takes::Events, pattern, std::slice::from_ref(pattern))?);
             }
         }
         for name in &self.tasks {
-            worker = worker.task::<Value>(name, handler(name, name, &policy)?);
+            queues.push(queue(Takes::Tasks, name, std::slice::from_ref(name))?);
         }
-        Ok(worker)
-    }
-
-    /// The queues' names.
-    pub(crate) fn queues(&self) -> impl Iterator<Item = Arc<str>> {
-        let events = if self.fan_in.is_some() { &[] } else { &self.events[..] };
-        events.iter().chain(&self.fan_in).chain(&self.tasks).map(|label| self.queue(label))
-    }
-
-    fn queue(&self, label: &str) -> Arc<str> {
-        format!("{}.{label}", self.service).into()
-    }
-}
-
-/// The error of a worker that can't run; its settings came from the command line.
-pub(crate) fn unfit(error: WorkerError) -> Trouble {
-    match error {
-        WorkerError::Broker(error) => error.into(),
-        WorkerError::Invalid(_) => Trouble::usage(error.to_string()),
-        WorkerError::Metrics(_) => Trouble::Words(Exit::Configuration, error.to_string()),
-        error => Trouble::lost(error.to_string()),
+        Ok(Described { service: service.to_owned(), queues, ..Described::default() })
     }
 }

@@ -1,12 +1,6 @@
 //! `ponos topology`: what a service needs on the broker, as definitions or compared with what is there.
 
-use crate::{
-    connection::Options,
-    exit::Exit,
-    output,
-    streams::{Streams, unfit},
-    trouble::Trouble,
-};
+use crate::{connection::Options, described::unfit, exit::Exit, output, streams::Streams, trouble::Trouble};
 use ponos::{
     broker::{LinkErrorClass, Transport},
     topology::{self, Exchange, Queue, Topology},
@@ -35,8 +29,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
-    let done = |_| |_, _| async { Ok(Outcome::Done) };
-    let worker = args.streams.worker(&Policy::default(), None, done)?;
+    let config = args.streams.read(&Policy::default(), None)?;
+    let options = &options.or(&config);
+    let worker = config.described.worker(Clone::clone, |_, _| |_, _| async { Ok(Outcome::Done) });
     let wanted = worker.ready().map_err(unfit)?.topology().clone();
     if args.check {
         let transport = options.transport("ponos topology").await?;

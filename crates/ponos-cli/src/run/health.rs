@@ -13,19 +13,19 @@ use std::{
 const BEAT: Duration = Duration::from_secs(5);
 
 /// Writes the file for the first time, so that a path that can't be written is reported at once.
-pub(super) fn begin(path: &Path) -> Result<(), Trouble> {
+pub(crate) fn begin(path: &Path) -> Result<(), Trouble> {
     write(path, "")
         .map_err(|error| Trouble::io(&format!("--health-file {} can't be written", path.display()), &error))
 }
 
 /// The notes about a worker that is alive, one line each.
-pub(super) fn state(liveness: &Liveness) -> Option<String> {
+pub(crate) fn state(liveness: &Liveness) -> Option<String> {
     liveness.check().ok()?;
     Some(liveness.notes().iter().map(|note| format!("{note}\n")).collect())
 }
 
 /// Keeps the file: written again and again while the worker is alive, removed while it is not. Never returns.
-pub(super) async fn keep(path: PathBuf, state: impl Fn() -> Option<String>) {
+pub(crate) async fn keep(path: PathBuf, state: impl Fn() -> Option<String>) {
     loop {
         tokio::time::sleep(BEAT).await;
         // at once and not aside, so that nothing is written after the end
@@ -40,7 +40,7 @@ pub(super) async fn keep(path: PathBuf, state: impl Fn() -> Option<String>) {
 }
 
 /// Removes the file at the worker's end.
-pub(super) fn end(path: &Path) {
+pub(crate) fn end(path: &Path) {
     // what can't be removed grows old
     let _ = remove(path);
 }

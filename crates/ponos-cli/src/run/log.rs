@@ -22,7 +22,7 @@ use tracing_subscriber::{
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Format {
+pub(crate) enum Format {
     /// One short line for each
     Text,
     /// One JSON object for each, with all fields and the span
@@ -47,7 +47,7 @@ const WORKER: &str = "ponos::worker";
 ///
 /// # Errors
 /// `PONOS_LOG` is not a valid filter.
-pub(super) fn begin(format: Format) -> Result<(), Trouble> {
+pub(crate) fn begin(format: Format) -> Result<(), Trouble> {
     let wanted = std::env::var_os("PONOS_LOG").filter(|text| !text.is_empty());
     let wanted =
         wanted.map_or("warn,ponos=info,lapin=off".into(), |text| text.to_string_lossy().into_owned());

@@ -4,19 +4,21 @@ mod activity;
 mod drain;
 mod ending;
 mod group;
-mod health;
+pub(crate) mod health;
 mod http;
-mod log;
+pub(crate) mod log;
 mod policy;
 mod program;
 mod retry_after;
 
 use crate::{
+    config::Config,
     connection::Options,
     contracts::Contracts,
+    described::{Described, unfit},
     exit::Exit,
     inbox, output,
-    streams::{Streams, unfit},
+    streams::Streams,
     trouble::Trouble,
 };
 use activity::Activity;
@@ -25,7 +27,7 @@ use ending::{Ending, LEAVING};
 use ponos::{
     broker::Transport,
     shutdown::shutdown,
-    worker::{Report, Worker},
+    worker::{Policy, Report, Worker},
 };
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -35,7 +37,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 /// of the event. Retries, dead letters and the rest are those of every worker.
 #[derive(Debug, clap::Args)]
 #[command(
-    override_usage = "ponos run [OPTIONS] --service <SERVICE> --on <PATTERN>... -- <PROGRAM> [ARG]...\n       ponos run [OPTIONS] --service <SERVICE> --on <PATTERN>... --to <URL>",
+    override_usage = "ponos run [OPTIONS] --service <SERVICE> --on <PATTERN>... -- <PROGRAM> [ARG]...\n       ponos run [OPTIONS] --service <SERVICE> --on <PATTERN>... --to <URL>\n       ponos run [OPTIONS] --config <FILE> -- <PROGRAM> [ARG]...",
     after_long_help = ENDS,
     group = clap::ArgGroup::new("work").required(true).args(["program", "to"])
 )]
@@ -49,7 +51,7 @@ pub(crate) struct Args {
     to: Option<String>,
     /// Validates payloads: a file with a JSON Schema for all events, or a folder of files NAME.json; invalid ones go to the
     /// dead letters with the reason
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "service", conflicts_with = "config")]
     schema: Option<PathBuf>,
     /// Remembers what was handled, so that a repeated delivery is handled once: memory or sled:PATH for one
     /// replica, postgres://user:password@host/database for any number
@@ -124,29 +126,33 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     let place =
         args.inbox.as_deref().filter(|told| !told.is_empty()).map(inbox::InboxLocation::read).transpose()?;
     let (activity, ending) = (Activity::default(), Ending::default());
-    // the grace is kept by us; the worker's own is for programs that are told to end by then
-    let limits = args.policy.limits(args.policy.grace + LEAVING);
     let contracts = args.schema.as_deref().map(Contracts::read).transpose()?;
-    let mut worker = worker(&args, contracts.as_ref(), &activity, &ending)?.limits(limits);
+    let mut config = args.streams.read(&args.policy.policy(), contracts.as_ref())?;
+    if !args.streams.are_of_a_file() {
+        config.consumer_timeout = Some(args.policy.consumer_timeout);
+    }
+    // the grace is kept by us; the worker's own is for programs that are told to end by then
+    let limits = config.limits(args.policy.grace + LEAVING);
+    let mut worker = worker(&args, &config, &activity, &ending)?.limits(limits);
+    let described = &config.described;
     let put_off = drain::PutOffDeliveries::default();
     if args.drain {
         let noting = put_off.clone();
         worker = worker.observe(move |observed| noting.note(observed));
     }
-    if let Some(place) = place {
-        let slots = args.policy.concurrency().saturating_mul(args.streams.queues().count());
-        worker = worker.inbox(place.open(&args.streams.service, slots).await?);
+    if let Some(place) = place.or_else(|| config.inbox.clone()) {
+        worker = worker.inbox(place.open(&described.service, described.slots()).await?);
     }
     if let Some(address) = args.metrics.as_deref().filter(|address| !address.is_empty()) {
         worker = worker.metrics(address);
     }
-    if args.passive {
+    if args.passive || config.passive {
         worker = worker.passive();
     }
     let ready = worker.ready().map_err(unfit)?;
-    let config = options.config(&format!("ponos run {}", args.streams.service))?;
-    let waits = drain::DrainWaits::new(args.policy.quiet(), config.heartbeat);
-    let transport = Transport::amqp(config);
+    let broker = options.or(&config).config(&format!("ponos run {}", described.service))?;
+    let waits = drain::DrainWaits::new(quiet(described), broker.heartbeat);
+    let transport = Transport::amqp(broker);
     let (trigger, asked) = shutdown();
     trigger.advance_on_signals(|| output::complain("stopping; a second signal stops at once"));
     let (stopping, shutdown) = shutdown();
@@ -154,7 +160,7 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     let following = tokio::spawn(ending.follow(asked, args.policy.grace, activity.clone(), stopping));
     let liveness = ready.liveness();
     let draining = args.drain.then(|| {
-        let (queues, alive) = (args.streams.queues().collect(), liveness.clone());
+        let (queues, alive) = (described.queue_names().collect(), liveness.clone());
         let (trigger, asked) = (trigger.clone(), told.clone());
         tokio::spawn(drain::watch(transport.clone(), queues, activity.clone(), waits, alive, trigger, asked))
     });
@@ -206,15 +212,16 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     Ok(if is_left { Exit::Findings } else { Exit::Done })
 }
 
-fn worker(
-    args: &Args,
-    contracts: Option<&Contracts>,
-    activity: &Activity,
-    ending: &Ending,
-) -> Result<Worker, Trouble> {
+/// How long what was taken in may stand still before it is stuck: it may wait for the rate.
+fn quiet(described: &Described) -> Duration {
+    let rates = described.queues.iter().filter_map(|queue| queue.policy.rate);
+    Duration::from_secs(1) + rates.map(|rate| rate.per).max().unwrap_or_default()
+}
+
+fn worker(args: &Args, config: &Config, activity: &Activity, ending: &Ending) -> Result<Worker, Trouble> {
     if let Some(url) = &args.to {
         let service = Arc::new(http::Endpoint::new(url)?);
-        return args.streams.worker(&args.policy.policy(args.policy.timeout), contracts, |_| {
+        return Ok(config.described.worker(Clone::clone, |_, _| {
             let (service, activity, ending) = (Arc::clone(&service), activity.clone(), ending.clone());
             move |_, context| {
                 let (service, at_work, ending) = (Arc::clone(&service), activity.begin(), ending.clone());
@@ -231,17 +238,21 @@ fn worker(
                     }
                 }
             }
-        });
+        }));
     }
-    let program = Arc::new(program::Program::new(&args.program, args.policy.timeout)?);
+    let program = Arc::new(program::Program::new(&args.program)?);
     // ours ends first, so that a program is gone before its slot is free
-    let limit = args.policy.timeout + group::GRACE + Duration::from_secs(5);
-    args.streams.worker(&args.policy.policy(limit), contracts, |queue| {
+    let longer = |policy: &Policy| {
+        let timeout = policy.timeout + group::GRACE + Duration::from_secs(5);
+        policy.clone().timeout(timeout)
+    };
+    Ok(config.described.worker(longer, |queue, policy| {
+        let (queue, timeout) = (Arc::clone(queue), policy.timeout);
         let (program, activity, ending) = (Arc::clone(&program), activity.clone(), ending.clone());
         move |_, context| {
             let (program, queue) = (Arc::clone(&program), Arc::clone(&queue));
             let (at_work, ending) = (activity.begin(), ending.clone());
-            async move { program.run(&queue, &context, at_work, ending).await }
+            async move { program.run((&queue, timeout), &context, at_work, ending).await }
         }
-    })
+    }))
 }

@@ -1,7 +1,7 @@
 //! How events are tried: the flags of `ponos run`.
 
 use crate::span;
-use ponos::worker::{Backoff, Limits, Policy, Prefetch, Rate};
+use ponos::worker::{Backoff, Policy, Prefetch, Rate};
 use std::time::Duration;
 
 /// As [`Backoff::default`] has it.
@@ -12,52 +12,52 @@ const BACKOFF: &str = "first=2s,factor=3,longest=1h,jitter=0.25";
 #[group(skip)]
 pub(super) struct Args {
     /// How many times an event is tried in all
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, requires = "service", conflicts_with = "config", value_name = "N", default_value_t = 5)]
     attempts: u32,
     /// The wait between attempts: first, then factor times longer each time, at most longest, shortened at random by
     /// up to the share jitter; fields that are left out keep their defaults
-    #[arg(long, value_name = "FIELD=VALUE,...", default_value = BACKOFF, value_parser = backoff)]
+    #[arg(long, requires = "service", conflicts_with = "config", value_name = "FIELD=VALUE,...", default_value = BACKOFF, value_parser = backoff)]
     backoff: Backoff,
     /// How long one attempt may take
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = span::positive)]
-    pub(super) timeout: Duration,
+    #[arg(long, requires = "service", conflicts_with = "config", value_name = "DURATION", default_value = "30s", value_parser = span::positive)]
+    timeout: Duration,
     /// How long an event may be put off in all by answers with Retry-After, which spend no attempt
-    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = span::positive)]
+    #[arg(long, requires = "service", conflicts_with = "config", value_name = "DURATION", default_value = "24h", value_parser = span::positive)]
     max_wait: Duration,
     /// How many events run at the same time, for each queue
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, requires = "service", conflicts_with = "config", value_name = "N", default_value_t = 1)]
     concurrency: usize,
     /// How many events are held unsettled, for each queue; if left out 4 × concurrency, and more when events are handled quickly
-    #[arg(long, value_name = "N")]
+    #[arg(long, requires = "service", conflicts_with = "config", value_name = "N")]
     prefetch: Option<u16>,
     /// How many events are started per time, such as 10/s
-    #[arg(long, value_name = "N/TIME", value_parser = span::rate)]
+    #[arg(long, requires = "service", conflicts_with = "config", value_name = "N/TIME", value_parser = span::rate)]
     rate: Option<Rate>,
     /// Skips events that are older than this, such as 2h
-    #[arg(long, value_name = "DURATION", value_parser = span::duration)]
+    #[arg(long, requires = "service", conflicts_with = "config", value_name = "DURATION", value_parser = span::duration)]
     max_age: Option<Duration>,
     /// Skips an event when one of the same name, source and subject with a later time was taken before it
-    #[arg(long)]
+    #[arg(long, requires = "service", conflicts_with = "config")]
     latest_only: bool,
     /// Logs an error when the next event is later than this, such as 30s, after the next_due_at in the payload of the
     /// last one
-    #[arg(long, value_name = "TOLERANCE", value_parser = span::duration)]
+    #[arg(long, requires = "service", conflicts_with = "config", value_name = "TOLERANCE", value_parser = span::duration)]
     expect_by_next: Option<Duration>,
     /// The broker's consumer_timeout, within which every delivery held must be settled
-    #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = span::duration)]
-    consumer_timeout: Duration,
+    #[arg(long, requires = "service", conflicts_with = "config", value_name = "DURATION", default_value = "30m", value_parser = span::duration)]
+    pub(super) consumer_timeout: Duration,
     /// How long the work in progress may go on after the first request to stop
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = span::duration)]
     pub(super) grace: Duration,
 }
 
 impl Args {
-    /// The policy, with that limit for a handler.
-    pub(super) fn policy(&self, timeout: Duration) -> Policy {
+    /// The policy.
+    pub(super) fn policy(&self) -> Policy {
         Policy {
             attempts: self.attempts,
             backoff: self.backoff.clone(),
-            timeout,
+            timeout: self.timeout,
             concurrency: self.concurrency,
             prefetch: self.prefetch.map_or(Prefetch::Auto, Prefetch::Fixed),
             rate: self.rate,
@@ -68,21 +68,6 @@ impl Args {
             exclusive: false,
             max_wait: self.max_wait,
         }
-    }
-
-    /// The limits of the worker as a whole, with that grace.
-    pub(super) fn limits(&self, grace: Duration) -> Limits {
-        Limits { grace, consumer_timeout: self.consumer_timeout, ..Limits::default() }
-    }
-
-    /// How many of a queue run at a time.
-    pub(super) fn concurrency(&self) -> usize {
-        self.concurrency
-    }
-
-    /// How long what was taken in may stand still before it is stuck: it may wait for the rate.
-    pub(super) fn quiet(&self) -> Duration {
-        Duration::from_secs(1) + self.rate.map_or(Duration::ZERO, |rate| rate.per)
     }
 }
 

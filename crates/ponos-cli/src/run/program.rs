@@ -33,7 +33,6 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// A program and its arguments.
 pub(super) struct Program {
     words: Vec<String>,
-    timeout: Duration,
 }
 
 /// How a run ended.
@@ -49,7 +48,7 @@ type Tail = Arc<Mutex<VecDeque<u8>>>;
 
 impl Program {
     /// Checks that the program exists.
-    pub(super) fn new(words: &[String], timeout: Duration) -> Result<Self, Trouble> {
+    pub(super) fn new(words: &[String]) -> Result<Self, Trouble> {
         let Some(program) = words.first() else {
             return Err(Trouble::usage("no program to run; put it after --"));
         };
@@ -58,14 +57,14 @@ impl Program {
                 format!("there is no program '{program}'; write its path, or check whether it is in PATH");
             return Err(Trouble::Words(Exit::Configuration, what));
         }
-        Ok(Self { words: words.to_vec(), timeout })
+        Ok(Self { words: words.to_vec() })
     }
 
     /// Runs the program to its end. If this future is dropped, the program is ended with everything that it started; `at_work`
-    /// ends when it is gone. If the worker stops, the program is ended too, and this waits to be dropped.
+    /// ends when it is gone. It gets so much time. If the worker stops, the program is ended too, and this waits to be dropped.
     pub(super) async fn run(
         &self,
-        queue: &str,
+        (queue, timeout): (&str, Duration),
         context: &Context,
         at_work: AtWork,
         ending: Ending,
@@ -78,7 +77,6 @@ impl Program {
         let mut child = command.spawn().map_err(|error| not_started(&self.words[0], &error))?;
         let (input, errors) = (child.stdin.take(), child.stderr.take());
         let payload = context.event().data.clone();
-        let timeout = self.timeout;
         // in a task of its own, because a caller that drops this future can't wait for the program's end
         let (ours, theirs) = oneshot::channel::<()>();
         let task = tokio::spawn(async move {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod begin;
+mod config;
 mod dead;
 mod dead_inbox;
 mod hostile;

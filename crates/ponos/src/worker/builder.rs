@@ -148,6 +148,13 @@ impl Worker {
         self
     }
 
+    /// As [`Worker::sends_task`], with this contract instead of one derived from a type.
+    #[must_use]
+    pub fn sends_task_under(mut self, name: &str, contract: Contract) -> Self {
+        self.tasks.push((name.to_owned(), Ok(contract)));
+        self
+    }
+
     /// Adds a value that handlers take as their third argument ([`State`](super::State)) or get by
     /// [`Context::state`](super::Context::state); one of each type.
     #[must_use]

@@ -72,6 +72,18 @@ impl Worker {
         ready.run_on(Transport::amqp(config), shutdown).await
     }
 
+    /// Declares the exchanges, queues and bindings that it needs on the RabbitMQ at `url`, and ends: for workers that are started
+    /// only when something waits in their queues. A worker that is [`passive`](Worker::passive) only checks that they exist.
+    ///
+    /// # Errors
+    /// [`WorkerError`]: its description is wrong, or the broker can't be reached or refuses it. What was declared by then stays.
+    pub async fn declare(self, url: &str) -> Result<(), WorkerError> {
+        let ready = self.checked()?;
+        let mut config = AmqpConfig::parse(url)?;
+        config.connection_name = ready.plan.service.declared.service.to_string();
+        ready.declare_on(&Transport::amqp(config)).await
+    }
+
     /// Runs on the broker behind `transport` until the shutdown.
     ///
     /// # Errors
@@ -95,6 +107,14 @@ impl Ready {
     /// The exchanges, queues and bindings that it needs on the broker.
     pub fn topology(&self) -> &Topology {
         &self.plan.topology
+    }
+
+    /// Declares what it needs on the broker behind `transport`, and ends: see [`Worker::declare`].
+    ///
+    /// # Errors
+    /// As [`Worker::declare`].
+    pub async fn declare_on(&self, transport: &Transport) -> Result<(), WorkerError> {
+        Ok(check(transport, &self.plan.topology).await?)
     }
 
     /// Its inbox.

@@ -1,0 +1,79 @@
+//! The keys of `ponos.toml`, and what kind of value each has.
+
+use ponos_toml::toml_tree::{Key, Kind};
+
+/// The fields of a policy, after the keys of the table that they stand in.
+macro_rules! with_policy {
+    ($($own:expr),*) => {
+        &[
+            $($own,)*
+            ("attempts", Kind::Count { least: 1, most: u32::MAX }),
+            ("backoff", Kind::Table(BACKOFF)),
+            ("timeout", Kind::Duration),
+            ("max_wait", Kind::Duration),
+            ("concurrency", Kind::Count { least: 1, most: u32::MAX }),
+            ("prefetch", Kind::Count { least: 1, most: 65_535 }),
+            ("rate", Kind::Text),
+            ("exclusive", Kind::Boolean),
+            ("max_age", Kind::Duration),
+            ("latest_only", Kind::Boolean),
+            ("expect_by_next", Kind::Duration),
+        ]
+    };
+}
+
+const BACKOFF: &[Key] = &[
+    ("first", Kind::Duration),
+    ("factor", Kind::Payload),
+    ("longest", Kind::Duration),
+    ("jitter", Kind::Payload),
+];
+
+/// The keys of `[policy]`.
+pub(super) const POLICY: &[Key] = with_policy!();
+/// The keys of a table of `[[policies]]`.
+const NAMED_POLICY: &[Key] = with_policy!(("name", Kind::Text));
+/// The keys of a table of `[[queues]]`.
+const QUEUE: &[Key] = with_policy!(
+    ("on", Kind::Texts),
+    ("task", Kind::Text),
+    ("label", Kind::Text),
+    ("policy", Kind::Text),
+    ("contract", Kind::Text)
+);
+
+const BROKER: &[Key] = &[
+    ("url", Kind::Text),
+    ("url_file", Kind::Text),
+    ("consumer_timeout", Kind::Duration),
+    ("passive", Kind::Boolean),
+];
+const CONTRACTS: &[Key] = &[("folder", Kind::Text)];
+const PUBLISH: &[Key] = &[("events", Kind::Texts), ("tasks", Kind::Texts)];
+
+/// All keys.
+pub(super) const KEYS: &[Key] = &[
+    ("service", Kind::Text),
+    ("inbox", Kind::Text),
+    ("broker", Kind::Section(BROKER)),
+    ("contracts", Kind::Section(CONTRACTS)),
+    ("policy", Kind::Section(POLICY)),
+    ("policies", Kind::Tables(NAMED_POLICY)),
+    ("queues", Kind::Tables(QUEUE)),
+    ("publish", Kind::Section(PUBLISH)),
+];
+
+/// Whether the values of keys of this name may be shown: the URLs of broker and inbox may hold passwords, and so may what stands
+/// under an unknown key.
+pub(super) fn may_be_shown(name: &str) -> bool {
+    fn is_named(keys: &[Key], name: &str) -> bool {
+        keys.iter().any(|(key, kind)| {
+            *key == name
+                || match kind {
+                    Kind::Table(inner) | Kind::Section(inner) | Kind::Tables(inner) => is_named(inner, name),
+                    _ => false,
+                }
+        })
+    }
+    !["url", "inbox"].contains(&name) && is_named(KEYS, name)
+}
