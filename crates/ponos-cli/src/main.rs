@@ -22,6 +22,7 @@ mod publish;
 mod run;
 mod schema;
 mod sending;
+mod serve;
 mod span;
 mod streams;
 mod tail;
@@ -50,6 +51,7 @@ enum Verb {
     #[command(subcommand)]
     Dead(dead::Verb),
     Run(run::Args),
+    Serve(serve::Args),
     Check(check::Args),
     Declare(declare::Args),
     Topology(topology::Args),
@@ -63,7 +65,7 @@ impl Verb {
     /// The message for a verb ended by Ctrl-C; `None` for verbs that handle it themselves.
     fn left_by_interrupt(&self) -> Option<&'static str> {
         match self {
-            Self::Tail(_) | Self::Run(_) | Self::Dead(dead::Verb::Requeue(_)) => None,
+            Self::Tail(_) | Self::Run(_) | Self::Serve(_) | Self::Dead(dead::Verb::Requeue(_)) => None,
             Self::Publish(_) => {
                 Some("interrupted: if no id was printed, the message may not have been published")
             }
@@ -98,6 +100,7 @@ fn main() -> ExitCode {
             Verb::Publish(args) => publish::run(&connection, args).await,
             Verb::Dead(verb) => dead::run(&connection, verb).await,
             Verb::Run(args) => run::run(&connection, args).await,
+            Verb::Serve(args) => serve::run(&connection, args).await,
             Verb::Check(args) => check::run(&args),
             Verb::Declare(args) => declare::run(&connection, args).await,
             Verb::Schema(verb) => schema::run(verb),

@@ -15,6 +15,10 @@ mod run_large;
 mod run_log;
 mod schema;
 mod secrets;
+#[cfg(unix)]
+mod serve;
+#[cfg(unix)]
+mod serve_access;
 mod support;
 mod tail;
 mod topology;

@@ -1,0 +1,184 @@
+use super::{fates::REMEMBERED, *};
+use crate::{
+    config::Config,
+    described::{Described, DescribedQueue, Takes},
+};
+use ponos::{
+    Client,
+    broker::{Transport, memory::Broker},
+    shutdown::{Trigger, shutdown},
+    worker::{Ended, Outcome, Policy},
+};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+const TASK: &str = "stock.shelf.clean";
+const SECOND: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(10);
+const LONGEST: Duration = Duration::from_secs(25);
+
+/// A worker on the twin, and a client of its service.
+struct Running {
+    deliveries: Deliveries,
+    client: Client,
+    trigger: Trigger,
+}
+
+async fn start(policy: Policy) -> Running {
+    let handlers = vec![(TASK.to_owned(), None)];
+    let queue =
+        DescribedQueue { takes: Takes::Tasks, label: TASK.into(), handlers, policy: policy.timeout(TIMEOUT) };
+    let described = Described { service: "shop".into(), queues: vec![queue], ..Described::default() };
+    let config = Config { described, ..Config::default() };
+    let deliveries = Deliveries::new(LONGEST);
+    let ready = super::super::worker(&config, &deliveries, SECOND).ready().unwrap();
+    let broker = Broker::new();
+    broker.declare(ready.topology()).unwrap();
+    let (trigger, asked) = shutdown();
+    tokio::spawn(Box::pin(ready.run_on(Transport::memory(broker.clone()), asked)));
+    let client =
+        Client::connect_on(Transport::memory(broker), "shop").sends_task::<Value>(TASK).await.unwrap();
+    Running { deliveries, client, trigger }
+}
+
+impl Running {
+    async fn with_task() -> Self {
+        let running = start(Policy::retry(2)).await;
+        running.client.task(TASK, &json!({"n": 1})).await.unwrap();
+        running
+    }
+
+    async fn next(&self) -> (Token, Received, Instant) {
+        self.deliveries.receive(None, TIMEOUT * 100).await.unwrap().unwrap()
+    }
+
+    fn decide(&self, token: &str, digest: u64) -> Result<Settling<'_>, NotTaken> {
+        self.deliveries.decide(token, digest)
+    }
+
+    async fn settle(&self, token: &str, digest: u64, outcome: HandlerResult) -> Fate {
+        let Settling::Open(deciding) = self.decide(token, digest).unwrap() else { panic!("it is not open") };
+        let mut fate = deciding.decided(outcome);
+        fate.wait_for(Option::is_some).await.unwrap().clone().unwrap()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_is_settled_once_and_the_same_outcome_again_gets_the_same_answer_for_ten_minutes() {
+    let running = Running::with_task().await;
+    let (token, delivery, _) = running.next().await;
+    assert_eq!((&*delivery.queue, delivery.context.attempt()), ("shop.stock.shelf.clean", 1));
+    assert!(matches!(running.decide("another", 1), Err(NotTaken::Unknown)));
+    let fate = running.settle(&token, 1, Ok(Outcome::Done)).await;
+    assert_eq!((fate.ended, fate.was_late), (Ended::Done, false));
+    assert!(matches!(running.decide(&token, 1), Ok(Settling::Ended(Fate { ended: Ended::Done, .. }))));
+    assert!(matches!(running.decide(&token, 2), Err(NotTaken::Other)));
+    sleep(REMEMBERED).await;
+    running.client.task(TASK, &json!({"n": 2})).await.unwrap();
+    let (next, ..) = running.next().await;
+    running.settle(&next, 1, Ok(Outcome::Done)).await;
+    assert!(matches!(running.decide(&token, 1), Err(NotTaken::Unknown)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_settle_in_time_is_late_and_the_attempt_has_failed() {
+    let running = Running::with_task().await;
+    let (token, _, deadline) = running.next().await;
+    assert_eq!(deadline - Instant::now(), TIMEOUT);
+    sleep(TIMEOUT - SECOND).await;
+    assert!(running.deliveries.extend(&token, SECOND).is_ok());
+    sleep(SECOND * 2).await;
+    let late = running.decide(&token, 1).err().unwrap();
+    let NotTaken::Gone(Fate { ended: Ended::Retried { attempt: 2, reason, .. }, was_late: true, .. }) = late
+    else {
+        panic!("{late:?}")
+    };
+    assert!(reason.contains("timed out: no program settled it within 10 s"), "{reason}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_time_is_given_up_to_the_longest_and_never_taken_away() {
+    let running = Running::with_task().await;
+    let (token, _, deadline) = running.next().await;
+    let begun = deadline - TIMEOUT;
+    assert_eq!(running.deliveries.extend(&token, SECOND).unwrap(), deadline, "not shorter");
+    sleep(SECOND * 5).await;
+    assert_eq!(running.deliveries.extend(&token, TIMEOUT).unwrap(), deadline + SECOND * 5);
+    sleep(SECOND * 9).await;
+    assert_eq!(running.deliveries.extend(&token, TIMEOUT * 9).unwrap(), begun + LONGEST);
+    sleep(SECOND * 10).await;
+    assert_eq!(running.settle(&token, 1, Ok(Outcome::Done)).await.ended, Ended::Done);
+    assert!(matches!(running.deliveries.extend(&token, SECOND), Err(NotTaken::Other)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outcome_that_is_refused_leaves_the_delivery_open_until_its_deadline() {
+    let running = Running::with_task().await;
+    let (token, ..) = running.next().await;
+    drop(running.decide(&token, 1).unwrap());
+    let Ok(Settling::Open(deciding)) = running.decide(&token, 2) else { panic!("it is not open") };
+    assert!(matches!(running.decide(&token, 2), Ok(Settling::Wait(_))));
+    assert!(matches!(running.decide(&token, 3), Err(NotTaken::Other)));
+    // its deadline passes while the outcome is looked at
+    sleep(TIMEOUT * 2).await;
+    drop(deciding);
+    sleep(SECOND).await;
+    assert!(matches!(running.decide(&token, 2), Err(NotTaken::Gone(Fate { was_late: true, .. }))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_receives_spends_no_attempt_and_waits_for_who_comes() {
+    let running = Running::with_task().await;
+    sleep(WAITING * 10).await;
+    let (token, delivery, _) = running.next().await;
+    assert_eq!(delivery.context.attempt(), 1);
+    assert_eq!(running.settle(&token, 1, Ok(Outcome::Done)).await.ended, Ended::Done);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_delivery_goes_to_one_of_those_who_wait() {
+    let running = start(Policy::default().concurrency(3)).await;
+    let receiving: Vec<_> = (0..3)
+        .map(|_| {
+            let deliveries = running.deliveries.clone();
+            tokio::spawn(async move { deliveries.receive(None, TIMEOUT).await.unwrap().unwrap().0 })
+        })
+        .collect();
+    for n in 0..3 {
+        running.client.task(TASK, &json!({ "n": n })).await.unwrap();
+    }
+    let mut tokens = Vec::new();
+    for one in receiving {
+        tokens.push(one.await.unwrap());
+    }
+    tokens.sort();
+    tokens.dedup();
+    assert_eq!(tokens.len(), 3);
+    assert!(running.deliveries.receive(Some("shop.other"), Duration::ZERO).await.unwrap().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_given_out_once_it_drains_and_what_is_held_can_be_settled() {
+    let running = Running::with_task().await;
+    let (token, ..) = running.next().await;
+    running.deliveries.drain();
+    running.trigger.advance();
+    assert_eq!(running.deliveries.receive(None, TIMEOUT).await.err(), Some(Draining));
+    assert!(timeout(SECOND / 2, running.deliveries.none_held()).await.is_err());
+    assert_eq!(running.settle(&token, 1, Ok(Outcome::Done)).await.ended, Ended::Done);
+    running.deliveries.none_held().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_given_back_when_the_worker_stops_is_no_longer_the_program_s() {
+    let running = Running::with_task().await;
+    let (token, ..) = running.next().await;
+    running.trigger.advance();
+    running.trigger.advance();
+    running.deliveries.none_held().await;
+    let gone = running.decide(&token, 1).err().unwrap();
+    assert!(
+        matches!(&gone, NotTaken::Gone(Fate { was_late: false, ended: Ended::Released(_), .. })),
+        "{gone:?}"
+    );
+}

@@ -1,0 +1,219 @@
+//! `ponos serve`: a worker whose handlers are programs of any language, which receive deliveries and settle them over HTTP.
+
+mod deliveries;
+mod forms;
+mod listen;
+mod openapi;
+mod problem;
+mod publishing;
+mod routes;
+mod server;
+
+use crate::{
+    config::Config,
+    connection::Options,
+    described::unfit,
+    exit::Exit,
+    inbox, output,
+    run::{health, log},
+    span,
+    streams::Streams,
+    trouble::Trouble,
+};
+use deliveries::{Deliveries, WAITING};
+use listen::Listener;
+use ponos::{
+    broker::Transport,
+    files,
+    shutdown::{Shutdown, Stage, Trigger, shutdown},
+    worker::{Policy, Prefetch, Report},
+};
+use publishing::Publisher;
+use routes::Served;
+use server::Server;
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+/// What a delivery's handler takes beyond its waiting and a program's time.
+const MARGIN: Duration = Duration::from_secs(5);
+/// How long the worker may take to release what is left, after the grace.
+const LEAVING: Duration = Duration::from_secs(10);
+/// The most bytes of a file with a token.
+const TOKEN: u64 = 4096;
+
+/// Runs a service's worker for programs of any language beside it: they receive deliveries and settle them over HTTP.
+///
+/// Retries, contracts, inbox, dead letters and metrics are those of every worker. docs/serve.md has the interface;
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = ENDS)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    streams: Streams,
+    /// Listens at this loopback address; port 0 is one that is free
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7313", conflicts_with = "socket")]
+    listen: SocketAddr,
+    /// Listens at this Unix socket instead, which belongs to this user alone (0600)
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// A file with a token that every request must show (Authorization: Bearer TOKEN)
+    #[arg(long, value_name = "FILE", env = "PONOS_TOKEN_FILE", hide_env_values = true)]
+    token_file: Option<PathBuf>,
+    /// How long a program may have a delivery in all when it extends its deadline; the policy's timeout, if that is longer
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = span::positive)]
+    longest: Duration,
+    /// How long programs may take after the first request to stop
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = span::duration)]
+    grace: Duration,
+    /// As of ponos run: memory, sled:PATH, or postgres://user:password@host/database
+    #[arg(long, value_name = "INBOX", env = inbox::VARIABLE, hide_env_values = true)]
+    inbox: Option<String>,
+    /// As of ponos run: a file that is recent while the worker is alive
+    #[arg(long, value_name = "FILE")]
+    health_file: Option<PathBuf>,
+    /// Serves metrics for Prometheus at http://ADDRESS/metrics
+    #[arg(long, value_name = "ADDRESS", env = "PONOS_METRICS", hide_env_values = true)]
+    metrics: Option<String>,
+    /// The format of log lines on standard error; PONOS_LOG sets their level
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "PONOS_LOG_FORMAT",
+        hide_env_values = true,
+        default_value = "text"
+    )]
+    log_format: log::Format,
+}
+
+const ENDS: &str = "\
+A delivery that nobody receives within 60 seconds goes back, and its queue is paused: no attempt is spent, and one is offered
+again after 1, 2, 4 … 30 seconds. A delivery that a program received and did not settle by its deadline has failed, as after
+any timeout.
+
+The first Ctrl-C or SIGTERM gives out no more and lets programs settle what they have (--grace); the second ends it at once: what
+they had goes back to its queue. After Ctrl-C the exit code is 130, after SIGTERM 0.";
+
+pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
+    log::begin(args.log_format)?;
+    let mut config = args.streams.read(&Policy::default(), None)?;
+    if let Some(told) = args.inbox.as_deref().filter(|told| !told.is_empty()) {
+        config.inbox = Some(inbox::InboxLocation::read(told)?);
+    }
+    let token = args.token_file.as_deref().map(token).transpose()?;
+    let deliveries = Deliveries::new(args.longest);
+    let mut worker = worker(&config, &deliveries, args.grace + LEAVING);
+    let described = &config.described;
+    if let Some(place) = &config.inbox {
+        worker = worker.inbox(place.open(&described.service, described.slots()).await?);
+    }
+    if let Some(address) = args.metrics.as_deref().filter(|address| !address.is_empty()) {
+        worker = worker.metrics(address);
+    }
+    let ready = worker.ready().map_err(unfit)?;
+    let options = options.or(&config);
+    let transport = Transport::amqp(options.config(&format!("ponos serve {}", described.service))?);
+    let publisher = Publisher::new(described, &options)?;
+    let listener = match &args.socket {
+        Some(path) => Listener::unix(path).await?,
+        None => Listener::tcp(args.listen).await?,
+    };
+    output::complain(&format!("listening at {}", listener.place()));
+    let served = Served { described: described.clone(), deliveries: deliveries.clone(), publisher };
+    let server = Arc::new(Server::new(served, token, listener.is_tcp()));
+    let (end, ending) = shutdown();
+    let serving = tokio::spawn(server.serve(listener, ending));
+    let (trigger, asked) = shutdown();
+    trigger.advance_on_signals(|| output::complain("stopping; a second signal stops at once"));
+    let (stopping, stop) = shutdown();
+    let told = asked.clone();
+    let following = tokio::spawn(follow(asked, args.grace, deliveries, stopping));
+    if let Some(path) = &args.health_file {
+        health::begin(path)?;
+    }
+    let liveness = ready.liveness();
+    let keeping = args.health_file.clone().map(|path| health::keep(path, move || health::state(&liveness)));
+    let keeping = keeping.map(tokio::spawn);
+    let ended = Box::pin(ready.run_on(transport, stop)).await;
+    following.abort();
+    if let (Some(keeping), Some(path)) = (keeping, &args.health_file) {
+        keeping.abort();
+        // the abort is the error
+        let _ = keeping.await;
+        health::end(path);
+    }
+    // who settled last is answered
+    end.advance();
+    let _ = serving.await;
+    let Report { handled, retried, dead, given_back, unsettled, .. } = ended.map_err(unfit)?;
+    output::complain(&format!(
+        "ended: {handled} handled, {retried} put off, {dead} to the dead letters, {given_back} given back, \
+         {unsettled} to be delivered again (their connection was lost)"
+    ));
+    Ok(if told.was_interrupted() { Exit::Interrupted } else { Exit::Done })
+}
+
+/// The worker that offers what it takes in.
+fn worker(config: &Config, deliveries: &Deliveries, grace: Duration) -> ponos::worker::Worker {
+    let limits = config.limits(grace);
+    let consumer_timeout = limits.consumer_timeout;
+    let policy = |policy: &Policy| offered(policy, deliveries.longest(policy.timeout), consumer_timeout);
+    let worker = config.described.worker(policy, |queue, policy| {
+        let (deliveries, queue, timeout) = (deliveries.clone(), Arc::clone(queue), policy.timeout);
+        move |_, context| {
+            let (deliveries, queue) = (deliveries.clone(), Arc::clone(&queue));
+            async move { deliveries.offer(queue, context, timeout).await }
+        }
+    });
+    let noting = deliveries.clone();
+    let worker = worker.limits(limits).observe(move |observed| noting.note(observed));
+    if config.passive { worker.passive() } else { worker }
+}
+
+/// The policy of a handler that waits for a program, which then has so long. What is held unsettled becomes less, if else the
+/// broker would not wait for it; where a number was asked for, that is a fault.
+fn offered(policy: &Policy, longest: Duration, consumer_timeout: Duration) -> Policy {
+    let timeout = WAITING + longest + MARGIN;
+    let mut policy = policy.clone().timeout(timeout);
+    if policy.prefetch == Prefetch::Auto {
+        let rounds =
+            (1..4_u16).rev().find(|rounds| timeout * u32::from(*rounds) < consumer_timeout).unwrap_or(1);
+        if timeout * 4 >= consumer_timeout {
+            let slots = u16::try_from(policy.slots()).unwrap_or(u16::MAX);
+            policy.prefetch = Prefetch::Fixed(slots.saturating_mul(rounds));
+        }
+    }
+    policy
+}
+
+/// Passes the shutdown on: at the first stage nothing is given out any more; the worker stops once no program has a delivery, or
+/// at the end of the grace, or at the second stage.
+async fn follow(asked: Shutdown, grace: Duration, deliveries: Deliveries, worker: Trigger) {
+    asked.reached(Stage::Draining).await;
+    deliveries.drain();
+    worker.advance();
+    tokio::select! {
+        () = asked.reached(Stage::Stopping) => {}
+        () = tokio::time::sleep(grace) => {}
+        () = deliveries.none_held() => {}
+    }
+    worker.advance();
+}
+
+/// The token that a file holds.
+fn token(path: &Path) -> Result<String, Trouble> {
+    let unusable = |what: String| {
+        Trouble::Words(Exit::Configuration, format!("--token-file {}: {what}", path.display()))
+    };
+    let text = files::read_text(path, TOKEN).map_err(|error| unusable(error.to_string()))?;
+    if let Some(warning) = files::open_to_others(path) {
+        output::complain(&format!("warning: {warning}"));
+    }
+    let token = text.trim();
+    if token.len() < 16 || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(unusable("a token is one word of at least 16 printable ASCII characters, such as openssl rand -hex 16 makes".into()));
+    }
+    Ok(token.to_owned())
+}

@@ -1,0 +1,42 @@
+//! `GET /v1/openapi.json`: the interface described for programs, as its routes and forms are.
+
+use super::{problem::json, routes};
+use http_body_util::Full;
+use hyper::{Response, StatusCode, body::Bytes};
+use utoipa::{
+    Modify, OpenApi,
+    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "ponos serve",
+        description = "Deliveries of one service for programs of any language: receive one, settle it, publish with it. Instants are \
+                       RFC 3339 in UTC; durations are texts such as `30s` and `1h 30m`. Every answer that is no success is a problem \
+                       document (RFC 9457), whose `code` is for programs."
+    ),
+    paths(routes::receive, routes::settle, routes::extend, routes::publish, routes::contracts),
+    modifiers(&Token)
+)]
+struct Interface;
+
+/// The way to show the token, where one is told.
+struct Token;
+
+impl Modify for Token {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer);
+        let scheme =
+            scheme.description(Some("What the file of --token-file holds; none is needed without it."));
+        let components = openapi.components.get_or_insert_default();
+        components.add_security_scheme("token", SecurityScheme::Http(scheme.build()));
+        let needs_none = SecurityRequirement::default();
+        openapi.security = Some(vec![needs_none, SecurityRequirement::new("token", [""; 0])]);
+    }
+}
+
+/// The description.
+pub(super) fn document() -> Response<Full<Bytes>> {
+    json(StatusCode::OK, &Interface::openapi())
+}

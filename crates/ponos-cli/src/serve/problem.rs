@@ -1,0 +1,93 @@
+//! What is answered where something can't be done: a problem document (RFC 9457), as the clock's.
+
+use http_body_util::Full;
+use hyper::{
+    Response, StatusCode,
+    body::Bytes,
+    header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Why a request was refused. `code` is for programs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(super) struct Problem {
+    /// The HTTP status.
+    status: u16,
+    /// What kind of problem it is.
+    code: &'static str,
+    /// What happened, to what, and what to do.
+    detail: String,
+    /// What is wrong with the body, part by part.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<BodyFault>,
+    #[serde(skip)]
+    retry_after: Option<u64>,
+    #[serde(skip)]
+    allow: Option<&'static str>,
+}
+
+/// What is wrong with a part of the body.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(super) struct BodyFault {
+    /// The part, as a JSON pointer.
+    pub(super) pointer: String,
+    /// What is wrong with it.
+    pub(super) detail: String,
+}
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        let (status, detail) = (status.as_u16(), ponos::redact::redact(&detail.into()).into_owned());
+        Self { status, code, detail, errors: Vec::new(), retry_after: None, allow: None }
+    }
+
+    /// The body is not what the route takes.
+    pub(super) fn of_body(errors: Vec<BodyFault>) -> Self {
+        let each: Vec<String> =
+            errors.iter().map(|fault| format!("{}: {}", fault.pointer, fault.detail)).collect();
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        let problem = Self::new(status, "invalid", format!("the body can't be used: {}", each.join("; ")));
+        Self { errors, ..problem }
+    }
+
+    /// It may work in so many seconds.
+    pub(super) fn again_in(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
+    }
+
+    /// The route takes these methods.
+    pub(super) fn allows(self, methods: &'static str) -> Self {
+        Self { allow: Some(methods), ..self }
+    }
+
+    pub(super) fn into_response(self) -> Response<Full<Bytes>> {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = json(status, &self);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(methods) = self.allow {
+            headers.insert(ALLOW, HeaderValue::from_static(methods));
+        }
+        response
+    }
+}
+
+impl BodyFault {
+    pub(super) fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), detail: detail.into() }
+    }
+}
+
+/// An answer with this body.
+pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response<Full<Bytes>> {
+    // what is written are our own forms, which can be
+    let text = serde_json::to_vec(body).unwrap_or_default();
+    let mut response = Response::new(Full::new(Bytes::from(text)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
