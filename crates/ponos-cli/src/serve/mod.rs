@@ -47,7 +47,8 @@ const TOKEN: u64 = 4096;
 
 /// Runs a service's worker for programs of any language beside it: they receive deliveries and settle them over HTTP.
 ///
-/// Retries, contracts, inbox, dead letters and metrics are those of every worker. docs/serve.md has the interface;
+/// Retries, contracts, inbox, dead letters and metrics are those of every worker. docs/serve.md has the interface; clients are in
+/// clients/.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = ENDS)]
 pub(crate) struct Args {

@@ -19,6 +19,8 @@ mod secrets;
 mod serve;
 #[cfg(unix)]
 mod serve_access;
+#[cfg(unix)]
+mod serve_clients;
 mod support;
 mod tail;
 mod topology;
