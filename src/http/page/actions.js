@@ -58,10 +58,10 @@ export function resume(schedule) {
     verb: "Resume",
     fields: [ON_RESUME],
     preview: async (values, signal) => {
-      const held = await heldBack(schedule, signal);
+      const [held, { coming }] = await Promise.all([heldBack(schedule, signal), next(schedule.name, signal)]);
       const fate = values.on_resume === "skip" ? "recorded as skipped" : `treated as its catch_up says (${schedule.definition.catch_up ? JSON.stringify(schedule.definition.catch_up) : "the default"})`;
       const says = held.length === 0 ? "Nothing fell due since the pause began." : `${several(held.length, "occurrence")} fell due since the pause began, and would be ${fate}:`;
-      return { says: [h("p", {}, says), list(held), h("p", {}, "Next after that: ", moment(schedule.next_due_at), ".")] };
+      return { says: [h("p", {}, says), list(held), h("p", {}, "Next after that: ", moment(coming[0]?.due_at), ".")] };
     },
     run: async (values) => {
       await change("POST", `v1/schedules/${part(schedule.name)}/resume`, { body: { on_resume: values.on_resume } });

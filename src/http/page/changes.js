@@ -11,7 +11,7 @@ export const HEADS = ["When", "Who", "What", "About"];
 
 /** @param {import("./app.js").View} view */
 export async function changes({ root, signal }) {
-  const [schedules, events] = [h("div"), h("div")];
+  const [schedules, events] = [h("div", { "aria-busy": "true" }), h("div", { "aria-busy": "true" })];
   show(root, h("h1", {}, "Changes"), panel("Schedules, calendars and the clock", schedules), panel("Delayed events", events));
   await Promise.all([
     pages("v1/changes", schedules, changeRows, signal),
@@ -36,6 +36,7 @@ async function pages(path, where, view, signal) {
     const more = h("button", { type: "button", onclick: () => ((more.disabled = true), void look(page.next)) }, "Earlier →");
     const rest = page.next && page.changes.length ? h("nav", { class: "pages", "aria-label": "Earlier" }, more) : null;
     show(where, table("Changes", HEADS, rows, "Nothing was changed at run time."), rest);
+    where.setAttribute("aria-busy", "false");
   };
   await look(null);
 }

@@ -84,8 +84,8 @@ function decide(verb, entries, kind) {
   const says = entries.length === 0
     ? "Choose some first."
     : verb === "release"
-      ? `${several(events, "event is", "events are")} sent again, under the ids that they had.`
-      : `${several(events, "event is", "events are")} dropped for good: they are never sent.`;
+      ? `${several(events, "event is", "events are")} sent again, each under the id that it had.`
+      : `${several(events, "event is", "events are")} dropped for good, and never sent.`;
   return ask({
     title: verb === "release" ? "Release parked events" : "Drop parked events",
     verb: verb === "release" ? "Release" : "Drop for good",
