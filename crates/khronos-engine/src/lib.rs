@@ -33,6 +33,7 @@ mod in_flight;
 mod io;
 mod joining;
 mod judge;
+pub mod lease;
 mod load;
 mod load_summary;
 mod lookahead;
