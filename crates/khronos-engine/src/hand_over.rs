@@ -39,7 +39,11 @@ impl Engine {
     /// Whether anything may be handed over, delayed events included.
     pub fn may_hand_over(&self) -> bool {
         let believed = self.guard.state() == ClockState::Steady && self.setting_back.is_none();
-        self.link_up && !self.draining && believed && !self.pausing.rests(&self.progress)
+        self.link_up
+            && self.trust.holds()
+            && !self.draining
+            && believed
+            && !self.pausing.rests(&self.progress)
     }
 
     pub(super) fn dispatch_due(&mut self) {

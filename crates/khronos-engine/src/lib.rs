@@ -73,6 +73,7 @@ mod state;
 pub mod store;
 mod tallies;
 mod trigger;
+mod trust;
 mod turns;
 mod unheard;
 mod unwritten;

@@ -4,6 +4,9 @@
 use super::{backlog::Backlog, core::Engine, place::Which, progress::SpanKey};
 use ponos_event::Timestamp;
 
+/// So many spans say whether there is work.
+const LOOKED_AT: usize = 100;
+
 /// Schedules by state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct States {
@@ -47,6 +50,13 @@ impl Engine {
         let waiting = queues.into_iter().filter_map(|which| self.schedules.first_send(which));
         let due = waiting.filter(|send| *send <= self.now());
         due.chain(self.outstanding.in_flight.lowest()).min()
+    }
+
+    /// Whether something is to be sent now, and is not confirmed: a leader that gets nothing confirmed for long leads in vain. Of the
+    /// spans the first ones are looked at.
+    pub fn has_work(&self) -> bool {
+        let is_due = |page: OldestPage| page.oldest.is_some_and(|send| send <= self.now());
+        !self.draining && !self.pausing.rests(&self.progress) && is_due(self.oldest_after(None, LOOKED_AT))
     }
 
     /// The oldest occurrence that is due, and neither settled nor parked: of all that stand in no span and the first spans, at
