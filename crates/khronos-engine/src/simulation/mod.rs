@@ -10,6 +10,7 @@ mod calendars;
 mod ceilings;
 mod check;
 mod commands;
+mod evidence;
 mod late;
 mod limits;
 mod logging;
