@@ -115,6 +115,8 @@ pub(super) enum Fault {
     TakeALostReplyForAFailure,
     /// A candidate does not wait until it has seen the lease unchanged by its own clock. What it has seen is known inside.
     TrustTheDatabasesClockAlone,
+    /// An edit counts from what the clock shows, and not from what another leader may have sent. The instant is decided inside.
+    EditFromNow,
     /// A lease that has no holder is taken on a connection that is new, after a promotion too. As of what was seen.
     TakeAtFirstSight,
 }

@@ -9,6 +9,7 @@ mod boundary;
 mod calendars;
 mod ceilings;
 mod check;
+mod cluster;
 mod commands;
 mod evidence;
 mod late;
