@@ -1,6 +1,8 @@
 //! Where delayed events are kept: adapters of the port [`DelayedStore`], which stands in the engine, and the threads that one of
 //! them lives on. `redb` is the embedded default; all are held to one conformance suite.
 
+mod encoding;
+mod meta;
 mod redb;
 mod thread;
 

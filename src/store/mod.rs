@@ -1,6 +1,9 @@
 //! Where the engine's state and the record are kept: adapters of the port [`Store`], which stands in the engine, and the
 //! thread that one of them lives on. `sled` is the embedded default; all are held to one conformance suite.
 
+mod changes;
+mod encoding;
+mod meta;
 mod sled;
 mod thread;
 
