@@ -145,6 +145,11 @@ pub(super) fn head(head: &DelayedHead) -> Result<Vec<u8>, Unreadable> {
     value(&kept_head(head))
 }
 
+/// What is published.
+pub(super) fn content(content: &DelayedContent) -> Result<Vec<u8>, Unreadable> {
+    with_content(Vec::new(), content)
+}
+
 /// Both, one behind the other.
 pub(super) fn event(DelayedEvent { head, content }: &DelayedEvent) -> Result<Vec<u8>, Unreadable> {
     with_content(self::head(head)?, content)
@@ -318,7 +323,7 @@ fn with_content(mut bytes: Vec<u8>, content: &DelayedContent) -> Result<Vec<u8>,
     Ok(bytes)
 }
 
-fn read_content(bytes: &[u8]) -> Result<DelayedContent, Unreadable> {
+pub(super) fn read_content(bytes: &[u8]) -> Result<DelayedContent, Unreadable> {
     let (kept, data) = begin::<KeptContent<'_>>(bytes)?;
     Ok(DelayedContent {
         data: data.into(),

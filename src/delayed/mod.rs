@@ -3,12 +3,14 @@
 
 mod encoding;
 mod meta;
+mod postgres;
 mod redb;
 mod thread;
 
 #[cfg(test)]
 mod conformance;
 
+pub use self::postgres::PostgresDelayed;
 pub use self::redb::{RedbDelayed, RedbOptions};
 pub use crate::store::Closed;
 pub use khronos_engine::delayed::*;
