@@ -63,11 +63,19 @@ impl Address {
     }
 }
 
+/// Whether a text is the URL of a Postgres.
+///
+/// # Errors
+/// [`AddressError::Url`].
+pub(crate) fn check_url(url: &str) -> Result<(), AddressError> {
+    options(url).map(drop)
+}
+
 /// Whether a schema's name can be put into a statement unquoted.
 ///
 /// # Errors
 /// [`AddressError::Schema`].
-fn check_schema(schema: &str) -> Result<(), AddressError> {
+pub(crate) fn check_schema(schema: &str) -> Result<(), AddressError> {
     let is_letter = |c: char| c.is_ascii_lowercase() || c == '_';
     let fits = schema.starts_with(is_letter)
         && schema.len() <= 63

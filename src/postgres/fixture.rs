@@ -35,6 +35,10 @@ impl Tables {
         Self { url: url.to_owned(), schema, holder: made_up_holder() }
     }
 
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     pub(crate) fn schema(&self) -> &str {
         &self.schema
     }
