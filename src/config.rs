@@ -28,7 +28,7 @@ mod tests;
 pub use commands::{CommandsConfig, CommandsUser};
 pub(crate) use http::{check_domains, check_owner, check_tasks};
 pub use layers::{Override, Request};
-pub use url::BrokerUrl;
+pub use url::{BrokerUrl, StoreUrl};
 
 use crate::{
     authority::{
@@ -206,6 +206,10 @@ pub struct CeilingConfig {
 pub struct StoreConfig {
     /// Where.
     pub path: StorePath,
+    /// The file that says where, if one does.
+    pub url_file: Option<PathBuf>,
+    /// Where it is a Postgres: the schema of its tables.
+    pub schema: String,
     /// Bytes of memory for its cache.
     pub cache: u64,
 }
@@ -215,6 +219,8 @@ pub struct StoreConfig {
 pub enum StorePath {
     /// In a folder.
     Folder(PathBuf),
+    /// In a Postgres, which several clocks reach.
+    Postgres(StoreUrl),
     /// Nowhere: a restart forgets everything.
     Memory,
 }

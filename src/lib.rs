@@ -15,6 +15,7 @@ mod event_batch;
 pub mod http;
 pub mod ops;
 pub mod position;
+pub mod postgres;
 pub mod presence;
 mod problem;
 mod reading;

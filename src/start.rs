@@ -32,7 +32,7 @@ use ponos::{
 };
 use rules::{delayed_rules, rules};
 use std::{path::PathBuf, sync::Arc, time::Duration};
-use stores::{counts, open_delayed, open_store};
+use stores::{Place, counts, open_delayed, open_store};
 use tokio::{
     net::TcpListener,
     sync::{self, mpsc},
@@ -89,14 +89,15 @@ pub async fn run(
 
     let calendars = CalendarStore::default();
     let counts = counts(&config);
-    let opening = open_store(&config, calendars.clone(), counts.clone());
+    let place = Place::of(&config).map_err(RunError::Store)?;
+    let opening = open_store(&config, &place, calendars.clone(), counts.clone());
     let Some(opened) = unless_stopped(&shutdown, opening).await else {
         // Nothing was begun; a store that hangs is left behind.
         return Ok(Report::default());
     };
     let (store, snapshot, store_events) = opened.map_err(RunError::Store)?;
     let store_id = store.id();
-    let opening = open_delayed(&config);
+    let opening = open_delayed(&config, &place);
     let Some(opened) = unless_stopped(&shutdown, opening).await else {
         drop(timeout(FAREWELL, store.close()).await);
         return Ok(Report::default());
@@ -221,7 +222,8 @@ async fn listen(config: &Config) -> Result<Option<TcpListener>, RunError> {
 fn listen_for_operators(config: &Config) -> Result<Option<http::ControlSocket>, RunError> {
     match &config.store.path {
         StorePath::Folder(path) => http::bind_control(path).map(Some).map_err(RunError::Http),
-        StorePath::Memory => Ok(None),
+        // Who operates a clock whose state is elsewhere comes by HTTP.
+        StorePath::Postgres(_) | StorePath::Memory => Ok(None),
     }
 }
 

@@ -140,6 +140,9 @@ fn announce(config: &Config, running: &Running) {
                 path.display()
             );
         }
+        StorePath::Postgres(_) => {
+            info!("progress and record survive restarts, in Postgres; operate this clock by HTTP");
+        }
         StorePath::Memory => warn!("nothing survives a restart: store.path is \"memory:\""),
     }
     match &config.broker.url {

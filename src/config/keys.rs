@@ -106,7 +106,15 @@ pub(super) const KEYS: &[Key] = &[
             (CEILINGS, Kind::Tables(CEILING)),
         ]),
     ),
-    ("store", Kind::Section(&[("store.path", Kind::Text), ("store.cache", Kind::Text)])),
+    (
+        "store",
+        Kind::Section(&[
+            ("store.path", Kind::Text),
+            ("store.url_file", Kind::Text),
+            ("store.schema", Kind::Text),
+            ("store.cache", Kind::Text),
+        ]),
+    ),
     ("record", Kind::Section(&[("record.max_rows", Kind::Integer), ("record.max_age", Kind::Duration)])),
     (
         "changes",

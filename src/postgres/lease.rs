@@ -1,0 +1,199 @@
+//! The row of a shard: who leads, until when, and how far he has come. One statement each; when they are made, and what follows
+//! of it, is for others to say. The database's clock rules all times.
+
+use super::{
+    calls::{Calls, Statement, column, integer, number},
+    errors::Failed,
+};
+use sqlx::postgres::PgRow;
+use std::{sync::Arc, time::Duration};
+
+/// Which row it is, and who asks.
+#[derive(Debug, Clone)]
+pub(crate) struct Shard {
+    pub(crate) clock: Arc<str>,
+    pub(crate) shard: i16,
+    /// A UUID: this process, among all that ever asked.
+    pub(crate) holder: Arc<str>,
+    /// Where others reach this process; shown to those that follow.
+    pub(crate) address: Option<Arc<str>>,
+    /// For how long a lease holds from the moment of each write.
+    pub(crate) ttl: Duration,
+}
+
+/// What the row said when it was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// The term.
+    pub term: u64,
+    /// Rises with each acquisition and each write.
+    pub beat: u64,
+    /// Nobody holds it.
+    pub is_free: bool,
+    /// This process does.
+    pub is_ours: bool,
+    /// By the database's clock.
+    pub is_expired: bool,
+    /// Where its holder is reached.
+    pub address: Option<String>,
+    /// The server only follows another one: it is never asked to lead.
+    pub is_replica: bool,
+}
+
+/// What an acquisition gave: the right to write, until somebody else acquires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grant {
+    /// The term: its upper 32 bits are the timeline of Postgres, which rises at each promotion (0 where it can't be known).
+    pub term: u64,
+    /// Writes of the shard so far.
+    pub writes: u64,
+}
+
+/// What a write leaves in the row beside the lease; `None` leaves what is there.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Progress {
+    pub(crate) settled: Option<i64>,
+    pub(crate) handed: Option<i64>,
+    pub(crate) complete: Option<i64>,
+    pub(crate) state: Option<Vec<u8>>,
+}
+
+/// What the row answered to a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Saved {
+    /// Writes of the shard, this one counted.
+    pub writes: u64,
+    /// Another process asks for it.
+    pub is_wanted: bool,
+    /// The database's clock, in milliseconds.
+    pub at: i64,
+}
+
+/// The timeline, where the server tells it.
+const TIMELINE: &str =
+    "(('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::bigint << 32)";
+
+/// Whether it does: not where the functions of its log are missing or forbidden.
+pub(super) async fn tells_its_timeline(calls: &mut Calls<'_>) -> Result<bool, Failed> {
+    let asked = calls.statement(
+        "select coalesce(bool_and(coalesce(has_function_privilege(to_regprocedure(name)::oid, 'execute'), false)), false)
+         from (values ('pg_current_wal_insert_lsn()'), ('pg_walfile_name(pg_lsn)')) as functions (name)",
+    );
+    match calls.one(asked).await? {
+        Some(row) => column(&row, 0),
+        None => Ok(false),
+    }
+}
+
+impl Shard {
+    fn named(&self, calls: &Calls<'_>, sql: &str) -> Statement {
+        calls.statement(sql).bind(&*self.clock).bind(self.shard)
+    }
+
+    fn ttl(&self) -> i64 {
+        i64::try_from(self.ttl.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// Makes the row where there is none.
+    pub(super) async fn create(&self, calls: &mut Calls<'_>) -> Result<(), Failed> {
+        let insert = "insert into {s}.shard (clock, shard) values ($1, $2) on conflict do nothing";
+        calls.execute(self.named(calls, insert)).await.map(drop)
+    }
+
+    /// Looks at the row; `None` where there is none.
+    pub(crate) async fn follow(&self, calls: &mut Calls<'_>) -> Result<Option<Seen>, Failed> {
+        let look = "select term, beat, holder is null, coalesce(holder = $3::uuid, false), expires_at <= clock_timestamp(),
+                address, pg_is_in_recovery()
+            from {s}.shard where clock = $1 and shard = $2";
+        let row = calls.one(self.named(calls, look).bind(&*self.holder)).await?;
+        row.as_ref().map(seen).transpose()
+    }
+
+    /// Acquires the row as it was seen, and only so: from nobody, from one whose lease has run out, or from this process
+    /// itself. `None` where somebody else was faster, or holds it. Waits for a write that is under way.
+    pub(crate) async fn acquire(
+        &self,
+        calls: &mut Calls<'_>,
+        seen: &Seen,
+        tells_its_timeline: bool,
+    ) -> Result<Option<Grant>, Failed> {
+        let timeline = if tells_its_timeline { TIMELINE } else { "0" };
+        // The third: the database's clock went back.
+        let acquire = format!(
+            "update {{s}}.shard set term = greatest(term + 1, {timeline}), holder = $3::uuid, address = $4, beat = beat + 1,
+                wanted_by = null, expires_at = clock_timestamp() + $5::bigint * interval '1 ms'
+             where clock = $1 and shard = $2 and term = $6 and beat = $7
+                and (holder is null or holder = $3::uuid or expires_at <= clock_timestamp()
+                     or expires_at > clock_timestamp() + 2 * $5::bigint * interval '1 ms')
+                and not exists (select from {{s}}.migration where number > $8)
+             returning term, writes"
+        );
+        let acquire = self
+            .named(calls, &acquire)
+            .bind(&*self.holder)
+            .bind(self.address.as_deref())
+            .bind(self.ttl())
+            .bind(integer(seen.term))
+            .bind(integer(seen.beat))
+            .bind(i64::from(super::schema::NEWEST));
+        let row = calls.one(acquire).await?;
+        row.map(|row| Ok(Grant { term: number(&row, 0)?, writes: number(&row, 1)? })).transpose()
+    }
+
+    /// Counts a write, and renews the lease by it: the first statement of each transaction, and alone a heartbeat. `None` where
+    /// the row is not as this process left it: another one leads.
+    pub(crate) async fn save(
+        &self,
+        calls: &mut Calls<'_>,
+        grant: Grant,
+        progress: &Progress,
+    ) -> Result<Option<Saved>, Failed> {
+        let save = "update {s}.shard set beat = beat + 1, writes = writes + 1,
+                expires_at = clock_timestamp() + $6::bigint * interval '1 ms',
+                w = coalesce($7, w), h = coalesce($8, h), complete = coalesce($9, complete), state = coalesce($10, state)
+             where clock = $1 and shard = $2 and term = $3 and holder = $4::uuid and writes = $5
+             returning writes, wanted_by is not null, (extract(epoch from clock_timestamp()) * 1000)::bigint";
+        let save = self
+            .named(calls, save)
+            .bind(integer(grant.term))
+            .bind(&*self.holder)
+            .bind(integer(grant.writes))
+            .bind(self.ttl())
+            .bind(progress.settled)
+            .bind(progress.handed)
+            .bind(progress.complete)
+            .bind(progress.state.as_deref());
+        let row = calls.one(save).await?;
+        let saved = |row: PgRow| {
+            Ok(Saved { writes: number(&row, 0)?, is_wanted: column(&row, 1)?, at: column(&row, 2)? })
+        };
+        row.map(saved).transpose()
+    }
+
+    /// Lets it go, so that the next one need not wait; whoever listens hears of it.
+    pub(crate) async fn resign(&self, calls: &mut Calls<'_>, grant: Grant) -> Result<(), Failed> {
+        let resign =
+            "update {s}.shard set holder = null, address = null, beat = beat + 1, expires_at = '-infinity'
+             where clock = $1 and shard = $2 and term = $3 and holder = $4::uuid and writes = $5";
+        let resign = self
+            .named(calls, resign)
+            .bind(integer(grant.term))
+            .bind(&*self.holder)
+            .bind(integer(grant.writes));
+        calls.execute(resign).await?;
+        let notify = calls.statement("select pg_notify('khronos', $1)").bind(&*self.clock);
+        calls.one(notify).await.map(drop)
+    }
+}
+
+fn seen(row: &PgRow) -> Result<Seen, Failed> {
+    Ok(Seen {
+        term: number(row, 0)?,
+        beat: number(row, 1)?,
+        is_free: column(row, 2)?,
+        is_ours: column(row, 3)?,
+        is_expired: column(row, 4)?,
+        address: column(row, 5)?,
+        is_replica: column(row, 6)?,
+    })
+}
