@@ -1,7 +1,7 @@
 //! The configuration of the adapter: parsed once, valid from then on.
 
 use super::{
-    super::{LinkError, LinkErrorClass},
+    super::{Fence, LinkError, LinkErrorClass},
     backoff,
     tls::TlsFiles,
     url::BrokerUrl,
@@ -42,6 +42,8 @@ pub struct AmqpConfig {
     /// the shortest time between two looks, the longest is twice as long (30 s). Each look takes one call for each exchange,
     /// queue and binding.
     pub compare: Duration,
+    /// What publishers ask before they give a publishing to the connection (lets everything pass).
+    pub fence: Fence,
 }
 
 impl AmqpConfig {
@@ -58,6 +60,7 @@ impl AmqpConfig {
             channels: 1,
             backoff_max: Duration::from_secs(10),
             compare: Duration::from_secs(30),
+            fence: Fence::default(),
             url_file: None,
             url,
         }

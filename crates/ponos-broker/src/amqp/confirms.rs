@@ -7,7 +7,7 @@
 //! others as lost.
 
 use super::{
-    super::{PublishOutcome, Publishing, Settlement},
+    super::{Fence, PublishOutcome, Publishing, Settlement},
     blame::Blame,
     convert,
     refused_routes::Routed,
@@ -149,11 +149,15 @@ impl Confirms {
         self.given_up * 2 > self.window || self.unconfirmed.places() > self.window * PLACES
     }
 
-    /// Writes what the window has room for.
-    pub(super) fn write(&mut self, user: Option<&str>, frame_max: u32) {
+    /// Writes what the window has room for, as far as the fence lets it pass.
+    pub(super) fn write(&mut self, user: Option<&str>, frame_max: u32, fence: &Fence) {
         let Some(channel) = self.channel.clone() else { return };
         while self.died.is_none() && self.unconfirmed.len() < self.room() && self.writing.len() < UNWRITTEN {
             let Some((publishing, deadline)) = self.backlog.pop_front() else { break };
+            if !fence.lets_pass(&publishing) {
+                self.settle(publishing.token, PublishOutcome::Lost);
+                continue;
+            }
             self.alone = self.alone.saturating_sub(1);
             self.write_one(channel.clone(), publishing, deadline, user, frame_max);
         }

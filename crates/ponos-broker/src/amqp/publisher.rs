@@ -200,7 +200,7 @@ impl PublisherSupervisor {
             if opening.is_none() && !blocked && channels.apart.wants_a_channel() {
                 opening = Some(session.confirm_channel().boxed());
             }
-            channels.iter_mut().for_each(|confirms| confirms.write(user, frame_max));
+            channels.iter_mut().for_each(|confirms| confirms.write(user, frame_max, &self.config.fence));
             if channels.iter().any(|confirms| confirms.death().is_some()) {
                 // It may be the connection's: then the link shows that before anything is reported as lost.
                 continue;
