@@ -8,6 +8,7 @@ pub mod broker;
 pub mod cli;
 pub mod clock;
 pub mod clock_loop;
+mod cluster;
 pub mod commands;
 pub mod config;
 pub mod delayed;

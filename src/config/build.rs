@@ -2,13 +2,14 @@
 //! compares them).
 
 use super::{
-    BrokerConfig, BrokerUrl, CalendarSource, ChangesConfig, ClockConfig, Config, DEFAULT, LimitsConfig,
+    BrokerConfig, BrokerUrl, CalendarSource, ChangesConfig, ClockConfig, ClusterConfig, Config, DEFAULT, LimitsConfig,
     LogConfig, LogFormat, MetricsConfig, OnBackward, PublishConfig, RecordConfig, Request, ScheduleSource,
     ShutdownConfig, StoreConfig, StorePath, StoreUrl, TlsConfig, ceilings, commands, http, keys, layers,
     reader::Reader,
 };
 use crate::{
     diagnostic::{Diagnostic, Diagnostics, Text},
+    http::client::Target,
     postgres,
     schedule::is_name,
 };
@@ -66,6 +67,7 @@ pub(super) fn build(request: &Request) -> (Config, Diagnostics) {
             ceilings: ceilings::ceilings(&mut reader),
         },
         store: store(&mut reader),
+        cluster: cluster(&mut reader),
         record: RecordConfig {
             max_rows: reader.integer("record.max_rows", 1_000_000, 1_000..=1_000_000_000),
             max_age: reader.duration("record.max_age", 30 * DAY, 36_500 * DAY),
@@ -231,6 +233,17 @@ fn store(reader: &mut Reader<'_>) -> StoreConfig {
         );
     }
     StoreConfig { path, url_file, schema, cache: reader.size("store.cache", 8 << 20, 1 << 20..=16 << 30) }
+}
+
+fn cluster(reader: &mut Reader<'_>) -> ClusterConfig {
+    let address = reader.text("cluster.address");
+    if let Some(wrong) = &address
+        && let Err(error) = Target::from_url(wrong)
+    {
+        let help = "write where other clocks reach this one's HTTP: https://clock-1.internal:7650";
+        reader.fault("cluster.address", &error.to_string(), help);
+    }
+    ClusterConfig { address, ca_file: reader.path("cluster.ca_file") }
 }
 
 /// Where the state is kept, and the file that says so.

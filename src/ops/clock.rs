@@ -1,9 +1,12 @@
 //! The clock that operations work on.
 
-use super::{DefinitionCache, OpsError, RecordReader, ScheduleView, StoppedClock, delayed::DelayedPart};
+use super::{
+    DefinitionCache, OpsError, RecordReader, RoleShown, ScheduleView, StoppedClock, delayed::DelayedPart,
+};
 use crate::{
     clock,
     clock_loop::{Command, Degraded, Handle, NamedCalendars, Status},
+    cluster::Trust,
     config::LimitsConfig,
     delayed::DelayedHandle,
     engine::{Asker, ScheduleStatus},
@@ -11,7 +14,7 @@ use crate::{
     sources::{FileLines, Place},
     telemetry::Counts,
 };
-use ponos::event::Timestamp;
+use ponos::{broker::Link, event::Timestamp};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{oneshot, watch},
@@ -94,6 +97,8 @@ pub struct RunningClock {
     delayed: Option<DelayedPart>,
     /// Its feed has them, too.
     feeds_delayed: bool,
+    /// Where it leads among several: as long as it may.
+    trust: Option<Trust>,
     pub(super) definitions: Arc<DefinitionCache>,
     pub(crate) counts: Counts,
     pub(super) started: Timestamp,
@@ -126,6 +131,7 @@ impl RunningClock {
             door,
             delayed: None,
             feeds_delayed: false,
+            trust: None,
             definitions,
             counts,
             started,
@@ -176,6 +182,23 @@ impl RunningClock {
     #[must_use]
     pub fn with_delayed(self, store: DelayedHandle) -> Self {
         Self { delayed: Some(DelayedPart::new(store)), ..self }
+    }
+
+    /// The same, which leads among several as long as it is trusted.
+    #[must_use]
+    pub(crate) fn leading(self, trust: Trust) -> Self {
+        Self { trust: Some(trust), ..self }
+    }
+
+    /// What it is among several; none where it is alone.
+    pub(super) fn role(&self) -> Option<RoleShown> {
+        let trust = self.trust.as_ref()?;
+        Some(if trust.holds() { RoleShown::Leader } else { RoleShown::Lapsed })
+    }
+
+    /// Whether it is connected to its broker.
+    pub(crate) fn is_connected(&self) -> bool {
+        matches!(self.handle.status.borrow().link, Link::Up { .. })
     }
 
     /// The same, whose feed has delayed events, too: their record keeps what was published.

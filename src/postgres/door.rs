@@ -3,6 +3,7 @@
 use super::{
     address::{Address, AddressError},
     lease::Shard,
+    led::Led,
     session::Session,
 };
 use crate::store::StoreError;
@@ -54,6 +55,7 @@ struct Inner {
     shard: Shard,
     options: DoorOptions,
     session: Mutex<Weak<Session>>,
+    led: Option<Led>,
 }
 
 impl Door {
@@ -65,7 +67,15 @@ impl Door {
         let address = Address::parse(url, &options.schema, &format!("khronos {clock}"))?;
         let DoorOptions { address: reached, ttl, holder, .. } = options.clone();
         let shard = Shard { clock: clock.into(), shard: 0, holder, address: reached, ttl };
-        Ok(Self(Arc::new(Inner { address, shard, options, session: Mutex::default() })))
+        Ok(Self(Arc::new(Inner { address, shard, options, session: Mutex::default(), led: None })))
+    }
+
+    /// The same for one leadership, whose lease another thread keeps.
+    #[must_use]
+    pub(crate) fn led(&self, led: Led) -> Self {
+        let Inner { address, shard, options, .. } = &*self.0;
+        let (address, shard, options) = (address.clone(), shard.clone(), options.clone());
+        Self(Arc::new(Inner { address, shard, options, session: Mutex::default(), led: Some(led) }))
     }
 
     pub(crate) fn address(&self) -> &Address {
@@ -94,7 +104,11 @@ impl Door {
             return Ok(session);
         }
         let (connect_limit, limit) = self.limits();
-        let session = Arc::new(Session::open(self.address(), self.shard(), connect_limit, limit)?);
+        let opened = match &self.0.led {
+            Some(led) => Session::led(self.address(), self.shard(), led.clone())?,
+            None => Session::open(self.address(), self.shard(), connect_limit, limit)?,
+        };
+        let session = Arc::new(opened);
         *last = Arc::downgrade(&session);
         Ok(session)
     }

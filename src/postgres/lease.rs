@@ -5,6 +5,7 @@ use super::{
     calls::{Calls, Statement, column, integer, number},
     errors::Failed,
 };
+use khronos_engine::lease::{LeaseReply, MemberId};
 use sqlx::postgres::PgRow;
 use std::{sync::Arc, time::Duration};
 
@@ -47,6 +48,8 @@ pub struct Grant {
     pub term: u64,
     /// Writes of the shard so far.
     pub writes: u64,
+    /// The server tells its timeline.
+    pub tells: bool,
 }
 
 /// What a write leaves in the row beside the lease; `None` leaves what is there.
@@ -63,14 +66,26 @@ pub(crate) struct Progress {
 pub struct Saved {
     /// Writes of the shard, this one counted.
     pub writes: u64,
-    /// Another process asks for it.
-    pub is_wanted: bool,
-    /// The database's clock, in milliseconds.
-    pub at: i64,
+    /// Which process asks for it.
+    pub wanted_by: Option<MemberId>,
+    /// The timeline of the server; where it does not tell, that of the term.
+    pub timeline: u32,
+}
+
+impl Saved {
+    /// As a member of the lease reads it.
+    pub(crate) fn reply(&self) -> LeaseReply {
+        LeaseReply::Saved { wanted_by: self.wanted_by, timeline: self.timeline }
+    }
+}
+
+/// Under which timeline a term was given.
+pub(super) fn timeline_of(term: u64) -> u32 {
+    (term >> 32) as u32
 }
 
 /// The timeline, where the server tells it.
-const TIMELINE: &str =
+pub(super) const TIMELINE: &str =
     "(('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::bigint << 32)";
 
 /// Whether it does: not where the functions of its log are missing or forbidden.
@@ -88,6 +103,11 @@ pub(super) async fn tells_its_timeline(calls: &mut Calls<'_>) -> Result<bool, Fa
 impl Shard {
     fn named(&self, calls: &Calls<'_>, sql: &str) -> Statement {
         calls.statement(sql).bind(&*self.clock).bind(self.shard)
+    }
+
+    /// This process, as a member of the lease. Its id was made up as a UUID.
+    pub(crate) fn member(&self) -> u128 {
+        uuid::Uuid::parse_str(&self.holder).map_or(0, |id| id.as_u128())
     }
 
     fn ttl(&self) -> i64 {
@@ -117,11 +137,25 @@ impl Shard {
         seen: &Seen,
         tells_its_timeline: bool,
     ) -> Result<Option<Grant>, Failed> {
-        let timeline = if tells_its_timeline { TIMELINE } else { "0" };
+        self.acquire_seen(calls, (seen.term, seen.beat), tells_its_timeline).await
+    }
+
+    /// The same from a term and a beat. It notes since when it leads, and how long nobody did: since the last write of a leader
+    /// that is gone, or since one resigned.
+    pub(super) async fn acquire_seen(
+        &self,
+        calls: &mut Calls<'_>,
+        (term, beat): (u64, u64),
+        tells: bool,
+    ) -> Result<Option<Grant>, Failed> {
+        let timeline = if tells { TIMELINE } else { "0" };
         // The third: the database's clock went back.
         let acquire = format!(
             "update {{s}}.shard set term = greatest(term + 1, {timeline}), holder = $3::uuid, address = $4, beat = beat + 1,
-                wanted_by = null, expires_at = clock_timestamp() + $5::bigint * interval '1 ms'
+                wanted_by = null, expires_at = clock_timestamp() + $5::bigint * interval '1 ms',
+                since = clock_timestamp(), gap = case when isfinite(expires_at) then
+                    (extract(epoch from clock_timestamp() - expires_at) * 1000)::bigint
+                    + case when holder is null then 0 else $5::bigint end end
              where clock = $1 and shard = $2 and term = $6 and beat = $7
                 and (holder is null or holder = $3::uuid or expires_at <= clock_timestamp()
                      or expires_at > clock_timestamp() + 2 * $5::bigint * interval '1 ms')
@@ -133,11 +167,11 @@ impl Shard {
             .bind(&*self.holder)
             .bind(self.address.as_deref())
             .bind(self.ttl())
-            .bind(integer(seen.term))
-            .bind(integer(seen.beat))
+            .bind(integer(term))
+            .bind(integer(beat))
             .bind(i64::from(super::schema::NEWEST));
         let row = calls.one(acquire).await?;
-        row.map(|row| Ok(Grant { term: number(&row, 0)?, writes: number(&row, 1)? })).transpose()
+        row.map(|row| Ok(Grant { term: number(&row, 0)?, writes: number(&row, 1)?, tells })).transpose()
     }
 
     /// Counts a write, and renews the lease by it: the first statement of each transaction, and alone a heartbeat. `None` where
@@ -148,13 +182,16 @@ impl Shard {
         grant: Grant,
         progress: &Progress,
     ) -> Result<Option<Saved>, Failed> {
-        let save = "update {s}.shard set beat = beat + 1, writes = writes + 1,
+        let timeline = if grant.tells { TIMELINE } else { "0" };
+        let save = format!(
+            "update {{s}}.shard set beat = beat + 1, writes = writes + 1,
                 expires_at = clock_timestamp() + $6::bigint * interval '1 ms',
                 w = coalesce($7, w), h = coalesce($8, h), complete = coalesce($9, complete), state = coalesce($10, state)
              where clock = $1 and shard = $2 and term = $3 and holder = $4::uuid and writes = $5
-             returning writes, wanted_by is not null, (extract(epoch from clock_timestamp()) * 1000)::bigint";
+             returning writes, wanted_by::text, {timeline}"
+        );
         let save = self
-            .named(calls, save)
+            .named(calls, &save)
             .bind(integer(grant.term))
             .bind(&*self.holder)
             .bind(integer(grant.writes))
@@ -165,24 +202,32 @@ impl Shard {
             .bind(progress.state.as_deref());
         let row = calls.one(save).await?;
         let saved = |row: PgRow| {
-            Ok(Saved { writes: number(&row, 0)?, is_wanted: column(&row, 1)?, at: column(&row, 2)? })
+            let told = timeline_of(number(&row, 2)?);
+            Ok(Saved {
+                writes: number(&row, 0)?,
+                wanted_by: super::row::member(column(&row, 1)?)?,
+                timeline: if grant.tells { told } else { timeline_of(grant.term) },
+            })
         };
         row.map(saved).transpose()
     }
 
-    /// Lets it go, so that the next one need not wait; whoever listens hears of it.
-    pub(crate) async fn resign(&self, calls: &mut Calls<'_>, grant: Grant) -> Result<(), Failed> {
+    /// Lets it go, so that the next one need not wait; whoever listens hears of it. Whether it was there to let go of.
+    pub(crate) async fn resign(&self, calls: &mut Calls<'_>, grant: Grant) -> Result<bool, Failed> {
         let resign =
-            "update {s}.shard set holder = null, address = null, beat = beat + 1, expires_at = '-infinity'
+            "update {s}.shard set holder = null, address = null, beat = beat + 1, expires_at = clock_timestamp()
              where clock = $1 and shard = $2 and term = $3 and holder = $4::uuid and writes = $5";
         let resign = self
             .named(calls, resign)
             .bind(integer(grant.term))
             .bind(&*self.holder)
             .bind(integer(grant.writes));
-        calls.execute(resign).await?;
+        if calls.execute(resign).await? == 0 {
+            return Ok(false);
+        }
         let notify = calls.statement("select pg_notify('khronos', $1)").bind(&*self.clock);
-        calls.one(notify).await.map(drop)
+        calls.one(notify).await?;
+        Ok(true)
     }
 }
 

@@ -3,10 +3,10 @@
 use super::{calls::Calls, calls::number, errors::Failed};
 
 /// The newest step that this version knows; tables of a newer one are refused.
-pub(super) const NEWEST: u32 = STEPS.len() as u32;
+pub(crate) const NEWEST: u32 = STEPS.len() as u32;
 
 /// Step n is the (n − 1)th of these. What was released is never changed: what follows goes into a step of its own.
-const STEPS: [&str; 1] = [FIRST];
+const STEPS: [&str; 2] = [FIRST, MEMBERS];
 
 /// The row of a shard holds lease and progress, so that one compare-and-swap does both. It is updated several times a second: a
 /// page that is filled to a tenth has room for its next versions, so that no index is touched and nothing grows. All other tables
@@ -51,6 +51,17 @@ create table {s}.delayed_record (clock text, shard smallint, number bigint, at b
     primary key (clock, shard, number));
 create table {s}.delayed_change (clock text, shard smallint, number bigint, at bigint not null, value bytea not null,
     bytes bigint not null, primary key (clock, shard, number));
+";
+
+/// Who leads since when, how long nobody did before, who follows, and what the files of each say. Members write once a second each.
+const MEMBERS: &str = "
+alter table {s}.shard add column since timestamptz, add column gap bigint;
+create table {s}.member (clock text, shard smallint, id uuid, address text, version text not null, zones text not null,
+    ahead bigint, has_broker boolean not null, seen_at timestamptz not null, probed_at timestamptz,
+    primary key (clock, shard, id))
+    with (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 50);
+create table {s}.files (clock text, shard smallint, place text, digest text not null, changed_at timestamptz not null,
+    primary key (clock, shard, place));
 ";
 
 /// Makes what is missing, one program after the other.

@@ -4,11 +4,13 @@ use super::{
     Address,
     calls::{Calls, limited, number},
     errors::Failed,
-    lease::{self, Grant, Progress, Saved, Shard},
+    lease::{self, Grant, Progress, Saved, Shard, timeline_of},
+    led::{Led, LedTurn, TurnEnd},
     runtime::Blocking,
     schema,
 };
 use crate::store::StoreError;
+use khronos_engine::lease::LeaseReply;
 use sqlx::{ConnectOptions as _, PgConnection};
 use std::{
     fmt,
@@ -28,6 +30,8 @@ pub struct Session {
     blocking: Blocking,
     turns: Mutex<Turns>,
     freed: Condvar,
+    /// Where another thread keeps the lease: it has the connection, and gives the turns.
+    led: Option<Led>,
 }
 
 struct Turns {
@@ -41,6 +45,8 @@ struct Turns {
 enum Turn {
     Free(Box<Held>),
     Taken,
+    /// Another thread says whose it is.
+    Given,
     /// Nothing is written by it any more, for this reason.
     Broken(StoreError),
 }
@@ -85,7 +91,22 @@ impl Session {
         let held = opened.map_err(|failed| address.explain(failed, 0))?;
         let turns = Mutex::new(Turns { turn: Turn::Free(held), first: 0, others: 0 });
         let (address, shard) = (address.clone(), shard.clone());
-        Ok(Self { address, shard, limit, blocking, turns, freed: Condvar::new() })
+        Ok(Self { address, shard, limit, blocking, turns, freed: Condvar::new(), led: None })
+    }
+
+    /// Under a lease that another thread keeps. Whatever was under way by an earlier session is in the tables by now, or never
+    /// comes.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] where there is no such lease any more; [`StoreError::Io`].
+    pub(super) fn led(address: &Address, shard: &Shard, led: Led) -> Result<Self, StoreError> {
+        let failed = |error: std::io::Error| address.io(format!("its runtime could not be started: {error}"));
+        let blocking = Blocking::new().map_err(failed)?;
+        let turns = Mutex::new(Turns { turn: Turn::Given, first: 0, others: 0 });
+        let (address, shard, limit) = (address.clone(), shard.clone(), led.limit());
+        let session = Self { address, shard, limit, blocking, turns, freed: Condvar::new(), led: Some(led) };
+        session.renew()?;
+        Ok(session)
     }
 
     /// Whether nothing is written by it any more.
@@ -120,6 +141,9 @@ impl Session {
         writing: Writing,
         work: impl AsyncFnOnce(&mut Calls<'_>) -> Result<T, Failed>,
     ) -> Result<(Saved, T), StoreError> {
+        if let Some(led) = &self.led {
+            return self.transact_led(led, &writing, work);
+        }
         let mut taken = self.take(writing.goes_first)?;
         let Some(held) = &mut taken.held else { return Err(self.address.io("it is closed")) };
         let term = held.grant.term;
@@ -137,6 +161,43 @@ impl Session {
                 Err(error)
             }
         }
+    }
+
+    /// In a turn that is given: whoever gives it counts the writes, and finds out what became of one whose answer is lost.
+    fn transact_led<T>(
+        &self,
+        led: &Led,
+        writing: &Writing,
+        work: impl AsyncFnOnce(&mut Calls<'_>) -> Result<T, Failed>,
+    ) -> Result<(Saved, T), StoreError> {
+        if let Turn::Broken(error) = &self.turns().turn {
+            return Err(error.clone());
+        }
+        let LedTurn { connection, grant, ended } = led.turn()?;
+        let mut held = Held { connection, grant };
+        let done = led.run(async {
+            let transaction = self.transact(&mut held, writing, work);
+            tokio::time::timeout(self.limit, transaction).await.unwrap_or(Err(Failed::TooSlow(self.limit)))
+        });
+        let (reply, is_usable) = match &done {
+            Ok((saved, _)) => (saved.reply(), true),
+            Err(Failed::Fenced(_)) => (LeaseReply::Unfit, true),
+            Err(_) => (LeaseReply::Failed, false),
+        };
+        let elsewhere = matches!(&done, Ok((saved, _)) if saved.timeline != timeline_of(led.term()));
+        // Gone where it was given up waiting for; the connection goes then.
+        drop(ended.send(TurnEnd { reply, connection: is_usable.then_some(held.connection) }));
+        let error = match done {
+            // A row that went back with its server may have been another leader's since.
+            Ok(_) if elsewhere => StoreError::Fenced { term: led.term(), seen: led.term() },
+            Ok(done) => return Ok(done),
+            Err(failed) => self.address.explain(failed, led.term()),
+        };
+        self.turns().turn = Turn::Broken(match &error {
+            StoreError::Fenced { .. } => error.clone(),
+            other => self.address.io(format!("its connection was given up ({other})")),
+        });
+        Err(error)
     }
 
     async fn transact<T>(
@@ -169,13 +230,13 @@ impl Session {
         let waits = |turns: &mut Turns| match turns.turn {
             Turn::Free(_) => !first && turns.first > 0,
             Turn::Taken => true,
-            Turn::Broken(_) => false,
+            Turn::Broken(_) | Turn::Given => false,
         };
         let mut turns = self.freed.wait_while(turns, waits).unwrap_or_else(PoisonError::into_inner);
         turns.count(first, -1);
         match replace(&mut turns.turn, Turn::Taken) {
             Turn::Free(held) => Ok(Taken { session: self, held: Some(held), why: None }),
-            Turn::Taken => Err(self.address.io("it is written by another thread")),
+            Turn::Taken | Turn::Given => Err(self.address.io("it is written by another thread")),
             Turn::Broken(error) => {
                 turns.turn = Turn::Broken(error.clone());
                 Err(error)

@@ -59,14 +59,14 @@ fn while_one_leads_another_is_told_where_and_leads_as_soon_as_that_one_resigns()
     assert!(!seen.is_free && !seen.is_ours && !seen.is_expired && !seen.is_replica, "{seen:?}");
     assert!(Follower::new(&first).unwrap().look().unwrap().unwrap().is_ours);
     let saved = session.renew().unwrap();
-    assert_eq!((saved.writes, saved.is_wanted), (1, false));
+    assert_eq!((saved.writes, saved.wanted_by), (1, None));
     let renewed = follower.look().unwrap().unwrap();
     assert_eq!((renewed.term, renewed.beat), (seen.term, seen.beat + 1));
     let refused = shown(second.session());
     assert!(refused.contains("another clock of this name at http://one:8080"), "{refused}");
     assert!(!refused.contains("testkit-secret"), "{refused}");
     sql(&tables, "update {s}.shard set wanted_by = gen_random_uuid()");
-    assert!(session.renew().unwrap().is_wanted);
+    assert!(session.renew().unwrap().wanted_by.is_some());
     drop(session);
     let seen = follower.look().unwrap().unwrap();
     assert!(seen.is_free && seen.is_expired && seen.address.is_none(), "{seen:?}");

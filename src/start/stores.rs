@@ -56,7 +56,9 @@ impl Place {
             StorePath::Folder(path) => Self::Folder(path.clone()),
             StorePath::Memory => Self::Memory,
             StorePath::Postgres(url) => {
-                let options = DoorOptions { schema: config.store.schema.clone(), ..DoorOptions::default() };
+                let schema = config.store.schema.clone();
+                let address = config.cluster_address().map(Into::into);
+                let options = DoorOptions { schema, address, ..DoorOptions::default() };
                 let door = Door::new(url.secret(), &config.clock.name, options);
                 Self::Postgres(door.map_err(|error| StoreError::Io {
                     path: "Postgres".into(),
@@ -65,6 +67,17 @@ impl Place {
             }
         })
     }
+}
+
+/// Where the tables of several clocks are; none where a clock has a store of its own.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub(crate) fn cluster_door(config: &Config) -> Result<Option<Door>, StoreError> {
+    Ok(match Place::of(config)? {
+        Place::Postgres(door) => Some(door),
+        Place::Folder(_) | Place::Memory => None,
+    })
 }
 
 /// Rows in one write to Postgres.

@@ -33,5 +33,6 @@ mod pauses;
 mod prometheus;
 mod run_time;
 mod schedules;
+mod several_clocks;
 mod start;
 mod zones;

@@ -32,7 +32,11 @@ pub(crate) fn due_times(schedule: &Schedule, after: Timestamp, through: Timestam
 impl Expected {
     /// Reads the store of a clock that was stopped, with nothing outstanding.
     pub(crate) fn of(clock: &Clock) -> Self {
-        let mut store = SledStore::open(&clock.store(), "khronos", &SledOptions::default()).unwrap();
+        Self::of_store(&mut SledStore::open(&clock.store(), "khronos", &SledOptions::default()).unwrap())
+    }
+
+    /// Reads this one, of clocks that were stopped, with nothing outstanding.
+    pub(crate) fn of_store(store: &mut dyn Store) -> Self {
         let snapshot = store.load().unwrap();
         let rows = store.read(0, usize::MAX).unwrap().rows;
         assert_eq!(snapshot.spans, [], "something is outstanding");

@@ -89,6 +89,11 @@ impl Member {
         matches!(&self.role, Role::Leading(leading) if now < leading.trusted_until)
     }
 
+    /// By how many milliseconds its wall clock is ahead of the database's, at least and at most.
+    pub fn skew(&self, reading: Reading) -> Option<(i64, i64)> {
+        self.clock.skew(reading)
+    }
+
     /// Whether it may become the leader, as far as it knows.
     pub fn is_candidate(&self, reading: Reading) -> bool {
         let near = |(least, most): (i64, i64)| -self.times.skew <= least && most <= self.times.skew;
