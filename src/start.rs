@@ -1,5 +1,6 @@
 //! The one place where things are wired together: from a configuration to a clock that runs.
 
+mod replication;
 mod rules;
 mod stores;
 
@@ -11,6 +12,7 @@ use crate::{
     clock_loop::{ClockLoop, DeclareTasks, DelayedParts, Failure, NamedCalendars, Parts, Report},
     commands,
     config::{BrokerUrl, Config, HttpConfig, ScheduleSource, StorePath},
+    delayed::DelayedHandle,
     diagnostic::Diagnostics,
     engine::Snapshot,
     http,
@@ -22,7 +24,7 @@ use crate::{
     },
     schedule::{CalendarStore, Packed},
     sources::{self, FileLines},
-    store::{StoreError, Tuning},
+    store::{StoreError, StoreHandle, Tuning},
     watch,
 };
 use ponos::{
@@ -50,6 +52,9 @@ pub enum RunError {
     /// The store can't be used.
     #[error("{0}")]
     Store(StoreError),
+    /// A failover of the store's Postgres may lose something, or that can't be told, and `--strict` was given.
+    #[error("{0}; --strict was given")]
+    Replication(String),
     /// HTTP can't be served.
     #[error("{0}")]
     Http(http::HttpError),
@@ -109,6 +114,14 @@ pub async fn run(
             return Err(RunError::Store(error));
         }
     };
+    let replication = match replication::watched(&place, &shutdown).await {
+        Ok(replication) => replication,
+        Err(error) => return Err(close_both(&delayed_store, &store, RunError::Store(error)).await),
+    };
+    let risk = replication.borrow().clone().filter(|_| strict);
+    if let Some(risk) = risk {
+        return Err(close_both(&delayed_store, &store, RunError::Replication(risk)).await);
+    }
     let control = listen_for_operators(&config)?;
 
     let ends = Ends::default();
@@ -169,7 +182,7 @@ pub async fn run(
     let running_clock = RunningClock::new(handle, store.into(), calendars, counts, limits.answer);
     let running_clock = running_clock.naming(named).written(lines).within(config.limits.clone());
     let (warning, door) = sync::watch::channel(None);
-    let running_clock = running_clock.with_door(door).with_delayed(delayed_store);
+    let running_clock = running_clock.with_door(door).with_delayed(delayed_store).replicated(replication);
     // There the record keeps what was published.
     let running_clock = running_clock.feeding_delayed(config.broker.url.is_embedded());
     let owners = config.owners();
@@ -203,6 +216,13 @@ async fn unless_stopped<T>(shutdown: &Shutdown, step: impl Future<Output = T>) -
         () = shutdown.reached(Stage::Draining) => None,
         outcome = step => Some(outcome),
     }
+}
+
+/// Closes what was opened, as a start that fails; gives why it did.
+async fn close_both(delayed: &DelayedHandle, store: &StoreHandle, why: RunError) -> RunError {
+    drop(timeout(FAREWELL, delayed.close()).await);
+    drop(timeout(FAREWELL, store.close()).await);
+    why
 }
 
 /// What HTTP is encrypted with.
