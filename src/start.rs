@@ -3,6 +3,7 @@
 mod cluster;
 mod files;
 mod life;
+mod replication;
 mod rules;
 mod stores;
 
@@ -50,6 +51,9 @@ pub enum RunError {
     /// The store can't be used.
     #[error("{0}")]
     Store(StoreError),
+    /// A failover of the store's Postgres may lose something, or that can't be told, and `--strict` was given.
+    #[error("{0}; --strict was given")]
+    Replication(String),
     /// HTTP can't be served.
     #[error("{0}")]
     Http(http::HttpError),

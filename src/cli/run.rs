@@ -31,7 +31,8 @@ pub(super) struct Args {
     /// The clock's name [clock.name]
     #[arg(long)]
     pub(super) name: Option<String>,
-    /// Ends when a schedule file is wrong, instead of running with the last accepted schedules
+    /// Ends when a schedule file is wrong, instead of running with the last accepted schedules; and where a failover of the
+    /// Postgres of store.path may lose something
     #[arg(long)]
     pub(super) strict: bool,
     /// error, warn, info, debug, trace [log.level]
@@ -157,7 +158,7 @@ fn announce(config: &Config, running: &Running) {
 
 fn exit_code(error: &RunError) -> Exit {
     match error {
-        RunError::Schedules(_) | RunError::Http(_) => Exit::Configuration,
+        RunError::Schedules(_) | RunError::Http(_) | RunError::Replication(_) => Exit::Configuration,
         RunError::Commands(_) => Exit::Software,
         RunError::Loop(Failure::Broker(error)) => error.class.into(),
         RunError::Store(error) | RunError::Loop(Failure::Store(error)) => store_exit(error),

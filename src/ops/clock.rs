@@ -93,6 +93,8 @@ pub struct RunningClock {
     limits: Option<Arc<LimitsConfig>>,
     /// What is wrong with the door of commands.
     door: watch::Receiver<Option<String>>,
+    /// What a failover of its store's database may lose.
+    replication: watch::Receiver<Option<String>>,
     /// Its delayed events; none are kept without.
     delayed: Option<DelayedPart>,
     /// Its feed has them, too.
@@ -120,6 +122,7 @@ impl RunningClock {
         let (_, named) = watch::channel(NamedCalendars { all, created: Vec::new() });
         let (_, lines) = watch::channel(FileLines::default());
         let (_, door) = watch::channel(None);
+        let (_, replication) = watch::channel(None);
         let (definitions, started) = (Arc::default(), clock::now());
         Self {
             handle,
@@ -129,6 +132,7 @@ impl RunningClock {
             lines,
             limits: None,
             door,
+            replication,
             delayed: None,
             feeds_delayed: false,
             trust: None,
@@ -176,6 +180,12 @@ impl RunningClock {
     #[must_use]
     pub fn with_door(self, door: watch::Receiver<Option<String>>) -> Self {
         Self { door, ..self }
+    }
+
+    /// The same, of whose store this is to be known from time to time: what a failover of its database may lose.
+    #[must_use]
+    pub fn replicated(self, replication: watch::Receiver<Option<String>>) -> Self {
+        Self { replication, ..self }
     }
 
     /// The same, which keeps delayed events there.
@@ -242,6 +252,10 @@ impl RunningClock {
         if let Some(warning) = &*self.door.borrow() {
             status.warnings.push(warning.clone());
             status.degraded.push(Degraded::Commands);
+        }
+        if let Some(warning) = &*self.replication.borrow() {
+            status.warnings.push(warning.clone());
+            status.degraded.push(Degraded::Replication);
         }
         status
     }

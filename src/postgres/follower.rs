@@ -1,6 +1,6 @@
 //! Looks at who leads, without a wish to write.
 
-use super::{Door, lease::Seen, reads::Reads};
+use super::{Door, Replication, lease::Seen, reads::Reads};
 use crate::store::StoreError;
 
 /// Looks at the row of a clock's lease, by a connection that it keeps.
@@ -25,5 +25,13 @@ impl Follower {
     /// [`StoreError::Io`], before the tables are made, too.
     pub fn look(&self) -> Result<Option<Seen>, StoreError> {
         self.reads.at_once(async |calls| self.door.shard().follow(calls).await)
+    }
+
+    /// What a failover of the server may lose, as it is now.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn replication(&self) -> Result<Replication, StoreError> {
+        self.reads.at_once(async |calls| Replication::read(calls).await)
     }
 }

@@ -6,7 +6,7 @@ use super::{
     files::Files,
     http_state,
     life::{self, Around, First, Life, Stores},
-    show_presence,
+    replication, show_presence,
     stores::{Place, counts},
     take_commands, watch_files,
 };
@@ -66,6 +66,8 @@ struct Cluster<'a> {
     following: http::Serves,
     counts: Counts,
     limits: http::Limits,
+    /// What a failover of the database may lose.
+    replication: watch::Receiver<Option<String>>,
     /// What its files say, among those of the others.
     files: Files,
     /// Counts up when they have changed.
@@ -90,7 +92,14 @@ pub(super) async fn run(
     let place = config.cluster_address().or_else(host).unwrap_or_else(|| "unknown".to_owned());
     let files = Files::new(door.clone(), &place);
     let parts = KeeperParts { door, trust: trust.clone(), shown, times: LeaseTimes::default() };
+    let watching = parts.door.clone();
     let keeper = keep(parts).await.map_err(RunError::Store)?;
+    let replication = replication::watched(&watching, &ends).await.map_err(RunError::Store)?;
+    let risk = replication.borrow().clone().filter(|_| strict);
+    if let Some(risk) = risk {
+        keeper.stop();
+        return Err(RunError::Replication(risk));
+    }
     let name = format!("khronos {}", config.clock.name);
     let transport = broker::fenced_transport(&config.broker, &name, trust.fence());
     let (topology, _) = watch::channel(broker::topology(&config.broker, []));
@@ -98,7 +107,7 @@ pub(super) async fn run(
     let counts = counts(config);
     let owners = config.owners();
     let (link_in, link) = watch::channel(Link::Down { attempts: 0, error: None });
-    let clock = at_rest(config, &counts, limits);
+    let clock = at_rest(config, &counts, limits).replicated(replication.clone());
     let state = http_state(config, &owners, clock, limits, tls.clone());
     let following = http::following(state.clone(), keeper.seen.clone(), link, config.cluster.ca_file.clone());
     let (front, served) = watch::channel(following.clone());
@@ -126,6 +135,7 @@ pub(super) async fn run(
         following,
         counts,
         limits,
+        replication,
         files,
         changed,
         ends,
@@ -249,7 +259,7 @@ impl Cluster<'_> {
         let Life { clock_loop, clock, running, warning, rival } = life;
         let Running { schedules, source } = running;
         info!(term, schedules, source, "leading");
-        let clock = clock.leading(self.trust.clone());
+        let clock = clock.leading(self.trust.clone()).replicated(self.replication.clone());
         let owners = self.config.owners();
         let taking = take_commands(self.config, &owners, &clock, warning, ends)?;
         let state = http_state(self.config, &owners, clock.clone(), self.limits, self.tls.clone());

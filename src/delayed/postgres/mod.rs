@@ -15,6 +15,8 @@ mod state;
 
 #[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod pooled;
 
 use super::meta;
 use crate::{
