@@ -25,9 +25,7 @@ pub fn transport(config: &BrokerConfig, name: &str) -> Transport {
 pub fn fenced_transport(config: &BrokerConfig, name: &str, fence: Fence) -> Transport {
     match &config.url {
         BrokerUrl::Memory => transport(config, name),
-        BrokerUrl::Amqp(url) => {
-            Transport::amqp(amqp::AmqpConfig { fence, ..amqp_config(config, url, name) })
-        }
+        BrokerUrl::Amqp(url) => Transport::amqp(amqp::AmqpConfig { fence, ..amqp_config(config, url, name) }),
     }
 }
 

@@ -26,12 +26,12 @@ use crate::{
     store::{StoreError, Tuning},
     watch,
 };
+use life::{Around, First, Stores};
 use ponos::{
     broker::{Transport, amqp::AmqpConfig},
     shutdown::{Shutdown, Stage},
     topology::Topology,
 };
-use life::{Around, First, Stores};
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use stores::{Place, counts};
 use tokio::{

@@ -50,9 +50,10 @@ async fn ask(globals: &Globals, args: Args) -> Result<Exit, CliError> {
         let (said, exit) = match &asked {
             Resigning::Asked(next) => (format!("the leader makes room for {next}"), Exit::Done),
             Resigning::NotLed => ("nobody leads at present".to_owned(), Exit::Unavailable),
-            Resigning::Alone => {
-                ("no other clock lives that is connected to its broker: the leader goes on".to_owned(), Exit::Unavailable)
-            }
+            Resigning::Alone => (
+                "no other clock lives that is connected to its broker: the leader goes on".to_owned(),
+                Exit::Unavailable,
+            ),
         };
         output::print(|out| if args.json { output::lines(out, &[&asked]) } else { writeln!(out, "{said}") })?;
         return Ok(exit);
@@ -72,7 +73,9 @@ async fn ask(globals: &Globals, args: Args) -> Result<Exit, CliError> {
         if let Some(gap) = gap_ms {
             writeln!(out, "before, nobody led for {gap} ms")?;
         }
-        let head = ["ROLE", "ADDRESS", "VERSION", "TIME ZONES", "AHEAD", "BROKER", "SEEN"].map(str::to_owned).to_vec();
+        let head = ["ROLE", "ADDRESS", "VERSION", "TIME ZONES", "AHEAD", "BROKER", "SEEN"]
+            .map(str::to_owned)
+            .to_vec();
         let rows: Vec<_> = std::iter::once(head).chain(members.iter().map(row)).collect();
         table(out, &rows)
     })?;

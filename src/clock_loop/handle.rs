@@ -272,11 +272,7 @@ impl Handle {
         let now = crate::clock::now();
         let link = Link::Down { attempts: 0, error: None };
         let status = Status::starting(clock, now, link, now);
-        Self {
-            commands: mpsc::channel(1).0,
-            status: watch::channel(status).1,
-            recorded: watch::channel(0).1,
-        }
+        Self { commands: mpsc::channel(1).0, status: watch::channel(status).1, recorded: watch::channel(0).1 }
     }
 }
 

@@ -82,7 +82,8 @@ impl ClockLoop {
         let lead = self.lead.as_ref()?;
         let until = *lead.trust.borrow();
         (clock::reading().boot >= until).then(|| {
-            "lease: the database does not confirm that this clock leads; nothing is sent until it does".to_owned()
+            "lease: the database does not confirm that this clock leads; nothing is sent until it does"
+                .to_owned()
         })
     }
 }

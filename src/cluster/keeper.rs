@@ -9,7 +9,7 @@ use crate::{
     engine::lease::{
         LeaseAction, LeaseCall, LeaseInput, LeaseNotice, LeaseReply, LeaseTimes, Member, MemberId, Why,
     },
-    postgres::{Door, Led, Line, MemberShown, NEWEST, TurnAsked},
+    postgres::{Door, Failed, Led, Line, MemberShown, NEWEST, TurnAsked},
     store::StoreError,
 };
 use futures_util::{StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
@@ -32,6 +32,8 @@ use tracing::{error, info, warn};
 const SHOWN_EVERY: i64 = 1_000;
 /// How long connecting and making the tables may take at the start.
 const PREPARING: Duration = Duration::from_secs(30);
+/// Between two attempts to connect at the start.
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(500);
 
 /// What the lease is kept with.
 #[derive(Debug)]
@@ -100,13 +102,14 @@ impl Keeper {
     }
 }
 
-/// Makes the tables where they are missing, and keeps the lease from then on.
+/// Makes the tables where they are missing, and keeps the lease from then on. While the database is not there it is waited for.
 ///
 /// # Errors
-/// [`StoreError`] where the database can't be used at the start; later it is waited for.
+/// [`StoreError`] where it can't be used for a reason that stays.
 pub(crate) async fn keep(parts: KeeperParts) -> Result<Keeper, StoreError> {
     let door = parts.door.clone();
-    let failed = |error: std::io::Error| door.address().io(format!("its thread could not be started: {error}"));
+    let failed =
+        |error: std::io::Error| door.address().io(format!("its thread could not be started: {error}"));
     let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let handle = runtime.handle().clone();
     let (role_in, role) = watch::channel(Role::Following);
@@ -131,7 +134,7 @@ pub(crate) async fn keep(parts: KeeperParts) -> Result<Keeper, StoreError> {
     };
     let work = move || {
         runtime.block_on(async {
-            let line = match prepare(&parts.door).await {
+            let line = match prepare(&parts.door, || !ready.is_closed()).await {
                 Ok(line) => line,
                 Err(error) => return drop(ready.send(Err(error))),
             };
@@ -150,13 +153,26 @@ pub(crate) async fn keep(parts: KeeperParts) -> Result<Keeper, StoreError> {
     }
 }
 
-async fn prepare(door: &Door) -> Result<Line, StoreError> {
-    let preparing = async {
-        let mut line = Line::connect(door, PREPARING).await?;
-        line.prepare(door, PREPARING).await?;
-        Ok(line)
-    };
-    preparing.await.map_err(|failed| door.address().explain(failed, 0))
+/// While the server is not there it is waited for, as long as `is_wanted`.
+async fn prepare(door: &Door, is_wanted: impl Fn() -> bool) -> Result<Line, StoreError> {
+    let mut has_told = false;
+    loop {
+        let preparing = async {
+            let mut line = Line::connect(door, PREPARING).await?;
+            line.prepare(door, PREPARING).await?;
+            Ok(line)
+        };
+        match preparing.await {
+            Err(failed) if Failed::is_of_its_absence(&failed) && is_wanted() => {
+                let error = door.address().explain(failed, 0);
+                if !std::mem::replace(&mut has_told, true) {
+                    warn!(%error, "the database is waited for");
+                }
+                sleep(BETWEEN_ATTEMPTS).await;
+            }
+            ended => return ended.map_err(|failed| door.address().explain(failed, 0)),
+        }
+    }
 }
 
 struct Outs {
@@ -304,7 +320,11 @@ impl Thread {
         let reading = clock::reading();
         (reading.boot >= self.shown_at.saturating_add(SHOWN_EVERY)).then(|| {
             let ahead = self.member.skew(reading).map(|(least, most)| (least + most) / 2);
-            MemberShown { ahead, has_broker: self.has_broker.load(Ordering::Relaxed), ..self.parts.shown.clone() }
+            MemberShown {
+                ahead,
+                has_broker: self.has_broker.load(Ordering::Relaxed),
+                ..self.parts.shown.clone()
+            }
         })
     }
 
@@ -362,10 +382,14 @@ impl Thread {
                 "the database was promoted since the last leader began: unless its standby was a synchronous one, commits may be lost, and with them what was answered and what was sent; compare with khronos audit"
             ),
             LeaseNotice::Lapsed => {
-                warn!("the database did not confirm the lease in time: nothing is sent until it does, and nothing is lost");
+                warn!(
+                    "the database did not confirm the lease in time: nothing is sent until it does, and nothing is lost"
+                );
             }
             LeaseNotice::Regained => info!("the lease is confirmed again"),
-            LeaseNotice::Ended(Why::Fenced) => warn!("another clock leads, or has led meanwhile; this one follows"),
+            LeaseNotice::Ended(Why::Fenced) => {
+                warn!("another clock leads, or has led meanwhile; this one follows")
+            }
             LeaseNotice::Ended(Why::Unproven) => warn!(
                 "the broker confirms nothing of this clock, and something of another one, which may lead now"
             ),

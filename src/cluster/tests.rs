@@ -56,7 +56,9 @@ fn sql(tables: &Tables, statements: &str) -> String {
 async fn insert(session: Arc<Session>, key: &'static str) -> Result<(), StoreError> {
     let insert = move || {
         session.write(Writing::default(), async |calls| {
-            let sql = format!("insert into {{s}}.span (clock, shard, key, value) values ('khronos', 0, '{key}', '')");
+            let sql = format!(
+                "insert into {{s}}.span (clock, shard, key, value) values ('khronos', 0, '{key}', '')"
+            );
             calls.simple(&sql).await
         })
     };
@@ -86,7 +88,10 @@ async fn stores_write_in_turns_beside_renewals_and_nothing_after_their_leadershi
     let tables = Tables::new();
     let (keeper, _) = kept(&tables, "http://one:7650").await;
     let door = keeper.door(leads(&keeper).await);
-    let opening = { let door = door.clone(); spawn_blocking(move || door.session()) };
+    let opening = {
+        let door = door.clone();
+        spawn_blocking(move || door.session())
+    };
     let session = opening.await.unwrap().unwrap();
     insert(session.clone(), "a").await.unwrap();
     // A renewal that nobody asks for comes between.

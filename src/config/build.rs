@@ -2,10 +2,10 @@
 //! compares them).
 
 use super::{
-    BrokerConfig, BrokerUrl, CalendarSource, ChangesConfig, ClockConfig, ClusterConfig, Config, DEFAULT, LimitsConfig,
-    LogConfig, LogFormat, MetricsConfig, OnBackward, PublishConfig, RecordConfig, Request, ScheduleSource,
-    ShutdownConfig, StoreConfig, StorePath, StoreUrl, TlsConfig, ceilings, commands, http, keys, layers,
-    reader::Reader,
+    BrokerConfig, BrokerUrl, CalendarSource, ChangesConfig, ClockConfig, ClusterConfig, Config, DEFAULT,
+    LimitsConfig, LogConfig, LogFormat, MetricsConfig, OnBackward, PublishConfig, RecordConfig, Request,
+    ScheduleSource, ShutdownConfig, StoreConfig, StorePath, StoreUrl, TlsConfig, ceilings, commands, http,
+    keys, layers, reader::Reader,
 };
 use crate::{
     diagnostic::{Diagnostic, Diagnostics, Text},

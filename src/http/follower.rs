@@ -63,7 +63,8 @@ pub(crate) fn following(
     link: watch::Receiver<Link>,
     ca_file: Option<PathBuf>,
 ) -> Serves {
-    let follower = Follower { state: state.clone(), seen, link, ca_file, bodies: Arc::new(Semaphore::new(BODIES)) };
+    let follower =
+        Follower { state: state.clone(), seen, link, ca_file, bodies: Arc::new(Semaphore::new(BODIES)) };
     let router = Router::new()
         .route("/healthz", get(live))
         .route("/readyz", get(ready))

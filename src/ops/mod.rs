@@ -61,6 +61,6 @@ pub use views::{
     NamedCalendarView, ORIGINS, OUTCOMES, OperationList, OperationView, OutcomeView, ParkedCreations,
     ParkedDecision, ParkedEventList, ParkedEventView, ParkedIds, ParkedList, ParkedView, PauseAsked,
     PauseDecision, PauseOneAsked, PauseSomeAsked, PauseView, PutView, Readiness, RefusalView, RefusedView,
-    Reloaded, ResumeAsked, ResumeDecision, ResumeOneAsked, ResumeSomeAsked, RoleShown, RowView, STATES, ScheduleFilter,
-    ScheduleList, ScheduleView, TaskAddress, TriggerDecision, ZoneView,
+    Reloaded, ResumeAsked, ResumeDecision, ResumeOneAsked, ResumeSomeAsked, RoleShown, RowView, STATES,
+    ScheduleFilter, ScheduleList, ScheduleView, TaskAddress, TriggerDecision, ZoneView,
 };

@@ -19,6 +19,21 @@ pub(crate) enum Failed {
     Store(StoreError),
 }
 
+impl Failed {
+    /// Whether the server is not there at present, or starts or ends just now.
+    pub(crate) fn is_of_its_absence(&self) -> bool {
+        match self {
+            Self::Sql(error) => match &**error {
+                sqlx::Error::Io(_) => true,
+                sqlx::Error::Database(said) => said.code().is_some_and(|code| code.starts_with("57P")),
+                _ => false,
+            },
+            Self::TooSlow(_) => true,
+            _ => false,
+        }
+    }
+}
+
 impl From<StoreError> for Failed {
     fn from(error: StoreError) -> Self {
         Self::Store(error)

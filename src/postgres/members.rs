@@ -101,7 +101,8 @@ pub(crate) async fn note_files(door: &Door, place: &str, digest: &str) -> Result
             case when files.digest = excluded.digest then files.changed_at else excluded.changed_at end";
     let forget = "delete from {s}.files where clock = $1 and shard = $2 and place in
         (select place from {s}.files where clock = $1 and shard = $2 order by changed_at desc offset 1000)";
-    let newest = "select digest = $3 from {s}.files where clock = $1 and shard = $2 order by changed_at desc limit 1";
+    let newest =
+        "select digest = $3 from {s}.files where clock = $1 and shard = $2 order by changed_at desc limit 1";
     asked(door, async |calls| {
         let named = |calls: &Calls<'_>, sql: &str| {
             calls.statement(sql).bind(door.shard().clock.to_string()).bind(door.shard().shard)
@@ -184,5 +185,9 @@ async fn want_another(calls: &mut Calls<'_>, door: &Door) -> Result<Resigning, F
     let want = "update {s}.shard set wanted_by = $3::uuid where clock = $1 and shard = $2 and term = $4";
     let want = calls.statement(want).bind(cluster.clock.clone()).bind(door.shard().shard);
     let done = calls.execute(want.bind(next.id.clone()).bind(super::integer(cluster.term))).await?;
-    Ok(if done == 0 { Resigning::NotLed } else { Resigning::Asked(next.address.clone().unwrap_or(next.id.clone())) })
+    Ok(if done == 0 {
+        Resigning::NotLed
+    } else {
+        Resigning::Asked(next.address.clone().unwrap_or(next.id.clone()))
+    })
 }

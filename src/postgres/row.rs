@@ -122,7 +122,8 @@ impl Shard {
                 }
             }
             LeaseCall::Report { age } => {
-                let report = "update {s}.member set probed_at = clock_timestamp() - $4::bigint * interval '1 ms'
+                let report =
+                    "update {s}.member set probed_at = clock_timestamp() - $4::bigint * interval '1 ms'
                     where clock = $1 and shard = $2 and id = $3::uuid";
                 calls.execute(self.mine(calls, report).bind(age)).await?;
                 LeaseReply::Done
@@ -135,7 +136,8 @@ impl Shard {
                 LeaseReply::Asked(others.is_some_and(|others| others > 0))
             }
             LeaseCall::Want { term } => {
-                let want = "update {s}.shard set wanted_by = $3::uuid where clock = $1 and shard = $2 and term = $4";
+                let want =
+                    "update {s}.shard set wanted_by = $3::uuid where clock = $1 and shard = $2 and term = $4";
                 calls.execute(self.mine(calls, want).bind(integer(term))).await?;
                 LeaseReply::Done
             }

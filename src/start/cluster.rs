@@ -8,7 +8,7 @@ use super::{
     life::{self, Around, First, Life, Stores},
     replication, show_presence,
     stores::{Place, counts},
-    take_commands, watch_files,
+    take_commands, unless_stopped, watch_files,
 };
 use crate::{
     broker,
@@ -93,7 +93,8 @@ pub(super) async fn run(
     let files = Files::new(door.clone(), &place);
     let parts = KeeperParts { door, trust: trust.clone(), shown, times: LeaseTimes::default() };
     let watching = parts.door.clone();
-    let keeper = keep(parts).await.map_err(RunError::Store)?;
+    let Some(kept) = unless_stopped(&ends, keep(parts)).await else { return Ok(Report::default()) };
+    let keeper = kept.map_err(RunError::Store)?;
     let replication = replication::watched(&watching, &ends).await.map_err(RunError::Store)?;
     let risk = replication.borrow().clone().filter(|_| strict);
     if let Some(risk) = risk {
@@ -229,12 +230,7 @@ impl Cluster<'_> {
         led
     }
 
-    async fn live(
-        &mut self,
-        term: u64,
-        ready: Option<Standby>,
-        ends: &Shutdown,
-    ) -> Result<Report, RunError> {
+    async fn live(&mut self, term: u64, ready: Option<Standby>, ends: &Shutdown) -> Result<Report, RunError> {
         let place = Place::Postgres(self.keeper.door(term));
         let Some(stores) = Stores::open(self.config, &place, self.counts.clone(), ends).await? else {
             return Ok(Report::default());
@@ -318,7 +314,11 @@ fn is_new(snapshot: &Snapshot) -> bool {
 
 fn is_fenced(error: &RunError) -> bool {
     use crate::clock_loop::Failure;
-    matches!(error, RunError::Store(StoreError::Fenced { .. }) | RunError::Loop(Failure::Store(StoreError::Fenced { .. })))
+    matches!(
+        error,
+        RunError::Store(StoreError::Fenced { .. })
+            | RunError::Loop(Failure::Store(StoreError::Fenced { .. }))
+    )
 }
 
 /// Shows how a follower's connection is, for as long as it is polled.
@@ -365,5 +365,4 @@ async fn prove(keeper: Keeper, mut proof: watch::Receiver<Proof>, clock: Running
         }
         keeper.work(now.has_work);
     }
-    warn!("the loop of the clock has ended");
 }

@@ -44,7 +44,12 @@ impl Files {
     }
 
     /// Notes them at the start and whenever they change, and says so.
-    pub(super) async fn follow(self, read: Reader, mut changed: mpsc::Receiver<()>, said: watch::Sender<u64>) {
+    pub(super) async fn follow(
+        self,
+        read: Reader,
+        mut changed: mpsc::Receiver<()>,
+        said: watch::Sender<u64>,
+    ) {
         loop {
             let read = read.clone();
             if let Ok(Ok(digest)) = spawn_blocking(move || read().map(|list| digest(&list))).await {

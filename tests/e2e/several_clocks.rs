@@ -55,7 +55,8 @@ impl Several {
 
     /// All that they said.
     fn log(&self) -> String {
-        let logs = self.clocks.iter().enumerate().map(|(at, clock)| format!("--- clock {at}\n{}", clock.log()));
+        let logs =
+            self.clocks.iter().enumerate().map(|(at, clock)| format!("--- clock {at}\n{}", clock.log()));
         logs.collect()
     }
 
@@ -215,8 +216,8 @@ async fn what_is_asked_of_a_follower_the_leader_does_and_while_nobody_leads_it_s
         follower.get("/v1/schedules").filter(|(status, _)| *status != 200)
     });
     assert_eq!(nobody.0, 503, "{nobody:?}");
-    leader.signal(Signal::CONT);
     follower.until("it to lead", |status, body| status == 200 && body["role"] == "leader");
+    leader.signal(Signal::CONT);
     let seen = follower.get("/v1/schedules/all-100").unwrap().1;
     assert!(seen.to_string().contains("by a follower"), "what was answered is kept: {seen}");
     leader.until("it to follow", |status, body| status == 200 && body["role"] == "follower");
