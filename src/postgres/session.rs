@@ -4,7 +4,7 @@ use super::{
     Address,
     calls::{Calls, limited, number},
     errors::Failed,
-    lease::{self, Grant, Progress, Saved, Shard, timeline_of},
+    lease::{self, Grant, Progress, Saved, Seen, Shard, timeline_of},
     led::{Led, LedTurn, TurnEnd},
     runtime::Blocking,
     schema,
@@ -265,8 +265,38 @@ impl Turns {
 /// Its end does not wait for the disk.
 const LOOSELY: &str = "; set local synchronous_commit to off";
 
-/// Acquires the shard, unless another process holds it.
+/// How often a row that somebody holds is looked at again.
+const LOOK: Duration = Duration::from_millis(100);
+/// For how long that is done at most.
+const WAIT: Duration = Duration::from_secs(3);
+
+/// Acquires the shard, unless another process holds it and goes on writing: whoever was killed holds it until the lease runs out,
+/// and is waited for. One write of his may still have been on its way.
 async fn acquire(calls: &mut Calls<'_>, address: &Address, shard: &Shard) -> Result<Grant, Failed> {
+    let mut looks = shard.ttl.saturating_mul(2).min(WAIT).as_millis() / LOOK.as_millis();
+    let (mut last, mut writes) = (None, 0);
+    loop {
+        let seen = match try_to_acquire(calls, address, shard).await? {
+            Ok(grant) => return Ok(grant),
+            Err(seen) => seen,
+        };
+        let this = (seen.term, seen.beat);
+        writes += u32::from(last.replace(this).is_some_and(|last| last != this));
+        if writes > 1 || looks == 0 {
+            let by = seen.address.map_or_else(String::new, |address| format!(" at {address}"));
+            return Err(StoreError::Led { path: address.shown().to_owned(), by }.into());
+        }
+        looks -= 1;
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// As the row was seen where another process holds it.
+async fn try_to_acquire(
+    calls: &mut Calls<'_>,
+    address: &Address,
+    shard: &Shard,
+) -> Result<Result<Grant, Seen>, Failed> {
     calls.begin("").await?;
     let recovering = calls.statement("select pg_is_in_recovery()::int::bigint");
     if let Some(row) = calls.one(recovering).await?
@@ -281,11 +311,11 @@ async fn acquire(calls: &mut Calls<'_>, address: &Address, shard: &Shard) -> Res
     match shard.acquire(calls, &seen, tells).await? {
         Some(grant) => {
             calls.simple("commit").await?;
-            Ok(grant)
+            Ok(Ok(grant))
         }
         None => {
-            let by = seen.address.map_or_else(String::new, |address| format!(" at {address}"));
-            Err(StoreError::Led { path: address.shown().to_owned(), by }.into())
+            calls.simple("rollback").await?;
+            Ok(Err(seen))
         }
     }
 }

@@ -27,6 +27,7 @@ mod guides;
 mod harness;
 mod later_by_client;
 mod metrics;
+mod on_postgres;
 mod openapi;
 mod outage;
 mod pauses;

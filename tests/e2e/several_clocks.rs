@@ -5,7 +5,7 @@ use crate::harness::{Arrival, Arrivals, Clock, Expected, LIMIT, let_pass, random
 use khronos::{
     clock,
     postgres::{Door, DoorOptions},
-    store::{PostgresOptions, PostgresStore, Store},
+    store::{PostgresOptions, PostgresStore},
 };
 use ponos::{event::Timestamp, topology::Queue};
 use testkit::{Node, Postgres, Signal, block_until, block_until_or_tell};
@@ -106,8 +106,7 @@ impl Several {
             let read = std::thread::spawn(move || {
                 let door = Door::new(&database, "khronos", DoorOptions::default()).unwrap();
                 let mut store = PostgresStore::open(&door, &PostgresOptions::default()).unwrap();
-                let is_calm = store.load().unwrap().spans.is_empty();
-                is_calm.then(|| Expected::of_store(&mut store))
+                Expected::in_store(&mut store)
             });
             if let Some(expected) = read.join().unwrap() {
                 return expected;
