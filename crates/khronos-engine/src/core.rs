@@ -128,6 +128,15 @@ impl Engine {
         Self { ceilings, ..self }
     }
 
+    /// The same as one of several clocks on one store, before its first step: until it is [told](Input::Others) that no other one
+    /// lives, it does not go back to a lower reading; nor does it hand anything over until it is [trusted](Input::Trust).
+    #[must_use]
+    pub fn among_others(mut self) -> Self {
+        self.guard.note_others(true);
+        self.trust.set(i64::MIN);
+        self
+    }
+
     /// One step. Actions are to be performed in order.
     pub fn step(&mut self, reading: Reading, input: Input) -> Vec<Action> {
         self.ceilings.see(reading.boot);
@@ -296,6 +305,7 @@ impl Engine {
             Input::Tick => {}
             Input::Link(up) => self.link_up = up,
             Input::Trust(until) => self.trust.set(until),
+            Input::Others(live) => self.guard.note_others(live),
             Input::Settled(answers) => self.settle(answers),
             Input::Saved(ticket) => self.saved(ticket),
             Input::Calendars(read) => self.take_calendars(read),

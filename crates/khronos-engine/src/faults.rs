@@ -117,6 +117,8 @@ pub(super) enum Fault {
     TrustTheDatabasesClockAlone,
     /// An edit counts from what the clock shows, and not from what another leader may have sent. The instant is decided inside.
     EditFromNow,
+    /// A clock goes on from a lower reading though others on its store may live. Which readings it believes is known inside.
+    GoBackAmongOthers,
     /// A lease that has no holder is taken on a connection that is new, after a promotion too. As of what was seen.
     TakeAtFirstSight,
 }

@@ -1,7 +1,7 @@
 //! What is measured of the engine: how many schedules there are by state, and how far it is behind. Only for people, and
 //! cheap: what grows with the number of spans is given in pages.
 
-use super::{backlog::Backlog, core::Engine, place::Which, progress::SpanKey};
+use super::{ClockState, backlog::Backlog, core::Engine, place::Which, progress::SpanKey};
 use ponos_event::Timestamp;
 
 /// So many spans say whether there is work.
@@ -52,11 +52,14 @@ impl Engine {
         due.chain(self.outstanding.in_flight.lowest()).min()
     }
 
-    /// Whether something is to be sent now, and is not confirmed: a leader that gets nothing confirmed for long leads in vain. Of the
-    /// spans the first ones are looked at.
+    /// Whether something is to be sent now, and is not confirmed: a leader that gets nothing confirmed for long leads in vain. Nothing
+    /// is to be sent while the clock is not believed. Of the spans the first ones are looked at.
     pub fn has_work(&self) -> bool {
         let is_due = |page: OldestPage| page.oldest.is_some_and(|send| send <= self.now());
-        !self.draining && !self.pausing.rests(&self.progress) && is_due(self.oldest_after(None, LOOKED_AT))
+        self.clock() == ClockState::Steady
+            && !self.draining
+            && !self.pausing.rests(&self.progress)
+            && is_due(self.oldest_after(None, LOOKED_AT))
     }
 
     /// The oldest occurrence that is due, and neither settled nor parked: of all that stand in no span and the first spans, at

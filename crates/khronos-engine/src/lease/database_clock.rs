@@ -22,6 +22,11 @@ impl DatabaseClock {
         let ahead = reading.wall.millis() - reading.boot;
         self.0.map(|(low, high)| (ahead - high, ahead - low))
     }
+
+    /// Whether the two surely differ by more.
+    pub(super) fn is_off(&self, reading: Reading, limit: i64) -> bool {
+        self.skew(reading).is_some_and(|(least, most)| least > limit || most < -limit)
+    }
 }
 
 #[cfg(test)]

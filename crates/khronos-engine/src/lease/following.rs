@@ -21,8 +21,10 @@ pub(super) struct Following {
     /// When a probe was confirmed, of which the database was not told yet.
     confirmed_at: Option<i64>,
     is_wanted: bool,
-    /// The term of the last leader, when it tried to take the lease.
-    tried_after: Option<u64>,
+    /// When it tried to take the lease: on which timeline.
+    tried: Option<u32>,
+    /// A hint came while the row was looked at: it may have been too early.
+    is_hinted: bool,
     /// What it would tell every time was told.
     has_told: bool,
 }
@@ -33,6 +35,7 @@ struct Watched {
     term: u64,
     beat: u64,
     timeline: u32,
+    saved_on: u32,
     /// Since when it was so, reckoned from when the first answer that said so came.
     unchanged_since: i64,
     /// Since when there is this connection.
@@ -48,7 +51,8 @@ impl Following {
             probe_at: now,
             confirmed_at: None,
             is_wanted: false,
-            tried_after: None,
+            tried: None,
+            is_hinted: false,
             has_told: false,
         }
     }
@@ -64,16 +68,17 @@ impl Following {
     /// Looks at once.
     pub(super) fn hint(&mut self, now: i64) {
         self.look_at = now;
+        self.is_hinted = true;
     }
 
     /// What was seen, as far as it goes on from what was seen before.
     fn watch(&mut self, row: &LeaseRow, now: i64) -> Watched {
-        let LeaseRow { term, beat, timeline, .. } = *row;
+        let LeaseRow { term, beat, timeline, saved_on, .. } = *row;
         let before = self.watched.filter(|seen| seen.timeline == timeline);
         let same = before.filter(|seen| (seen.term, seen.beat) == (term, beat));
         let since = before.map_or(now, |seen| seen.since);
         let unchanged_since = same.map_or(now, |seen| seen.unchanged_since);
-        *self.watched.insert(Watched { term, beat, timeline, unchanged_since, since })
+        *self.watched.insert(Watched { term, beat, timeline, saved_on, unchanged_since, since })
     }
 }
 
@@ -97,8 +102,13 @@ impl Member {
             None if now < following.look_at => return,
             None => LeaseCall::Look,
         };
-        if let LeaseCall::Acquire { term, .. } = call {
-            following.tried_after = Some(term);
+        match call {
+            LeaseCall::Look => following.is_hinted = false,
+            LeaseCall::Acquire { .. } => {
+                following.tried = following.watched.map(|seen| seen.timeline);
+                self.tell_of_promotion();
+            }
+            _ => {}
         }
         self.call(now, call);
     }
@@ -113,7 +123,7 @@ impl Member {
         let now = reading.boot;
         let pause = self.next_poll();
         let Role::Following(following) = &mut self.role else { return };
-        following.look_at = now + pause;
+        following.look_at = if following.is_hinted { now } else { now + pause };
         match (call.call, reply) {
             (_, LeaseReply::Failed) => {
                 // What was seen before this connection says nothing of what a promotion has lost.
@@ -121,14 +131,12 @@ impl Member {
                 following.look_at = now;
             }
             (_, LeaseReply::Looked(row)) => self.looked(reading, &row),
-            (LeaseCall::Acquire { .. }, LeaseReply::Acquired { term, writes }) => {
-                self.begin((term, writes), call.sent, now);
+            (LeaseCall::Acquire { .. }, LeaseReply::Acquired { term, writes, timeline }) => {
+                self.begin((term, writes), timeline, call.sent, reading);
             }
             // An earlier attempt had come to pass: its answer was lost.
             (LeaseCall::Save { term, writes, .. }, LeaseReply::Saved { timeline, .. }) => {
-                if timeline_of(term) == timeline {
-                    self.begin((term, writes + 1), call.sent, now);
-                }
+                self.begin((term, writes + 1), timeline, call.sent, reading);
             }
             (LeaseCall::Report { age }, LeaseReply::Done) => {
                 let told = call.sent - age;
@@ -143,11 +151,6 @@ impl Member {
         let now = reading.boot;
         let is_candidate = self.is_candidate(reading) && row.schema <= self.schema;
         let Role::Following(following) = &mut self.role else { return };
-        if row.in_recovery {
-            // It may be promoted without this connection ending.
-            following.watched = None;
-            return;
-        }
         let watched = following.watch(row, now);
         let ttl = self.times.ttl;
         let unchanged = now - watched.unchanged_since;
@@ -164,12 +167,13 @@ impl Member {
         };
         let LeaseRow { term, beat, writes, .. } = *row;
         // It may have been fenced under this term; but if it tried to take the lease, that attempt may have come to pass.
-        let is_ours = row.holder == Some(self.me) && timeline_of(term) == row.timeline;
-        following.next = if is_candidate && is_ours && following.tried_after.is_some() {
+        let has_tried = following.tried == Some(row.timeline);
+        following.next = if is_candidate && row.holder == Some(self.me) && has_tried {
             Some(LeaseCall::Save { term, writes, job: None })
         } else if is_candidate && is_free {
             Some(LeaseCall::Acquire { term, beat })
-        } else if let Some(at) = following.confirmed_at {
+        } else if let Some(at) = following.confirmed_at.filter(|_| is_candidate) {
+            // Whoever would not lead, though the broker confirms, says nothing: nobody is to resign for it.
             Some(LeaseCall::Report { age: now - at })
         } else if following.is_wanted && row.holder.is_some() {
             Some(LeaseCall::Want { term })
@@ -196,24 +200,30 @@ impl Member {
         }
     }
 
-    /// Leads.
-    fn begin(&mut self, (term, writes): (u64, u64), sent: i64, now: i64) {
-        let Role::Following(following) = &self.role else { return };
-        let before = following.tried_after.filter(|before| *before > 0);
-        let leading = Leading::new(term, writes, (sent, self.times.trust(sent)));
+    /// Before anything is saved, so that it is told though this process ends the next moment.
+    fn tell_of_promotion(&mut self) {
+        let Role::Following(Following { watched: Some(seen), .. }) = self.role else { return };
+        let (from, to) = (seen.saved_on, seen.timeline);
+        if (1..to).contains(&from) && self.told_of < to {
+            self.told_of = to;
+            self.tell(LeaseNotice::Promoted { from, to });
+        }
+    }
+
+    /// Leads: unless a standby was promoted since it was watched, behind a connection that goes on. Another leader may be trusted
+    /// by what was lost then; so it leaves the lease alone until that has run out.
+    fn begin(&mut self, (term, writes): (u64, u64), timeline: u32, sent: i64, reading: Reading) {
+        let now = reading.boot;
+        let ahead = reading.wall.millis() - now;
+        let Role::Following(following) = &mut self.role else { return };
+        if following.tried != Some(timeline) {
+            return;
+        }
+        let leading = Leading::new((term, writes), timeline, (sent, self.times.trust(sent)), ahead);
         let until = leading.trusted_until;
         self.role = Role::Leading(Box::new(leading));
         self.tell(LeaseNotice::Leads { term });
-        let to = timeline_of(term);
-        if let Some(from) = before.map(timeline_of).filter(|from| *from < to) {
-            self.tell(LeaseNotice::Promoted { from, to });
-        }
         self.out.push(LeaseAction::Lead { term });
         self.out.push(LeaseAction::Trust { until: until.max(now) });
     }
-}
-
-/// Under which timeline a term was given.
-pub(super) fn timeline_of(term: u64) -> u32 {
-    (term >> 32) as u32
 }

@@ -138,7 +138,8 @@ pub enum LeaseCall {
 /// The lease, as one call saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaseRow {
-    /// The highest term that was given. Its high 32 bits are the timeline on which it was.
+    /// The highest term that was given. Its high 32 bits are the timeline on which it was, or more, where the row was brought
+    /// from another database.
     pub term: u64,
     /// Who has the lease.
     pub holder: Option<MemberId>,
@@ -154,10 +155,12 @@ pub struct LeaseRow {
     pub schema: u32,
     /// The database's clock.
     pub now: Timestamp,
-    /// It is a standby that answered.
+    /// It is a standby that answered: its row is not believed, and the connection is not used again.
     pub in_recovery: bool,
     /// Rises with each promotion; 0 where it is not known.
     pub timeline: u32,
+    /// On which timeline the last save was written, or the row was made; 0 where that is not known.
+    pub saved_on: u32,
 }
 
 /// What the database says.
@@ -171,6 +174,8 @@ pub enum LeaseReply {
         term: u64,
         /// How many writes there were.
         writes: u64,
+        /// See [`LeaseRow::timeline`].
+        timeline: u32,
     },
     /// The lease was renewed, and the job written.
     Saved {
@@ -200,6 +205,8 @@ pub enum Why {
     Wanted,
     /// The broker confirms nothing of it, and something of others.
     Unproven,
+    /// Its clock was set while it led, and differs from the database's by too much.
+    Skewed,
     /// The row is not as this member wrote it.
     Fenced,
 }
@@ -212,10 +219,10 @@ pub enum LeaseNotice {
         /// Its term.
         term: u64,
     },
-    /// The database was promoted from one timeline to another since the last leader began: unless the standby was a synchronous one,
-    /// commits are lost, and with them what was answered and what was sent.
+    /// The database was promoted from one timeline to another since anything was saved last: unless the standby was a synchronous one,
+    /// commits are lost, and with them what was answered and what was sent. Each member that tries to lead then tells it once.
     Promoted {
-        /// The last leader's.
+        /// That of the last save.
         from: u32,
         /// The present one.
         to: u32,

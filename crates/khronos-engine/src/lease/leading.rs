@@ -3,7 +3,6 @@
 
 use super::{
     LeaseAction, LeaseCall, LeaseNotice, LeaseReply, LeaseRow, Why,
-    following::timeline_of,
     line::UnderWay,
     member::{Member, Role},
 };
@@ -21,6 +20,8 @@ const ASK: i64 = 500;
 #[derive(Debug)]
 pub(super) struct Leading {
     pub(super) term: u64,
+    /// On which the lease was taken.
+    timeline: u32,
     /// How many writes there were, as far as they are known to be kept.
     writes: u64,
     pub(super) trusted_until: i64,
@@ -37,6 +38,10 @@ pub(super) struct Leading {
     must_save: bool,
     /// Since when something is due and nothing was confirmed.
     unproven_since: Option<i64>,
+    /// By how much the wall clock was ahead of the boot-time clock when it began.
+    ahead: i64,
+    /// Since when the wall clock is wrong, and has been set.
+    off_since: Option<i64>,
     ask_at: i64,
     end: Option<Ending>,
 }
@@ -60,9 +65,15 @@ struct Ending {
 }
 
 impl Leading {
-    pub(super) fn new(term: u64, writes: u64, (sent, trusted_until): (i64, i64)) -> Self {
+    pub(super) fn new(
+        (term, writes): (u64, u64),
+        timeline: u32,
+        (sent, trusted_until): (i64, i64),
+        ahead: i64,
+    ) -> Self {
         Self {
             term,
+            timeline,
             writes,
             trusted_until,
             has_lapsed: false,
@@ -73,6 +84,8 @@ impl Leading {
             kept: Vec::new(),
             must_save: false,
             unproven_since: None,
+            ahead,
+            off_since: None,
             ask_at: sent,
             end: None,
         }
@@ -93,6 +106,13 @@ impl Leading {
 
     pub(super) fn confirmed(&mut self, now: i64) {
         self.unproven_since = self.unproven_since.map(|_| now);
+    }
+
+    /// Where the database's clock was set, all members are off, and it goes on.
+    fn see_clock(&mut self, reading: Reading, is_off: bool, limit: i64) {
+        let set_by = reading.wall.millis() - reading.boot - self.ahead;
+        let is_set = set_by.abs() > limit;
+        self.off_since = (is_off && is_set).then(|| self.off_since.unwrap_or(reading.boot));
     }
 
     pub(super) fn drained(&mut self) {
@@ -124,15 +144,23 @@ impl Leading {
             self.must_save = false;
             return Some(LeaseCall::Save { term: self.term, writes: self.writes, job });
         }
-        if self.is_unproven(times, now) && now >= self.ask_at {
+        if self.in_vain(times, now).is_some() && now >= self.ask_at {
             self.ask_at = now + ASK;
             return Some(LeaseCall::Ask { within: times.probed });
         }
         None
     }
 
-    fn is_unproven(&self, times: &super::LeaseTimes, now: i64) -> bool {
-        self.end.is_none() && self.unproven_since.is_some_and(|since| now >= since + times.unproven)
+    /// Since when it leads in vain, and why. Not while it hands nothing over, for then nothing can be confirmed.
+    fn vain_since(&self) -> impl Iterator<Item = (i64, Why)> {
+        let off = self.off_since.map(|since| (since, Why::Skewed));
+        let both = off.into_iter().chain(self.unproven_since.map(|since| (since, Why::Unproven)));
+        both.filter(|_| self.end.is_none() && !self.has_lapsed)
+    }
+
+    /// Why it is to resign, if somebody else would do better.
+    fn in_vain(&self, times: &super::LeaseTimes, now: i64) -> Option<Why> {
+        self.vain_since().find(|(since, _)| now >= since + times.unproven).map(|(_, why)| why)
     }
 
     /// When something is to be asked of the database.
@@ -144,10 +172,9 @@ impl Leading {
         let mut at = self.saved_at + times.renew;
         if let Some(end) = &self.end {
             at = at.min(end.since + times.drain);
-        } else if let Some(since) = self.unproven_since {
-            at = at.min((since + times.unproven).max(self.ask_at));
         }
-        at
+        let asks = self.vain_since().map(|(since, _)| (since + times.unproven).max(self.ask_at));
+        at.min(asks.min().unwrap_or(at))
     }
 
     /// The save under way is durable, and known to be.
@@ -170,7 +197,9 @@ impl Member {
             self.fall_back(now, Why::Stopped, 0);
             return self.end();
         }
+        let is_off = self.clock.is_off(reading, self.times.skew);
         let Role::Leading(leading) = &mut self.role else { return };
+        leading.see_clock(reading, is_off, self.times.skew);
         if now >= leading.trusted_until && !std::mem::replace(&mut leading.has_lapsed, true) {
             self.out.push(LeaseAction::Notice(LeaseNotice::Lapsed));
         }
@@ -212,7 +241,7 @@ impl Member {
         let Role::Leading(leading) = &mut self.role else { return };
         match (call.call, reply) {
             (LeaseCall::Save { .. }, LeaseReply::Saved { wanted_by, timeline }) => {
-                if timeline != timeline_of(leading.term) {
+                if timeline != leading.timeline {
                     // The row is that of a standby that was promoted: others may have led since.
                     return self.fall_back(now, Why::Fenced, 0);
                 }
@@ -238,10 +267,10 @@ impl Member {
             }
             (LeaseCall::Resign { .. }, LeaseReply::Failed | LeaseReply::Unfit) => leading.is_in_doubt = true,
             (LeaseCall::Resign { .. }, LeaseReply::Resigned) => self.resigned(now),
-            (LeaseCall::Look, LeaseReply::Looked(row)) if !row.in_recovery => self.resolve(&row, now),
+            (LeaseCall::Look, LeaseReply::Looked(row)) => self.resolve(&row, now),
             (LeaseCall::Ask { .. }, LeaseReply::Asked(true)) => {
-                if leading.is_unproven(&self.times, now) {
-                    self.resign_for(Why::Unproven, now);
+                if let Some(why) = leading.in_vain(&self.times, now) {
+                    self.resign_for(why, now);
                 }
             }
             _ => {}
@@ -257,6 +286,8 @@ impl Member {
         if goes_on && until > now && until > leading.trusted_until {
             leading.trusted_until = until;
             if std::mem::take(&mut leading.has_lapsed) {
+                // It could get nothing confirmed meanwhile.
+                leading.confirmed(now);
                 self.out.push(LeaseAction::Notice(LeaseNotice::Regained));
             }
             self.out.push(LeaseAction::Trust { until });
@@ -269,8 +300,7 @@ impl Member {
         let me = self.me;
         let Role::Leading(leading) = &mut self.role else { return };
         leading.is_in_doubt = false;
-        let is_ours =
-            (row.term, row.holder) == (leading.term, Some(me)) && row.timeline == timeline_of(row.term);
+        let is_ours = (row.term, row.holder, row.timeline) == (leading.term, Some(me), leading.timeline);
         let before = leading.writes;
         if is_ours && row.writes == before {
             // To be repeated, as it was; or to be resigned again.
@@ -295,7 +325,7 @@ impl Member {
             Why::Unproven => self.times.rest,
             // Whoever is wanted has the time to come.
             Why::Wanted => self.times.ttl,
-            Why::Stopped | Why::Fenced => 0,
+            Why::Stopped | Why::Skewed | Why::Fenced => 0,
         };
         self.fall_back(now, why, rest);
         if self.stopped.is_some() {

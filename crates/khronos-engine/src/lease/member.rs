@@ -23,6 +23,8 @@ pub struct Member {
     pub(super) stopped: Option<i64>,
     /// No candidate before this instant.
     pub(super) rests_until: i64,
+    /// The last timeline of which it told that it came with a promotion.
+    pub(super) told_of: u32,
     /// For the spread of what many members do.
     random: u64,
     pub(super) out: Vec<LeaseAction>,
@@ -48,6 +50,7 @@ impl Member {
             role: Role::Following(Following::new(reading.boot)),
             stopped: None,
             rests_until: reading.boot,
+            told_of: 0,
             random,
             out: Vec::new(),
         }
@@ -139,6 +142,9 @@ impl Member {
     }
 
     fn answered(&mut self, reading: Reading, call: UnderWay, reply: LeaseReply) {
+        let is_standby = matches!(&reply, LeaseReply::Looked(row) if row.in_recovery);
+        // It may lack what was written since, and be promoted without this connection ending.
+        let reply = if is_standby { LeaseReply::Failed } else { reply };
         if reply == LeaseReply::Failed {
             self.line.fail(reading.boot, self.times.retry);
         } else {

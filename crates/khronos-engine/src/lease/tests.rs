@@ -53,6 +53,7 @@ impl One {
             now: Timestamp::from_millis(WALL),
             in_recovery: false,
             timeline: 0,
+            saved_on: 0,
         };
         let reading = Reading { wall: Timestamp::from_millis(WALL), boot: 0 };
         let member = Member::new(ME, 1, TIMES, reading);
@@ -93,10 +94,10 @@ impl One {
             LeaseCall::Acquire { term, beat } if (row.term, row.beat) == (term, beat) => {
                 (row.term, row.holder, row.beat, row.left) =
                     ((row.term + 1).max(u64::from(row.timeline) << 32), Some(ME), row.beat + 1, 1_200);
-                LeaseReply::Acquired { term: row.term, writes: row.writes }
+                LeaseReply::Acquired { term: row.term, writes: row.writes, timeline: row.timeline }
             }
             LeaseCall::Save { term, writes, .. } if is_mine(row, term, writes) => {
-                (row.writes, row.beat) = (row.writes + 1, row.beat + 1);
+                (row.writes, row.beat, row.saved_on) = (row.writes + 1, row.beat + 1, row.timeline);
                 LeaseReply::Saved { wanted_by: row.wanted_by, timeline: row.timeline }
             }
             LeaseCall::Resign { term, writes } if is_mine(row, term, writes) => {
@@ -272,14 +273,20 @@ fn a_follower_probes_and_reports_what_was_confirmed() {
 }
 
 #[test]
-fn a_leader_after_a_promotion_says_so() {
+fn who_tries_to_lead_after_a_promotion_says_so_before_anything_is_saved_and_once() {
     let mut one = One::new();
-    (one.row.term, one.row.timeline, one.row.left) = (1 << 32 | 3, 2, -1);
-    one.await_call(|call| matches!(call, LeaseCall::Acquire { .. }));
-    let (number, _) = one.call.take().unwrap();
-    one.row.term = 2 << 32;
-    one.step(LeaseInput::Replied { number, reply: LeaseReply::Acquired { term: 2 << 32, writes: 5 } });
-    assert!(one.has_told(&LeaseAction::Notice(LeaseNotice::Promoted { from: 1, to: 2 })));
+    (one.row.timeline, one.row.saved_on, one.row.left) = (2, 1, -1);
+    let call = one.await_call(|call| matches!(call, LeaseCall::Acquire { .. }));
+    let promoted = LeaseAction::Notice(LeaseNotice::Promoted { from: 1, to: 2 });
+    assert!(one.has_told(&promoted));
+    // Somebody else was faster.
+    (one.row.term, one.row.beat) = (2 << 32, 9);
+    one.turn();
+    one.await_call(|other| matches!(other, LeaseCall::Acquire { .. }) && *other != call);
+    one.run_until(100, |one| one.member.leads().is_some());
+    assert_eq!(one.told.iter().filter(|told| **told == promoted).count(), 1);
+    one.run(1_000);
+    assert_eq!(one.row.saved_on, 2);
 }
 
 #[test]
@@ -293,4 +300,76 @@ fn who_was_fenced_after_a_promotion_leaves_the_lease_alone_until_it_has_run_out(
     one.row.left = 0;
     one.run(300);
     assert_eq!(one.member.leads(), Some(2 << 32));
+}
+
+#[test]
+fn a_lease_that_was_taken_on_another_timeline_than_was_watched_is_left_alone_until_it_has_run_out() {
+    for is_answered in [true, false] {
+        let mut one = One::new();
+        (one.row.term, one.row.timeline, one.row.left) = (1 << 32 | 3, 1, -1);
+        one.await_call(|call| matches!(call, LeaseCall::Acquire { .. }));
+        // Behind a pooler the connection outlives the promotion.
+        one.row.timeline = 2;
+        if is_answered {
+            one.turn();
+        } else {
+            let (_, call) = one.call.take().unwrap();
+            one.reply(call);
+            one.now += TIMES.call;
+            one.step(LeaseInput::Tick);
+        }
+        assert_eq!((one.row.term, one.row.holder), (2 << 32, Some(ME)));
+        let begun = one.now;
+        one.run(1_100);
+        assert_eq!((one.member.leads(), one.row.writes), (None, 40), "nor is it renewed");
+        one.row.left = -1;
+        one.run_until(500, |one| one.member.leads().is_some());
+        assert!(one.now - begun >= 1_200);
+    }
+}
+
+#[test]
+fn a_row_that_was_brought_from_another_database_is_led_under_a_term_above_its_own() {
+    for timeline in [0, 1] {
+        let mut one = One::new();
+        (one.row.term, one.row.timeline, one.row.holder) = (5 << 32 | 3, timeline, None);
+        one.run_until(2_000, |one| one.member.leads() == Some(5 << 32 | 4));
+        one.run(2_000);
+        assert!(one.member.trusts(one.now), "{:?}", one.member);
+        let promoted = |told: &LeaseAction| {
+            matches!(told, LeaseAction::Notice(LeaseNotice::Promoted { .. } | LeaseNotice::Ended(_)))
+        };
+        assert!(!one.told.iter().any(promoted), "{:?}", one.told);
+    }
+}
+
+#[test]
+fn a_hint_that_comes_while_the_row_is_looked_at_has_it_looked_at_again() {
+    let mut one = One::new();
+    one.run(2_000);
+    one.await_call(|call| *call == LeaseCall::Look);
+    let before = one.reply(LeaseCall::Look);
+    (one.row.holder, one.row.beat) = (None, 2);
+    one.step(LeaseInput::Hint);
+    let (number, _) = one.call.take().unwrap();
+    one.step(LeaseInput::Replied { number, reply: before });
+    assert_eq!(one.call.map(|(_, call)| call), Some(LeaseCall::Look), "at once");
+    one.turn();
+    one.turn();
+    assert_eq!(one.member.leads(), Some(8));
+}
+
+#[test]
+fn who_would_not_lead_reports_no_probe() {
+    let mut one = One::new();
+    one.ahead = 260;
+    one.run(1_000);
+    one.step(LeaseInput::Confirmed);
+    let begun = one.now;
+    while one.now < begun + 1_000 {
+        assert!(!matches!(one.call, Some((_, LeaseCall::Report { .. }))));
+        one.turn();
+    }
+    one.ahead = 0;
+    one.await_call(|call| matches!(call, LeaseCall::Report { .. }));
 }

@@ -17,11 +17,11 @@ pub struct LeaseTimes {
     pub retry: i64,
     /// A member whose clock may differ from the database's by more is no candidate.
     pub skew: i64,
-    /// A leader that has work and gets nothing confirmed for this long resigns, …
+    /// A leader that has work and gets nothing confirmed for this long resigns, or whose clock was set and is wrong for so long, …
     pub unproven: i64,
     /// … if somebody else had a probe confirmed within this time; …
     pub probed: i64,
-    /// … and is no candidate for this long.
+    /// … and is no candidate for this long, unless its clock was the reason.
     pub rest: i64,
     /// A follower probes the broker this often.
     pub probe: i64,

@@ -175,3 +175,68 @@ fn more_jobs_than_there_is_room_for_are_not_taken() {
     let full = one.told.iter().filter(|told| matches!(told, LeaseAction::Full { .. })).count();
     assert!((70..80).contains(&full), "{full}");
 }
+
+#[test]
+fn while_nothing_may_be_handed_over_nobody_leads_in_vain() {
+    let mut one = One::leading();
+    one.step(LeaseInput::Work { due: true });
+    one.run(2_000);
+    let begun = one.now;
+    while one.now < begun + 5_000 {
+        one.now = one.member.next_wakeup().unwrap().max(one.now);
+        one.step(LeaseInput::Tick);
+        one.call = None;
+    }
+    assert!(one.has_told(&LeaseAction::Notice(LeaseNotice::Lapsed)));
+    one.run_until(600, |one| one.member.trusts(one.now));
+    let back = one.now;
+    one.run(2_900);
+    assert!(!one.has_told(&LeaseAction::Drain), "it has had no time to get anything confirmed");
+    one.run_until(700, |one| one.has_told(&LeaseAction::Drain));
+    assert!(one.now - back >= 3_000);
+}
+
+#[test]
+fn a_standby_says_nothing_of_a_save_and_is_not_asked_again_and_again() {
+    let mut one = One::leading();
+    one.await_call(is_save);
+    one.now += TIMES.call;
+    one.call = None;
+    one.row.in_recovery = true;
+    one.row.writes -= 1;
+    let begun = one.now;
+    one.step(LeaseInput::Tick);
+    let mut looks = 0;
+    while one.now < begun + 1_000 {
+        if let Some((_, call)) = one.call {
+            assert!(call == LeaseCall::Look && one.fresh, "{call:?}");
+            looks += 1;
+        }
+        one.turn();
+    }
+    assert!((8..14).contains(&looks), "{looks}");
+    assert_eq!(one.member.leads(), Some(8));
+    (one.row.in_recovery, one.row.writes) = (false, one.row.writes + 1);
+    one.run_until(300, |one| one.member.trusts(one.now));
+}
+
+#[test]
+fn who_leads_with_a_clock_that_was_set_resigns_if_another_one_would_not() {
+    let mut one = One::leading();
+    one.ahead = -300;
+    one.run(2_000);
+    one.ahead = 0;
+    one.run(2_000);
+    one.ahead = -300;
+    let begun = one.now;
+    one.run_until(4_000, |one| one.has_told(&LeaseAction::Drain));
+    assert!((3_000..3_400).contains(&(one.now - begun)), "{}", one.now - begun);
+    one.step(LeaseInput::Drained);
+    one.run_until(500, |one| one.member.leads().is_none());
+    assert!(one.has_told(&LeaseAction::Notice(LeaseNotice::Ended(Why::Skewed))));
+    one.run(3_000);
+    assert_eq!(one.member.leads(), None);
+    one.ahead = 0;
+    one.run(300);
+    assert!(one.member.leads().is_some(), "at once, when it is right again");
+}

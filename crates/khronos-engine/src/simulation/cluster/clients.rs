@@ -109,7 +109,9 @@ impl Clients {
                 (Some(one), Some(running)) => running.means_the_same(one),
                 _ => false,
             };
-            if !possible.iter().any(is_it) {
+            // What was not answered yet may be there.
+            let asked = self.asked.iter().filter(|asked| asked.name == *name).map(|asked| &asked.wanted);
+            if !possible.iter().chain(asked).any(is_it) {
                 return Err(format!("{name} should be one of {possible:?}, and is {running:?}"));
             }
         }
@@ -130,7 +132,13 @@ impl World {
             let leader = self.nodes[at].process.as_ref().and_then(|process| process.leader.as_ref());
             leader.is_none_or(|leader| leader.draining.is_some())
         };
-        let Some(engine) = self.nodes[at].engine().filter(|_| !is_draining(at)) else { return };
+        if is_draining(at) {
+            return;
+        }
+        if self.clients.random.chance(60) {
+            self.ask_later(at);
+        }
+        let Some(engine) = self.nodes[at].engine() else { return };
         let is_one_shot = |name: &str| {
             let runs = engine.running(name).filter(|runs| !runs.finished);
             runs.is_some_and(|runs| runs.revision.definition.is_one_shot())

@@ -2,14 +2,18 @@
 //! without the last commits. Each call is one transaction. What is asserted here is true of the row itself, whatever the
 //! members think.
 
-use super::{faults::ClusterFault, node::START};
+use super::{faults::ClusterFault, kept::Kept, node::START};
 use crate::{
     Commit, Revision, Row, Snapshot,
+    delayed::{DelayedBatch, DelayedReader, DelayedSnapshot, DelayedStore},
     lease::{LeaseCall, LeaseReply, LeaseRow, MemberId},
-    store::{Limits, Memory, MemoryStore, Store},
+    store::Store,
 };
 use ponos_event::Timestamp;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
 
 /// What a save writes beside the lease.
 #[derive(Debug, Clone)]
@@ -18,6 +22,8 @@ pub(super) enum Job {
     Load,
     Commit(u64, Box<Commit>),
     Append(Vec<Row>, Timestamp),
+    /// Of delayed events.
+    Later(u64, Box<DelayedBatch>),
 }
 
 /// A transaction, and how the row was before it.
@@ -39,17 +45,24 @@ struct Shard {
     writes: u64,
     expires_at: i64,
     wanted_by: Option<MemberId>,
+    saved_on: u32,
 }
 
 pub(super) struct Database {
     fault: Option<ClusterFault>,
     shard: Shard,
     timeline: u32,
-    memory: Memory,
-    store: MemoryStore,
+    /// Whether a member can see the timeline.
+    pub(super) shows_timeline: bool,
+    /// A pooler stands before it: connections outlive a promotion.
+    pub(super) is_pooled: bool,
+    kept: Kept,
     log: Vec<Entry>,
-    /// Milliseconds that its clock is ahead of the true time.
+    /// Milliseconds that its clock is ahead of the true time; and that it was when the lease was written.
     pub(super) ahead: i64,
+    was_ahead: i64,
+    /// How much was written when somebody resigned last.
+    resigned_at: usize,
     /// Connections that began before this do not reach it any more.
     pub(super) generation: u32,
     /// It takes no calls before this instant.
@@ -57,7 +70,7 @@ pub(super) struct Database {
     /// When probes were confirmed, by its clock.
     probes: BTreeMap<MemberId, i64>,
     /// What loads read, by job.
-    loaded: HashMap<(MemberId, u64), Snapshot>,
+    loaded: HashMap<(MemberId, u64), (Snapshot, DelayedSnapshot)>,
     accepted: HashSet<Accepted>,
     holders: HashMap<u64, MemberId>,
     highest_term: u64,
@@ -75,17 +88,26 @@ pub(super) struct Database {
 
 impl Database {
     pub(super) fn new(fault: Option<ClusterFault>) -> Self {
-        let shard =
-            Shard { term: 0, holder: None, beat: 0, writes: 0, expires_at: i64::MIN / 2, wanted_by: None };
-        let memory = Memory::default();
+        let shard = Shard {
+            term: 0,
+            holder: None,
+            beat: 0,
+            writes: 0,
+            expires_at: i64::MIN / 2,
+            wanted_by: None,
+            saved_on: 0,
+        };
         Self {
             fault,
             shard,
             timeline: 1,
-            store: opened(&memory),
-            memory,
+            shows_timeline: true,
+            is_pooled: false,
+            kept: Kept::new(),
             log: Vec::new(),
             ahead: 0,
+            was_ahead: 0,
+            resigned_at: 0,
             generation: 0,
             down_until: 0,
             probes: BTreeMap::new(),
@@ -104,6 +126,19 @@ impl Database {
     /// What its clock shows.
     pub(super) fn clock(&self, now: i64) -> i64 {
         START + now + self.ahead
+    }
+
+    /// How much longer the lease lasts than it should, for it was written by a clock that ran ahead.
+    pub(super) fn lasts_longer(&self, now: i64, ttl: i64) -> i64 {
+        let left = self.shard.expires_at.saturating_sub(self.clock(now));
+        // That is still seen to when candidates have seen it for its time, or it is not.
+        let is_seen = left > 2 * ttl + 1_600;
+        if is_seen || self.was_ahead == 0 { 0 } else { (left - ttl).max(0) }
+    }
+
+    /// How many commits there were since somebody resigned.
+    pub(super) fn since_resigned(&self) -> usize {
+        self.log.len().saturating_sub(self.resigned_at)
     }
 
     pub(super) fn holder(&self) -> Option<MemberId> {
@@ -137,6 +172,8 @@ impl Database {
                 self.shard.writes = writes + 1;
                 self.shard.beat += 1;
                 self.shard.expires_at = ruling + ttl;
+                self.was_ahead = self.ahead;
+                self.shard.saved_on = self.told_timeline();
                 if let Some(job) = job {
                     self.write(term, &job, number.map(|number| (me, number)));
                 }
@@ -149,6 +186,7 @@ impl Database {
                 self.log(None, None);
                 (self.shard.holder, self.shard.expires_at) = (None, i64::MIN / 2);
                 self.shard.beat += 1;
+                self.resigned_at = self.log.len();
                 LeaseReply::Resigned
             }
             LeaseCall::Report { age } => {
@@ -176,7 +214,7 @@ impl Database {
         (now, expires_at): (i64, i64),
         ttl: i64,
     ) -> LeaseReply {
-        let Shard { term, beat, holder, expires_at: until, writes, .. } = self.shard;
+        let Shard { term, beat, holder, expires_at: until, writes, saved_on, .. } = self.shard;
         let is_free = holder.is_none() || until <= now || until > now + 2 * ttl;
         let blind = self.fault == Some(ClusterFault::AcquireBlind);
         if !(seen == (term, beat) && is_free || blind) {
@@ -192,21 +230,49 @@ impl Database {
         if self.holders.insert(term, me).is_some_and(|before| before != me) {
             self.fail(format!("term {term} has two holders"));
         }
+        self.was_ahead = self.ahead;
         let beat = beat + 1;
-        self.shard = Shard { term, holder: Some(me), beat, writes, expires_at, wanted_by: None };
-        if let Some(handed) = self.memory.handed() {
+        self.shard = Shard { term, holder: Some(me), beat, writes, expires_at, wanted_by: None, saved_on };
+        if let Some(handed) = self.kept.memory.handed() {
             self.handed.insert(term, handed);
         }
-        LeaseReply::Acquired { term, writes }
+        LeaseReply::Acquired { term, writes, timeline: self.told_timeline() }
     }
 
     /// 0, where the term counts alone.
     fn told_timeline(&self) -> u32 {
-        if self.fault == Some(ClusterFault::TermAlone) { 0 } else { self.timeline }
+        let shows = self.shows_timeline && self.fault != Some(ClusterFault::TermAlone);
+        if shows { self.timeline } else { 0 }
+    }
+
+    /// The row is made.
+    pub(super) fn make(&mut self) {
+        self.shard.saved_on = self.told_timeline();
+    }
+
+    /// The row was brought from another database, which had a higher timeline.
+    pub(super) fn bring(&mut self) {
+        self.shard.term = 5 << 32 | 3;
+    }
+
+    /// What a standby says, which is so many transactions behind.
+    pub(super) fn execute_on_standby(&self, call: LeaseCall, now: i64, behind: usize) -> LeaseReply {
+        let before = behind.checked_sub(1).and_then(|behind| self.log.iter().nth_back(behind));
+        let shard = before.map_or(self.shard, |entry| entry.before);
+        match call {
+            LeaseCall::Look => {
+                LeaseReply::Looked(LeaseRow { in_recovery: true, ..self.row_of(&shard, self.clock(now)) })
+            }
+            _ => LeaseReply::Failed,
+        }
     }
 
     fn row(&self, now: i64) -> LeaseRow {
-        let Shard { term, holder, beat, writes, expires_at, wanted_by } = self.shard;
+        self.row_of(&self.shard, now)
+    }
+
+    fn row_of(&self, shard: &Shard, now: i64) -> LeaseRow {
+        let Shard { term, holder, beat, writes, expires_at, wanted_by, saved_on } = *shard;
         LeaseRow {
             term,
             holder,
@@ -218,6 +284,7 @@ impl Database {
             now: Timestamp::from_millis(now),
             in_recovery: false,
             timeline: self.told_timeline(),
+            saved_on,
         }
     }
 
@@ -226,10 +293,10 @@ impl Database {
     }
 
     fn write(&mut self, term: u64, job: &Job, number: Option<(MemberId, u64)>) {
-        apply(&mut self.store, term, job);
+        self.kept.apply(term, job);
         match job {
             Job::Load => {
-                let read = self.store.load().expect("it can be read");
+                let read = self.kept.load();
                 self.loaded.extend(number.map(|number| (number, read)));
             }
             Job::Commit(_, commit) => {
@@ -240,13 +307,13 @@ impl Database {
                     self.ever.insert(key, revision.clone());
                 }
             }
-            Job::Append(..) => {}
+            Job::Append(..) | Job::Later(..) => {}
         }
     }
 
     /// A standby takes its place, which lacks the last commits; and all connections end.
     pub(super) fn promote(&mut self, lacks: usize) {
-        self.generation += 1;
+        self.generation += u32::from(!self.is_pooled);
         self.timeline += 1;
         let kept = self.log.len().saturating_sub(lacks);
         let lost = self.log.split_off(kept);
@@ -262,39 +329,31 @@ impl Database {
             }
         }
         if lost.iter().any(|entry| entry.wrote.is_some()) {
-            self.memory = Memory::default();
-            self.store = opened(&self.memory);
+            self.kept = Kept::new();
             for (term, job) in self.log.iter().filter_map(|entry| entry.wrote.as_ref()) {
-                apply(&mut self.store, *term, job);
+                self.kept.apply(*term, job);
             }
         }
     }
 
     /// What a load read.
-    pub(super) fn loaded(&mut self, by: MemberId, job: u64) -> Option<Snapshot> {
+    pub(super) fn loaded(&mut self, by: MemberId, job: u64) -> Option<(Snapshot, DelayedSnapshot)> {
         self.loaded.remove(&(by, job))
+    }
+
+    /// What reads delayed events.
+    pub(super) fn later(&self) -> Arc<dyn DelayedReader> {
+        self.kept.later.reader()
     }
 
     /// All that is kept, the record, and all revisions that ever were.
     pub(super) fn content(&mut self) -> (Snapshot, Vec<crate::RecordRow>, Vec<Revision>) {
-        let record = self.store.read(0, usize::MAX).expect("it can be read").rows;
-        let disk = self.store.load().expect("it can be read");
+        let record = self.kept.store.read(0, usize::MAX).expect("it can be read").rows;
+        let (disk, _) = self.kept.load();
         (disk, record, self.ever.values().cloned().collect())
     }
 
     fn fail(&mut self, broken: String) {
         self.broken.get_or_insert(broken);
     }
-}
-
-fn apply(store: &mut MemoryStore, term: u64, job: &Job) {
-    match job {
-        Job::Load => drop(store.load().expect("it can be read")),
-        Job::Commit(_, commit) => drop(store.save(term, commit).expect("it is not fenced")),
-        Job::Append(rows, complete) => drop(store.append(term, rows, *complete).expect("it is not fenced")),
-    }
-}
-
-fn opened(memory: &Memory) -> MemoryStore {
-    memory.open("khronos", Limits::default()).expect("it can be opened")
 }

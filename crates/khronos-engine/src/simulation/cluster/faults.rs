@@ -27,6 +27,16 @@ pub(super) enum ClusterFault {
     AcquireWithAnotherTime,
     /// A leader that gets nothing confirmed goes on.
     LeadInVain,
+    /// What may have been sent of delayed events is deleted and changed.
+    ForgetWhatMayHaveBeenSent,
+    /// What was asked of delayed events is answered before it is durable.
+    AnswerBeforeItIsDurable,
+    /// A leader does not say that a standby was promoted.
+    KeepSilentOfThePromotion,
+    /// Engines are told a later time than it is.
+    ReadAhead,
+    /// A new leader applies the files of its own machine.
+    ApplyOwnFiles,
     /// What a leader may have sent, and the record does not have yet, is taken for settled by the next.
     SettleWhatMayHaveBeenSent,
 }

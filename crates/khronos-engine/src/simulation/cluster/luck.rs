@@ -2,16 +2,17 @@
 
 use super::{
     faults::ClusterFault,
-    node::Mishap,
+    node::{Mishap, id_of},
     process::Todo,
     world::{Event, World},
 };
-use crate::{Input, lease::LeaseInput};
+use crate::{Input, delayed::DelayedInput, lease::LeaseInput};
 
 impl World {
     pub(super) fn happen(&mut self, event: Event) {
         let whose = match &event {
             Event::Wakes(at, life) | Event::Unlinks(at, life) | Event::Links(at, life) => Some((*at, *life)),
+            Event::Answers { way, .. } | Event::LaterConfirmed { way, .. } => Some(way.by),
             Event::Replied { to: whose, .. }
             | Event::Performs { by: whose, .. }
             | Event::Confirmed { to: whose, .. } => Some(*whose),
@@ -40,6 +41,7 @@ impl World {
                 let process = self.nodes[at].process.as_mut();
                 if process.is_some_and(|process| process.wakes_at.take_if(|wakes| *wakes <= now).is_some()) {
                     self.tell(at, Todo::Engine(Input::Tick));
+                    self.tell(at, Todo::Later(DelayedInput::Tick));
                     self.tell(at, Todo::Member(LeaseInput::Tick));
                 }
             }
@@ -56,6 +58,10 @@ impl World {
                     self.confirmed(at, link, term, token);
                 }
             }
+            Event::Asks { way, question } => self.asks(way, *question),
+            Event::Answers { way, read } => self.answers(way, *read),
+            Event::LaterFrame { way, link, token, event } => self.later_frame(way, link, token, &event),
+            Event::LaterConfirmed { way, link, token } => self.later_confirmed(way, link, token),
             Event::Unlinks(at, _) => {
                 if !self.calm {
                     self.unlink(at);
@@ -65,12 +71,16 @@ impl World {
             Event::Luck => self.luck(),
             Event::Client => self.ask(),
             Event::Looks => {
-                self.look();
+                self.look_for_who_leads_in_vain();
+                self.look_for_a_leader();
                 self.after(100, Event::Looks);
             }
             Event::Promotes => {
                 if !self.calm {
-                    self.promote();
+                    // All that was written since is lost, so that the row has no holder again.
+                    let lacks = self.database.since_resigned();
+                    self.database.promote(lacks);
+                    self.database.down_until = self.now + 20 + self.random.below(400);
                 }
             }
             Event::BrokerIsBack => self.broker_is_up = true,
@@ -104,12 +114,16 @@ impl World {
         let life = self.nodes[at].life;
         self.nodes[at].process = None;
         self.clients.leave((at, life));
+        self.later_clients.leave(id_of((at, life)));
         self.after(down, Event::Starts(at));
     }
 
     fn luck(&mut self) {
         if self.calm {
             return;
+        }
+        if self.now < self.quiet_until {
+            return self.after(self.quiet_until - self.now, Event::Luck);
         }
         let next = 100 + self.random.below(1_200);
         self.after(next, Event::Luck);
@@ -124,11 +138,7 @@ impl World {
                 let long = 100 + self.random.below(3_500);
                 self.nodes[at].stopped_until = self.now + long;
             }
-            26..31 => {
-                if self.nodes[at].stopped_until <= self.now {
-                    self.stop(at);
-                }
-            }
+            26..31 if self.nodes[at].stopped_until <= self.now => self.stop(at),
             31..48 => {
                 for _ in 0..1 + self.random.below(3) {
                     let mishap = self.mishap();
@@ -146,8 +156,14 @@ impl World {
                 self.after(after, Event::DatabaseClockIsBack);
             }
             75..83 => {
-                let (long, life) = (500 + self.random.below(8_500), self.nodes[at].life);
+                let life = self.nodes[at].life;
+                // Now and then so long that the leader has to see it, and nothing else happens.
+                let is_long = self.random.chance(30);
+                let long = if is_long { 8_000 } else { 500 + self.random.below(6_000) };
                 self.nodes[at].broker_silent_until = self.now + long;
+                if is_long {
+                    self.quiet_until = self.now + long;
+                }
                 self.after(long, Event::Unlinks(at, life));
             }
             83..87 => {
@@ -164,10 +180,8 @@ impl World {
                 self.after(0, Event::Unlinks(at, life));
             }
             90..95 => self.set_clock(at),
-            95..98 => {
-                if self.nodes[anybody].stopped_until <= self.now {
-                    self.tell(anybody, Todo::Member(LeaseInput::Want));
-                }
+            95..98 if self.nodes[anybody].stopped_until <= self.now => {
+                self.tell(anybody, Todo::Member(LeaseInput::Want));
             }
             _ => {}
         }
@@ -175,11 +189,12 @@ impl World {
 
     fn mishap(&mut self) -> Mishap {
         let random = &mut self.random;
-        match random.below(6) {
+        match random.below(7) {
             0 => Mishap::LostThere,
             1 => Mishap::LostBack,
             2 => Mishap::CutBack,
-            3 => Mishap::SlowBack(100 + random.below(1_200)),
+            3 => Mishap::Standby,
+            4 => Mishap::SlowBack(100 + random.below(1_200)),
             _ => Mishap::SlowThere(100 + random.below(1_800)),
         }
     }
@@ -198,7 +213,7 @@ impl World {
     fn set_clock(&mut self, at: usize) {
         let is_off = self.random.chance(40);
         let ahead = match is_off {
-            true => *self.random.pick(&[600, 1_500, -2_000, 20_000]),
+            true => *self.random.pick(&[600, 1_500, -2_000, -15_000, 20_000]),
             false => self.random.below(300) - 150,
         };
         let node = &mut self.nodes[at];
@@ -212,6 +227,7 @@ impl World {
         self.database.generation += 1;
         self.database.down_until = now;
         (self.database.ahead, self.clock_set_at) = (0, now);
+        self.watch.calm_from = Some(now + self.database.lasts_longer(now, self.times.ttl));
         self.broker_is_up = true;
         if let Some(leader) = self.led_by().filter(|_| self.random.chance(50)) {
             self.kill(leader, 1_000);

@@ -1,7 +1,7 @@
 //! One node: a machine with its two clocks, and a process on it, which can be stopped and killed. In the process run the real
 //! member and, while that leads, the real engine.
 
-use super::database::Job;
+use super::{database::Job, later::Later};
 use crate::{
     Engine, Handover, Reading,
     lease::{LeaseTimes, Member, MemberId},
@@ -46,6 +46,8 @@ pub(super) enum Mishap {
     LostBack,
     /// The connection ends after it came to pass.
     CutBack,
+    /// A standby answers.
+    Standby,
 }
 
 pub(super) struct Process {
@@ -70,6 +72,7 @@ pub(super) struct Leader {
     pub(super) trusted_until: i64,
     /// None: what is kept is not read yet.
     pub(super) engine: Option<Box<Engine>>,
+    pub(super) later: Option<Later>,
     /// What the broker has not answered.
     pub(super) unanswered: BTreeMap<u64, Handover>,
     pub(super) draining: Option<Draining>,
@@ -95,6 +98,18 @@ impl Process {
         self.last_job += 1;
         self.jobs.insert(self.last_job, job);
         self.last_job
+    }
+}
+
+impl Leader {
+    pub(super) fn in_flight(&self) -> usize {
+        let later = self.later.as_ref().map_or(0, |later| later.sending.in_flight());
+        self.engine.as_ref().map_or(0, |engine| engine.in_flight()) + later
+    }
+
+    fn later_wakes(&self) -> Option<Timestamp> {
+        let (engine, later) = (self.engine.as_ref()?, self.later.as_ref()?);
+        later.sending.next_wakeup(engine.marks(), engine.rate_ceilings())
     }
 }
 
@@ -162,6 +177,12 @@ impl Node {
         self.process.as_ref()?.leader.as_ref()?.engine.as_deref()
     }
 
+    /// What is handed over and not answered.
+    pub(super) fn in_flight(&self) -> usize {
+        let leader = self.process.as_ref().and_then(|process| process.leader.as_ref());
+        leader.map_or(0, Leader::in_flight)
+    }
+
     /// When its process wants to do something.
     pub(super) fn next_wakeup(&self) -> Option<i64> {
         let process = self.process.as_ref()?;
@@ -169,7 +190,8 @@ impl Node {
         let engine = self.engine().and_then(Engine::next_wakeup).map(|wall| self.at_wall(wall));
         let draining = process.leader.as_ref().and_then(|leader| leader.draining);
         let draining = draining.filter(|it| !it.is_flushed).map(|it| it.since + DRAIN);
-        [member, engine, draining].into_iter().flatten().min()
+        let later = process.leader.as_ref().and_then(Leader::later_wakes).map(|wall| self.at_wall(wall));
+        [member, engine, later, draining].into_iter().flatten().min()
     }
 }
 

@@ -1,7 +1,7 @@
 //! What is looked at while the cluster lives, from outside, by the true time.
 
-use super::{super::serving::send_time, world::World};
-use crate::{Handover, lease::LeaseReply};
+use super::world::World;
+use crate::lease::LeaseReply;
 use ponos_event::Timestamp;
 use std::collections::HashMap;
 
@@ -9,11 +9,20 @@ use std::collections::HashMap;
 /// second until it asks, a second for what is in flight, and calls that take long.
 const RESIGNED_WITHIN: i64 = 6_500;
 
+/// Somebody leads within this time, once nothing goes wrong any more.
+const LED_WITHIN: i64 = 2_000;
+
 pub(super) struct Watch {
     /// Up to when a process may be trusted, as the database has it: by node, with its life.
     granted: HashMap<(usize, u32), i64>,
     /// The highest reading of any leader.
     pub(super) highest: Timestamp,
+    /// Since when nothing goes wrong any more, and the clocks say nothing wrong.
+    pub(super) calm_from: Option<i64>,
+    /// Since when nobody is trusted.
+    vacant_since: Option<i64>,
+    /// By node, since when it is a candidate.
+    candidates: HashMap<usize, i64>,
     /// Since when a leader has had work in vain: under which term.
     in_vain: Option<(i64, u64)>,
     /// How often somebody began to lead, resigned for it led in vain, was fenced, lapsed.
@@ -32,6 +41,9 @@ impl Watch {
         Self {
             granted: HashMap::new(),
             highest: Timestamp::EPOCH,
+            calm_from: None,
+            vacant_since: None,
+            candidates: HashMap::new(),
             in_vain: None,
             led: 0,
             unproven: 0,
@@ -41,6 +53,11 @@ impl Watch {
             wanted_at: i64::MIN / 2,
             broken: None,
         }
+    }
+
+    /// Whoever led in vain so far could not know.
+    pub(super) fn nobody_is_in_vain(&mut self) {
+        self.in_vain = None;
     }
 
     pub(super) fn fail(&mut self, broken: String) {
@@ -85,14 +102,13 @@ impl World {
     }
 
     /// Something is given to the broker's connection.
-    pub(super) fn handed_over(&mut self, by: (usize, u32), term: u64, handover: &Handover) {
+    pub(super) fn handed_over(&mut self, by: (usize, u32), term: u64, (send, name): (Timestamp, &str)) {
         self.watch.handed += 1;
-        let (send, name) = (send_time(handover), &handover.schedule.name);
         let durable = self.database.handed.get(&term).copied();
         if durable.is_none_or(|durable| send > durable) {
             self.watch.fail(format!("{name}, to be sent at {send}, above the H {durable:?} of term {term}"));
         }
-        if send > self.watch.highest || handover.lateness < 0 {
+        if send > self.watch.highest {
             let highest = self.watch.highest;
             self.watch.fail(format!(
                 "early: {name}, to be sent at {send}, when no leader showed more than {highest}"
@@ -107,8 +123,33 @@ impl World {
         }
     }
 
+    /// Whether nobody leads though somebody could, for too long.
+    pub(super) fn look_for_a_leader(&mut self) {
+        let now = self.now;
+        let is_led = self.led_by().is_some();
+        let since = self.watch.vacant_since.filter(|_| !is_led).unwrap_or(now);
+        self.watch.vacant_since = (!is_led).then_some(since);
+        for at in 0..self.nodes.len() {
+            let (node, reading) = (&self.nodes[at], self.nodes[at].reading(now));
+            let process = node.process.as_ref().filter(|_| node.stopped_until <= now);
+            if process.is_some_and(|process| process.member.is_candidate(reading)) {
+                self.watch.candidates.entry(at).or_insert(now);
+            } else {
+                self.watch.candidates.remove(&at);
+            }
+        }
+        let first = self.watch.candidates.iter().min_by_key(|(at, since)| (**since, **at));
+        if let (Some(calm), Some(vacant), Some((at, first))) =
+            (self.watch.calm_from, self.watch.vacant_since, first)
+            && now - calm.max(vacant).max(*first) > LED_WITHIN
+        {
+            let what = format!("nobody leads since {vacant}, not even node {at}, and it is {now}");
+            self.watch.fail(format!("{what}: it is calm since {calm}, and node {at} could since {first}"));
+        }
+    }
+
     /// Whether somebody leads in vain, for too long.
-    pub(super) fn look(&mut self) {
+    pub(super) fn look_for_who_leads_in_vain(&mut self) {
         let now = self.now;
         let vain = self.led_by().filter(|leader| self.is_in_vain(*leader));
         let term = vain.and_then(|leader| self.nodes[leader].leads());
@@ -134,6 +175,12 @@ impl World {
             let link = self.nodes[at].process.as_ref().and_then(|process| process.link);
             link.is_some() && self.nodes[at].broker_silent_until <= now
         };
+        // Who is none says nothing of its probes.
+        let is_candidate = |at: usize| {
+            let reading = self.nodes[at].reading(now);
+            self.nodes[at].process.as_ref().is_some_and(|process| process.member.is_candidate(reading))
+        };
+        let would_do_better = |at: usize| at != leader && is_well(at) && is_linked(at) && is_candidate(at);
         let has_work = self.nodes[leader].engine().is_some_and(crate::Engine::has_work);
         has_work
             && is_well(leader)
@@ -141,7 +188,7 @@ impl World {
             && self.nodes[leader].mishaps.is_empty()
             && self.broker_is_up
             && self.database.down_until <= now
-            && (0..self.nodes.len()).any(|at| at != leader && is_well(at) && is_linked(at))
+            && (0..self.nodes.len()).any(would_do_better)
     }
 
     /// A leader looked at its clock.
