@@ -73,7 +73,8 @@ impl ClockLoop {
     /// Says whether it leads in vain.
     pub(super) fn prove(&self) {
         let Some(lead) = &self.lead else { return };
-        let proof = Proof { has_work: self.engine.has_work(), confirmed: self.counters.confirmed };
+        let in_flight = self.delayed.as_ref().is_some_and(|delayed| delayed.unanswered() > 0);
+        let proof = Proof { has_work: self.engine.has_work() || in_flight, confirmed: self.counters.confirmed };
         lead.proof.send_if_modified(|last| std::mem::replace(last, proof) != proof);
     }
 

@@ -146,6 +146,7 @@ impl ClockLoop {
         let last_sequence = parts.snapshot.last_sequence;
         let settle = parts.rules.clock.settle;
         let engine = Engine::start(parts.rules, parts.snapshot, reading).below(parts.ceilings);
+        let engine = if parts.lead.is_some() { engine.among_others() } else { engine };
         let (submit, settled, link) = parts.publisher.split();
         let room = submit.max_capacity().saturating_sub(AHEAD - 1).max(1);
         let (commands_in, commands) = mpsc::channel(COMMANDS);

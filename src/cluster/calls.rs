@@ -2,7 +2,7 @@
 
 use crate::{
     engine::lease::{LeaseCall, LeaseReply},
-    postgres::{Door, Failed, Grant, LedTurn, Line, MemberShown, Told, TurnEnd},
+    postgres::{Door, Failed, Grant, LedTurn, Line, MemberShown, Told, TurnEnd, timeline_of},
     store::StoreError,
 };
 use futures_util::future::LocalBoxFuture;
@@ -72,7 +72,8 @@ pub(super) fn turn(
             }
         };
         let (ended, end) = oneshot::channel();
-        let turn = LedTurn { connection, grant: Grant { term, writes, tells }, ended };
+        let grant = Grant { term, writes, tells, timeline: timeline_of(term) };
+        let turn = LedTurn { connection, grant, ended };
         let unused = match waiting.send(Ok(turn)) {
             Ok(()) => None,
             Err(Ok(turn)) => Some(turn.connection),

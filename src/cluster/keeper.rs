@@ -393,6 +393,9 @@ impl Thread {
             LeaseNotice::Ended(Why::Unproven) => warn!(
                 "the broker confirms nothing of this clock, and something of another one, which may lead now"
             ),
+            LeaseNotice::Ended(Why::Skewed) => warn!(
+                "the time of this clock was set, and differs from the database's by too much; another one may lead now"
+            ),
             LeaseNotice::Ended(Why::Wanted) => info!("another clock is wanted to lead; this one follows"),
             LeaseNotice::Ended(Why::Stopped) => info!("the lease is given back"),
             LeaseNotice::Skewed { ahead } => {

@@ -50,6 +50,8 @@ pub struct Grant {
     pub writes: u64,
     /// The server tells its timeline.
     pub tells: bool,
+    /// The timeline of the server as it was acquired; where it does not tell, that of the term.
+    pub timeline: u32,
 }
 
 /// What a write leaves in the row beside the lease; `None` leaves what is there.
@@ -80,7 +82,7 @@ impl Saved {
 }
 
 /// Under which timeline a term was given.
-pub(super) fn timeline_of(term: u64) -> u32 {
+pub(crate) fn timeline_of(term: u64) -> u32 {
     (term >> 32) as u32
 }
 
@@ -160,7 +162,7 @@ impl Shard {
                 and (holder is null or holder = $3::uuid or expires_at <= clock_timestamp()
                      or expires_at > clock_timestamp() + 2 * $5::bigint * interval '1 ms')
                 and not exists (select from {{s}}.migration where number > $8)
-             returning term, writes"
+             returning term, writes, {timeline}"
         );
         let acquire = self
             .named(calls, &acquire)
@@ -171,7 +173,12 @@ impl Shard {
             .bind(integer(beat))
             .bind(i64::from(super::schema::NEWEST));
         let row = calls.one(acquire).await?;
-        row.map(|row| Ok(Grant { term: number(&row, 0)?, writes: number(&row, 1)?, tells })).transpose()
+        let granted = |row: PgRow| {
+            let (term, told) = (number(&row, 0)?, timeline_of(number(&row, 2)?));
+            let timeline = if tells { told } else { timeline_of(term) };
+            Ok(Grant { term, writes: number(&row, 1)?, tells, timeline })
+        };
+        row.map(granted).transpose()
     }
 
     /// Counts a write, and renews the lease by it: the first statement of each transaction, and alone a heartbeat. `None` where
@@ -186,6 +193,7 @@ impl Shard {
         let save = format!(
             "update {{s}}.shard set beat = beat + 1, writes = writes + 1,
                 expires_at = clock_timestamp() + $6::bigint * interval '1 ms',
+                saved_on = {timeline} >> 32,
                 w = coalesce($7, w), h = coalesce($8, h), complete = coalesce($9, complete), state = coalesce($10, state)
              where clock = $1 and shard = $2 and term = $3 and holder = $4::uuid and writes = $5
              returning writes, wanted_by::text, {timeline}"

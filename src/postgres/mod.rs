@@ -42,7 +42,7 @@ pub use door::{Door, DoorOptions};
 pub(crate) use errors::Failed;
 pub use follower::Follower;
 pub use lease::{Grant, Saved, Seen};
-pub(crate) use lease::{Progress, Shard};
+pub(crate) use lease::{Progress, Shard, timeline_of};
 pub use led::Led;
 pub(crate) use led::{LedTurn, TurnAsked, TurnEnd};
 pub(crate) use members::note_files;

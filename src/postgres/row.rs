@@ -107,16 +107,19 @@ impl Shard {
         Ok(match call {
             LeaseCall::Look => return self.look(calls, tells).await,
             LeaseCall::Acquire { term, beat } => match self.acquire_seen(calls, (term, beat), tells).await? {
-                Some(Grant { term, writes, .. }) => LeaseReply::Acquired { term, writes },
+                Some(Grant { term, writes, timeline, .. }) => {
+                    LeaseReply::Acquired { term, writes, timeline }
+                }
                 None => LeaseReply::Unfit,
             },
             LeaseCall::Save { term, writes, .. } => {
-                let grant = Grant { term, writes, tells };
+                let grant = Grant { term, writes, tells, timeline: lease::timeline_of(term) };
                 let saved = self.save(calls, grant, &Progress::default()).await?;
                 saved.map_or(LeaseReply::Unfit, |saved| saved.reply())
             }
             LeaseCall::Resign { term, writes } => {
-                match self.resign(calls, Grant { term, writes, tells }).await? {
+                let grant = Grant { term, writes, tells, timeline: lease::timeline_of(term) };
+                match self.resign(calls, grant).await? {
                     true => LeaseReply::Resigned,
                     false => LeaseReply::Unfit,
                 }
@@ -158,7 +161,7 @@ impl Shard {
                      then (extract(epoch from expires_at - clock_timestamp()) * 1000)::bigint else -1 end,
                 wanted_by::text, (select coalesce(max(number), 0)::bigint from {{s}}.migration),
                 (extract(epoch from clock_timestamp()) * 1000)::bigint, pg_is_in_recovery(),
-                case when pg_is_in_recovery() then 0 else {timeline} end, address
+                case when pg_is_in_recovery() then 0 else {timeline} end, address, saved_on
              from {{s}}.shard where clock = $1 and shard = $2"
         );
         let look = calls.statement(&look).bind(self.clock.to_string()).bind(self.shard);
@@ -206,6 +209,7 @@ fn looked(row: &PgRow, tells: bool) -> Result<LeaseRow, Failed> {
         in_recovery: column(row, 8)?,
         // Where the server does not tell, nothing speaks against the one that the term names.
         timeline: if tells { told } else { lease::timeline_of(term) },
+        saved_on: u32::try_from(number(row, 11)?).unwrap_or_default(),
     })
 }
 
