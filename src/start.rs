@@ -92,53 +92,65 @@ pub async fn run(
     match Place::of(&config).map_err(RunError::Store)? {
         Place::Postgres(door) => {
             let process = cluster::Process { config: &config, tls, listener, door, strict };
-            cluster::run(process, shutdown, announce).await
+            Box::pin(cluster::run(process, shutdown, announce)).await
         }
         place => {
-            let name = format!("khronos {}", config.clock.name);
-            let transport = broker::transport(&config.broker, &name);
-            let counts = counts(&config);
-            let Some(stores) = Stores::open(&config, &place, counts, &shutdown).await? else {
-                return Ok(Report::default());
-            };
-            let control = listen_for_operators(&config)?;
-            let store_id = stores.store.id();
-            let patience = patience(begun, strict, &stores.snapshot);
-            let around = Around {
-                // Before they are read: what changes meanwhile is read again.
-                reload: watch_files(&config),
-                topology: sync::watch::channel(Topology::default()).0,
-                publisher: None,
-                lead: None,
-                grace: config.shutdown.grace,
-            };
-            let limits = http::Limits::for_this_process();
-            let first = First::Files { patience, strict };
-            let beginning =
-                life::begin(&config, &transport, stores, first, around, (&shutdown, limits.answer));
-            let Some(life) = beginning.await? else { return Ok(Report::default()) };
-            announce(&config, &life.running);
-            let owners = config.owners();
-            let taking = take_commands(&config, &owners, &life.clock, life.warning, &shutdown)?;
-            let state = http_state(&config, &owners, life.clock, limits, tls);
-            let serving = http::start(listener, control, state, shutdown.clone()).map_err(RunError::Http)?;
-            let term = Tuning::default().term;
-            let present = show_presence(&config, (store_id, term), life.rival, shutdown.clone());
-            let ended = life.clock_loop.run_apart(shutdown).await.map_err(RunError::Loop);
-            // The loop may end by itself; the servers have their own limits for saying goodbye.
-            let farewell = async {
-                serving.ended().await;
-                if let Some(taking) = taking {
-                    taking.ended().await;
-                }
-                if let Some(present) = present {
-                    drop(present.await);
-                }
-            };
-            drop(timeout(FAREWELL, farewell).await);
-            ended
+            let alone = alone(&config, &place, (strict, begun), (tls, listener), shutdown, announce);
+            Box::pin(alone).await
         }
     }
+}
+
+/// Runs a clock that has its store for itself; it has begun at this instant of the boot-time clock.
+async fn alone(
+    config: &Config,
+    place: &Place,
+    (strict, begun): (bool, i64),
+    (tls, listener): (Option<http::Tls>, Option<TcpListener>),
+    shutdown: Shutdown,
+    announce: impl FnOnce(&Config, &Running),
+) -> Result<Report, RunError> {
+    let name = format!("khronos {}", config.clock.name);
+    let transport = broker::transport(&config.broker, &name);
+    let counts = counts(config);
+    let Some(stores) = Stores::open(config, place, counts, &shutdown).await? else {
+        return Ok(Report::default());
+    };
+    let control = listen_for_operators(config)?;
+    let store_id = stores.store.id();
+    let patience = patience(begun, strict, &stores.snapshot);
+    let around = Around {
+        // Before they are read: what changes meanwhile is read again.
+        reload: watch_files(config),
+        topology: sync::watch::channel(Topology::default()).0,
+        publisher: None,
+        lead: None,
+        grace: config.shutdown.grace,
+    };
+    let limits = http::Limits::for_this_process();
+    let first = First::Files { patience, strict };
+    let beginning = life::begin(config, &transport, stores, first, around, (&shutdown, limits.answer));
+    let Some(life) = Box::pin(beginning).await? else { return Ok(Report::default()) };
+    announce(config, &life.running);
+    let owners = config.owners();
+    let taking = take_commands(config, &owners, &life.clock, life.warning, &shutdown)?;
+    let state = http_state(config, &owners, life.clock, limits, tls);
+    let serving = http::start(listener, control, state, shutdown.clone()).map_err(RunError::Http)?;
+    let term = Tuning::default().term;
+    let present = show_presence(config, (store_id, term), life.rival, shutdown.clone());
+    let ended = life.clock_loop.run_apart(shutdown).await.map_err(RunError::Loop);
+    // The loop may end by itself; the servers have their own limits for saying goodbye.
+    let farewell = async {
+        serving.ended().await;
+        if let Some(taking) = taking {
+            taking.ended().await;
+        }
+        if let Some(present) = present {
+            drop(present.await);
+        }
+    };
+    drop(timeout(FAREWELL, farewell).await);
+    ended
 }
 
 /// How the clock answers on HTTP, and to whom.

@@ -80,7 +80,8 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
     };
     let (ended, exit) = runtime.block_on(async {
         let interrupt = Interrupt::begin();
-        (crate::run(config, args.strict, on_signals(), announce).await, interrupt.exit().await)
+        let running = crate::run(config, args.strict, on_signals(), announce);
+        (running.await, interrupt.exit().await)
     });
     // What still runs on threads of its own (a slow folder of schedules) is not waited for.
     runtime.shutdown_background();

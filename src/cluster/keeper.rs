@@ -3,12 +3,11 @@
 use super::{
     Role, Seen, Trust,
     calls::{Done, Waiting, call, turn},
+    notices,
 };
 use crate::{
     clock,
-    engine::lease::{
-        LeaseAction, LeaseCall, LeaseInput, LeaseNotice, LeaseReply, LeaseTimes, Member, MemberId, Why,
-    },
+    engine::lease::{LeaseAction, LeaseCall, LeaseInput, LeaseReply, LeaseTimes, Member, MemberId},
     postgres::{Door, Failed, Led, Line, MemberShown, NEWEST, TurnAsked},
     store::StoreError,
 };
@@ -26,7 +25,7 @@ use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{sleep, timeout},
 };
-use tracing::{error, info, warn};
+use tracing::warn;
 
 /// A member shows itself to the others this often (milliseconds).
 const SHOWN_EVERY: i64 = 1_000;
@@ -285,7 +284,7 @@ impl Thread {
             LeaseAction::Probe => self.outs.probes.send_modify(|probes| *probes += 1),
             // What is waited for at the end comes first.
             LeaseAction::End => {}
-            LeaseAction::Notice(notice) => self.tell(notice),
+            LeaseAction::Notice(notice) => self.see(|seen| notices::tell(notice, seen)),
         }
     }
 
@@ -368,50 +367,5 @@ impl Thread {
             change(seen);
             *seen != before
         });
-    }
-
-    fn tell(&self, notice: LeaseNotice) {
-        match notice {
-            LeaseNotice::Leads { term } => {
-                self.see(|seen| (seen.hindered, seen.leader) = (None, None));
-                info!(term, "this clock leads");
-            }
-            LeaseNotice::Promoted { from, to } => error!(
-                from,
-                to,
-                "the database was promoted since the last leader began: unless its standby was a synchronous one, commits may be lost, and with them what was answered and what was sent; compare with khronos audit"
-            ),
-            LeaseNotice::Lapsed => {
-                warn!(
-                    "the database did not confirm the lease in time: nothing is sent until it does, and nothing is lost"
-                );
-            }
-            LeaseNotice::Regained => info!("the lease is confirmed again"),
-            LeaseNotice::Ended(Why::Fenced) => {
-                warn!("another clock leads, or has led meanwhile; this one follows")
-            }
-            LeaseNotice::Ended(Why::Unproven) => warn!(
-                "the broker confirms nothing of this clock, and something of another one, which may lead now"
-            ),
-            LeaseNotice::Ended(Why::Skewed) => warn!(
-                "the time of this clock was set, and differs from the database's by too much; another one may lead now"
-            ),
-            LeaseNotice::Ended(Why::Wanted) => info!("another clock is wanted to lead; this one follows"),
-            LeaseNotice::Ended(Why::Stopped) => info!("the lease is given back"),
-            LeaseNotice::Skewed { ahead } => {
-                let what = format!(
-                    "this clock would lead now, but its time is ahead of the database's by {ahead} ms; set the time of one of them"
-                );
-                warn!("{what}");
-                self.see(|seen| seen.hindered = Some(what));
-            }
-            LeaseNotice::Newer { schema } => {
-                let what = format!(
-                    "the tables have form {schema}, of a newer version of khronos; this one does not lead there: run that version"
-                );
-                error!("{what}");
-                self.see(|seen| seen.hindered = Some(what));
-            }
-        }
     }
 }

@@ -11,6 +11,7 @@
 
 mod calls;
 mod keeper;
+mod notices;
 mod role;
 mod standby;
 #[cfg(test)]

@@ -237,11 +237,9 @@ fn store(reader: &mut Reader<'_>) -> StoreConfig {
 
 fn cluster(reader: &mut Reader<'_>) -> ClusterConfig {
     let address = reader.text("cluster.address");
-    if let Some(wrong) = &address
-        && let Err(error) = Target::from_url(wrong)
-    {
+    if address.as_deref().is_some_and(|address| Target::from_url(address).is_err()) {
         let help = "write where other clocks reach this one's HTTP: https://clock-1.internal:7650";
-        reader.fault("cluster.address", &error.to_string(), help);
+        reader.fault("cluster.address", "this is not the URL of a clock's HTTP", help);
     }
     ClusterConfig { address, ca_file: reader.path("cluster.ca_file") }
 }

@@ -67,6 +67,8 @@ fn other_value(key: &str) -> &'static str {
         "log.format" => "json",
         "store.cache" => "1 GiB",
         "store.schema" => "clock",
+        "cluster.address" => "https://clock-1:7650",
+        "cluster.ca_file" => "a.pem",
         key if key.contains(".tls.") => "a.pem",
         key if matches!(keys::key(key), Some((_, keys::Kind::Integer))) => "7777",
         _ => "77s",

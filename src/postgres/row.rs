@@ -107,9 +107,7 @@ impl Shard {
         Ok(match call {
             LeaseCall::Look => return self.look(calls, tells).await,
             LeaseCall::Acquire { term, beat } => match self.acquire_seen(calls, (term, beat), tells).await? {
-                Some(Grant { term, writes, timeline, .. }) => {
-                    LeaseReply::Acquired { term, writes, timeline }
-                }
+                Some(Grant { term, writes, timeline, .. }) => LeaseReply::Acquired { term, writes, timeline },
                 None => LeaseReply::Unfit,
             },
             LeaseCall::Save { term, writes, .. } => {

@@ -141,8 +141,9 @@ pub(super) async fn run(
         changed,
         ends,
     };
-    let ended = cluster.take_turns(&link_in).await;
-    (stopping.abort(), following_files.abort());
+    let ended = Box::pin(cluster.take_turns(&link_in)).await;
+    stopping.abort();
+    following_files.abort();
     drop(timeout(FAREWELL, serving.ended()).await);
     ended
 }
@@ -182,7 +183,7 @@ impl Cluster<'_> {
                 Role::Leading { term } | Role::Draining { term } => {
                     // With `fanout` what is declared depends on the schedules.
                     let ready = standby.take().filter(|_| !self.config.broker.fanout);
-                    let led = self.lead(term, ready).await;
+                    let led = Box::pin(self.lead(term, ready)).await;
                     drop(self.front.send_replace(self.following.clone()));
                     self.keeper.drained();
                     let is_ours = role.borrow().term() == Some(term);
@@ -225,7 +226,7 @@ impl Cluster<'_> {
         let (trigger, ends) = shutdown();
         let ending = end_with(self.keeper.role.clone(), term, trigger, self.ends.clone());
         let ending = tokio::spawn(ending);
-        let led = self.live(term, ready, &ends).await;
+        let led = Box::pin(self.live(term, ready, &ends)).await;
         ending.abort();
         led
     }
@@ -251,7 +252,7 @@ impl Cluster<'_> {
         };
         let shut = (ends, self.limits.answer);
         let beginning = life::begin(self.config, &self.transport, stores, first, around, shut);
-        let Some(life) = beginning.await? else { return Ok(Report::default()) };
+        let Some(life) = Box::pin(beginning).await? else { return Ok(Report::default()) };
         let Life { clock_loop, clock, running, warning, rival } = life;
         let Running { schedules, source } = running;
         info!(term, schedules, source, "leading");
@@ -277,7 +278,8 @@ impl Cluster<'_> {
         // Whoever is to lead next waits for this alone.
         self.keeper.drained();
         drop(self.front.send_replace(self.following.clone()));
-        (proving.abort(), audits.abort());
+        proving.abort();
+        audits.abort();
         let farewell = async {
             if let Some(taking) = taking {
                 taking.ended().await;

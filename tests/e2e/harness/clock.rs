@@ -251,9 +251,8 @@ impl Clock {
     /// Ready, and nothing is outstanding: all that was missed is caught up with.
     pub(crate) fn until_calm(&self) {
         // One that follows has nothing outstanding.
-        let is_calm = |status, body: &Value| {
-            status == 200 && body["outstanding"] == 0 && body["role"] != "follower"
-        };
+        let is_calm =
+            |status, body: &Value| status == 200 && body["outstanding"] == 0 && body["role"] != "follower";
         self.until("the clock to have caught up", is_calm);
     }
 }
