@@ -286,11 +286,6 @@ impl Engine {
         self.schedules.find(name).filter(same)
     }
 
-    /// Whether schedules can change: the moment at which they do is clear.
-    pub(super) fn is_steady(&self) -> bool {
-        !matches!(self.guard.state(), ClockState::Held { .. }) && self.setting_back.is_none()
-    }
-
     pub(super) fn take_in(&mut self, input: Input) {
         match input {
             Input::Tick => {}

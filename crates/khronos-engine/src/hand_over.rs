@@ -47,6 +47,11 @@ impl Engine {
         believed && !self.draining && !self.pausing.rests(&self.progress)
     }
 
+    /// Whether schedules can change: the moment at which they do is clear.
+    pub(super) fn is_steady(&self) -> bool {
+        !matches!(self.guard.state(), ClockState::Held { .. }) && self.setting_back.is_none()
+    }
+
     pub(super) fn dispatch_due(&mut self) {
         self.more = false;
         let now = self.now();
