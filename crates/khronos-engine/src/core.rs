@@ -128,15 +128,6 @@ impl Engine {
         Self { ceilings, ..self }
     }
 
-    /// The same as one of several clocks on one store, before its first step: until it is [told](Input::Others) that no other one
-    /// lives, it does not go back to a lower reading; nor does it hand anything over until it is [trusted](Input::Trust).
-    #[must_use]
-    pub fn among_others(mut self) -> Self {
-        self.guard.note_others(true);
-        self.trust.set(i64::MIN);
-        self
-    }
-
     /// One step. Actions are to be performed in order.
     pub fn step(&mut self, reading: Reading, input: Input) -> Vec<Action> {
         self.ceilings.see(reading.boot);
@@ -293,11 +284,6 @@ impl Engine {
                 || planted(Fault::TakeThePredecessorsFigures)
         };
         self.schedules.find(name).filter(same)
-    }
-
-    /// Whether schedules can change: the moment at which they do is clear.
-    pub(super) fn is_steady(&self) -> bool {
-        !matches!(self.guard.state(), ClockState::Held { .. }) && self.setting_back.is_none()
     }
 
     pub(super) fn take_in(&mut self, input: Input) {

@@ -1,5 +1,7 @@
 //! Until when an engine may hand over that shares its store with others. Whoever is alone is trusted for ever.
 
+use super::core::Engine;
+
 /// Instants of the boot-time clock, in milliseconds.
 #[derive(Debug, Default)]
 pub(super) struct Trust {
@@ -19,6 +21,17 @@ impl Trust {
 
     pub(super) fn holds(&self) -> bool {
         self.until.is_none_or(|until| self.now < until)
+    }
+}
+
+impl Engine {
+    /// The same as one of several clocks on one store, before its first step: until it is [told](crate::Input::Others) that no
+    /// other one lives, it does not go back to a lower reading; nor does it hand anything over until it is [trusted](crate::Input::Trust).
+    #[must_use]
+    pub fn among_others(mut self) -> Self {
+        self.guard.note_others(true);
+        self.trust.set(i64::MIN);
+        self
     }
 }
 

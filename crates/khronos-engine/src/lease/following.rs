@@ -87,7 +87,11 @@ impl Member {
     pub(super) fn follow(&mut self, reading: Reading) {
         let now = reading.boot;
         if self.stopped.is_some() {
-            return self.end();
+            // A lease that it gets now nobody could take before it has run out: it is given back first.
+            if !self.line.is_about_a_lease() {
+                self.end();
+            }
+            return;
         }
         let Role::Following(following) = &mut self.role else { return };
         if now >= following.probe_at {
@@ -115,8 +119,8 @@ impl Member {
 
     pub(super) fn next_of_follower(&self, following: &Following) -> i64 {
         let wanted = if following.next.is_some() { 0 } else { following.look_at };
-        let next = self.line.next(wanted, self.times.call).min(following.probe_at);
-        if self.stopped.is_some() { 0 } else { next }
+        let next = self.line.next(wanted, self.times.call);
+        if self.stopped.is_some() { next } else { next.min(following.probe_at) }
     }
 
     pub(super) fn answered_follower(&mut self, reading: Reading, call: UnderWay, reply: LeaseReply) {
@@ -211,13 +215,16 @@ impl Member {
     }
 
     /// Leads: unless a standby was promoted since it was watched, behind a connection that goes on. Another leader may be trusted
-    /// by what was lost then; so it leaves the lease alone until that has run out.
+    /// by what was lost then; so it leaves the lease alone until that has run out. One that was told to stop meanwhile gives it back.
     fn begin(&mut self, (term, writes): (u64, u64), timeline: u32, sent: i64, reading: Reading) {
         let now = reading.boot;
         let ahead = reading.wall.millis() - now;
         let Role::Following(following) = &mut self.role else { return };
         if following.tried != Some(timeline) {
             return;
+        }
+        if self.stopped.is_some() {
+            return self.call(now, LeaseCall::Resign { term, writes });
         }
         let leading = Leading::new((term, writes), timeline, (sent, self.times.trust(sent)), ahead);
         let until = leading.trusted_until;

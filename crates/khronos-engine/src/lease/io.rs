@@ -37,7 +37,8 @@ pub enum LeaseInput {
     Hint,
     /// What [`LeaseAction::Drain`] asked for is done.
     Drained,
-    /// The process is to end: lead no more. Answered by [`LeaseAction::End`].
+    /// The process is to end: lead no more. Answered by [`LeaseAction::End`], by a follower too at the latest after two calls: it
+    /// waits for the answer to one that may give it the lease, and gives that back.
     Stop,
 }
 

@@ -28,6 +28,12 @@ impl Line {
         self.under_way.is_none() && now >= self.not_before
     }
 
+    /// Whether the call under way may give this member a lease, or gives it back.
+    pub(super) fn is_about_a_lease(&self) -> bool {
+        let call = self.under_way.map(|under_way| under_way.call);
+        matches!(call, Some(LeaseCall::Acquire { .. } | LeaseCall::Save { .. } | LeaseCall::Resign { .. }))
+    }
+
     /// Sends a call. The instant is one before it is on its way.
     pub(super) fn send(&mut self, call: LeaseCall, now: i64) -> LeaseAction {
         self.last += 1;

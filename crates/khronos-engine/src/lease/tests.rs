@@ -1,5 +1,6 @@
 //! One member, and a database that says what the test wants.
 
+mod followers;
 mod leaders;
 
 use super::*;

@@ -46,6 +46,8 @@ struct Shard {
     expires_at: i64,
     wanted_by: Option<MemberId>,
     saved_on: u32,
+    /// Milliseconds that the database's clock was ahead of the true time when `expires_at` was written.
+    was_ahead: i64,
 }
 
 pub(super) struct Database {
@@ -58,9 +60,8 @@ pub(super) struct Database {
     pub(super) is_pooled: bool,
     kept: Kept,
     log: Vec<Entry>,
-    /// Milliseconds that its clock is ahead of the true time; and that it was when the lease was written.
+    /// Milliseconds that its clock is ahead of the true time.
     pub(super) ahead: i64,
-    was_ahead: i64,
     /// How much was written when somebody resigned last.
     resigned_at: usize,
     /// Connections that began before this do not reach it any more.
@@ -96,6 +97,7 @@ impl Database {
             expires_at: i64::MIN / 2,
             wanted_by: None,
             saved_on: 0,
+            was_ahead: 0,
         };
         Self {
             fault,
@@ -106,7 +108,6 @@ impl Database {
             kept: Kept::new(),
             log: Vec::new(),
             ahead: 0,
-            was_ahead: 0,
             resigned_at: 0,
             generation: 0,
             down_until: 0,
@@ -128,12 +129,13 @@ impl Database {
         START + now + self.ahead
     }
 
-    /// How much longer the lease lasts than it should, for it was written by a clock that ran ahead.
+    /// How much longer the lease lasts than it should, for it was written by a clock that ran ahead: the row is as a promotion
+    /// left it, which may be as it was before the clock was set right.
     pub(super) fn lasts_longer(&self, now: i64, ttl: i64) -> i64 {
         let left = self.shard.expires_at.saturating_sub(self.clock(now));
         // That is still seen to when candidates have seen it for its time, or it is not.
         let is_seen = left > 2 * ttl + 1_600;
-        if is_seen || self.was_ahead == 0 { 0 } else { (left - ttl).max(0) }
+        if is_seen || self.shard.was_ahead == 0 { 0 } else { (left - ttl).max(0) }
     }
 
     /// How many commits there were since somebody resigned.
@@ -172,7 +174,7 @@ impl Database {
                 self.shard.writes = writes + 1;
                 self.shard.beat += 1;
                 self.shard.expires_at = ruling + ttl;
-                self.was_ahead = self.ahead;
+                self.shard.was_ahead = self.ahead;
                 self.shard.saved_on = self.told_timeline();
                 if let Some(job) = job {
                     self.write(term, &job, number.map(|number| (me, number)));
@@ -230,9 +232,9 @@ impl Database {
         if self.holders.insert(term, me).is_some_and(|before| before != me) {
             self.fail(format!("term {term} has two holders"));
         }
-        self.was_ahead = self.ahead;
-        let beat = beat + 1;
-        self.shard = Shard { term, holder: Some(me), beat, writes, expires_at, wanted_by: None, saved_on };
+        let (beat, was_ahead) = (beat + 1, self.ahead);
+        let holder = Some(me);
+        self.shard = Shard { term, holder, beat, writes, expires_at, wanted_by: None, saved_on, was_ahead };
         if let Some(handed) = self.kept.memory.handed() {
             self.handed.insert(term, handed);
         }
@@ -272,7 +274,7 @@ impl Database {
     }
 
     fn row_of(&self, shard: &Shard, now: i64) -> LeaseRow {
-        let Shard { term, holder, beat, writes, expires_at, wanted_by, saved_on } = *shard;
+        let Shard { term, holder, beat, writes, expires_at, wanted_by, saved_on, .. } = *shard;
         LeaseRow {
             term,
             holder,
@@ -356,4 +358,21 @@ impl Database {
     fn fail(&mut self, broken: String) {
         self.broken.get_or_insert(broken);
     }
+}
+
+#[test]
+fn a_row_that_went_back_with_a_promotion_lasts_as_long_as_the_clock_had_it_that_wrote_it() {
+    let mut database = Database::new(None);
+    let (me, ttl) = (MemberId(1), 1_200);
+    let ask = |database: &mut Database, call| database.execute((me, ttl), (call, None), (0, START));
+    database.ahead = 3_000;
+    let acquired = ask(&mut database, LeaseCall::Acquire { term: 0, beat: 0 });
+    let LeaseReply::Acquired { term, writes, .. } = acquired else { panic!("{acquired:?}") };
+    database.ahead = 0;
+    assert_eq!(database.lasts_longer(0, ttl), 0, "so long that candidates take it for what it is");
+    assert_eq!(database.lasts_longer(1_000, ttl), 2_000);
+    ask(&mut database, LeaseCall::Save { term, writes, job: None });
+    assert_eq!(database.lasts_longer(1_000, ttl), 0, "the next save was by a clock that was right");
+    database.promote(1);
+    assert_eq!(database.lasts_longer(1_000, ttl), 2_000);
 }
