@@ -75,6 +75,10 @@ install_missing() {
         disable_at_boot rabbitmq-server
     fi
     if ! compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; then install_postgres; fi
+    if ! [ -x /usr/sbin/pgbouncer ]; then
+        without_services apt_install pgbouncer
+        disable_at_boot pgbouncer
+    fi
     # With promtool, for deploy/prometheus.
     if ! [ -x /usr/bin/prometheus ] || ! [ -x /usr/bin/promtool ]; then
         without_services apt_install prometheus

@@ -5,7 +5,7 @@ use crate::{
     schedule::Packed,
 };
 use ponos::{
-    broker::{Transport, amqp, memory},
+    broker::{Fence, Transport, amqp, memory},
     topology::{Binding, Exchange, Queue, Topology, worker::TASKS},
 };
 use std::collections::BTreeSet;
@@ -18,6 +18,14 @@ pub fn transport(config: &BrokerConfig, name: &str) -> Transport {
     match &config.url {
         BrokerUrl::Memory => Transport::memory(memory::Broker::new()),
         BrokerUrl::Amqp(url) => Transport::amqp(amqp_config(config, url, name)),
+    }
+}
+
+/// The same, whose publishers ask this fence; the built-in broker has none.
+pub fn fenced_transport(config: &BrokerConfig, name: &str, fence: Fence) -> Transport {
+    match &config.url {
+        BrokerUrl::Memory => transport(config, name),
+        BrokerUrl::Amqp(url) => Transport::amqp(amqp::AmqpConfig { fence, ..amqp_config(config, url, name) }),
     }
 }
 

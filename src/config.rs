@@ -28,7 +28,7 @@ mod tests;
 pub use commands::{CommandsConfig, CommandsUser};
 pub(crate) use http::{check_domains, check_owner, check_tasks};
 pub use layers::{Override, Request};
-pub use url::BrokerUrl;
+pub use url::{BrokerUrl, StoreUrl};
 
 use crate::{
     authority::{
@@ -66,6 +66,8 @@ pub struct Config {
     pub publish: PublishConfig,
     /// `[store]`
     pub store: StoreConfig,
+    /// `[cluster]`
+    pub cluster: ClusterConfig,
     /// `[record]`
     pub record: RecordConfig,
     /// `[changes]`
@@ -208,8 +210,21 @@ pub struct CeilingConfig {
 pub struct StoreConfig {
     /// Where.
     pub path: StorePath,
+    /// The file that says where, if one does.
+    pub url_file: Option<PathBuf>,
+    /// Where it is a Postgres: the schema of its tables.
+    pub schema: String,
     /// Bytes of memory for its cache.
     pub cache: u64,
+}
+
+/// `[cluster]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterConfig {
+    /// Where the other clocks on one Postgres reach this one's HTTP; unset: where it listens, unless that is everywhere.
+    pub address: Option<String>,
+    /// PEM: which authorities are trusted to say who the leader is, instead of the machine's.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Where the state is kept.
@@ -217,6 +232,8 @@ pub struct StoreConfig {
 pub enum StorePath {
     /// In a folder.
     Folder(PathBuf),
+    /// In a Postgres, which several clocks reach.
+    Postgres(StoreUrl),
     /// Nowhere: a restart forgets everything.
     Memory,
 }
@@ -351,6 +368,15 @@ pub struct ShutdownConfig {
 }
 
 impl Config {
+    /// Where other clocks of this name reach this one's HTTP, as far as that can be told.
+    pub fn cluster_address(&self) -> Option<String> {
+        let listen = self.http.listen;
+        let scheme = if self.http.tls.is_some() { "https" } else { "http" };
+        let usual = || (!listen.ip().is_unspecified()).then(|| format!("{scheme}://{listen}"));
+        let address = self.cluster.address.clone().or_else(usual);
+        address.filter(|_| self.http.enabled)
+    }
+
     /// Reads and understands the configuration.
     ///
     /// # Errors

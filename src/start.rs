@@ -1,14 +1,18 @@
 //! The one place where things are wired together: from a configuration to a clock that runs.
 
+mod cluster;
+mod files;
+mod life;
+mod replication;
 mod rules;
 mod stores;
 
-pub(crate) use stores::open_stopped;
+pub(crate) use stores::{cluster_door, open_stopped};
 
 use crate::{
     authority::Owners,
     broker, clock,
-    clock_loop::{ClockLoop, DeclareTasks, DelayedParts, Failure, NamedCalendars, Parts, Report},
+    clock_loop::{DeclareTasks, Failure, Report},
     commands,
     config::{BrokerUrl, Config, HttpConfig, ScheduleSource, StorePath},
     diagnostic::Diagnostics,
@@ -16,23 +20,20 @@ use crate::{
     http,
     ops::RunningClock,
     presence,
-    reading::{
-        Beside, Ends, Reading, Start, created_demand, had_folder, late, loader, read_at_start, reader,
-        remarks, stored,
-    },
-    schedule::{CalendarStore, Packed},
-    sources::{self, FileLines},
+    reading::{Reading, Start, stored},
+    schedule::Packed,
+    sources,
     store::{StoreError, Tuning},
     watch,
 };
+use life::{Around, First, Stores};
 use ponos::{
     broker::Transport,
     shutdown::{Shutdown, Stage},
     topology::Topology,
 };
-use rules::{delayed_rules, rules};
 use std::{path::PathBuf, sync::Arc, time::Duration};
-use stores::{counts, open_delayed, open_store};
+use stores::{Place, counts};
 use tokio::{
     net::TcpListener,
     sync::{self, mpsc},
@@ -50,6 +51,9 @@ pub enum RunError {
     /// The store can't be used.
     #[error("{0}")]
     Store(StoreError),
+    /// A failover of the store's Postgres may lose something, or that can't be told, and `--strict` was given.
+    #[error("{0}; --strict was given")]
+    Replication(String),
     /// HTTP can't be served.
     #[error("{0}")]
     Http(http::HttpError),
@@ -82,105 +86,59 @@ pub async fn run(
     announce: impl FnOnce(&Config, &Running),
 ) -> Result<Report, RunError> {
     let begun = clock::reading().boot;
-    let name = format!("khronos {}", config.clock.name);
-    let transport = broker::transport(&config.broker, &name);
     let tls = tls(&config)?;
     let listener = listen(&config).await?;
 
-    let calendars = CalendarStore::default();
-    let counts = counts(&config);
-    let opening = open_store(&config, calendars.clone(), counts.clone());
-    let Some(opened) = unless_stopped(&shutdown, opening).await else {
-        // Nothing was begun; a store that hangs is left behind.
-        return Ok(Report::default());
-    };
-    let (store, snapshot, store_events) = opened.map_err(RunError::Store)?;
-    let store_id = store.id();
-    let opening = open_delayed(&config);
-    let Some(opened) = unless_stopped(&shutdown, opening).await else {
-        drop(timeout(FAREWELL, store.close()).await);
-        return Ok(Report::default());
-    };
-    let (delayed_store, delayed_kept, delayed_events) = match opened {
-        Ok(opened) => opened,
-        Err(error) => {
-            drop(timeout(FAREWELL, store.close()).await);
-            return Err(RunError::Store(error));
+    match Place::of(&config).map_err(RunError::Store)? {
+        Place::Postgres(door) => {
+            let process = cluster::Process { config: &config, tls, listener, door, strict };
+            Box::pin(cluster::run(process, shutdown, announce)).await
         }
-    };
-    let control = listen_for_operators(&config)?;
+        place => {
+            let alone = alone(&config, &place, (strict, begun), (tls, listener), shutdown, announce);
+            Box::pin(alone).await
+        }
+    }
+}
 
-    let ends = Ends::default();
-    let (read_in, read_calendars) = sync::watch::channel(None);
-    let known = NamedCalendars { all: None, created: snapshot.calendars.clone() };
-    let (named_in, named) = sync::watch::channel(known);
-    let (lines_in, lines) = sync::watch::channel(FileLines::default());
-    let (demand_in, demand) = sync::watch::channel(created_demand(&snapshot));
-    let beside = Beside { had_folder: had_folder(&config, &snapshot), demand, calendars: named.clone() };
-    let read = reader(&config, beside, &calendars, &ends, read_in, lines_in);
-    // Before they are read: what changes meanwhile is read again.
-    let reload = watch_files(&config);
-    let patience = patience(begun, strict, &snapshot);
-    let Some(start) = unless_stopped(&shutdown, read_at_start(read.clone(), patience)).await else {
-        // In vain where it hangs: all that it holds is durable.
-        drop(timeout(FAREWELL, store.close()).await);
+/// Runs a clock that has its store for itself; it has begun at this instant of the boot-time clock.
+async fn alone(
+    config: &Config,
+    place: &Place,
+    (strict, begun): (bool, i64),
+    (tls, listener): (Option<http::Tls>, Option<TcpListener>),
+    shutdown: Shutdown,
+    announce: impl FnOnce(&Config, &Running),
+) -> Result<Report, RunError> {
+    let name = format!("khronos {}", config.clock.name);
+    let transport = broker::transport(&config.broker, &name);
+    let counts = counts(config);
+    let Some(stores) = Stores::open(config, place, counts, &shutdown).await? else {
         return Ok(Report::default());
     };
-    let (schedules, reading) = begin_with(start, strict, &snapshot)?;
-    let running = Running::of(&config, &schedules, &snapshot);
-
-    let (topology_in, topology) = sync::watch::channel(topology(&config, &schedules, &snapshot));
-    let loader = loader(read, &config, &transport, topology_in.clone());
-    let late = reading.map(|reading| late(reading, &config, &transport, topology_in));
-    let (rival_in, rival) = sync::watch::channel(None);
-    let parts = Parts {
-        clock: config.clock.name.clone(),
-        rules: rules(&config),
-        ceilings: config.ceilings(),
-        store: store.clone(),
-        snapshot,
-        store_events,
-        publisher: transport.publisher_following(topology),
-        exchange: config.broker.exchange.as_str().into(),
-        schedules,
-        late,
-        loader,
-        calendars: read_calendars,
-        named: named_in,
-        remarks: remarks(ends),
-        created: demand_in,
-        reload,
-        rival,
-        delayed: Some(DelayedParts {
-            store: delayed_store.clone(),
-            snapshot: delayed_kept,
-            events: delayed_events,
-            declare_tasks: declare_tasks(&transport),
-            rules: delayed_rules(&config),
-        }),
-        show_events: config.broker.url.is_embedded(),
+    let control = listen_for_operators(config)?;
+    let store_id = stores.store.id();
+    let patience = patience(begun, strict, &stores.snapshot);
+    let around = Around {
+        // Before they are read: what changes meanwhile is read again.
+        reload: watch_files(config),
+        topology: sync::watch::channel(Topology::default()).0,
+        publisher: None,
+        lead: None,
         grace: config.shutdown.grace,
     };
-    let (clock_loop, handle) = ClockLoop::new(parts);
-    announce(&config, &running);
-
     let limits = http::Limits::for_this_process();
-    let running_clock = RunningClock::new(handle, store.into(), calendars, counts, limits.answer);
-    let running_clock = running_clock.naming(named).written(lines).within(config.limits.clone());
-    let (warning, door) = sync::watch::channel(None);
-    let running_clock = running_clock.with_door(door).with_delayed(delayed_store);
-    // There the record keeps what was published.
-    let running_clock = running_clock.feeding_delayed(config.broker.url.is_embedded());
+    let first = First::Files { patience, strict };
+    let beginning = life::begin(config, &transport, stores, first, around, (&shutdown, limits.answer));
+    let Some(life) = Box::pin(beginning).await? else { return Ok(Report::default()) };
+    announce(config, &life.running);
     let owners = config.owners();
-    let taking = take_commands(&config, &owners, &running_clock, warning, &shutdown)?;
-    let HttpConfig { open, open_reads, behind_proxy, .. } = config.http;
-    let access =
-        http::Access::new(&config.http.tokens, &owners, http::AccessRules { open, open_reads, behind_proxy });
-    let state = http::HttpState::new(running_clock, config.http.hosts.clone(), limits);
-    let state = state.with_access(access).with_tls(tls);
+    let taking = take_commands(config, &owners, &life.clock, life.warning, &shutdown)?;
+    let state = http_state(config, &owners, life.clock, limits, tls);
     let serving = http::start(listener, control, state, shutdown.clone()).map_err(RunError::Http)?;
-    let present = show_presence(&config, store_id, rival_in, shutdown.clone());
-    let ended = clock_loop.run_apart(shutdown).await.map_err(RunError::Loop);
+    let term = Tuning::default().term;
+    let present = show_presence(config, (store_id, term), life.rival, shutdown.clone());
+    let ended = life.clock_loop.run_apart(shutdown).await.map_err(RunError::Loop);
     // The loop may end by itself; the servers have their own limits for saying goodbye.
     let farewell = async {
         serving.ended().await;
@@ -193,6 +151,21 @@ pub async fn run(
     };
     drop(timeout(FAREWELL, farewell).await);
     ended
+}
+
+/// How the clock answers on HTTP, and to whom.
+fn http_state(
+    config: &Config,
+    owners: &Owners,
+    clock: RunningClock,
+    limits: http::Limits,
+    tls: Option<http::Tls>,
+) -> http::HttpState {
+    let HttpConfig { open, open_reads, behind_proxy, .. } = config.http;
+    let rules = http::AccessRules { open, open_reads, behind_proxy };
+    let access = http::Access::new(&config.http.tokens, owners, rules);
+    let state = http::HttpState::new(clock, config.http.hosts.clone(), limits);
+    state.with_access(access).with_tls(tls)
 }
 
 /// The outcome of a step of the start; `None` if the clock is asked to stop before.
@@ -221,7 +194,8 @@ async fn listen(config: &Config) -> Result<Option<TcpListener>, RunError> {
 fn listen_for_operators(config: &Config) -> Result<Option<http::ControlSocket>, RunError> {
     match &config.store.path {
         StorePath::Folder(path) => http::bind_control(path).map(Some).map_err(RunError::Http),
-        StorePath::Memory => Ok(None),
+        // Who operates a clock whose state is elsewhere comes by HTTP.
+        StorePath::Postgres(_) | StorePath::Memory => Ok(None),
     }
 }
 
@@ -300,7 +274,7 @@ fn declare_tasks(transport: &Transport) -> DeclareTasks {
 /// Shows the clock to others of its name on the broker, and looks out for them.
 fn show_presence(
     config: &Config,
-    store_id: u64,
+    (store_id, term): (u64, u64),
     rival: sync::watch::Sender<Option<String>>,
     shutdown: Shutdown,
 ) -> Option<JoinHandle<()>> {
@@ -308,7 +282,7 @@ fn show_presence(
     let me = presence::Presence {
         name: config.clock.name.clone(),
         store: format!("{store_id:016x}"),
-        term: Tuning::default().term,
+        term,
         leads: true,
         exchange: config.broker.exchange.clone(),
     };

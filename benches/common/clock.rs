@@ -63,6 +63,7 @@ impl Clock {
             created: tokio::sync::watch::channel(Demand::default()).0,
             reload,
             rival: tokio::sync::watch::channel(None).1,
+            lead: None,
             show_events: false,
             grace: Duration::from_secs(20),
         };

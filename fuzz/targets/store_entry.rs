@@ -9,10 +9,10 @@ mod store {
     pub(crate) use khronos::engine::store::made_up;
 }
 
-#[path = "../../src/store/sled/encoding.rs"]
+#[path = "../../src/store/encoding.rs"]
 #[allow(dead_code, unused_imports)]
 mod encoding;
-#[path = "../../src/store/sled/meta.rs"]
+#[path = "../../src/store/meta.rs"]
 #[allow(dead_code)]
 mod meta;
 

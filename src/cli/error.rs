@@ -123,9 +123,10 @@ fn ops_exit(error: &OpsError) -> Exit {
 /// The exit code of a store that can't be used.
 pub(super) fn store_exit(error: &StoreError) -> Exit {
     match error {
-        StoreError::OtherClock { .. } | StoreError::Locked { .. } | StoreError::Newer { .. } => {
-            Exit::Configuration
-        }
+        StoreError::OtherClock { .. }
+        | StoreError::Locked { .. }
+        | StoreError::Led { .. }
+        | StoreError::Newer { .. } => Exit::Configuration,
         _ => Exit::InputOutput,
     }
 }

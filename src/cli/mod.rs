@@ -12,6 +12,7 @@ mod changes;
 mod check;
 mod chosen;
 mod clock_side;
+mod cluster;
 mod completions;
 mod delayed;
 mod delete;
@@ -144,6 +145,8 @@ enum Verb {
     Tail(tail::Args),
     /// Asks a running clock whether it is well, as a probe.
     Health(health::Args),
+    // Its help is longer, and stands with its arguments.
+    Cluster(cluster::Args),
     /// Makes tokens, by which callers over HTTP show who they are.
     Token(token::Args),
     /// Prints the JSON Schema of an event's data, of a command, or of the answers to commands.
@@ -186,6 +189,7 @@ pub fn main() -> ExitCode {
         Verb::Delayed(args) => delayed::run(&cli.globals, args),
         Verb::Tail(args) => tail::run(&cli.globals, args),
         Verb::Health(args) => health::run(&cli.globals, args),
+        Verb::Cluster(args) => cluster::run(&cli.globals, args),
         Verb::Token(args) => token::run(args),
         Verb::Schemas(args) => schemas::run(&args),
         Verb::Completions(args) => completions::run(&cli.globals, args),

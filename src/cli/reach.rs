@@ -153,8 +153,12 @@ impl ClockArgs {
             return self.shown.client(target);
         }
         let config = self.config(globals)?;
-        let StorePath::Folder(folder) = &config.store.path else {
-            return Err(CliError::Usage(format!("{what} needs a store on disk (store.path)")));
+        let folder = match &config.store.path {
+            StorePath::Folder(folder) => folder,
+            StorePath::Postgres(_) => return self.shown.web_client(&config),
+            StorePath::Memory => {
+                return Err(CliError::Usage(format!("{what} needs a store on disk (store.path)")));
+            }
         };
         control_client(folder).await.map_err(|error| match error {
             ClientError::NotRunning(_) => CliError::NotRunning(folder.clone(), what),

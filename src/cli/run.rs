@@ -31,7 +31,8 @@ pub(super) struct Args {
     /// The clock's name [clock.name]
     #[arg(long)]
     pub(super) name: Option<String>,
-    /// Ends when a schedule file is wrong, instead of running with the last accepted schedules
+    /// Ends when a schedule file is wrong, instead of running with the last accepted schedules; and where a failover of the
+    /// Postgres of store.path may lose something
     #[arg(long)]
     pub(super) strict: bool,
     /// error, warn, info, debug, trace [log.level]
@@ -79,7 +80,8 @@ pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
     };
     let (ended, exit) = runtime.block_on(async {
         let interrupt = Interrupt::begin();
-        (crate::run(config, args.strict, on_signals(), announce).await, interrupt.exit().await)
+        let running = crate::run(config, args.strict, on_signals(), announce);
+        (running.await, interrupt.exit().await)
     });
     // What still runs on threads of its own (a slow folder of schedules) is not waited for.
     runtime.shutdown_background();
@@ -140,6 +142,9 @@ fn announce(config: &Config, running: &Running) {
                 path.display()
             );
         }
+        StorePath::Postgres(_) => {
+            info!("progress and record survive restarts, in Postgres; operate this clock by HTTP");
+        }
         StorePath::Memory => warn!("nothing survives a restart: store.path is \"memory:\""),
     }
     match &config.broker.url {
@@ -154,7 +159,7 @@ fn announce(config: &Config, running: &Running) {
 
 fn exit_code(error: &RunError) -> Exit {
     match error {
-        RunError::Schedules(_) | RunError::Http(_) => Exit::Configuration,
+        RunError::Schedules(_) | RunError::Http(_) | RunError::Replication(_) => Exit::Configuration,
         RunError::Commands(_) => Exit::Software,
         RunError::Loop(Failure::Broker(error)) => error.class.into(),
         RunError::Store(error) | RunError::Loop(Failure::Store(error)) => store_exit(error),

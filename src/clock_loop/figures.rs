@@ -39,11 +39,13 @@ pub enum Degraded {
     Calendars,
     /// No commands are taken, though they should be.
     Commands,
+    /// A failover of the store's database may lose what was committed last, or that can't be told.
+    Replication,
 }
 
 impl Degraded {
     /// All of them: first the reasons for not being ready, then the warnings.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Broker,
         Self::Clock,
         Self::Store,
@@ -61,6 +63,7 @@ impl Degraded {
         Self::Ceiling,
         Self::Calendars,
         Self::Commands,
+        Self::Replication,
     ];
 
     /// The word for it.
@@ -83,6 +86,7 @@ impl Degraded {
             Self::Ceiling => "ceiling",
             Self::Calendars => "calendars",
             Self::Commands => "commands",
+            Self::Replication => "replication",
         }
     }
 }
@@ -185,12 +189,13 @@ mod tests {
             Degraded::Ceiling => 14,
             Degraded::Calendars => 15,
             Degraded::Commands => 16,
+            Degraded::Replication => 17,
         }
     }
 
     #[test]
     fn every_reason_is_among_all_of_them() {
-        assert_eq!(Degraded::ALL.map(place).to_vec(), (0..=16).collect::<Vec<_>>());
+        assert_eq!(Degraded::ALL.map(place).to_vec(), (0..=17).collect::<Vec<_>>());
     }
 
     #[test]

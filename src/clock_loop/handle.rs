@@ -268,6 +268,16 @@ pub struct Handle {
     pub recorded: watch::Receiver<u64>,
 }
 
+impl Handle {
+    /// Of a clock that does nothing: nobody answers.
+    pub(crate) fn at_rest(clock: String) -> Self {
+        let now = crate::clock::now();
+        let link = Link::Down { attempts: 0, error: None };
+        let status = Status::starting(clock, now, link, now);
+        Self { commands: mpsc::channel(1).0, status: watch::channel(status).1, recorded: watch::channel(0).1 }
+    }
+}
+
 /// How the clock is.
 #[derive(Debug, Clone, Serialize)]
 pub struct Status {

@@ -7,6 +7,7 @@ mod commands;
 mod delayed;
 mod figures;
 mod handle;
+mod lead;
 mod link;
 mod operations;
 mod parts;
@@ -28,6 +29,7 @@ pub use handle::{
     EarlierAnswer, Handle, KEPT, NEIGHBOURS, NotDecided, OperationAnswer, OperationStatus, PAGE, PauseAnswer,
     PauseChanged, PauseFor, PauseLength, Status, TriggerAnswer, Unchanged, UnparkAsked,
 };
+pub use lead::{Lead, PROBE, Proof};
 pub use parts::{Failure, Late, Loader, NamedCalendars, Parts, Remarks, Report};
 
 use crate::{
@@ -108,6 +110,8 @@ pub struct ClockLoop {
     writes: Writes,
     /// Delayed events, where they are kept.
     delayed: Option<Delayed>,
+    /// Where it leads among several clocks.
+    lead: Option<Lead>,
     /// How long a leap of the wall clock ahead is held (milliseconds).
     settle: i64,
     failure: Option<Failure>,
@@ -119,6 +123,7 @@ enum Event {
     Delayed(Told),
     Settled(Vec<Settlement>),
     Link,
+    Trust(i64),
     Room,
     Reload,
     Loaded(Loaded),
@@ -141,6 +146,7 @@ impl ClockLoop {
         let last_sequence = parts.snapshot.last_sequence;
         let settle = parts.rules.clock.settle;
         let engine = Engine::start(parts.rules, parts.snapshot, reading).below(parts.ceilings);
+        let engine = if parts.lead.is_some() { engine.among_others() } else { engine };
         let (submit, settled, link) = parts.publisher.split();
         let room = submit.max_capacity().saturating_sub(AHEAD - 1).max(1);
         let (commands_in, commands) = mpsc::channel(COMMANDS);
@@ -188,9 +194,11 @@ impl ClockLoop {
             promised: Vec::new(),
             writes: Writes::default(),
             delayed: parts.delayed.map(Delayed::new),
+            lead: parts.lead,
             settle,
             failure: None,
         };
+        this.begin_to_lead();
         this.begin_with(parts.schedules);
         this.late = parts.late;
         (this, Handle { commands: commands_in, status: status_out, recorded: recorded_out })
@@ -228,6 +236,7 @@ impl ClockLoop {
             }
             Event::Settled(settlements) => self.on_settled(settlements),
             Event::Link => self.on_link(),
+            Event::Trust(until) => self.step(Input::Trust(until)),
             Event::Room => self.post(),
             Event::Reload => self.read_schedules(None),
             Event::Loaded(loaded) => self.on_loaded(loaded),
@@ -267,6 +276,7 @@ impl ClockLoop {
             changed = self.link.changed() => {
                 changed.map_or(Event::Gone(Failure::PublisherGone), |()| Event::Link)
             }
+            until = Lead::changed(&mut self.lead) => Event::Trust(until),
             Some(()) = self.reload.recv() => Event::Reload,
             Some(loaded) = self.loaded.1.recv() => Event::Loaded(loaded),
             Some(command) = self.commands.recv(), if wake > now || !self.commanded => Event::Command(command),

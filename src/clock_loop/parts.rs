@@ -1,6 +1,6 @@
 //! What the loop is made of, and how it ends.
 
-use super::DelayedParts;
+use super::{DelayedParts, Lead};
 use crate::{
     engine::{Ceilings, CreatedCalendar, ReadCalendars, Rules, Snapshot},
     schedule::{Calendars, Demand, Packed},
@@ -71,6 +71,8 @@ pub struct Parts {
     pub rival: watch::Receiver<Option<String>>,
     /// Delayed events, where they are kept.
     pub delayed: Option<DelayedParts>,
+    /// Where it leads among several clocks, and follows otherwise.
+    pub lead: Option<Lead>,
     /// Log each event as it is confirmed.
     pub show_events: bool,
     /// How long unanswered publishings are waited for at the end.

@@ -1,6 +1,6 @@
 //! What goes to the adapter, and what comes back from it.
 
-use super::{ClockLoop, delayed, render};
+use super::{ClockLoop, Lead, PROBE, delayed, render};
 use crate::engine::{Answer, Input};
 use ponos::broker::{PublishOutcome, Settlement};
 
@@ -26,14 +26,18 @@ impl ClockLoop {
         {
             let chunk = self.outbox.drain(..self.outbox.len().min(CHUNK));
             let render = |handover| render::ready(&self.clock, &self.exchange, &handover, &mut self.rendered);
-            permit.send(chunk.map(render).collect());
+            let mut chunk: Vec<_> = chunk.map(render).collect();
+            Lead::stamp(self.lead.as_ref(), &mut chunk);
+            permit.send(chunk);
         }
         while self.outbox.is_empty()
             && let Some(delayed) = self.delayed.as_mut().filter(|delayed| delayed.is_ready())
             && let Ok(mut permits) = self.submit.try_reserve_many(self.room)
             && let Some(permit) = permits.next()
         {
-            permit.send(delayed.chunk());
+            let mut chunk = delayed.chunk();
+            Lead::stamp(self.lead.as_ref(), &mut chunk);
+            permit.send(chunk);
         }
     }
 
@@ -52,6 +56,8 @@ impl ClockLoop {
             let Ok(more) = self.settled.try_recv() else { break };
             settlements.extend(more);
         }
+        // One that was still under way when this clock began to lead.
+        settlements.retain(|settlement| settlement.token != PROBE);
         for settlement in settlements.iter().filter(|one| matches!(one.outcome, PublishOutcome::Missing(_))) {
             delayed::token(settlement.token).into_iter().for_each(|token| self.miss_delayed(token));
         }

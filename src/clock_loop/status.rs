@@ -53,6 +53,7 @@ impl ClockLoop {
             delayed: self.delayed.as_ref().map(Delayed::status),
         };
         self.status.send_replace(status);
+        self.prove();
     }
 
     fn reasons(&self) -> Vec<(Degraded, String)> {
@@ -82,6 +83,7 @@ impl ClockLoop {
         let all = [
             (Degraded::Broker, link),
             (Degraded::Clock, clock),
+            (Degraded::Store, self.lapsed()),
             (Degraded::Store, store),
             (Degraded::Store, delayed),
             (Degraded::Schedules, idle),

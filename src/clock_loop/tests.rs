@@ -73,6 +73,7 @@ pub(crate) async fn parts(memory: &Memory, publisher: Publisher) -> Parts {
         reload: tokio::sync::mpsc::channel(1).1,
         rival: tokio::sync::watch::channel(None).1,
         delayed: None,
+        lead: None,
         show_events: false,
         grace: Duration::from_secs(5),
     }

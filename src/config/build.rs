@@ -2,13 +2,15 @@
 //! compares them).
 
 use super::{
-    BrokerConfig, BrokerUrl, CalendarSource, ChangesConfig, ClockConfig, Config, DEFAULT, DelayedConfig,
-    LimitsConfig, LogConfig, LogFormat, MetricsConfig, OnBackward, PublishConfig, RecordConfig, Request,
-    ScheduleSource, ShutdownConfig, StoreConfig, StorePath, TlsConfig, ceilings, commands, http, keys,
-    layers, reader::Reader,
+    BrokerConfig, BrokerUrl, CalendarSource, ChangesConfig, ClockConfig, ClusterConfig, Config, DEFAULT,
+    DelayedConfig, LimitsConfig, LogConfig, LogFormat, MetricsConfig, OnBackward, PublishConfig,
+    RecordConfig, Request, ScheduleSource, ShutdownConfig, StoreConfig, StorePath, StoreUrl, TlsConfig,
+    ceilings, commands, http, keys, layers, reader::Reader,
 };
 use crate::{
     diagnostic::{Diagnostic, Diagnostics, Text},
+    http::client::Target,
+    postgres,
     schedule::is_name,
 };
 use ponos::{files, log_filter};
@@ -64,10 +66,8 @@ pub(super) fn build(request: &Request) -> (Config, Diagnostics) {
             resend_over: reader.duration("publish.resend_over", 10 * MINUTE, DAY),
             ceilings: ceilings::ceilings(&mut reader),
         },
-        store: StoreConfig {
-            path: store_path(&mut reader),
-            cache: reader.size("store.cache", 8 << 20, 1 << 20..=16 << 30),
-        },
+        store: store(&mut reader),
+        cluster: cluster(&mut reader),
         record: RecordConfig {
             max_rows: reader.integer("record.max_rows", 1_000_000, 1_000..=1_000_000_000),
             max_age: reader.duration("record.max_age", 30 * DAY, 36_500 * DAY),
@@ -232,19 +232,74 @@ fn broker_url(reader: &mut Reader<'_>) -> (BrokerUrl, Option<PathBuf>) {
     }
 }
 
-fn store_path(reader: &mut Reader<'_>) -> StorePath {
-    if reader.text("store.path").as_deref() == Some("memory:") {
-        return StorePath::Memory;
-    }
-    if reader.text("store.path").is_some_and(|path| path.contains("://")) {
+fn store(reader: &mut Reader<'_>) -> StoreConfig {
+    let (path, url_file) = store_path(reader);
+    let schema = reader.text("store.schema").unwrap_or_else(|| "khronos".to_owned());
+    if let Err(error) = postgres::check_schema(&schema) {
         reader.fault(
-            "store.path",
-            "this is a URL, but the store is a folder",
-            "write a path, or \"memory:\"",
+            "store.schema",
+            &error.to_string(),
+            "write the name of a schema of Postgres, such as khronos",
         );
     }
+    StoreConfig { path, url_file, schema, cache: reader.size("store.cache", 8 << 20, 1 << 20..=16 << 30) }
+}
+
+fn cluster(reader: &mut Reader<'_>) -> ClusterConfig {
+    let address = reader.text("cluster.address");
+    if address.as_deref().is_some_and(|address| Target::from_url(address).is_err()) {
+        let help = "write where other clocks reach this one's HTTP: https://clock-1.internal:7650";
+        reader.fault("cluster.address", "this is not the URL of a clock's HTTP", help);
+    }
+    ClusterConfig { address, ca_file: reader.path("cluster.ca_file") }
+}
+
+/// Where the state is kept, and the file that says so.
+fn store_path(reader: &mut Reader<'_>) -> (StorePath, Option<PathBuf>) {
+    let (direct, by_file) = (reader.rank("store.path"), reader.rank("store.url_file"));
+    if direct.is_some() && direct == by_file {
+        let help = "keep one of them (store.url_file reads the URL of a Postgres from a file, so that it stays secret)";
+        reader.fault("store.url_file", "both store.path and store.url_file are given", help);
+        return (StorePath::Memory, None);
+    }
+    if by_file > direct {
+        let key = "store.url_file";
+        let Some(file) = reader.path(key) else { return (StorePath::Memory, None) };
+        let text = match files::read_text(&file, MOST_BYTES) {
+            Ok(text) => text,
+            Err(error) => {
+                let what = format!("the file {} can't be read: {error}", file.display());
+                let help = "it must hold the URL of a Postgres and be readable by the clock's user";
+                reader.fault(key, &what, help);
+                return (StorePath::Memory, None);
+            }
+        };
+        return (postgres_store(reader, key, &text), Some(file));
+    }
+    match reader.text("store.path") {
+        Some(text) if text == "memory:" => return (StorePath::Memory, None),
+        Some(text) if StoreUrl::is_meant(&text) => {
+            return (postgres_store(reader, "store.path", &text), None);
+        }
+        Some(text) if text.contains("://") => reader.fault(
+            "store.path",
+            "this is a URL, but not that of a Postgres",
+            "write a path, postgres://user:password@host:5432/database, or \"memory:\"",
+        ),
+        _ => {}
+    }
     let default = reader.folder.join("khronos-data");
-    StorePath::Folder(reader.path("store.path").unwrap_or(default))
+    (StorePath::Folder(reader.path("store.path").unwrap_or(default)), None)
+}
+
+fn postgres_store(reader: &mut Reader<'_>, key: &str, text: &str) -> StorePath {
+    match StoreUrl::parse(text) {
+        Ok(url) => StorePath::Postgres(url),
+        Err(error) => {
+            reader.fault(key, &error.to_string(), "write postgres://user:password@host:5432/database");
+            StorePath::Memory
+        }
+    }
 }
 
 fn metrics(reader: &mut Reader<'_>) -> MetricsConfig {

@@ -106,7 +106,16 @@ pub(super) const KEYS: &[Key] = &[
             (CEILINGS, Kind::Tables(CEILING)),
         ]),
     ),
-    ("store", Kind::Section(&[("store.path", Kind::Text), ("store.cache", Kind::Text)])),
+    (
+        "store",
+        Kind::Section(&[
+            ("store.path", Kind::Text),
+            ("store.url_file", Kind::Text),
+            ("store.schema", Kind::Text),
+            ("store.cache", Kind::Text),
+        ]),
+    ),
+    ("cluster", Kind::Section(&[("cluster.address", Kind::Text), ("cluster.ca_file", Kind::Text)])),
     ("record", Kind::Section(&[("record.max_rows", Kind::Integer), ("record.max_age", Kind::Duration)])),
     (
         "changes",

@@ -66,6 +66,9 @@ fn other_value(key: &str) -> &'static str {
         "log.level" => "debug",
         "log.format" => "json",
         "store.cache" => "1 GiB",
+        "store.schema" => "clock",
+        "cluster.address" => "https://clock-1:7650",
+        "cluster.ca_file" => "a.pem",
         key if key.contains(".tls.") => "a.pem",
         key if matches!(keys::key(key), Some((_, keys::Kind::Integer))) => "7777",
         _ => "77s",
@@ -87,6 +90,10 @@ fn every_key_is_shown_in_the_default_file_and_overridden_by_its_variable() {
         fs::write(&secret, "amqp://localhost\n").unwrap();
         let value = match key {
             "broker.url_file" => secret.path().to_str().unwrap(),
+            "store.url_file" => {
+                fs::write(&secret, "postgres://localhost/clock\n").unwrap();
+                secret.path().to_str().unwrap()
+            }
             "broker.channels" => "7",
             "publish.resends" => "9",
             key => other_value(key),
@@ -108,7 +115,7 @@ fn every_key_is_shown_in_the_default_file_and_overridden_by_its_variable() {
         let mut with = load(DEFAULT, &environment, &[]).unwrap_or_else(|faults| panic!("{key}: {faults}"));
         // Their folders differ.
         (without.file, with.file) = (None, None);
-        if key != "store.path" {
+        if !["store.path", "store.url_file"].contains(&key) {
             without.store.path = StorePath::Memory;
             with.store.path = StorePath::Memory;
         }
@@ -223,6 +230,10 @@ fn no_error_shows_a_password() {
         "[broker.credentials]\nuser = \"hunter2\"\npassword = 'hunter2'",
         "password = { of = \"hunter2\" }",
         "[broker]\nurl_file = \"amqp://me:hunter2@host\"",
+        "[store]\npath = \"postgres://me:hunter2@host:port/db\"",
+        "[store]\npath = \"mysql://me:hunter2@host/db\"",
+        "[store]\npath = \"postgres://me:hunter2@host/db\"\nschema = \"a b\"",
+        "[store]\nurl_file = \"postgres://me:hunter2@host/db\"",
         "[clock]\nname = \"amqp://me:hunter2@host\"",
         "[http]\nhosts = [\"amqp://me:hunter2@host\"]",
         "[clock]\nsettle = \"amqp://me:hunter2@[::1]:5672/v\"\nmax_forward = \"postgres://me:hunter2@host/db\"",
@@ -282,4 +293,31 @@ fn a_missing_file_is_named() {
     let request = Request { file: Some(Path::new("/no/such/config.toml").into()), ..Request::default() };
     let shown = Config::load(&request).unwrap_err().to_string();
     assert!(shown.starts_with("/no/such/config.toml: the configuration can't be read"), "{shown}");
+}
+
+#[test]
+fn a_store_on_postgres_is_a_url_or_stands_in_a_file_and_not_in_both() {
+    let url = "postgres://clock:sesame@db.example/clock";
+    let path = |config: &Config| match &config.store.path {
+        StorePath::Postgres(url) => url.secret().to_owned(),
+        other => panic!("{other:?}"),
+    };
+    let config = load(&format!("[store]\npath = \"{url}\"\nschema = \"clock_1\""), &[], &[]).unwrap();
+    assert_eq!((path(&config).as_str(), config.store.schema.as_str()), (url, "clock_1"));
+    assert!(!format!("{config:?}").contains("sesame"));
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&secret, format!("{url}\n")).unwrap();
+    let secret = secret.path().to_str().unwrap();
+    let config = load(&format!("[store]\nurl_file = \"{secret}\""), &[], &[]).unwrap();
+    assert_eq!((path(&config).as_str(), config.store.url_file.as_deref()), (url, Some(Path::new(secret))));
+    let twice = [("KHRONOS_STORE_PATH", url), ("KHRONOS_STORE_URL_FILE", secret)];
+    assert!(error("", &twice).contains("both store.path and store.url_file are given"));
+    let both = format!("[store]\npath = \"data\"\nurl_file = \"{secret}\"");
+    assert!(error(&both, &[]).contains("both store.path and store.url_file are given"));
+    // One by a variable wins over one in the file.
+    let config = load(&format!("[store]\nurl_file = \"{secret}\""), &twice[..1], &[]).unwrap();
+    assert_eq!((path(&config).as_str(), config.store.url_file), (url, None));
+    assert!(
+        error("[store]\nurl_file = \"/nowhere/url\"", &[]).contains("it must hold the URL of a Postgres")
+    );
 }

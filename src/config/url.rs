@@ -1,5 +1,6 @@
-//! Which broker, as a URL that never shows its password.
+//! Which broker, and which Postgres, as URLs that never show their passwords.
 
+use crate::postgres::{AddressError, check_url};
 use ponos::broker::{LinkError, amqp};
 use std::fmt;
 
@@ -36,9 +37,47 @@ impl fmt::Display for BrokerUrl {
     }
 }
 
+/// The URL of a Postgres.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoreUrl(String);
+
+impl StoreUrl {
+    /// Understands a URL; the error says what is wrong with it, without its text.
+    pub(super) fn parse(text: &str) -> Result<Self, AddressError> {
+        let text = text.trim();
+        check_url(text).map(|()| Self(text.to_owned()))
+    }
+
+    /// Whether a text is meant to be one.
+    pub(super) fn is_meant(text: &str) -> bool {
+        ["postgres:", "postgresql:"].iter().any(|scheme| text.trim_start().starts_with(scheme))
+    }
+
+    /// The URL, with its password.
+    pub fn secret(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StoreUrl(***)")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_postgres_is_a_url_that_is_not_shown() {
+        let url = StoreUrl::parse(" postgres://clock:hunter2@db.example/clock\n").unwrap();
+        assert_eq!(url.secret(), "postgres://clock:hunter2@db.example/clock");
+        assert!(!format!("{url:?}").contains("hunter2"));
+        let error = StoreUrl::parse("postgres://clock:hunter2@db:port/clock").unwrap_err();
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+        assert!(StoreUrl::is_meant("postgresql://db") && !StoreUrl::is_meant("/postgres"));
+    }
 
     #[test]
     fn it_is_the_built_in_one_or_what_everybody_reads_as_a_url() {

@@ -7,10 +7,12 @@ mod records;
 
 use super::{
     Balance, Counted, DelayedBatch, DelayedContent, DelayedEvent, DelayedHead, DelayedKey, DelayedLimits,
-    DelayedMemory, DelayedSnapshot, DelayedStep, DelayedStore, Found, OwnerShare, RedbDelayed, RedbOptions,
+    DelayedMemory, DelayedSnapshot, DelayedStep, DelayedStore, Found, OwnerShare, PostgresDelayed,
+    RedbDelayed, RedbOptions,
 };
 use crate::{
     engine::{Outcome, SkipReason},
+    postgres::fixture::Tables,
     store::StoreError,
 };
 use beside::*;
@@ -41,9 +43,16 @@ impl Disk for tempfile::TempDir {
     }
 }
 
+impl Disk for Tables {
+    fn open_limited(&self, clock: &str, limits: DelayedLimits) -> Result<Box<dyn DelayedStore>, StoreError> {
+        Ok(Box::new(PostgresDelayed::open(&self.door(clock), limits)?))
+    }
+}
+
 macro_rules! suite {
     ($($name:ident)*) => {
         mod memory { $(#[test] fn $name() { super::$name(&super::DelayedMemory::forgetful()); })* }
+        mod postgres { $(#[test] fn $name() { super::$name(&super::Tables::new()); })* }
         mod redb { $(#[test] fn $name() { super::$name(&tempfile::tempdir().unwrap()); })* }
     };
 }

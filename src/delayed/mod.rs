@@ -1,12 +1,16 @@
 //! Where delayed events are kept: adapters of the port [`DelayedStore`], which stands in the engine, and the threads that one of
 //! them lives on. `redb` is the embedded default; all are held to one conformance suite.
 
+mod encoding;
+mod meta;
+mod postgres;
 mod redb;
 mod thread;
 
 #[cfg(test)]
 mod conformance;
 
+pub use self::postgres::PostgresDelayed;
 pub use self::redb::{RedbDelayed, RedbOptions};
 pub use crate::store::Closed;
 pub use khronos_engine::delayed::*;

@@ -1,13 +1,19 @@
 //! HTTP on a thread and an event loop of its own, so that no request can delay publishing.
 
 use super::{
+    follower::{Serves, front},
     listener::{ControlSocket, HttpError},
-    server::{serve, serve_control},
+    server::{serve, serve_control, serve_router},
     state::HttpState,
 };
 use crate::{apart::yield_to_publishing, ops};
 use ponos::shutdown::Shutdown;
-use tokio::{net::TcpListener, runtime::Builder, sync::oneshot};
+use std::net;
+use tokio::{
+    net::TcpListener,
+    runtime::Builder,
+    sync::{oneshot, watch},
+};
 
 /// Threads for what takes a while.
 const THREADS: usize = 3;
@@ -34,8 +40,55 @@ pub fn start(
     state: HttpState,
     shutdown: Shutdown,
 ) -> Result<Serving, HttpError> {
-    // Events of a socket come by way of the event loop that it was made on.
-    let listener = listener.map(TcpListener::into_std).transpose().map_err(HttpError::Start)?;
+    let listener = unbound(listener)?;
+    let serving = async move || {
+        let public = async {
+            if let Some(listener) = bound_again(listener) {
+                serve(listener, state.clone(), shutdown.clone()).await;
+            }
+        };
+        let operators = async {
+            if let Some(control) = control {
+                serve_control(control, state.clone(), shutdown.clone()).await;
+            }
+        };
+        let audits = ops::self_audit::run(state.clock.clone(), shutdown.clone());
+        tokio::join!(public, operators, audits);
+    };
+    apart(serving)
+}
+
+/// Serves what there is to serve from time to time, on a thread of its own: of the state are only who is let in, and the bounds.
+///
+/// # Errors
+/// [`HttpError::Start`].
+pub fn start_front(
+    listener: Option<TcpListener>,
+    state: HttpState,
+    served: watch::Receiver<Serves>,
+    shutdown: Shutdown,
+) -> Result<Serving, HttpError> {
+    let listener = unbound(listener)?;
+    apart(async move || {
+        if let Some(listener) = bound_again(listener) {
+            serve_router(listener, state, front(served), shutdown).await;
+        }
+    })
+}
+
+/// Events of a socket come by way of the event loop that it was made on.
+fn unbound(listener: Option<TcpListener>) -> Result<Option<net::TcpListener>, HttpError> {
+    listener.map(TcpListener::into_std).transpose().map_err(HttpError::Start)
+}
+
+fn bound_again(listener: Option<net::TcpListener>) -> Option<TcpListener> {
+    listener.map(TcpListener::from_std).transpose().unwrap_or_else(|error| {
+        tracing::error!(%error, "HTTP can't be served");
+        None
+    })
+}
+
+fn apart(serving: impl AsyncFnOnce() + Send + 'static) -> Result<Serving, HttpError> {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(THREADS)
@@ -44,22 +97,7 @@ pub fn start(
     let (done, ended) = oneshot::channel();
     let work = move || {
         yield_to_publishing();
-        runtime.block_on(async {
-            let public = async {
-                match listener.map(TcpListener::from_std).transpose() {
-                    Ok(Some(listener)) => serve(listener, state.clone(), shutdown.clone()).await,
-                    Ok(None) => {}
-                    Err(error) => tracing::error!(%error, "HTTP can't be served"),
-                }
-            };
-            let operators = async {
-                if let Some(control) = control {
-                    serve_control(control, state.clone(), shutdown.clone()).await;
-                }
-            };
-            let audits = ops::self_audit::run(state.clock.clone(), shutdown.clone());
-            tokio::join!(public, operators, audits);
-        });
+        runtime.block_on(serving());
         // An audit may still be under way; nobody waits for it.
         runtime.shutdown_background();
         // Nobody may wait any more.

@@ -8,6 +8,7 @@ mod target;
 
 pub use super::sse::Message;
 pub use credentials::Credentials;
+pub(in crate::http) use credentials::is_here;
 use credentials::server_name;
 pub use once::Condition;
 use patience::retry_after;
@@ -82,6 +83,11 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// Whether nobody was asked.
+    pub(super) fn is_unreachable(&self) -> bool {
+        matches!(self, Self::NotRunning(_))
+    }
+
     /// Whether the clock has said no: nothing is done.
     pub fn is_refused(&self) -> bool {
         matches!(self, Self::Refused { status: 400..=499, .. })

@@ -62,10 +62,15 @@ pub(super) async fn ready(
     if let Some(tls) = &state.tls {
         readiness.warnings.extend(tls.warnings(clock::now()));
     }
+    answer(readiness, caller.is_some())
+}
+
+/// How ready it is, for who may know and for who may not.
+pub(super) fn answer(readiness: Readiness, is_known: bool) -> (StatusCode, Json<ReadinessAnswer>) {
     let code = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let answer = match caller {
-        Some(_) => ReadinessAnswer::Known(Box::new(readiness)),
-        None => {
+    let answer = match is_known {
+        true => ReadinessAnswer::Known(Box::new(readiness)),
+        false => {
             let why = (!readiness.ready).then(|| "ask with a token to see why".to_owned());
             let (ready, clock) = (readiness.ready, readiness.clock);
             ReadinessAnswer::Unknown(BriefReadiness { ready, clock, reasons: why.into_iter().collect() })

@@ -24,6 +24,7 @@ mod event_batch;
 mod event_logs;
 mod events;
 mod feed;
+mod follower;
 mod gate;
 mod guard;
 mod health;
@@ -61,7 +62,9 @@ mod write_timeout;
 use crate::problem;
 
 pub use access::{Access, AccessRules};
-pub use apart::{Serving, start};
+pub use apart::{Serving, start, start_front};
+pub(crate) use follower::following;
+pub use follower::{Serves, serves};
 pub use limits::Limits;
 pub use listener::{ControlSocket, HttpError, bind, bind_control, control_path};
 pub use server::{serve, serve_control};

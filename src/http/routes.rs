@@ -44,7 +44,7 @@ pub(super) fn control(state: HttpState, shutdown: Shutdown) -> Router {
     known.layer(middleware::map_response(headers))
 }
 
-fn guarded(router: Router, state: HttpState) -> Router {
+pub(super) fn guarded(router: Router, state: HttpState) -> Router {
     let known = middleware::from_fn_with_state(state.clone(), authenticate);
     let router = router.layer(known).layer(middleware::from_fn_with_state(state, guard::guard));
     router.layer(middleware::map_response(headers))

@@ -39,9 +39,19 @@ const HASTE: Duration = Duration::from_secs(2);
 
 /// Serves whoever may do what he asks for, until the shutdown drains; requests that have begun may end.
 pub async fn serve(listener: TcpListener, state: HttpState, shutdown: Shutdown) {
+    let router = routes::public(state.clone(), shutdown.clone());
+    serve_router(listener, state, router, shutdown).await;
+}
+
+/// The same by this router: of the state are only who is let in, and the bounds.
+pub(super) async fn serve_router(
+    listener: TcpListener,
+    state: HttpState,
+    router: Router,
+    shutdown: Shutdown,
+) {
     let limits = state.limits;
     let tls = state.tls.clone();
-    let router = routes::public(state.clone(), shutdown.clone());
     let clear = routes::clear(state.access.clone());
     let places = Shares::new(limits.connections);
     // Where tokens are wanted, who shows none keeps no place longer than for one answer.

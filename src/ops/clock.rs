@@ -1,9 +1,12 @@
 //! The clock that operations work on.
 
-use super::{DefinitionCache, OpsError, RecordReader, ScheduleView, StoppedClock, delayed::DelayedPart};
+use super::{
+    DefinitionCache, OpsError, RecordReader, RoleShown, ScheduleView, StoppedClock, delayed::DelayedPart,
+};
 use crate::{
     clock,
     clock_loop::{Command, Degraded, Handle, NamedCalendars, Status},
+    cluster::Trust,
     config::LimitsConfig,
     delayed::DelayedHandle,
     engine::{Asker, ScheduleStatus},
@@ -11,7 +14,7 @@ use crate::{
     sources::{FileLines, Place},
     telemetry::Counts,
 };
-use ponos::event::Timestamp;
+use ponos::{broker::Link, event::Timestamp};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{oneshot, watch},
@@ -90,10 +93,14 @@ pub struct RunningClock {
     limits: Option<Arc<LimitsConfig>>,
     /// What is wrong with the door of commands.
     door: watch::Receiver<Option<String>>,
+    /// What a failover of its store's database may lose.
+    replication: watch::Receiver<Option<String>>,
     /// Its delayed events; none are kept without.
     delayed: Option<DelayedPart>,
     /// Its feed has them, too.
     feeds_delayed: bool,
+    /// Where it leads among several: as long as it may.
+    trust: Option<Trust>,
     pub(super) definitions: Arc<DefinitionCache>,
     pub(crate) counts: Counts,
     pub(super) started: Timestamp,
@@ -115,6 +122,7 @@ impl RunningClock {
         let (_, named) = watch::channel(NamedCalendars { all, created: Vec::new() });
         let (_, lines) = watch::channel(FileLines::default());
         let (_, door) = watch::channel(None);
+        let (_, replication) = watch::channel(None);
         let (definitions, started) = (Arc::default(), clock::now());
         Self {
             handle,
@@ -124,8 +132,10 @@ impl RunningClock {
             lines,
             limits: None,
             door,
+            replication,
             delayed: None,
             feeds_delayed: false,
+            trust: None,
             definitions,
             counts,
             started,
@@ -172,10 +182,33 @@ impl RunningClock {
         Self { door, ..self }
     }
 
+    /// The same, of whose store this is to be known from time to time: what a failover of its database may lose.
+    #[must_use]
+    pub fn replicated(self, replication: watch::Receiver<Option<String>>) -> Self {
+        Self { replication, ..self }
+    }
+
     /// The same, which keeps delayed events there.
     #[must_use]
     pub fn with_delayed(self, store: DelayedHandle) -> Self {
         Self { delayed: Some(DelayedPart::new(store)), ..self }
+    }
+
+    /// The same, which leads among several as long as it is trusted.
+    #[must_use]
+    pub(crate) fn leading(self, trust: Trust) -> Self {
+        Self { trust: Some(trust), ..self }
+    }
+
+    /// What it is among several; none where it is alone.
+    pub(super) fn role(&self) -> Option<RoleShown> {
+        let trust = self.trust.as_ref()?;
+        Some(if trust.holds() { RoleShown::Leader } else { RoleShown::Lapsed })
+    }
+
+    /// Whether it is connected to its broker.
+    pub(crate) fn is_connected(&self) -> bool {
+        matches!(self.handle.status.borrow().link, Link::Up { .. })
     }
 
     /// The same, whose feed has delayed events, too: their record keeps what was published.
@@ -219,6 +252,10 @@ impl RunningClock {
         if let Some(warning) = &*self.door.borrow() {
             status.warnings.push(warning.clone());
             status.degraded.push(Degraded::Commands);
+        }
+        if let Some(warning) = &*self.replication.borrow() {
+            status.warnings.push(warning.clone());
+            status.degraded.push(Degraded::Replication);
         }
         status
     }

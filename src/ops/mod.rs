@@ -61,6 +61,6 @@ pub use views::{
     History, NamedCalendarView, ORIGINS, OUTCOMES, OperationList, OperationView, OutcomeView,
     ParkedCreations, ParkedDecision, ParkedEventList, ParkedEventView, ParkedIds, ParkedList, ParkedView,
     PauseAsked, PauseDecision, PauseOneAsked, PauseSomeAsked, PauseView, PutView, Readiness, RefusalView,
-    RefusedView, Reloaded, ResumeAsked, ResumeDecision, ResumeOneAsked, ResumeSomeAsked, RowView, STATES,
-    ScheduleFilter, ScheduleList, ScheduleView, TaskAddress, TriggerDecision, ZoneView,
+    RefusedView, Reloaded, ResumeAsked, ResumeDecision, ResumeOneAsked, ResumeSomeAsked, RoleShown, RowView,
+    STATES, ScheduleFilter, ScheduleList, ScheduleView, TaskAddress, TriggerDecision, ZoneView,
 };

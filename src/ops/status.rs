@@ -24,7 +24,7 @@ pub async fn readiness(clock: &RunningClock) -> Readiness {
     if let Err(error) = turns(clock).await {
         status.reasons.push(error.to_string());
     }
-    Readiness::new(status, &clock.zone_data())
+    Readiness { role: clock.role(), ..Readiness::new(status, &clock.zone_data()) }
 }
 
 /// Asks the loop something small: an answer proves that it turns, with no clock to compare.

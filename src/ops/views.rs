@@ -18,7 +18,7 @@ pub use change::{FilterDecision, OutcomeView, PutView, RefusalView, ScheduleFilt
 pub use delayed::{DELAYED_STATES, DelayedEventList, DelayedEventView, EventOutcomeView, TaskAddress};
 pub use delayed_record::{DelayedChangeList, DelayedChangeView, DelayedHistory, DelayedRowView};
 pub use finished::FinishedView;
-pub use health::{Alive, BrokerLink, Readiness};
+pub use health::{Alive, BrokerLink, Readiness, RoleShown};
 pub use operation::{BackfillAsked, BackfillDecision, OperationList, OperationView};
 pub use parked_event::{ParkedCreations, ParkedEventList, ParkedEventView};
 pub use pause::{

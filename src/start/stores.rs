@@ -4,15 +4,20 @@ use super::rules::millis;
 use crate::{
     config::{Config, DelayedConfig, StorePath},
     delayed::{
-        self, DelayedHandle, DelayedLimits, DelayedMemory, DelayedSnapshot, DelayedStoreEvent, DelayedTuning,
-        RedbOptions,
+        self, DelayedHandle, DelayedLimits, DelayedMemory, DelayedSnapshot, DelayedStore, DelayedStoreEvent,
+        DelayedTuning, PostgresDelayed, RedbOptions,
     },
     engine::Snapshot,
     ops::StoppedClock,
+    postgres::{Door, DoorOptions},
     schedule::CalendarStore,
-    store::{self, Limits, Memory, SledOptions, Store, StoreError, StoreHandle, Tuning},
+    store::{
+        self, Limits, Memory, PostgresOptions, PostgresStore, SledOptions, Store, StoreError, StoreHandle,
+        Tuning,
+    },
     telemetry::Counts,
 };
+use std::path::PathBuf;
 use tokio::sync::mpsc;
 
 /// The folder of delayed events, within that of the store.
@@ -24,13 +29,59 @@ const DELAYED: &str = "delayed";
 /// [`StoreError`].
 pub(crate) async fn open_stopped(config: &Config) -> Result<StoppedClock, StoreError> {
     let calendars = CalendarStore::default();
-    let (store, snapshot, _) = open_store(config, calendars.clone(), counts(config)).await?;
+    let place = Place::of(config)?;
+    let (store, snapshot, _) = open_store(config, &place, calendars.clone(), counts(config)).await?;
     let clock = StoppedClock::new(config.clock.name.clone(), store, snapshot, calendars);
-    Ok(match &config.store.path {
-        StorePath::Folder(path) => clock.with_delayed(path.join(DELAYED)),
-        StorePath::Memory => clock,
+    Ok(match place {
+        Place::Folder(path) => clock.with_delayed(path.join(DELAYED)),
+        Place::Postgres(_) | Place::Memory => clock,
     })
 }
+
+/// Where both stores of a clock are.
+pub(super) enum Place {
+    Folder(PathBuf),
+    Memory,
+    /// By one door: what both write is one sequence.
+    Postgres(Door),
+}
+
+impl Place {
+    /// As the configuration says.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub(super) fn of(config: &Config) -> Result<Self, StoreError> {
+        Ok(match &config.store.path {
+            StorePath::Folder(path) => Self::Folder(path.clone()),
+            StorePath::Memory => Self::Memory,
+            StorePath::Postgres(url) => {
+                let schema = config.store.schema.clone();
+                let address = config.cluster_address().map(Into::into);
+                let options = DoorOptions { schema, address, ..DoorOptions::default() };
+                let door = Door::new(url.secret(), &config.clock.name, options);
+                Self::Postgres(door.map_err(|error| StoreError::Io {
+                    path: "Postgres".into(),
+                    what: error.to_string().into(),
+                })?)
+            }
+        })
+    }
+}
+
+/// Where the tables of several clocks are; none where a clock has a store of its own.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub(crate) fn cluster_door(config: &Config) -> Result<Option<Door>, StoreError> {
+    Ok(match Place::of(config)? {
+        Place::Postgres(door) => Some(door),
+        Place::Folder(_) | Place::Memory => None,
+    })
+}
+
+/// Rows in one write to Postgres.
+const POSTGRES_BATCH: usize = 1_000;
 
 pub(super) fn counts(config: &Config) -> Counts {
     Counts::new(&config.clock.name, &config.metrics)
@@ -38,6 +89,7 @@ pub(super) fn counts(config: &Config) -> Counts {
 
 pub(super) async fn open_store(
     config: &Config,
+    place: &Place,
     calendars: CalendarStore,
     counts: Counts,
 ) -> Result<(StoreHandle, Snapshot, mpsc::UnboundedReceiver<store::StoreEvent>), StoreError> {
@@ -48,12 +100,19 @@ pub(super) async fn open_store(
         changes_age: millis(config.changes.max_age),
     };
     let clock = config.clock.name.clone();
-    match &config.store.path {
-        StorePath::Folder(path) => {
+    match place {
+        Place::Folder(path) => {
             let options = SledOptions { cache: config.store.cache, limits, calendars };
             store::open_sled(path.clone(), clock, options, Tuning::default(), counts).await
         }
-        StorePath::Memory => {
+        Place::Postgres(door) => {
+            let (door, options) = (door.clone(), PostgresOptions { limits, calendars });
+            let opener =
+                move || PostgresStore::open(&door, &options).map(|store| Box::new(store) as Box<dyn Store>);
+            let tuning = Tuning { batch: POSTGRES_BATCH, ..Tuning::default() };
+            store::open(Box::new(opener), tuning, counts).await
+        }
+        Place::Memory => {
             let memory = Memory::default();
             let opener = move || memory.open(&clock, limits).map(|store| Box::new(store) as Box<dyn Store>);
             store::open(Box::new(opener), Tuning::default(), counts).await
@@ -68,29 +127,39 @@ pub(super) type OpenedDelayed = (DelayedHandle, DelayedSnapshot, mpsc::Unbounded
 ///
 /// # Errors
 /// [`StoreError`] where it is somebody else's: of another clock, of a newer version, or open already.
-pub(super) async fn open_delayed(config: &Config) -> Result<OpenedDelayed, StoreError> {
-    or_without(open_kept(config).await)
+pub(super) async fn open_delayed(config: &Config, place: &Place) -> Result<OpenedDelayed, StoreError> {
+    or_without(open_kept(config, place).await)
 }
 
 fn or_without(opened: Result<OpenedDelayed, StoreError>) -> Result<OpenedDelayed, StoreError> {
     match opened {
         Err(
-            error @ (StoreError::Locked { .. } | StoreError::OtherClock { .. } | StoreError::Newer { .. }),
+            error @ (StoreError::Locked { .. }
+            | StoreError::Led { .. }
+            | StoreError::OtherClock { .. }
+            | StoreError::Newer { .. }),
         ) => Err(error),
         Err(error) => Ok(delayed::unopened(error)),
         opened => opened,
     }
 }
 
-async fn open_kept(config: &Config) -> Result<OpenedDelayed, StoreError> {
+async fn open_kept(config: &Config, place: &Place) -> Result<OpenedDelayed, StoreError> {
     let (clock, limits) = (config.clock.name.clone(), delayed_limits(config));
-    match &config.store.path {
-        StorePath::Folder(path) => {
+    match place {
+        Place::Postgres(door) => {
+            let door = door.clone();
+            let opener = move || {
+                PostgresDelayed::open(&door, limits).map(|store| Box::new(store) as Box<dyn DelayedStore>)
+            };
+            delayed::open(Box::new(opener), DelayedTuning::default()).await
+        }
+        Place::Folder(path) => {
             let path = path.join(DELAYED);
             let options = RedbOptions { limits, ..RedbOptions::default() };
             delayed::open_redb(path, clock, options, DelayedTuning::default()).await
         }
-        StorePath::Memory => {
+        Place::Memory => {
             delayed::open_memory(DelayedMemory::default(), clock, limits, DelayedTuning::default()).await
         }
     }
@@ -110,6 +179,43 @@ fn delayed_limits(config: &Config) -> DelayedLimits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{config::Request, delayed::DelayedBatch, engine::Commit, postgres::fixture::Tables};
+    use ponos::event::Timestamp;
+
+    #[tokio::test]
+    async fn both_stores_on_a_postgres_are_opened_by_one_door_and_there_again_after_a_restart() {
+        let tables = Tables::new();
+        let environment = [("KHRONOS_STORE_PATH", tables.url()), ("KHRONOS_STORE_SCHEMA", tables.schema())];
+        let environment = environment.map(|(key, value)| (key.into(), value.into()));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let request = Request {
+            file: Some(file.path().to_owned()),
+            environment: environment.into(),
+            flags: Vec::new(),
+        };
+        let config = Config::load(&request).unwrap();
+        let mut ids = Vec::new();
+        for begun in [None, Some(Timestamp::from_millis(7))] {
+            let place = Place::of(&config).unwrap();
+            let calendars = CalendarStore::default();
+            let opened = open_store(&config, &place, calendars, counts(&config)).await;
+            let (store, snapshot, mut events) = opened.unwrap();
+            assert_eq!(snapshot.settled, begun);
+            let (delayed, kept, mut told) = open_delayed(&config, &place).await.unwrap();
+            assert_eq!(kept.created, u64::from(begun.is_some()));
+            store.save(1, Commit { settled: Timestamp::from_millis(7), ..Commit::default() }).unwrap();
+            let batch = DelayedBatch { created: 1, lasts: true, ..DelayedBatch::default() };
+            delayed.write(1, batch).unwrap();
+            let saved = events.recv().await;
+            assert!(matches!(saved, Some(store::StoreEvent::Saved { .. })), "{saved:?}");
+            let written = told.recv().await;
+            assert!(matches!(written, Some(DelayedStoreEvent::Written { .. })), "{written:?}");
+            ids.push(store.id());
+            delayed.close().await.unwrap();
+            store.close().await.unwrap();
+        }
+        assert_eq!(ids[0], ids[1]);
+    }
 
     #[tokio::test]
     async fn a_store_of_delayed_events_that_is_damaged_does_not_keep_the_clock_from_starting() {

@@ -3,6 +3,7 @@
 mod calendars;
 mod changes;
 mod clocks;
+mod disks;
 mod kinds;
 mod lost;
 mod pauses;
@@ -11,12 +12,13 @@ mod terms;
 mod triggers;
 mod trimming;
 
-use super::{Fault, Limits, Memory, SledOptions, SledStore, Store, StoreError};
+use super::{Fault, Limits, Memory, StoreError};
 use crate::{
     engine::{
         Coalesced, Commit, OneShot, Outcome, Parked, Pauses, RecordRow, Revision, Row, Sent, SkipReason,
         Snapshot, Span,
     },
+    postgres::fixture::Tables,
     schedule::{
         CatchUpDefinition, Created, Definition, DoorKind, DstDefinition, Packed, ResendsDefinition,
         TimingDefinition, ZoneData,
@@ -26,6 +28,7 @@ use calendars::*;
 pub(super) use changes::at_run_time;
 use changes::*;
 use clocks::*;
+use disks::*;
 use kinds::*;
 use lost::*;
 use pauses::*;
@@ -36,30 +39,10 @@ use terms::*;
 use triggers::*;
 use trimming::*;
 
-/// A disk that outlives the stores on it.
-trait Disk {
-    fn open_limited(&self, clock: &str, limits: Limits) -> Result<Box<dyn Store>, StoreError>;
-    fn open(&self) -> Box<dyn Store> {
-        self.open_limited("khronos", Limits::default()).unwrap()
-    }
-}
-
-impl Disk for Memory {
-    fn open_limited(&self, clock: &str, limits: Limits) -> Result<Box<dyn Store>, StoreError> {
-        Ok(Box::new(Memory::open(self, clock, limits)?))
-    }
-}
-
-impl Disk for tempfile::TempDir {
-    fn open_limited(&self, clock: &str, limits: Limits) -> Result<Box<dyn Store>, StoreError> {
-        let options = SledOptions { limits, ..SledOptions::default() };
-        Ok(Box::new(SledStore::open(&self.path().join("store"), clock, &options)?))
-    }
-}
-
 macro_rules! suite {
     ($($name:ident)*) => {
         mod memory { $(#[test] fn $name() { super::$name(&super::Memory::default()); })* }
+        mod postgres { $(#[test] fn $name() { super::$name(&super::Tables::new()); })* }
         mod sled { $(#[test] fn $name() { super::$name(&tempfile::tempdir().unwrap()); })* }
     };
 }

@@ -1,6 +1,10 @@
 //! Where the engine's state and the record are kept: adapters of the port [`Store`], which stands in the engine, and the
 //! thread that one of them lives on. `sled` is the embedded default; all are held to one conformance suite.
 
+mod changes;
+mod encoding;
+mod meta;
+mod postgres;
 mod sled;
 mod thread;
 
@@ -11,6 +15,7 @@ pub use khronos_engine::store::{
     ChangePage, Fault, Limits, Memory, MemoryStore, Page, PageReader, Store, StoreError, Written,
 };
 use khronos_engine::store::{complete_after, details_lost, made_up};
+pub use postgres::{PostgresOptions, PostgresStore};
 pub use sled::{NO_ROOM, SledOptions, SledStore};
 #[cfg(test)]
 pub(crate) use sled::{child, child_folder, copy, scale};

@@ -4,7 +4,10 @@
 //! twice after a small step back and nothing is early. A leap ahead that the boot-time clock does not share is held
 //! until it has proved stable. Absent: what happens to occurrences then; that is the catch-up's business.
 
-use super::{Notice, Reading};
+use super::{
+    Notice, Reading,
+    faults::{Fault, planted},
+};
 use ponos_event::Timestamp;
 
 /// More than this past the last known progress at the start is held like a leap ahead.
@@ -19,7 +22,7 @@ pub struct ClockRules {
     pub max_forward: i64,
     /// A larger step back makes the clock not ready.
     pub max_backward: i64,
-    /// After a larger step back, go on from the lower reading.
+    /// After a larger step back, go on from the lower reading, unless other clocks on the same store may live.
     pub resume_backward: bool,
 }
 
@@ -46,6 +49,8 @@ pub(super) struct ClockGuard {
     /// The latest reading that was believed: while held, the line that a correction would come back to.
     trusted: Option<Reading>,
     highest: Timestamp,
+    /// Other clocks on the same store may live: what they sent, or may still send, lies above a lower reading.
+    among_others: bool,
 }
 
 /// What a reading changed.
@@ -60,7 +65,12 @@ impl ClockGuard {
     /// `progress`: what the store says was reached.
     pub(super) fn new(rules: ClockRules, progress: Option<Timestamp>) -> Self {
         let highest = progress.unwrap_or(Timestamp::EPOCH);
-        Self { rules, state: ClockState::Steady, last: None, trusted: None, highest }
+        Self { rules, state: ClockState::Steady, last: None, trusted: None, highest, among_others: false }
+    }
+
+    /// Whether other clocks on the same store may live.
+    pub(super) fn note_others(&mut self, live: bool) {
+        self.among_others = live;
     }
 
     /// The effective now.
@@ -112,7 +122,8 @@ impl ClockGuard {
             return Seen { notice: recovered.then_some(Notice::ClockReleased), resumed_at: None };
         }
         let highest = self.highest;
-        if self.rules.resume_backward {
+        let is_alone = !self.among_others || planted(Fault::GoBackAmongOthers);
+        if self.rules.resume_backward && is_alone {
             self.highest = reading.wall;
             self.state = ClockState::Steady;
             let notice = Some(Notice::ClockResumed { highest, now: reading.wall });
@@ -206,6 +217,18 @@ mod tests {
         guard.see(at(400_000, 400_000));
         assert_eq!(guard.see(at(0, 400_001)).resumed_at, Some(Timestamp::from_millis(START)));
         assert_eq!(guard.now().millis(), START);
+    }
+
+    #[test]
+    fn a_large_step_back_waits_while_other_clocks_on_the_store_may_live() {
+        let rules = ClockRules { resume_backward: true, ..RULES };
+        let mut guard = ClockGuard::new(rules, Some(Timestamp::from_millis(START)));
+        guard.note_others(true);
+        guard.see(at(400_000, 400_000));
+        assert_eq!(guard.see(at(0, 400_001)).resumed_at, None);
+        assert_eq!((guard.state(), guard.now().millis()), (ClockState::Behind, START + 400_000));
+        guard.note_others(false);
+        assert_eq!(guard.see(at(1, 400_002)).resumed_at, Some(Timestamp::from_millis(START + 1)));
     }
 
     #[test]

@@ -22,6 +22,7 @@ use super::{
     set_back::SetBack,
     slots::SlotId,
     trigger::Triggers,
+    trust::Trust,
 };
 use khronos_schedule::Demand;
 use ponos_event::Timestamp;
@@ -73,6 +74,7 @@ pub struct Engine {
     /// Spans and slots that are being taken back, after the clock was set back.
     pub(super) setting_back: Option<SetBack>,
     pub(super) link_up: bool,
+    pub(super) trust: Trust,
     /// More is on time, or parked and its turn, than one step hands over, or more of paused schedules is due than it passes over.
     pub(super) more: bool,
     pub(super) draining: bool,
@@ -129,6 +131,7 @@ impl Engine {
     /// One step. Actions are to be performed in order.
     pub fn step(&mut self, reading: Reading, input: Input) -> Vec<Action> {
         self.ceilings.see(reading.boot);
+        self.trust.see(reading.boot);
         let seen = self.guard.see(reading);
         self.out.notices.extend(seen.notice);
         if let Some(now) = seen.resumed_at {
@@ -283,15 +286,12 @@ impl Engine {
         self.schedules.find(name).filter(same)
     }
 
-    /// Whether schedules can change: the moment at which they do is clear.
-    pub(super) fn is_steady(&self) -> bool {
-        !matches!(self.guard.state(), ClockState::Held { .. }) && self.setting_back.is_none()
-    }
-
     pub(super) fn take_in(&mut self, input: Input) {
         match input {
             Input::Tick => {}
             Input::Link(up) => self.link_up = up,
+            Input::Trust(until) => self.trust.set(until),
+            Input::Others(live) => self.guard.note_others(live),
             Input::Settled(answers) => self.settle(answers),
             Input::Saved(ticket) => self.saved(ticket),
             Input::Calendars(read) => self.take_calendars(read),

@@ -109,6 +109,18 @@ pub(super) enum Fault {
     TakeEveryTurn,
     /// After a step back a revision calls for what lies before it takes effect. Outside nobody knows what is due next.
     CallForWhatWasBefore,
+    /// A leader is trusted from when the answer to its save came, not from before that was sent. Both are known to the member alone.
+    TrustFromTheReply,
+    /// A leader repeats a save whose answer is lost, and does not look whether it was kept. What it believes is known inside.
+    TakeALostReplyForAFailure,
+    /// A candidate does not wait until it has seen the lease unchanged by its own clock. What it has seen is known inside.
+    TrustTheDatabasesClockAlone,
+    /// An edit counts from what the clock shows, and not from what another leader may have sent. The instant is decided inside.
+    EditFromNow,
+    /// A clock goes on from a lower reading though others on its store may live. Which readings it believes is known inside.
+    GoBackAmongOthers,
+    /// A lease that has no holder is taken on a connection that is new, after a promotion too. As of what was seen.
+    TakeAtFirstSight,
 }
 
 #[cfg(not(test))]

@@ -38,8 +38,18 @@ const LINGER: i64 = 20;
 impl Engine {
     /// Whether anything may be handed over, delayed events included.
     pub fn may_hand_over(&self) -> bool {
+        self.link_up && self.trust.holds() && self.would_hand_over()
+    }
+
+    /// Whether anything would be handed over, if the broker were there and this clock trusted.
+    pub(super) fn would_hand_over(&self) -> bool {
         let believed = self.guard.state() == ClockState::Steady && self.setting_back.is_none();
-        self.link_up && !self.draining && believed && !self.pausing.rests(&self.progress)
+        believed && !self.draining && !self.pausing.rests(&self.progress)
+    }
+
+    /// Whether schedules can change: the moment at which they do is clear.
+    pub(super) fn is_steady(&self) -> bool {
+        !matches!(self.guard.state(), ClockState::Held { .. }) && self.setting_back.is_none()
     }
 
     pub(super) fn dispatch_due(&mut self) {

@@ -24,6 +24,11 @@ pub enum Input {
     Tick,
     /// The publisher became usable, or stopped being so.
     Link(bool),
+    /// Hand nothing over at or after this instant of the boot-time clock (milliseconds): until then this clock leads. Takes the place
+    /// of what was said before; a clock that shares its store with nobody is never told.
+    Trust(i64),
+    /// Whether other clocks on the same store may live. Told to one that was started [among others](super::Engine::among_others).
+    Others(bool),
     /// The broker answered.
     Settled(Vec<(u64, Answer)>),
     /// The commit with this ticket is durable.

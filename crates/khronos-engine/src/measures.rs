@@ -4,6 +4,9 @@
 use super::{backlog::Backlog, core::Engine, place::Which, progress::SpanKey};
 use ponos_event::Timestamp;
 
+/// So many spans say whether there is work.
+const LOOKED_AT: usize = 100;
+
 /// Schedules by state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct States {
@@ -49,6 +52,13 @@ impl Engine {
         due.chain(self.outstanding.in_flight.lowest()).min()
     }
 
+    /// Whether something is to be sent now, and is not confirmed: a leader that gets nothing confirmed for long leads in vain. Nothing
+    /// is to be sent while the clock is not believed, or is being set back. Of the spans the first ones are looked at.
+    pub fn has_work(&self) -> bool {
+        let is_due = |page: OldestPage| page.oldest.is_some_and(|send| send <= self.now());
+        self.would_hand_over() && is_due(self.oldest_after(None, LOOKED_AT))
+    }
+
     /// The oldest occurrence that is due, and neither settled nor parked: of all that stand in no span and the first spans, at
     /// most so many; or of the next spans after this one.
     pub fn oldest_after(&self, after: Option<&SpanKey>, most: usize) -> OldestPage {
@@ -77,7 +87,10 @@ fn first(backlog: &Backlog) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Action, Answer, ClockRules, Input, Reading, Resends, Rules, Snapshot};
+    use crate::{
+        Action, Answer, ClockRules, Input, Reading, Resends, Rules, Snapshot,
+        store::{Limits, Memory, MemoryStore, Store},
+    };
     use khronos_schedule::{Definition, Packed};
 
     const START: i64 = 1_772_323_200_000;
@@ -87,17 +100,25 @@ mod tests {
     struct Driven {
         engine: Engine,
         handed: Vec<u64>,
+        store: MemoryStore,
     }
 
     impl Driven {
         fn step(&mut self, second: i64, input: Input) {
-            let at = second * SECOND;
-            let reading = Reading { wall: Timestamp::from_millis(START + at), boot: at };
+            self.step_at((second, second), input);
+        }
+
+        fn step_at(&mut self, (wall, boot): (i64, i64), input: Input) {
+            let wall = Timestamp::from_millis(START + wall * SECOND);
+            let reading = Reading { wall, boot: boot * SECOND };
             let mut inputs = vec![input];
             while let Some(input) = inputs.pop() {
                 for action in self.engine.step(reading, input) {
                     match action {
-                        Action::Save { ticket, .. } => inputs.push(Input::Saved(ticket)),
+                        Action::Save { ticket, commit } => {
+                            self.store.save(0, &commit).unwrap();
+                            inputs.push(Input::Saved(ticket));
+                        }
                         Action::Publish(all) => self.handed.extend(all.iter().map(|one| one.token)),
                         _ => {}
                     }
@@ -132,9 +153,9 @@ mod tests {
         Packed::build(&definition).unwrap()
     }
 
-    fn driven(schedules: Vec<Packed>) -> Driven {
+    fn rules() -> Rules {
         let minute = 60 * SECOND;
-        let rules = Rules {
+        Rules {
             clock: ClockRules {
                 settle: 0,
                 max_forward: minute,
@@ -148,10 +169,14 @@ mod tests {
             record_first: false,
             keep_finished: 86_400_000,
             demand: crate::core::UNBOUNDED,
-        };
+        }
+    }
+
+    fn driven(schedules: Vec<Packed>) -> Driven {
         let reading = Reading { wall: Timestamp::from_millis(START), boot: 0 };
-        let engine = Engine::start(rules, Snapshot::default(), reading).having_read();
-        let mut driven = Driven { engine, handed: Vec::new() };
+        let engine = Engine::start(rules(), Snapshot::default(), reading).having_read();
+        let store = Memory::default().open("khronos", Limits::default()).unwrap();
+        let mut driven = Driven { engine, handed: Vec::new(), store };
         driven.step(0, Input::Load(schedules));
         driven
     }
@@ -194,6 +219,44 @@ mod tests {
         let token = driven.handed[0];
         driven.step(26, Input::Settled(vec![(token, Answer::Lost)]));
         assert_eq!((driven.oldest(9), driven.engine.outstanding()), (Some(10), 1));
+    }
+
+    #[test]
+    fn a_leader_whose_clock_is_not_believed_has_no_work_though_a_span_is_kept() {
+        let mut driven = driven(vec![schedule("a", |_| ())]);
+        driven.step(0, Input::Link(true));
+        driven.step(10, Input::Tick);
+        let token = driven.handed[0];
+        driven.step(10, Input::Settled(vec![(token, Answer::Lost)]));
+        assert!(driven.engine.has_work(), "a span that nobody confirmed");
+        // A reading that goes back too far: what is due waits until the time comes again.
+        driven.step_at((-100, 11), Input::Tick);
+        assert_eq!((driven.engine.clock(), driven.engine.outstanding()), (crate::ClockState::Behind, 1));
+        assert!(!driven.engine.has_work());
+        driven.step_at((12, 123), Input::Tick);
+        assert!(driven.engine.has_work());
+    }
+
+    #[test]
+    fn what_a_leader_finds_days_after_the_last_one_is_no_work_until_its_clock_is_believed() {
+        let mut first = driven(vec![schedule("a", |_| ())]);
+        first.step(0, Input::Link(true));
+        first.step(10, Input::Tick);
+        let token = first.handed[0];
+        first.step(10, Input::Settled(vec![(token, Answer::Lost)]));
+        let rules = Rules { clock: ClockRules { settle: 60 * SECOND, ..rules().clock }, ..rules() };
+        let days = 2 * 86_400;
+        let reading = Reading { wall: Timestamp::from_millis(START + days * SECOND), boot: days * SECOND };
+        let kept = first.store.load().unwrap();
+        let mut second = Driven { engine: Engine::start(rules, kept, reading), ..driven(Vec::new()) };
+        second.step(days, Input::Link(true));
+        assert_eq!(second.engine.outstanding(), 1);
+        for after in 0..59 {
+            second.step(days + after, Input::Tick);
+            assert!(!second.engine.has_work() && second.handed.is_empty(), "{after}");
+        }
+        second.step(days + 61, Input::Tick);
+        assert!(second.engine.has_work(), "now it may be sent, and is to be confirmed");
     }
 
     #[test]

@@ -21,6 +21,7 @@ use super::{
     slot::Slot,
     slots::SlotId,
     trigger::Triggers,
+    trust::Trust,
 };
 use ponos_event::Timestamp;
 use std::{
@@ -59,6 +60,7 @@ impl Engine {
             operations,
             setting_back: under_way.then(|| SetBack::new(handed, HashSet::new())),
             link_up: false,
+            trust: Trust::default(),
             more: false,
             draining: false,
             complete: settled,

@@ -15,6 +15,7 @@
 pub mod amqp;
 mod arrivals;
 mod consume;
+mod fence;
 pub mod files;
 mod link;
 pub mod memory;
@@ -27,6 +28,7 @@ mod transport;
 
 pub use arrivals::Arrivals;
 pub use consume::{Consume, Consumer, ConsumerTask, Delivery, DeliveryTag, Flow, Losses, Settle, Settler};
+pub use fence::Fence;
 pub use link::{Closed, Link, LinkError, LinkErrorClass, Unclosed};
 #[doc(hidden)]
 pub use publish::{NO_FRAME, TOO_DEEP};

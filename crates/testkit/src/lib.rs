@@ -12,8 +12,8 @@
 //!
 //! A [`Cluster`] is three of them that have joined.
 //!
-//! A [`Postgres`] is the same for Postgres: one server per test binary and a database per test. A [`Prometheus`] is one
-//! per test, with the configuration that it gives.
+//! A [`Postgres`] is the same for Postgres: one server per test binary and a database per test; a [`PgBouncer`] stands
+//! before one. A [`Prometheus`] is one per test, with the configuration that it gives.
 //!
 //! It panics where a test should fail: a missing server is a failure with a remedy, never a skipped test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // it serves tests alone: a panic is its error
@@ -31,6 +31,7 @@ mod help;
 mod hostile;
 mod nested;
 mod node;
+mod pgbouncer;
 mod place;
 mod postgres;
 mod processes;
@@ -47,6 +48,7 @@ pub use help::{help_flags, help_words};
 pub use hostile::{HOSTILE, assert_harmless};
 pub use nested::{nested_lists, nested_tables, publish_nested};
 pub use node::{Node, NodeBuilder};
+pub use pgbouncer::PgBouncer;
 pub use postgres::Postgres;
 pub use program::{Program, Sandbox, assert_private};
 pub use prometheus::{Prometheus, promtool};

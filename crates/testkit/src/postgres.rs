@@ -43,6 +43,14 @@ impl Postgres {
     /// # Panics
     /// When Postgres is not installed, or does not answer within 90 s.
     pub fn start(durable: bool) -> Self {
+        let postgres = Self::new(durable);
+        postgres.create();
+        postgres.run();
+        postgres
+    }
+
+    /// A folder and a port.
+    fn new(durable: bool) -> Self {
         let folder = tempfile::Builder::new().prefix("khronos-postgres-").tempdir().unwrap().keep();
         // The server is another user than root, who makes the folder.
         std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o755)).unwrap();
@@ -50,9 +58,19 @@ impl Postgres {
         let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
         let postgres =
             Self { port, programs: programs(), folder, durable, server: Mutex::new(None), processes };
-        postgres.create();
-        postgres.run();
+        postgres.make_data();
         postgres
+    }
+
+    /// The folder of its files, the server's own.
+    fn make_data(&self) {
+        let data = self.folder.join("data");
+        std::fs::create_dir(&data).unwrap();
+        // Postgres takes no folder that others may read.
+        std::fs::set_permissions(&data, PermissionsExt::from_mode(0o700)).unwrap();
+        if is_root() {
+            chown(&data, Some(id("-u")), Some(id("-g"))).unwrap();
+        }
     }
 
     /// A new database of that name; gives its URL.
@@ -71,6 +89,11 @@ impl Postgres {
         self.port
     }
 
+    /// Its superuser and password as a line of PgBouncer's file of users.
+    pub(crate) fn userlist(&self) -> String {
+        format!("\"postgres\" \"{PASSWORD}\"\n")
+    }
+
     /// Runs statements as the superuser; gives what psql prints, unaligned and without headings.
     ///
     /// # Panics
@@ -85,6 +108,36 @@ impl Postgres {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{statements}\n{said}");
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    }
+
+    /// A hot standby of this one, under that name (`application_name`): a server of its own, which is gone when dropped. Commits do
+    /// not wait for it unless this server is told so.
+    ///
+    /// # Panics
+    /// When it can't be made, or does not answer within 90 s.
+    pub fn standby(&self, name: &str) -> Self {
+        let standby = Self::new(self.durable);
+        let source = format!(
+            "host=127.0.0.1 port={} user=postgres password={PASSWORD} application_name={name}",
+            self.port
+        );
+        let output = standby
+            .command("pg_basebackup")
+            .args(["-d", &source, "-X", "stream", "-c", "fast", "-R", "--no-sync", "-D"])
+            .arg(standby.folder.join("data"))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "pg_basebackup: {}", String::from_utf8_lossy(&output.stderr));
+        standby.run();
+        standby
+    }
+
+    /// Makes a [standby](Self::standby) a server that is written to, of a new timeline.
+    ///
+    /// # Panics
+    /// When it is none.
+    pub fn promote(&self) {
+        self.sql("postgres", "select pg_promote()");
     }
 
     /// Kills the server and all that belongs to it as `kill -9` would.
@@ -139,12 +192,9 @@ impl Postgres {
     fn create(&self) {
         let data = self.folder.join("data");
         let password = self.folder.join("password");
-        std::fs::create_dir(&data).unwrap();
         std::fs::write(&password, PASSWORD).unwrap();
         if is_root() {
-            let (user, group) = (id("-u"), id("-g"));
-            chown(&data, Some(user), Some(group)).unwrap();
-            chown(&password, Some(user), Some(group)).unwrap();
+            chown(&password, Some(id("-u")), Some(id("-g"))).unwrap();
         }
         let output = self
             .command("initdb")
@@ -188,19 +238,22 @@ impl Postgres {
         *lock(&self.server) = Some(child);
     }
 
-    /// A program of Postgres' as a user that it accepts: it refuses to run as root.
+    /// A program of Postgres' in its folder.
     fn command(&self, program: &str) -> Command {
-        let program = self.programs.join(program);
-        let mut command = if is_root() {
-            let mut command = Command::new("setpriv");
-            command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]).arg(program);
-            command
-        } else {
-            Command::new(program)
-        };
+        let mut command = as_postgres(&self.programs.join(program));
         command.current_dir(&self.folder).env("LC_ALL", "C.UTF-8");
         command
     }
+}
+
+/// A program as the user of the package: it refuses to run as root.
+pub(crate) fn as_postgres(program: &Path) -> Command {
+    if !is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]).arg(program);
+    command
 }
 
 impl Drop for Postgres {

@@ -156,13 +156,14 @@ impl<'a> Applying<'a> {
 
     /// When the pending event of this name is to be sent.
     fn send(&self, name: &str) -> Result<Option<Timestamp>, Failed> {
-        self.names.get(name.as_bytes())?.map(|send| encoding::read_time(send.value())).transpose()
+        let send = self.names.get(name.as_bytes())?;
+        Ok(send.map(|send| encoding::read_time(send.value())).transpose()?)
     }
 
     fn remove(&mut self, key: &DelayedKey) -> Result<Option<DelayedEvent>, Failed> {
         let place = encoding::place(key);
         let removed = self.pending.remove(&place[..])?;
-        removed.map(|event| encoding::read_event(&place, event.value())).transpose()
+        Ok(removed.map(|event| encoding::read_event(&place, event.value())).transpose()?)
     }
 
     /// Takes one away that is pending.

@@ -17,31 +17,31 @@ use std::{path::Path, sync::Arc};
 
 /// Everything that can be read from a store; what is known by name and id as far as a number of writes tells of it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Content {
-    pub(super) snapshot: DelayedSnapshot,
-    pub(super) events: Vec<DelayedEvent>,
-    pub(super) listed: Vec<Arc<str>>,
-    pub(super) found: Vec<Found>,
-    pub(super) answers: Vec<Option<Answered>>,
-    pub(super) rows: Vec<NumberedRow>,
-    pub(super) first_row: u64,
-    pub(super) parked: Vec<ParkedEvent>,
-    pub(super) changes: Vec<(u64, ChangeEntry)>,
+pub(in crate::delayed) struct Content {
+    pub(in crate::delayed) snapshot: DelayedSnapshot,
+    pub(in crate::delayed) events: Vec<DelayedEvent>,
+    pub(in crate::delayed) listed: Vec<Arc<str>>,
+    pub(in crate::delayed) found: Vec<Found>,
+    pub(in crate::delayed) answers: Vec<Option<Answered>>,
+    pub(in crate::delayed) rows: Vec<NumberedRow>,
+    pub(in crate::delayed) first_row: u64,
+    pub(in crate::delayed) parked: Vec<ParkedEvent>,
+    pub(in crate::delayed) changes: Vec<(u64, ChangeEntry)>,
 }
 
-pub(super) fn limits() -> DelayedLimits {
+pub(in crate::delayed) fn limits() -> DelayedLimits {
     DelayedLimits { rows: 60, changes: 30, tombstones: 50, ..DelayedLimits::default() }
 }
 
-pub(super) fn options() -> RedbOptions {
+pub(in crate::delayed) fn options() -> RedbOptions {
     RedbOptions { limits: limits(), reserve: 1 << 20, ..RedbOptions::default() }
 }
 
-pub(super) fn open(path: &Path) -> Result<RedbDelayed, StoreError> {
+pub(in crate::delayed) fn open(path: &Path) -> Result<RedbDelayed, StoreError> {
     RedbDelayed::open(path, "khronos", &options())
 }
 
-pub(super) fn twin() -> MemoryDelayed {
+pub(in crate::delayed) fn twin() -> MemoryDelayed {
     DelayedMemory::default().open("khronos", limits()).unwrap()
 }
 
@@ -61,7 +61,7 @@ fn message(write: u64) -> MessageKey {
 }
 
 /// The write of this number, the first is 1: of four three put and cancel, and are durable; one settles.
-pub(super) fn batch(write: u64) -> DelayedBatch {
+pub(in crate::delayed) fn batch(write: u64) -> DelayedBatch {
     let now = t(write as i64 * 60_000);
     if write % 4 == 3 {
         let settle = |number: u64| {
@@ -112,7 +112,7 @@ pub(super) fn batch(write: u64) -> DelayedBatch {
 }
 
 /// A store that so many writes were made to, and what it holds.
-pub(super) fn fill(path: &Path, writes: u64) -> Content {
+pub(in crate::delayed) fn fill(path: &Path, writes: u64) -> Content {
     let mut store = open(path).unwrap();
     for write in 1..=writes {
         store.write(0, &batch(write)).unwrap();
@@ -120,14 +120,14 @@ pub(super) fn fill(path: &Path, writes: u64) -> Content {
     content(&mut store, writes).unwrap()
 }
 
-pub(super) fn content(store: &mut dyn DelayedStore, writes: u64) -> Result<Content, StoreError> {
+pub(in crate::delayed) fn content(store: &mut dyn DelayedStore, writes: u64) -> Result<Content, StoreError> {
     let snapshot = store.load()?;
     let reader = store.reader();
     Ok(Content { snapshot, ..read(&*reader, writes)? })
 }
 
 /// All that a reader sees.
-pub(super) fn read(reader: &dyn DelayedReader, writes: u64) -> Result<Content, StoreError> {
+pub(in crate::delayed) fn read(reader: &dyn DelayedReader, writes: u64) -> Result<Content, StoreError> {
     let all = Timestamp::from_millis(i64::MIN)..Timestamp::from_millis(i64::MAX);
     let due = reader.due(all, None, usize::MAX)?;
     let keys: Vec<_> = due.into_iter().map(|event| event.key).collect();
@@ -152,12 +152,12 @@ pub(super) fn read(reader: &dyn DelayedReader, writes: u64) -> Result<Content, S
 }
 
 /// Opens a store and reads everything.
-pub(super) fn everything(path: &Path, writes: u64) -> Result<Content, StoreError> {
+pub(in crate::delayed) fn everything(path: &Path, writes: u64) -> Result<Content, StoreError> {
     content(&mut open(path)?, writes)
 }
 
 /// Asserts that the store is refused as damaged, with a remedy, and still refused when it is tried again.
-pub(super) fn assert_damaged(path: &Path, words: &str) {
+pub(in crate::delayed) fn assert_damaged(path: &Path, words: &str) {
     for _ in 0..2 {
         let refused = everything(path, 100).err().unwrap();
         assert!(matches!(refused, StoreError::Damaged { .. }), "{refused}");

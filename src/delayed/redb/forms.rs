@@ -1,10 +1,9 @@
 //! The bytes of what lies in the store: whatever changes in the code, those are read. Texts of bytes are hexadecimal.
 
 use super::{
-    encoding,
+    encoding::{self, Unreadable},
     files::{self, DATABASE},
     fixture::{batch, everything, fill, open},
-    guard::Failed,
     meta::{FORM, Meta},
     pages::{FILE_FORM, PAGE},
     seal::{self, Seal},
@@ -34,7 +33,7 @@ fn bytes(hex: &str) -> Vec<u8> {
     digits.chunks(2).map(|two| two[0] * 16 + two[1]).collect()
 }
 
-fn read<T>(read: Result<T, Failed>) -> T {
+fn read<T>(read: Result<T, Unreadable>) -> T {
     read.unwrap()
 }
 

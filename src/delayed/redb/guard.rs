@@ -1,6 +1,9 @@
 //! The wall around redb: its errors, and panics that damage may lead it to, become [`StoreError`]s.
 
-use super::pages::{DamagedPage, NoPages};
+use super::{
+    encoding::Unreadable,
+    pages::{DamagedPage, NoPages},
+};
 use crate::store::{StoreError, io_error};
 use ::redb::{
     CommitError, DatabaseError, Error, SetDurabilityError, StorageError, TableError, TransactionError,
@@ -35,6 +38,12 @@ macro_rules! from_redb {
 }
 
 from_redb! { CommitError DatabaseError SetDurabilityError StorageError TableError TransactionError }
+
+impl From<Unreadable> for Failed {
+    fn from(Unreadable(what): Unreadable) -> Self {
+        Self::Unreadable(what)
+    }
+}
 
 impl From<StoreError> for Failed {
     fn from(error: StoreError) -> Self {

@@ -9,10 +9,8 @@
 //! Absent: several processes (a lock file refuses the second), and what the steps of a batch mean.
 
 mod apply;
-mod encoding;
 mod files;
 mod guard;
-mod meta;
 mod open;
 mod pages;
 mod reader;
@@ -25,7 +23,7 @@ mod upgrade;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
-mod fixture;
+pub(super) mod fixture;
 #[cfg(test)]
 mod forms;
 #[cfg(test)]
@@ -36,6 +34,7 @@ mod kills;
 #[cfg(test)]
 mod others;
 
+use super::{encoding, meta};
 use crate::{
     engine::delayed::{
         DelayedBatch, DelayedLimits, DelayedReader, DelayedRoom, DelayedSnapshot, DelayedStore,

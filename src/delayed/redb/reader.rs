@@ -1,7 +1,7 @@
 //! Reads the store on any thread, beside what is written: each call sees the last transaction that was committed.
 
 use super::{
-    encoding,
+    encoding::{self, Unreadable},
     guard::{Failed, closed, guarded},
     meta::Meta,
     tables::{self, Definition, Read},
@@ -82,7 +82,7 @@ impl RedbReader {
         table: Definition,
         after: u64,
         most: usize,
-        read: impl Fn(&[u8]) -> Result<(T, usize), Failed>,
+        read: impl Fn(&[u8]) -> Result<(T, usize), Unreadable>,
         bounds: impl FnOnce(&Meta) -> (u64, u64),
     ) -> Result<Numbered<T>, StoreError> {
         self.at_once(|transaction| {
@@ -137,7 +137,7 @@ impl DelayedReader for RedbReader {
             let event = |key: &DelayedKey| {
                 let place = encoding::place(key);
                 let value = pending.get(&place[..])?;
-                value.map(|value| encoding::read_event(&place, value.value())).transpose()
+                Ok(value.map(|value| encoding::read_event(&place, value.value())).transpose()?)
             };
             keys.iter().map(event).collect()
         })
@@ -199,7 +199,7 @@ impl DelayedReader for RedbReader {
             let kept = tables::read(transaction, tables::MESSAGES)?;
             let answer = |message: &MessageKey| {
                 let answered = kept.get(&encoding::message_key(message)[..])?;
-                answered.map(|answered| encoding::read(answered.value())).transpose()
+                Ok(answered.map(|answered| encoding::read(answered.value())).transpose()?)
             };
             messages.iter().map(answer).collect()
         })

@@ -76,7 +76,7 @@ fn host(authority: &str) -> &str {
 }
 
 /// Whether nothing of the way there is a network.
-fn is_here(authority: &str) -> bool {
+pub(in crate::http) fn is_here(authority: &str) -> bool {
     let host = host(authority);
     host.eq_ignore_ascii_case("localhost")
         || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())

@@ -53,6 +53,24 @@ pub struct Readiness {
     /// The release of the time zone data, and where it is from: `2026f (bundled)`.
     #[serde(default)]
     pub time_zones: String,
+    /// What it is among several clocks on one database; left out where it is alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<RoleShown>,
+    /// Of a follower: where the leader is reached, if there is one that says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leader: Option<String>,
+}
+
+/// What a clock is among several on one database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RoleShown {
+    /// It sends what is due.
+    Leader,
+    /// It takes over when the leader is gone.
+    Follower,
+    /// It leads, and hands nothing over until the database confirms that again.
+    Lapsed,
 }
 
 impl Readiness {
@@ -74,6 +92,8 @@ impl Readiness {
             parked: status.parked,
             outstanding: status.outstanding,
             time_zones: zones.to_string(),
+            role: None,
+            leader: None,
         }
     }
 }

@@ -8,12 +8,10 @@
 //!
 //! Absent: several processes (a lock file refuses the second), and a bulk store (the record is bounded).
 
-mod changes;
-mod encoding;
+mod batch;
 mod files;
 mod guard;
 mod log;
-mod meta;
 mod open;
 mod reader;
 mod record;
@@ -42,7 +40,9 @@ mod run_time_bytes;
 #[cfg(test)]
 mod zones;
 
-use super::{Limits, PageReader, Store, StoreError, Written, complete_after, details_lost};
+use super::{
+    Limits, PageReader, Store, StoreError, Written, changes, complete_after, details_lost, encoding, meta,
+};
 use crate::{
     engine::{Commit, LoggedChange, Revision, Row, Snapshot},
     schedule::CalendarStore,

@@ -3,7 +3,8 @@
 use crate::{
     store::{Limits, Memory, MemoryStore, Store},
     {
-        Action, Answer, ClockRules, Commit, Engine, Era, Handover, Input, Reading, Resends, Rules,
+        Action, Answer, ClockRules, ClockState, Commit, Engine, Era, Handover, Input, Reading, Resends,
+        Rules,
         content::occurrence_event,
         faults::{Fault, plant},
     },
@@ -18,6 +19,7 @@ const MINUTE: i64 = 60 * SECOND;
 /// 2030-01-01.
 const FAR: i64 = 1_893_456_000_000;
 
+mod among_others;
 mod delayed;
 mod edits;
 mod under_way;

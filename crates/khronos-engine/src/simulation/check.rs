@@ -4,56 +4,31 @@
 use super::{
     backfilling::operations_are_kept,
     ceilings::ceilings_are_kept,
+    evidence::{Arrival, Evidence, is_of},
     pausing::pauses_are_kept,
     triggering::triggers_are_kept,
     world::{IN_FLIGHT, World},
 };
 use crate::{
-    ClockState, Coalesced, Outcome, Parked, Revision, Row,
+    ClockState, Outcome, Parked, Revision, Row,
     audit::{Tally, audit},
 };
 use khronos_schedule::{Unrouted, jitter_offset};
-use ponos_event::{EventKind, Timestamp};
+use ponos_event::Timestamp;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
-/// An event that reached the broker's queues.
-#[derive(Debug, Clone)]
-pub(super) struct Arrival {
-    pub(super) id: String,
-    pub(super) body: Vec<u8>,
-    pub(super) schedule: Arc<str>,
-    pub(super) creation: u64,
-    pub(super) revision: u32,
-    pub(super) stands_for: Coalesced,
-    pub(super) send_time: Timestamp,
-    /// The highest wall clock reading that the engine had been given.
-    pub(super) highest: Timestamp,
-    /// How often the operator had let the clock go on from a lower reading.
-    pub(super) era: u32,
-}
-
-impl Arrival {
-    /// Of which revision it is: name, creation and number.
-    pub(super) fn of(&self) -> (&Arc<str>, u64, u32) {
-        (&self.schedule, self.creation, self.revision)
-    }
-}
-
-/// Whether it is this revision.
-pub(super) fn is_of(revision: &Revision, (name, creation, number): (&Arc<str>, u64, u32)) -> bool {
-    (revision.name(), revision.definition.creation(), revision.number) == (&**name, creation, number)
-}
-
 /// Which occurrences an event or row speaks for, first and last included.
 type Run = (Timestamp, Timestamp);
 
 pub(super) fn promises(world: &World) -> Result<(), String> {
-    nothing_was_early(world)?;
+    let seen = &world.evidence();
+    world.early.clone().map_or(Ok(()), |what| Err(format!("early: {what}")))?;
+    nothing_was_early(seen)?;
     world.reservation.broken.clone().map_or(Ok(()), Err)?;
-    equal_ids_have_equal_bodies(world)?;
+    equal_ids_have_equal_bodies(seen)?;
     world.rendering.broken.clone().map_or(Ok(()), Err)?;
     world.parking.broken.clone().map_or(Ok(()), Err)?;
     world.commands.broken.clone().map_or(Ok(()), Err)?;
@@ -64,24 +39,24 @@ pub(super) fn promises(world: &World) -> Result<(), String> {
     pauses_are_kept(world)?;
     triggers_are_kept(world)?;
     operations_are_kept(world)?;
-    nothing_is_settled_by_reaching_nobody(world)?;
+    nothing_is_settled_by_reaching_nobody(seen)?;
     nothing_waits_for_its_turn(world)?;
-    nothing_sent_singly_was_coalesced(world)?;
-    order_holds_per_schedule(world)?;
+    nothing_sent_singly_was_coalesced(seen)?;
+    order_holds_per_schedule(seen)?;
     if world.most_in_flight > IN_FLIGHT {
         return Err(format!("{} in flight", world.most_in_flight));
     }
-    limits_hold(world)?;
-    for revision in world.revisions() {
-        nothing_was_lost(world, revision)?;
+    limits_hold(seen)?;
+    for revision in seen.revisions {
+        nothing_was_lost(seen, revision)?;
     }
-    windows_tile(world)?;
+    windows_tile(seen)?;
     world
         .recording
         .broken
         .as_ref()
         .map_or(Ok(()), |broken| Err(format!("{AUDIT}would not see that {broken}")))?;
-    the_audit_agrees(world)?;
+    the_audit_agrees(seen)?;
     world.auditing.broken.as_ref().map_or(Ok(()), |broken| Err(format!("{AUDIT}{broken}")))
 }
 
@@ -89,11 +64,11 @@ pub(super) fn promises(world: &World) -> Result<(), String> {
 pub(super) const AUDIT: &str = "the audit ";
 
 /// Record and arithmetic agree: no hole, nothing that should not be there; and a clean stop loses no details.
-fn the_audit_agrees(world: &World) -> Result<(), String> {
-    if world.disk.last_sequence != world.record.len() as u64 {
+pub(super) fn the_audit_agrees(seen: &Evidence<'_>) -> Result<(), String> {
+    if seen.disk.last_sequence != seen.record.len() as u64 {
         return Err(format!("{AUDIT}would take details for lost after a clean stop"));
     }
-    let report = audit(&world.disk, &world.record, None, None).map_err(|e| e.to_string())?;
+    let report = audit(seen.disk, seen.record, None, None).map_err(|e| e.to_string())?;
     let of_all = report.totals.expected.checked_sub(report.totals.holes);
     if report.agrees() && of_all == Some(accounted(&report.totals)) {
         return Ok(());
@@ -102,18 +77,10 @@ fn the_audit_agrees(world: &World) -> Result<(), String> {
     Err(match one {
         Some(one) => {
             let (missing, extra) = (&one.missing, &one.extra);
-            format!(
-                "{AUDIT}misses {missing:?}, and did not expect {extra:?}\n{}",
-                story(world, &one.schedule)
-            )
+            format!("{AUDIT}misses {missing:?}, and did not expect {extra:?}\n{}", seen.story(&one.schedule))
         }
         None => format!("{AUDIT}does not add up: {:?}", report.totals),
     })
-}
-
-/// What the record says of occurrences.
-fn rows(world: &World) -> impl Iterator<Item = &Row> {
-    world.record.iter().map(|entry| &entry.row).filter(|row| row.kind == EventKind::Occurrence)
 }
 
 fn accounted(tally: &Tally) -> u64 {
@@ -137,10 +104,9 @@ fn figures_are_its_own(world: &World) -> Result<(), String> {
 }
 
 /// Where somebody must be bound, what reaches nobody is not confirmed.
-fn nothing_is_settled_by_reaching_nobody(world: &World) -> Result<(), String> {
-    for row in rows(world) {
-        let revision =
-            world.revisions().iter().find(|r| is_of(r, (&row.schedule, row.creation, row.revision)));
+fn nothing_is_settled_by_reaching_nobody(seen: &Evidence<'_>) -> Result<(), String> {
+    for row in seen.rows() {
+        let revision = seen.revisions.iter().find(|r| is_of(r, (&row.schedule, row.creation, row.revision)));
         let parks = revision.is_some_and(|r| r.definition.conduct().unrouted == Unrouted::Park);
         if parks && matches!(row.outcome, Outcome::Confirmed { returned: true, .. }) {
             return Err(format!("{} of {} reached nobody, and is settled", row.schedule, row.last));
@@ -170,17 +136,16 @@ fn nothing_waits_for_its_turn(world: &World) -> Result<(), String> {
     }
 }
 
-fn nothing_was_early(world: &World) -> Result<(), String> {
-    world.early.clone().map_or(Ok(()), |what| Err(format!("early: {what}")))?;
-    match world.arrivals.iter().find(|a| a.send_time > a.highest) {
+pub(super) fn nothing_was_early(seen: &Evidence<'_>) -> Result<(), String> {
+    match seen.arrivals.iter().find(|a| a.send_time > a.highest) {
         Some(early) => Err(format!("early: {} of {}", early.schedule, early.stands_for.last)),
         None => Ok(()),
     }
 }
 
-fn equal_ids_have_equal_bodies(world: &World) -> Result<(), String> {
+pub(super) fn equal_ids_have_equal_bodies(seen: &Evidence<'_>) -> Result<(), String> {
     let mut sent: HashMap<&str, Vec<&Arrival>> = HashMap::new();
-    for arrival in &world.arrivals {
+    for arrival in seen.arrivals {
         let same = sent.entry(&arrival.id).or_default();
         same.push(arrival);
         // What one event stood for before the clock was set back may come singly after it, and not the other way round.
@@ -189,26 +154,26 @@ fn equal_ids_have_equal_bodies(world: &World) -> Result<(), String> {
                 if other.era < arrival.era { [**other, arrival] } else { [arrival, **other] };
             // What was parked is released as it was, whatever came singly since.
             let parked =
-                |event: &Arrival| world.era > 0 && event.stands_for.count > 1 && was_parked(world, event);
+                |event: &Arrival| seen.era > 0 && event.stands_for.count > 1 && seen.was_parked(event);
             let singly = earlier.stands_for.count == 1;
             let as_much = other.era == arrival.era || singly;
             other.stands_for == arrival.stands_for || (as_much && !parked(earlier) && !parked(later))
         };
         if let Some(first) = same.iter().filter(as_much).find(|other| other.body != arrival.body) {
             let text = |a: &Arrival| String::from_utf8_lossy(&a.body).into_owned();
-            let story = story(world, &arrival.schedule);
+            let story = seen.story(&arrival.schedule);
             return Err(format!("one id, two bodies:\n{}\n{}\n{story}", text(first), text(arrival)));
         }
     }
     Ok(())
 }
 
-fn nothing_sent_singly_was_coalesced(world: &World) -> Result<(), String> {
-    let of = |coalesced: bool| world.arrivals.iter().filter(move |a| (a.stands_for.count > 1) == coalesced);
+pub(super) fn nothing_sent_singly_was_coalesced(seen: &Evidence<'_>) -> Result<(), String> {
+    let of = |coalesced: bool| seen.arrivals.iter().filter(move |a| (a.stands_for.count > 1) == coalesced);
     let mut runs: HashMap<_, HashSet<(Run, u32)>> = HashMap::new();
     for many in of(true) {
         // In the era in which it was parked it stood for as much.
-        let era = if was_parked(world, many) { 0 } else { many.era };
+        let era = if seen.was_parked(many) { 0 } else { many.era };
         let run = (many.stands_for.first, many.stands_for.last);
         runs.entry(many.of()).or_default().insert((run, era));
     }
@@ -226,33 +191,23 @@ fn nothing_sent_singly_was_coalesced(world: &World) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether what an event stands for was parked.
-fn was_parked(world: &World, event: &Arrival) -> bool {
-    let run = event.stands_for;
-    rows(world).any(|row| {
-        matches!(row.outcome, Outcome::Parked(_))
-            && row.schedule == event.schedule
-            && (row.first, row.last) == (run.first, run.last)
-    })
-}
-
 /// The first arrivals of a schedule's events come in the order of their due times.
-fn order_holds_per_schedule(world: &World) -> Result<(), String> {
-    let mut seen = HashSet::new();
+pub(super) fn order_holds_per_schedule(seen: &Evidence<'_>) -> Result<(), String> {
+    let mut came = HashSet::new();
     let mut latest: HashMap<(&Arc<str>, u64, u32), Timestamp> = HashMap::new();
-    for arrival in &world.arrivals {
+    for arrival in seen.arrivals {
         // What was parked and released comes when a person says so.
-        let was_parked = rows(world).any(|row| {
+        let was_parked = seen.rows().any(|row| {
             matches!(row.outcome, Outcome::Parked(_))
                 && row.schedule == arrival.schedule
                 && row.last == arrival.stands_for.last
         });
-        let revision = world.revisions().iter().find(|r| is_of(r, arrival.of()));
+        let revision = seen.revisions.iter().find(|r| is_of(r, arrival.of()));
         // A one-shot may be made for an instant that is gone.
         let at_once = revision.is_some_and(|revision| revision.definition.timing().is_one_shot());
         // Nothing waits for what is refused; where that was not written before a crash, it is sent again after what was newer.
-        let refused = world.parking.refused.contains(&(arrival.schedule.clone(), arrival.stands_for.last));
-        if was_parked || refused || at_once || !seen.insert(&arrival.id) {
+        let refused = seen.refused.contains(&(arrival.schedule.clone(), arrival.stands_for.last));
+        if was_parked || refused || at_once || !came.insert(&arrival.id) {
             continue;
         }
         let due = arrival.stands_for.last;
@@ -265,17 +220,17 @@ fn order_holds_per_schedule(world: &World) -> Result<(), String> {
 }
 
 /// Every occurrence of a revision arrived, or stands in the record with the reason, or is still outstanding.
-fn nothing_was_lost(world: &World, revision: &Revision) -> Result<(), String> {
+pub(super) fn nothing_was_lost(seen: &Evidence<'_>, revision: &Revision) -> Result<(), String> {
     let timing = revision.timing();
     let one_shot = timing.is_one_shot();
-    let settled = world.disk.settled.unwrap_or(Timestamp::EPOCH);
+    let settled = seen.disk.settled.unwrap_or(Timestamp::EPOCH);
     // What its jitter sends after W is not promised yet.
     let promised = |due: Timestamp| due.plus(jitter_offset(revision.name(), due, timing.jitter())) <= settled;
     let ended = revision.ended.unwrap_or(Timestamp::HORIZON);
     let mut accounted: Vec<Run> = Vec::new();
     let creation = revision.definition.creation();
     let mine = |name: &Arc<str>, number: u32| is_of(revision, (name, creation, number));
-    for arrival in world.arrivals.iter().filter(|a| is_of(revision, a.of())) {
+    for arrival in seen.arrivals.iter().filter(|a| is_of(revision, a.of())) {
         if arrival.stands_for.first <= revision.effective_from {
             return Err(format!(
                 "{} of {} came before its revision",
@@ -284,23 +239,23 @@ fn nothing_was_lost(world: &World, revision: &Revision) -> Result<(), String> {
         }
         accounted.push((arrival.stands_for.first, arrival.stands_for.last));
     }
-    for row in rows(world).filter(|row| is_of(revision, (&row.schedule, row.creation, row.revision))) {
+    for row in seen.rows().filter(|row| is_of(revision, (&row.schedule, row.creation, row.revision))) {
         if matches!(row.outcome, Outcome::Skipped(_) | Outcome::Dropped | Outcome::DroppedAtLimit) {
             accounted.push((row.first, row.last));
         }
     }
     // That it was parked says nothing: it has to be there.
-    for (_, parked) in world.disk.parked.iter().filter(|(_, parked)| !parked.is_asked_for()) {
+    for (_, parked) in seen.disk.parked.iter().filter(|(_, parked)| !parked.is_asked_for()) {
         if mine(&parked.schedule, parked.revision) {
             accounted.push((parked.stands_for.first, parked.stands_for.last));
         }
     }
-    for (name, span) in &world.disk.spans {
+    for (name, span) in &seen.disk.spans {
         if mine(name, span.revision) {
             accounted.push((span.after.plus(1), span.through));
         }
     }
-    let pending = world.disk.one_shots.iter().any(|(name, row)| mine(name, row.revision));
+    let pending = seen.disk.one_shots.iter().any(|(name, row)| mine(name, row.revision));
     let mut due = revision.effective_from;
     // Latest first, so that those that are passed can be taken from the end.
     accounted.sort_unstable_by(|a, b| b.cmp(a));
@@ -312,7 +267,7 @@ fn nothing_was_lost(world: &World, revision: &Revision) -> Result<(), String> {
         }
         if reached < due && !(one_shot && pending) {
             let (name, number) = (revision.name(), revision.number);
-            return Err(format!("lost: {name} r{number} of {due} (W {settled})\n{}", story(world, name)));
+            return Err(format!("lost: {name} r{number} of {due} (W {settled})\n{}", seen.story(name)));
         }
     }
     Ok(())
@@ -320,10 +275,10 @@ fn nothing_was_lost(world: &World, revision: &Revision) -> Result<(), String> {
 
 /// Over all revisions that count from one instant, and are due alike, no more occurrences are called for than the limit
 /// allows. Under other rules of its zone a schedule has other occurrences, and those are counted.
-fn limits_hold(world: &World) -> Result<(), String> {
-    for revision in world.revisions() {
+pub(super) fn limits_hold(seen: &Evidence<'_>) -> Result<(), String> {
+    for revision in seen.revisions {
         let Some(limit) = revision.definition.definition().limit else { continue };
-        let same = world.revisions().iter().filter(|other| {
+        let same = seen.revisions.iter().filter(|other| {
             (other.name(), other.counts_from) == (revision.name(), revision.counts_from)
                 && other.definition.creation() == revision.definition.creation()
                 && other.definition.definition().limit == Some(limit)
@@ -336,7 +291,7 @@ fn limits_hold(world: &World) -> Result<(), String> {
                 && numbers.contains(&arrival.revision)
         };
         let due: HashSet<Timestamp> =
-            world.arrivals.iter().filter(of).map(|arrival| arrival.stands_for.last).collect();
+            seen.arrivals.iter().filter(of).map(|arrival| arrival.stands_for.last).collect();
         if due.len() > limit as usize {
             return Err(format!("{}: more than its limit of {limit}", revision.name()));
         }
@@ -346,24 +301,24 @@ fn limits_hold(world: &World) -> Result<(), String> {
 
 /// The windows of a schedule's events tile the time: each starts where what was settled before it ends, or where something
 /// ends that is still to be settled, for nothing waits behind what is refused.
-fn windows_tile(world: &World) -> Result<(), String> {
-    if world.era > 0 {
+pub(super) fn windows_tile(seen: &Evidence<'_>) -> Result<(), String> {
+    if seen.era > 0 {
         // Where the clock was set back, what ends before a window may have stood in a coalesced event's.
         return Ok(());
     }
-    let settled = world.disk.settled.unwrap_or(Timestamp::EPOCH);
+    let settled = seen.disk.settled.unwrap_or(Timestamp::EPOCH);
     let mut by_schedule: BTreeMap<(&Arc<str>, u64, u32), BTreeMap<Timestamp, &Arrival>> = BTreeMap::new();
-    for arrival in &world.arrivals {
+    for arrival in seen.arrivals {
         by_schedule.entry(arrival.of()).or_default().insert(arrival.stands_for.last, arrival);
     }
     for (of @ (schedule, _, number), arrivals) in by_schedule {
         let mut ends: HashSet<String> = arrivals.keys().map(ToString::to_string).collect();
-        for row in rows(world) {
+        for row in seen.rows() {
             if (&row.schedule, row.creation, row.revision) == of {
                 ends.insert(row.last.to_string());
             }
         }
-        let revision = world.revisions().iter().find(|r| is_of(r, of));
+        let revision = seen.revisions.iter().find(|r| is_of(r, of));
         ends.extend(revision.map(|r| r.opens.to_string()));
         for (due, arrival) in arrivals {
             let body: serde_json::Value = serde_json::from_slice(&arrival.body).map_err(|e| e.to_string())?;
@@ -372,25 +327,10 @@ fn windows_tile(world: &World) -> Result<(), String> {
             if !ends.contains(from) && !is_outstanding {
                 return Err(format!(
                     "{schedule} r{number} of {due}: its window starts at {from}, where nothing ends\n{}",
-                    story(world, schedule)
+                    seen.story(schedule)
                 ));
             }
         }
     }
     Ok(())
-}
-
-/// What became of a schedule, for people who look for the reason.
-fn story(world: &World, schedule: &str) -> String {
-    let mut lines: Vec<String> = Vec::new();
-    for revision in world.revisions().iter().filter(|r| r.name() == schedule) {
-        lines.push(format!("revision {revision:?}"));
-    }
-    for arrival in world.arrivals.iter().filter(|a| *a.schedule == *schedule) {
-        lines.push(format!("arrived r{} {:?} at {}", arrival.revision, arrival.stands_for, arrival.highest));
-    }
-    for row in rows(world).filter(|row| [schedule, "*"].contains(&&*row.schedule)) {
-        lines.push(format!("row {row:?}"));
-    }
-    lines.join("\n")
 }

@@ -291,7 +291,7 @@ impl World {
 }
 
 /// A schedule that suits the moment `wall`.
-fn definition(random: &mut Random, wall: i64, name: &str) -> Definition {
+pub(super) fn definition(random: &mut Random, wall: i64, name: &str) -> Definition {
     let policy = *random.pick(&["latest", "all", "none"]);
     let catch_up = CatchUpDefinition {
         policy: Some(policy.into()),

@@ -5,7 +5,7 @@
 mod scoped;
 
 use super::{
-    check::{Arrival, is_of},
+    evidence::{Arrival, is_of},
     random::Random,
     world::World,
 };

@@ -1,6 +1,6 @@
 //! What the disk and the broker do: some of what they were asked for, in the order that luck will have.
 
-use super::{check::Arrival, world::World};
+use super::{evidence::Arrival, world::World};
 use crate::{Answer, Handover, Input, time_event};
 use khronos_schedule::jitter_offset;
 use ponos_event::{EventKind, Timestamp};

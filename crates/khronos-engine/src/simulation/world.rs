@@ -8,8 +8,8 @@ use super::{
     boundary::{Boundary, BoundaryFault},
     calendars::{self, Calendaring},
     ceilings::Ceilings,
-    check::Arrival,
     commands::Commands,
+    evidence::{Arrival, Evidence},
     limits,
     parking::Parking,
     pausing::Pausing,
@@ -365,6 +365,12 @@ impl World {
     /// All revisions that ever were durable, as they were last.
     pub(super) fn revisions(&self) -> &[Revision] {
         &self.ever
+    }
+
+    /// What this life left behind.
+    pub(super) fn evidence(&self) -> Evidence<'_> {
+        let Self { arrivals, record, disk, ever, parking, era, .. } = self;
+        Evidence { arrivals, record, disk, revisions: ever, refused: &parking.refused, era: *era }
     }
 }
 

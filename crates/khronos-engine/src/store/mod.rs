@@ -223,6 +223,16 @@ pub enum StoreError {
         /// Bytes that would have to be.
         needed: u64,
     },
+    /// Another process of a clock of this name may write to it now.
+    #[error(
+        "the store {path} is led by another clock of this name{by}; stop that one, or give this one a name and a schema of its own"
+    )]
+    Led {
+        /// The store.
+        path: PathBuf,
+        /// Where it is reached, as ` at <address>`; empty where it did not say.
+        by: String,
+    },
     /// A higher term was seen: another clock leads.
     #[error("the store refused term {term}: {seen} leads now")]
     Fenced {

@@ -1,7 +1,7 @@
 //! The configuration of the adapter: parsed once, valid from then on.
 
 use super::{
-    super::{LinkError, LinkErrorClass},
+    super::{Fence, LinkError, LinkErrorClass},
     backoff,
     host_order::HostOrder,
     tls::TlsFiles,
@@ -46,6 +46,8 @@ pub struct AmqpConfig {
     pub compare: Duration,
     /// What failed, for all connections that are made with this configuration or a copy of it.
     pub(super) order: Arc<HostOrder>,
+    /// What publishers ask before they give a publishing to the connection (lets everything pass).
+    pub fence: Fence,
 }
 
 impl AmqpConfig {
@@ -62,6 +64,7 @@ impl AmqpConfig {
             channels: 1,
             backoff_max: Duration::from_secs(10),
             compare: Duration::from_secs(30),
+            fence: Fence::default(),
             url_file: None,
             order: Arc::default(),
             url,

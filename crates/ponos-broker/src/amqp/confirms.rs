@@ -10,7 +10,7 @@ mod in_flight;
 mod silence;
 
 use super::{
-    super::{PublishOutcome, Publishing, Settlement},
+    super::{Fence, PublishOutcome, Publishing, Settlement},
     blame::Blame,
     convert,
     refused_routes::Routed,
@@ -146,20 +146,24 @@ impl Confirms {
         self.silence.excused();
     }
 
-    /// Writes what the window has room for.
-    pub(super) fn write(&mut self, user: Option<&str>, frame_max: u32, now: Instant) {
+    /// Writes what the window has room for, as far as the fence lets it pass.
+    pub(super) fn write(&mut self, user: Option<&str>, frame_max: u32, fence: &Fence, now: Instant) {
         if let Some(channel) = self.channel.clone() {
-            self.write_on(&channel, user, frame_max);
+            self.write_on(&channel, user, frame_max, fence);
         }
         self.silence.look(!self.unconfirmed.is_empty(), now);
     }
 
-    fn write_on(&mut self, channel: &Arc<Channel>, user: Option<&str>, frame_max: u32) {
+    fn write_on(&mut self, channel: &Arc<Channel>, user: Option<&str>, frame_max: u32, fence: &Fence) {
         while self.died.is_none()
             && self.unconfirmed.len() < self.room()
             && self.in_flight.unwritten() < UNWRITTEN
         {
             let Some((publishing, deadline)) = self.backlog.pop_front() else { break };
+            if !fence.lets_pass(&publishing) {
+                self.settle(publishing.token, PublishOutcome::Lost);
+                continue;
+            }
             self.alone = self.alone.saturating_sub(1);
             self.write_one(channel.clone(), publishing, deadline, user, frame_max);
         }

@@ -53,6 +53,14 @@ impl Clock {
 }
 
 #[test]
+fn a_leader_has_no_work_while_it_is_set_back() {
+    let clock = Clock::half_set_back();
+    let oldest = clock.engine.oldest_after(None, 100).oldest;
+    assert!(oldest.is_some_and(|oldest| oldest.millis() <= clock.wall), "{oldest:?} is due");
+    assert!(!clock.engine.has_work() && !clock.engine.may_hand_over());
+}
+
+#[test]
 fn a_crash_before_all_is_taken_back_silences_nothing() {
     let told = |fault| {
         plant(fault);

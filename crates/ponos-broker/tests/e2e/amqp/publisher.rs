@@ -1,7 +1,7 @@
 //! The publisher of the RabbitMQ adapter: exactly one settlement for each publishing, the right one.
 
 use crate::support::{self, config, outcomes, publisher, publishing, topology};
-use ponos_broker::{Link, PublishOutcome, Publishing, amqp::AmqpConfig};
+use ponos_broker::{Fence, Link, PublishOutcome, Publishing, amqp::AmqpConfig};
 use ponos_event::topology::{Binding, Exchange, Queue, Topology};
 use ponos_event::{HeaderValue, Headers};
 use std::{collections::HashMap, time::Duration};
@@ -42,6 +42,21 @@ async fn a_return_belongs_to_the_message_that_was_returned() {
     for (token, outcome) in outcomes(&mut publisher, 4_000).await {
         assert_eq!(outcome, if is_bound(token) { CONFIRMED } else { RETURNED }, "{token}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_fence_does_not_let_pass_is_lost_and_never_sent() {
+    let url = Node::shared().vhost("fenced");
+    let mut config = config(&url);
+    // As of a clock that stood still: it was trusted when this was submitted, and is not when its turn comes.
+    config.fence = Fence::new(|publishing| publishing.token % 3 == 0);
+    let mut publisher = publisher(config, topology("some", "#")).await;
+    publisher.submit((0..300).map(|token| publishing(token, "a.b.c")).collect()).await.unwrap();
+    for (token, outcome) in outcomes(&mut publisher, 300).await {
+        let expected = if token % 3 == 0 { CONFIRMED } else { PublishOutcome::Lost };
+        assert_eq!(outcome, expected, "{token}");
+    }
+    assert_eq!(Node::shared().queue("fenced", "some"), Some((100, 0)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,10 +1,7 @@
 //! Keys and values as they lie in the tables. Byte order of keys is the order of times, names and numbers. Values are postcard;
-//! what is published lies behind, as it came. The sums of their pages say that they are what was written.
+//! what is published lies behind, as it came. That they are what was written, the store says.
 
-use super::{
-    guard::Failed,
-    meta::{FORM, Meta},
-};
+use super::meta::{FORM, Meta};
 use crate::engine::{
     MessageKey, Outcome,
     delayed::{
@@ -15,6 +12,10 @@ use crate::engine::{
 use ponos::event::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::sync::Arc;
+
+/// What does not read as what was written.
+#[derive(Debug)]
+pub(super) struct Unreadable(pub(super) String);
 
 /// The key of the [`Meta`].
 pub(super) const META: &[u8] = b"!";
@@ -87,7 +88,7 @@ pub(super) fn time(at: Timestamp) -> [u8; 8] {
     (at.millis() ^ i64::MIN).to_be_bytes()
 }
 
-pub(super) fn read_time(bytes: &[u8]) -> Result<Timestamp, Failed> {
+pub(super) fn read_time(bytes: &[u8]) -> Result<Timestamp, Unreadable> {
     let millis = bytes.try_into().map(i64::from_be_bytes).map_err(|_| unreadable("a time"))?;
     Ok(Timestamp::from_millis(millis ^ i64::MIN))
 }
@@ -98,7 +99,7 @@ pub(super) fn timed(at: Timestamp, rest: &[u8]) -> Vec<u8> {
 }
 
 /// The time of such a key, and the rest.
-pub(super) fn read_timed(key: &[u8]) -> Result<(Timestamp, &[u8]), Failed> {
+pub(super) fn read_timed(key: &[u8]) -> Result<(Timestamp, &[u8]), Unreadable> {
     let (at, rest) = key.split_at_checked(8).ok_or_else(|| unreadable("the key of an event"))?;
     Ok((read_time(at)?, rest))
 }
@@ -107,12 +108,12 @@ pub(super) fn place(key: &DelayedKey) -> Vec<u8> {
     timed(key.send, key.name.as_bytes())
 }
 
-pub(super) fn read_place(key: &[u8]) -> Result<DelayedKey, Failed> {
+pub(super) fn read_place(key: &[u8]) -> Result<DelayedKey, Unreadable> {
     let (send, name) = read_timed(key)?;
     Ok(DelayedKey { send, name: read_name(name)? })
 }
 
-pub(super) fn read_name(name: &[u8]) -> Result<Arc<str>, Failed> {
+pub(super) fn read_name(name: &[u8]) -> Result<Arc<str>, Unreadable> {
     std::str::from_utf8(name).map(Into::into).map_err(|_| unreadable("a name"))
 }
 
@@ -120,7 +121,7 @@ pub(super) fn number(number: u64) -> [u8; 8] {
     number.to_be_bytes()
 }
 
-pub(super) fn read_number(key: &[u8]) -> Result<u64, Failed> {
+pub(super) fn read_number(key: &[u8]) -> Result<u64, Unreadable> {
     key.try_into().map(u64::from_be_bytes).map_err(|_| unreadable("a number"))
 }
 
@@ -131,7 +132,7 @@ pub(super) fn message_key((owner, id): &MessageKey) -> Vec<u8> {
 }
 
 /// The owner in such a key.
-pub(super) fn message_owner(key: &[u8]) -> Result<&[u8], Failed> {
+pub(super) fn message_owner(key: &[u8]) -> Result<&[u8], Unreadable> {
     let owner = key.split_at_checked(2).and_then(|(length, rest)| {
         let length = length.try_into().map(u16::from_be_bytes).ok()?;
         rest.get(..usize::from(length))
@@ -139,18 +140,28 @@ pub(super) fn message_owner(key: &[u8]) -> Result<&[u8], Failed> {
     owner.ok_or_else(|| unreadable("the key of a message"))
 }
 
-pub(super) fn event(DelayedEvent { head, content }: &DelayedEvent) -> Result<Vec<u8>, Failed> {
-    let bytes = value(&kept_head(head))?;
-    with_content(bytes, content)
+/// An event without its content and its place.
+pub(super) fn head(head: &DelayedHead) -> Result<Vec<u8>, Unreadable> {
+    value(&kept_head(head))
 }
 
-pub(super) fn read_event(key: &[u8], bytes: &[u8]) -> Result<DelayedEvent, Failed> {
+/// What is published.
+pub(super) fn content(content: &DelayedContent) -> Result<Vec<u8>, Unreadable> {
+    with_content(Vec::new(), content)
+}
+
+/// Both, one behind the other.
+pub(super) fn event(DelayedEvent { head, content }: &DelayedEvent) -> Result<Vec<u8>, Unreadable> {
+    with_content(self::head(head)?, content)
+}
+
+pub(super) fn read_event(key: &[u8], bytes: &[u8]) -> Result<DelayedEvent, Unreadable> {
     let (head, rest) = split_head(read_place(key)?, bytes)?;
     Ok(DelayedEvent { head, content: read_content(rest)? })
 }
 
 /// As much of it as is known of what is due soon.
-pub(super) fn read_due(key: &[u8], bytes: &[u8]) -> Result<DueEvent, Failed> {
+pub(super) fn read_due(key: &[u8], bytes: &[u8]) -> Result<DueEvent, Unreadable> {
     let key = read_place(key)?;
     let (kept, _) = begin::<KeptHead<'_>>(bytes)?;
     let due = key.send.plus(kept.put_off.saturating_neg());
@@ -160,11 +171,11 @@ pub(super) fn read_due(key: &[u8], bytes: &[u8]) -> Result<DueEvent, Failed> {
 }
 
 /// The event without its content.
-pub(super) fn read_head(key: &[u8], bytes: &[u8]) -> Result<DelayedHead, Failed> {
+pub(super) fn read_head(key: &[u8], bytes: &[u8]) -> Result<DelayedHead, Unreadable> {
     Ok(split_head(read_place(key)?, bytes)?.0)
 }
 
-pub(super) fn row(row: &DelayedRow) -> Result<Vec<u8>, Failed> {
+pub(super) fn row(row: &DelayedRow) -> Result<Vec<u8>, Unreadable> {
     let DelayedRow { at, name, creation, revision, due, owner, event, queue, outcome, content } = row;
     let bytes = value(&KeptRow {
         at: *at,
@@ -184,7 +195,7 @@ pub(super) fn row(row: &DelayedRow) -> Result<Vec<u8>, Failed> {
     }
 }
 
-pub(super) fn read_row(bytes: &[u8]) -> Result<DelayedRow, Failed> {
+pub(super) fn read_row(bytes: &[u8]) -> Result<DelayedRow, Unreadable> {
     let (row, rest) = begin::<KeptRow<'_>>(bytes)?;
     let content = match row.has_content {
         true => Some(read_content(rest)?),
@@ -206,11 +217,11 @@ pub(super) fn read_row(bytes: &[u8]) -> Result<DelayedRow, Failed> {
 }
 
 /// When a row was recorded.
-pub(super) fn row_time(bytes: &[u8]) -> Result<Timestamp, Failed> {
+pub(super) fn row_time(bytes: &[u8]) -> Result<Timestamp, Unreadable> {
     Ok(begin::<Timestamp>(bytes)?.0)
 }
 
-pub(super) fn parked(parked: &ParkedEvent) -> Result<Vec<u8>, Failed> {
+pub(super) fn parked(parked: &ParkedEvent) -> Result<Vec<u8>, Unreadable> {
     let ParkedEvent { event, reason, since, released } = parked;
     let DelayedKey { send, name } = &event.head.key;
     let mut bytes = value(&KeptParked { reason, since: *since, released: *released, send: *send, name })?;
@@ -218,39 +229,43 @@ pub(super) fn parked(parked: &ParkedEvent) -> Result<Vec<u8>, Failed> {
     Ok(bytes)
 }
 
-pub(super) fn read_parked(bytes: &[u8]) -> Result<ParkedEvent, Failed> {
+pub(super) fn read_parked(bytes: &[u8]) -> Result<ParkedEvent, Unreadable> {
     let (kept, rest) = begin::<KeptParked<'_>>(bytes)?;
     let (head, rest) = split_head(DelayedKey { send: kept.send, name: kept.name.into() }, rest)?;
     let event = DelayedEvent { head, content: read_content(rest)? };
     Ok(ParkedEvent { event, reason: kept.reason.into(), since: kept.since, released: kept.released })
 }
 
-pub(super) fn share(OwnerShare { pending, parked, answers }: &OwnerShare) -> Result<Vec<u8>, Failed> {
+pub(super) fn share(OwnerShare { pending, parked, answers }: &OwnerShare) -> Result<Vec<u8>, Unreadable> {
     let mut bytes = value(&KeptShare { pending: *pending, answers: *answers })?;
     bytes.extend(value(parked)?);
     Ok(bytes)
 }
 
 /// One of the first form says nothing of what is parked.
-pub(super) fn read_share(bytes: &[u8]) -> Result<OwnerShare, Failed> {
+pub(super) fn read_share(bytes: &[u8]) -> Result<OwnerShare, Unreadable> {
     let (KeptShare { pending, answers }, rest) = begin(bytes)?;
     let parked = if rest.is_empty() { 0 } else { read(rest)? };
     Ok(OwnerShare { pending, parked, answers })
 }
 
+/// In which form a store is written. First in every form, so that it can be read before what follows is understood.
+pub(super) fn read_form(meta: &[u8]) -> Result<u32, Unreadable> {
+    Ok(begin::<u32>(meta)?.0)
+}
+
 /// What the store says of itself; a newer form by its number.
-pub(super) fn read_meta(bytes: &[u8]) -> Result<Result<Meta, u32>, Failed> {
-    let (form, _) = begin::<u32>(bytes)?;
+pub(super) fn read_meta(bytes: &[u8]) -> Result<Result<Meta, u32>, Unreadable> {
+    let form = read_form(bytes)?;
     if form > FORM { Ok(Err(form)) } else { read(bytes).map(Ok) }
 }
 
-pub(super) fn value<T: Serialize>(content: &T) -> Result<Vec<u8>, Failed> {
-    postcard::to_stdvec(content)
-        .map_err(|error| Failed::Unreadable(format!("something can't be written ({error})")))
+pub(super) fn value<T: Serialize>(content: &T) -> Result<Vec<u8>, Unreadable> {
+    postcard::to_stdvec(content).map_err(|error| Unreadable(format!("something can't be written ({error})")))
 }
 
 /// A value to its end.
-pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failed> {
+pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
     match postcard::take_from_bytes(bytes) {
         Ok((value, [])) => Ok(value),
         _ => Err(unreadable("a value")),
@@ -258,7 +273,7 @@ pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failed> {
 }
 
 /// A value, and what is behind it.
-fn begin<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<(T, &'a [u8]), Failed> {
+fn begin<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<(T, &'a [u8]), Unreadable> {
     postcard::take_from_bytes(bytes).map_err(|_| unreadable("a value"))
 }
 
@@ -277,7 +292,7 @@ fn kept_head(head: &DelayedHead) -> KeptHead<'_> {
     }
 }
 
-fn split_head(key: DelayedKey, bytes: &[u8]) -> Result<(DelayedHead, &[u8]), Failed> {
+fn split_head(key: DelayedKey, bytes: &[u8]) -> Result<(DelayedHead, &[u8]), Unreadable> {
     let (kept, rest) = begin::<KeptHead<'_>>(bytes)?;
     let head = DelayedHead {
         due: key.send.plus(kept.put_off.saturating_neg()),
@@ -295,7 +310,7 @@ fn split_head(key: DelayedKey, bytes: &[u8]) -> Result<(DelayedHead, &[u8]), Fai
     Ok((head, rest))
 }
 
-fn with_content(mut bytes: Vec<u8>, content: &DelayedContent) -> Result<Vec<u8>, Failed> {
+fn with_content(mut bytes: Vec<u8>, content: &DelayedContent) -> Result<Vec<u8>, Unreadable> {
     let DelayedContent { data, content_type, headers, correlation_id, expires, parks_unrouted } = content;
     bytes.extend(value(&KeptContent {
         content_type: content_type.as_deref(),
@@ -308,7 +323,7 @@ fn with_content(mut bytes: Vec<u8>, content: &DelayedContent) -> Result<Vec<u8>,
     Ok(bytes)
 }
 
-fn read_content(bytes: &[u8]) -> Result<DelayedContent, Failed> {
+pub(super) fn read_content(bytes: &[u8]) -> Result<DelayedContent, Unreadable> {
     let (kept, data) = begin::<KeptContent<'_>>(bytes)?;
     Ok(DelayedContent {
         data: data.into(),
@@ -320,6 +335,6 @@ fn read_content(bytes: &[u8]) -> Result<DelayedContent, Failed> {
     })
 }
 
-fn unreadable(what: &str) -> Failed {
-    Failed::Unreadable(format!("{what} in its database does not read as what was written"))
+fn unreadable(what: &str) -> Unreadable {
+    Unreadable(format!("{what} in its database does not read as what was written"))
 }

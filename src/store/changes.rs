@@ -1,9 +1,6 @@
-//! One write in preparation: what each key is to hold.
+//! One write in preparation: what each key is to hold, in whichever store.
 
-use super::{
-    encoding::{self, Unreadable},
-    meta::Meta,
-};
+use super::encoding::{self, Unreadable};
 use crate::engine::{Commit, Parked, Pauses};
 use std::collections::BTreeMap;
 
@@ -28,7 +25,7 @@ pub(super) fn is_of_run_time(commit: &Commit) -> bool {
 /// By key; `None` removes. What is said last about a key holds.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
-    all: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    pub(super) all: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     has_resends: bool,
 }
 
@@ -124,34 +121,5 @@ impl Changes {
     /// Whether it puts rules of zones.
     pub(super) fn has_zones(&self) -> bool {
         self.all.iter().any(|(key, value)| value.is_some() && encoding::is_of_zones(key))
-    }
-
-    /// Counts the changes in `meta`, given what the tree holds now, and makes one atomic batch of them and of `meta`.
-    pub(super) fn batch<E: From<Unreadable>>(
-        self,
-        meta: &mut Meta,
-        mut kept: impl FnMut(&[u8]) -> Result<Option<Vec<u8>>, E>,
-    ) -> Result<::sled::Batch, E> {
-        let mut batch = ::sled::Batch::default();
-        for (key, value) in self.all {
-            let old = kept(&key)?;
-            // Rules that most revisions share lie there already.
-            if old.is_some() && old == value {
-                continue;
-            }
-            if let Some(old) = &old {
-                meta.remove(&key, old);
-            }
-            match value {
-                Some(value) => {
-                    meta.add(&key, &value);
-                    batch.insert(key, value);
-                }
-                None if old.is_some() => batch.remove(key),
-                None => {}
-            }
-        }
-        batch.insert(encoding::META, encoding::meta_value(meta)?);
-        Ok(batch)
     }
 }

@@ -129,7 +129,7 @@ pub(super) fn fingerprint(key: &[u8], value: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::sled::encoding::{meta_value, read_meta, value};
+    use crate::store::encoding::{meta_value, read_meta, value};
 
     #[test]
     fn an_older_store_without_r_is_read() {

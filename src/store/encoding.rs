@@ -8,6 +8,11 @@ mod rows;
 
 pub(super) use rows::{Beside, read_rows, rows_value};
 
+#[path = "encoding/kinds.rs"]
+mod kinds;
+
+pub(super) use kinds::{is_of_definitions, is_of_zones, table};
+
 #[path = "encoding/run_time.rs"]
 mod run_time;
 
@@ -142,16 +147,6 @@ pub(super) fn rows_key(first: u64) -> Vec<u8> {
 /// The number of the first row of the block that has this key.
 pub(super) fn rows_number(key: &[u8]) -> Result<u64, Unreadable> {
     number(key.strip_prefix(&[ROWS]).unwrap_or_default())
-}
-
-/// Whether a key stands among the definitions or behind them: all that they refer to stands before.
-pub(super) fn is_of_definitions(key: &[u8]) -> bool {
-    key.first().is_some_and(|kind| *kind >= REVISION)
-}
-
-/// Whether a key is that of the rules of a zone.
-pub(super) fn is_of_zones(key: &[u8]) -> bool {
-    key.first() == Some(&ZONE)
 }
 
 pub(super) fn calendar_key(id: CalendarId) -> ContentKey {

@@ -1,0 +1,164 @@
+//! Keepers on a real Postgres: who leads, who writes, who is fenced.
+
+use super::{Keeper, KeeperParts, Role, Trust, keep};
+use crate::{
+    engine::lease::LeaseTimes,
+    postgres::{
+        ClusterSeen, MemberShown, Resigning, Session, Writing,
+        fixture::{PATIENCE, Tables},
+        resign,
+    },
+    store::StoreError,
+};
+use std::sync::Arc;
+use testkit::Postgres;
+use tokio::{task::spawn_blocking, time::timeout};
+
+async fn kept(tables: &Tables, address: &str) -> (Keeper, Trust) {
+    let options = crate::postgres::DoorOptions { address: Some(address.into()), ..tables.options() };
+    let trust = Trust::default();
+    let shown = MemberShown { version: "a test".into(), ..MemberShown::default() };
+    let parts = KeeperParts {
+        door: tables.door_with("khronos", options),
+        trust: trust.clone(),
+        shown,
+        times: LeaseTimes::default(),
+    };
+    let keeper = keep(parts).await.unwrap();
+    keeper.note_broker(true);
+    (keeper, trust)
+}
+
+/// Waits until it leads; its term.
+async fn leads(keeper: &Keeper) -> u64 {
+    let mut role = keeper.role.clone();
+    let leading = role.wait_for(|role| matches!(role, Role::Leading { .. }));
+    let leading = *timeout(PATIENCE, leading).await.expect("it leads in time").unwrap();
+    leading.term().unwrap()
+}
+
+/// Waits until it may hand something over.
+async fn is_trusted(trust: &Trust) {
+    let mut changed = trust.follow();
+    let prolonged = changed.wait_for(|_| trust.holds());
+    drop(timeout(PATIENCE, prolonged).await.expect("it is trusted in time").unwrap());
+}
+
+async fn becomes(keeper: &Keeper, wanted: impl Fn(Role) -> bool) {
+    let mut role = keeper.role.clone();
+    drop(timeout(PATIENCE, role.wait_for(|role| wanted(*role))).await.expect("it does in time").unwrap());
+}
+
+async fn ends(keeper: &Keeper) {
+    keeper.stop();
+    becomes(keeper, |role| role == Role::Ended || matches!(role, Role::Draining { .. })).await;
+    keeper.drained();
+    becomes(keeper, |role| role == Role::Ended).await;
+}
+
+fn sql(tables: &Tables, statements: &str) -> String {
+    Postgres::shared().sql("stores", &statements.replace("{s}", tables.schema()))
+}
+
+async fn insert(session: Arc<Session>, key: &'static str) -> Result<(), StoreError> {
+    let insert = move || {
+        session.write(Writing::default(), async |calls| {
+            let sql = format!(
+                "insert into {{s}}.span (clock, shard, key, value) values ('khronos', 0, '{key}', '')"
+            );
+            calls.simple(&sql).await
+        })
+    };
+    spawn_blocking(insert).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_stops_gives_the_lease_back_and_the_one_that_follows_leads_under_a_higher_term() {
+    let tables = Tables::new();
+    let (first, trust) = kept(&tables, "http://one:7650").await;
+    let term = leads(&first).await;
+    is_trusted(&trust).await;
+    let (second, others) = kept(&tables.of_another_process(), "http://two:7650").await;
+    let mut seen = second.seen.clone();
+    let found = seen.wait_for(|seen| seen.leader.as_deref() == Some("http://one:7650"));
+    drop(timeout(PATIENCE, found).await.expect("it sees the leader").unwrap());
+    assert!(*second.role.borrow() == Role::Following && !others.holds());
+    ends(&first).await;
+    assert!(!trust.holds());
+    assert!(leads(&second).await > term);
+    ends(&second).await;
+    assert_eq!(sql(&tables, "select holder is null from {s}.shard"), "t");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stores_write_in_turns_beside_renewals_and_nothing_after_their_leadership() {
+    let tables = Tables::new();
+    let (keeper, _) = kept(&tables, "http://one:7650").await;
+    let door = keeper.door(leads(&keeper).await);
+    let opening = {
+        let door = door.clone();
+        spawn_blocking(move || door.session())
+    };
+    let session = opening.await.unwrap().unwrap();
+    insert(session.clone(), "a").await.unwrap();
+    // A renewal that nobody asks for comes between.
+    let beat: u64 = sql(&tables, "select writes from {s}.shard").parse().unwrap();
+    let mut renewed = beat;
+    while renewed <= beat {
+        tokio::task::yield_now().await;
+        renewed = sql(&tables, "select writes from {s}.shard").parse().unwrap();
+    }
+    insert(session.clone(), "b").await.unwrap();
+    ends(&keeper).await;
+    let refused = insert(session, "c").await;
+    assert!(matches!(refused, Err(StoreError::Fenced { .. })), "{refused:?}");
+    let opening = spawn_blocking(move || door.session().map(drop));
+    let refused = opening.await.unwrap();
+    assert!(matches!(refused, Err(StoreError::Fenced { .. })), "{refused:?}");
+    assert_eq!(sql(&tables, "select count(*) from {s}.span"), "2");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_finds_another_one_in_the_row_drops_everything_and_follows() {
+    let tables = Tables::new();
+    let (keeper, trust) = kept(&tables, "http://one:7650").await;
+    let term = leads(&keeper).await;
+    let door = keeper.door(term);
+    let session = spawn_blocking(move || door.session()).await.unwrap().unwrap();
+    sql(
+        &tables,
+        "update {s}.shard set term = term + 1, holder = gen_random_uuid(), expires_at = clock_timestamp() + interval '2 s'",
+    );
+    let refused = insert(session, "a").await;
+    assert!(matches!(refused, Err(StoreError::Fenced { .. })), "{refused:?}");
+    becomes(&keeper, |role| role.term() != Some(term)).await;
+    assert!(leads(&keeper).await > term + 1, "once that one is gone");
+    is_trusted(&trust).await;
+    assert_eq!(sql(&tables, "select count(*) from {s}.span"), "0");
+    ends(&keeper).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_is_asked_to_makes_room_for_who_follows() {
+    let tables = Tables::new();
+    let (first, _) = kept(&tables, "http://one:7650").await;
+    let term = leads(&first).await;
+    let door = tables.of_another_process().door("khronos");
+    assert_eq!(resign(&door).await.unwrap(), Resigning::Alone);
+    let (second, _) = kept(&tables.of_another_process(), "http://two:7650").await;
+    let mut asked = Resigning::Alone;
+    while asked == Resigning::Alone {
+        asked = timeout(PATIENCE, resign(&door)).await.expect("the other one is seen").unwrap();
+    }
+    assert_eq!(asked, Resigning::Asked("http://two:7650".into()));
+    becomes(&first, |role| role == Role::Draining { term }).await;
+    first.drained();
+    leads(&second).await;
+    let seen = ClusterSeen::of(&door).await.unwrap();
+    assert_eq!((seen.leader.as_deref(), seen.members.len()), (Some("http://two:7650"), 2));
+    assert!(seen.gap_ms.is_some_and(|gap| (0..60_000).contains(&gap)), "{seen:?}");
+    let leader = seen.members.iter().find(|member| member.leads).unwrap();
+    assert!(leader.lives && leader.version == "a test", "{seen:?}");
+    ends(&first).await;
+    ends(&second).await;
+}

@@ -1,0 +1,180 @@
+//! What may happen to a store of delayed events on Postgres: a server that is killed, another clock, and the other store of its
+//! clock, which writes by the same session.
+
+use super::PostgresDelayed;
+use crate::{
+    delayed::{
+        DelayedLimits,
+        conformance::{batch as steps, pending, put, settle},
+        redb::fixture::{batch, content, limits, twin},
+    },
+    engine::{
+        Commit,
+        delayed::{DelayedBatch, DelayedStore},
+    },
+    postgres::{
+        Door, DoorOptions,
+        fixture::{PATIENCE, Tables},
+        proxy::{Cut, Proxy},
+    },
+    store::{PostgresOptions, PostgresStore, Store, StoreError},
+};
+use std::{thread, time::Duration};
+use testkit::{Postgres, block_until};
+
+fn open(door: &Door) -> Result<PostgresDelayed, StoreError> {
+    PostgresDelayed::open(door, limits())
+}
+
+fn progress(door: &Door) -> Result<PostgresStore, StoreError> {
+    PostgresStore::open(door, &PostgresOptions::default())
+}
+
+#[test]
+fn many_writes_leave_what_they_leave_in_the_twin() {
+    const WRITES: u64 = 80;
+    let tables = Tables::new();
+    let (mut store, mut twin) = (open(&tables.door("khronos")).unwrap(), twin());
+    for write in 1..=WRITES {
+        store.write(0, &batch(write)).unwrap();
+        twin.write(0, &batch(write)).unwrap();
+        if write % 20 == 0 {
+            assert_eq!(content(&mut store, write).unwrap(), content(&mut twin, write).unwrap());
+        }
+    }
+    drop(store);
+    let mut store = open(&tables.door("khronos")).unwrap();
+    assert_eq!(content(&mut store, WRITES).unwrap(), content(&mut twin, WRITES).unwrap());
+}
+
+#[test]
+fn a_server_that_is_killed_loses_the_newest_writes_that_need_not_last_and_no_others() {
+    const WRITES: u64 = 100;
+    let postgres = Postgres::start(true);
+    let tables = Tables::at(&postgres.database("stores"));
+    let door = tables.door("khronos");
+    let (mut store, mut twin) = (open(&door).unwrap(), twin());
+    let killing = thread::spawn(move || {
+        for kill in 1..=2 {
+            let reached = || {
+                let count = format!("select writes from {}.shard", tables.schema());
+                let writes: u64 = postgres.sql("stores", &count).parse().unwrap();
+                (writes >= kill * WRITES / 4).then_some(())
+            };
+            block_until("some writes", PATIENCE, reached);
+            postgres.restart();
+        }
+        postgres
+    });
+    let (mut written, mut durable, mut failures) = (0, 0, 0);
+    while written < WRITES {
+        match store.write(0, &batch(written + 1)) {
+            Ok(done) => {
+                written += 1;
+                if done.is_durable {
+                    durable = written;
+                }
+            }
+            Err(error) => {
+                assert!(matches!(error, StoreError::Io { .. }), "{error}");
+                failures += 1;
+                drop(store);
+                store = block_until("the server", PATIENCE, || open(&door).ok());
+                let kept = store.written().count;
+                assert!((durable..=written + 1).contains(&kept), "{durable} to {written}, not {kept}");
+                written = kept;
+                durable = kept;
+            }
+        }
+    }
+    assert!(failures > 0, "nothing was killed");
+    for write in 1..=WRITES {
+        twin.write(0, &batch(write)).unwrap();
+    }
+    let _postgres = killing.join().unwrap();
+    assert_eq!(content(&mut store, WRITES).unwrap(), content(&mut twin, WRITES).unwrap());
+}
+
+#[test]
+fn a_commit_whose_answer_is_lost_is_found_kept_or_not_when_it_is_opened_again() {
+    let proxy = Proxy::to(Postgres::shared().port());
+    let tables = Tables::new();
+    let door = tables.through(&proxy).door("khronos");
+    let mut store = open(&door).unwrap();
+    for (number, (cut, kept)) in (1..).zip([(Cut::Before, 0), (Cut::After, 1), (Cut::Before, 0)]) {
+        let before = store.written().count;
+        proxy.plan(cut);
+        let name = format!("n{number}");
+        store.write(0, &steps(0, vec![put(&name, 10)])).unwrap_err();
+        drop(store);
+        store = open(&door).unwrap();
+        let written = store.written();
+        assert_eq!((written.count, written.ours), (before + kept, before + kept > 0), "{cut:?}");
+        assert_eq!(pending(&store).contains(&name), kept == 1, "{cut:?}");
+    }
+}
+
+#[test]
+fn both_stores_of_a_clock_write_by_turns_and_neither_fences_the_other() {
+    let tables = Tables::new();
+    let door = tables.door("khronos");
+    let (mut delayed, mut store) = (open(&door).unwrap(), progress(&door).unwrap());
+    assert_ne!(delayed.id(), store.id());
+    thread::scope(|scope| {
+        let saving = scope.spawn(|| (0..40).try_for_each(|_| store.save(0, &Commit::default()).map(drop)));
+        (1..=40).try_for_each(|write| delayed.write(0, &batch(write)).map(|_| ())).unwrap();
+        saving.join().unwrap().unwrap();
+    });
+    assert_eq!((store.written().count, delayed.written().count), (40, 40));
+    // One whose connection is lost takes the other along: what that one wrote may be lost with it.
+    let proxy = Proxy::to(Postgres::shared().port());
+    drop((store, delayed));
+    let door = tables.through(&proxy).door("khronos");
+    let (mut delayed, mut store) = (open(&door).unwrap(), progress(&door).unwrap());
+    proxy.plan(Cut::Before);
+    store.save(0, &Commit::default()).unwrap_err();
+    let error = delayed.write(0, &batch(41)).unwrap_err();
+    assert!(matches!(error, StoreError::Io { .. }), "{error}");
+    drop(store);
+    let mut store = progress(&door).unwrap();
+    assert!(delayed.write(0, &batch(41)).is_err(), "until it is opened again, too");
+    drop(delayed);
+    let mut delayed = open(&door).unwrap();
+    assert_eq!((store.written().count, delayed.written().count), (40, 40));
+    store.save(0, &Commit::default()).unwrap();
+    delayed.write(0, &batch(41)).unwrap();
+}
+
+#[test]
+fn an_older_clock_is_fenced_and_changes_nothing() {
+    let tables = Tables::new();
+    let no_time = DoorOptions { ttl: Duration::from_millis(1), ..tables.options() };
+    let mut older = open(&tables.door_with("khronos", no_time)).unwrap();
+    older.write(0, &steps(0, vec![put("a", 10), put("b", 20)])).unwrap();
+    let other = tables.of_another_process();
+    let mut newer = block_until("the lease to run out", PATIENCE, || open(&other.door("khronos")).ok());
+    let asked: [DelayedBatch; 2] = [steps(1, vec![put("c", 30)]), steps(1, vec![settle("a", 10)])];
+    for batch in &asked {
+        let refused = older.write(0, batch).unwrap_err();
+        assert!(matches!(refused, StoreError::Fenced { .. }), "{refused}");
+    }
+    assert_eq!(pending(&newer), ["a", "b"]);
+    newer.write(0, &steps(2, vec![settle("b", 20)])).unwrap();
+    assert_eq!((pending(&newer), newer.written().count), (vec!["a".to_owned()], 2));
+}
+
+#[test]
+fn a_batch_of_many_events_goes_down_in_one_write() {
+    let tables = Tables::new();
+    let door = tables.door("khronos");
+    let mut store = PostgresDelayed::open(&door, DelayedLimits::default()).unwrap();
+    let puts = (0..2_500).map(|number| put(&format!("n{number:04}"), number)).collect();
+    store.write(0, &steps(0, puts)).unwrap();
+    let settled = (0..2_500).step_by(2).map(|number| settle(&format!("n{number:04}"), number)).collect();
+    let written = store.write(0, &steps(9, settled)).unwrap();
+    assert_eq!((written.balance.settled, written.balance.pending, written.last_row), (1_250, 1_250, 1_250));
+    assert_eq!(store.written().count, 2);
+    let left = (0..2_500).filter(|number| number % 2 == 1).map(|number| format!("n{number:04}"));
+    assert_eq!(pending(&store), left.collect::<Vec<_>>());
+    assert_eq!(store.reader().read(0, usize::MAX).unwrap().rows.len(), 1_250);
+}

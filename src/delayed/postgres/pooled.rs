@@ -1,0 +1,77 @@
+//! Both stores behind a pooler in transaction mode: each transaction may get another session of the server, and another client's
+//! transactions come in between.
+
+use super::PostgresDelayed;
+use crate::{
+    delayed::redb::fixture::{batch, content, limits, twin},
+    engine::{Commit, delayed::DelayedStore as _},
+    postgres::{Door, Failed, Follower, Writing, fixture::Tables, number},
+    store::{PostgresOptions, PostgresStore, Store as _},
+};
+use ponos::event::Timestamp;
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+use testkit::{PgBouncer, Postgres};
+
+/// Ends what runs beside a test, when the test fails, too.
+struct Ending<'a>(&'a AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// The process of the server that a transaction of this writer is made by.
+fn server(door: &Door) -> u64 {
+    let session = door.session().unwrap();
+    let asked = session.write(Writing::default(), async |calls| {
+        let row = calls.one(calls.statement("select pg_backend_pid()::bigint")).await?;
+        number(&row.ok_or_else(|| Failed::Unreadable("no answer".into()))?, 0)
+    });
+    asked.unwrap()
+}
+
+#[test]
+fn behind_a_pooler_in_transaction_mode_both_stores_keep_what_they_keep_elsewhere() {
+    const WRITES: u64 = 40;
+    let bouncer = PgBouncer::start(Postgres::shared(), 3);
+    let tables = Tables::new();
+    let pooled = tables.by(&bouncer.url(tables.url()));
+    let door = pooled.door("khronos");
+    let (mut delayed, mut twin) = (PostgresDelayed::open(&door, limits()).unwrap(), twin());
+    let mut store = PostgresStore::open(&door, &PostgresOptions::default()).unwrap();
+    let is_over = AtomicBool::new(false);
+    let mut servers = BTreeSet::new();
+    thread::scope(|scope| {
+        let _ending = Ending(&is_over);
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let follower = Follower::new(&pooled.of_another_process().door("khronos")).unwrap();
+                while !is_over.load(Ordering::SeqCst) {
+                    assert!(!follower.look().unwrap().unwrap().is_ours);
+                }
+            });
+        }
+        for write in 1..=WRITES {
+            delayed.write(0, &batch(write)).unwrap();
+            twin.write(0, &batch(write)).unwrap();
+            let at = Timestamp::from_millis(write as i64);
+            store.save(0, &Commit { settled: at, handed: at, reached: at, ..Commit::default() }).unwrap();
+            servers.insert(server(&door));
+        }
+        assert_eq!(content(&mut delayed, WRITES).unwrap(), content(&mut twin, WRITES).unwrap());
+    });
+    assert!(servers.len() > 1, "each transaction had the same session\n{}", bouncer.log());
+    drop((store, delayed));
+    // What is there is there without it, too.
+    let door = tables.door("khronos");
+    let mut delayed = PostgresDelayed::open(&door, limits()).unwrap();
+    assert_eq!(content(&mut delayed, WRITES).unwrap(), content(&mut twin, WRITES).unwrap());
+    let mut store = PostgresStore::open(&door, &PostgresOptions::default()).unwrap();
+    assert_eq!(store.written().count, WRITES);
+    assert_eq!(store.load().unwrap().settled, Some(Timestamp::from_millis(WRITES as i64)));
+}

@@ -1,0 +1,206 @@
+//! What a clock answers that follows another one: how it is; all else goes to the leader, one hop, as it came. Who asks is asked for
+//! his token here as there.
+
+use super::{
+    client::{Client, Credentials, Target, is_here},
+    health::ReadinessAnswer,
+    problem::Problem,
+    routes,
+    state::HttpState,
+};
+use crate::{
+    authority::{Caller, Role},
+    clock,
+    cluster::Seen,
+    ops::{Alive, OpsError, Readiness, RoleShown},
+};
+use axum::{
+    Extension, Json, Router,
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper_util::service::TowerToHyperService;
+use ponos::{broker::Link, shutdown::Shutdown};
+use std::{convert::Infallible, path::PathBuf, sync::Arc};
+use tokio::sync::{Semaphore, watch};
+
+/// What is served at present: it changes when the clock leads, or follows.
+pub type Serves = Router;
+
+/// A request that a follower has passed on: it is not passed on again.
+const PASSED: HeaderName = HeaderName::from_static("khronos-passed-on");
+/// Bytes of a body that is passed on: no request of the interface has more.
+const MOST_BYTES: usize = 17 << 20;
+/// Bodies that are held in memory at a time; more wait.
+const BODIES: usize = 8;
+/// Those that are of one connection alone (RFC 9110, §7.6.1).
+const OF_A_CONNECTION: [HeaderName; 5] =
+    [header::CONNECTION, header::TE, header::TRAILER, header::TRANSFER_ENCODING, header::UPGRADE];
+
+#[derive(Clone)]
+struct Follower {
+    state: HttpState,
+    seen: watch::Receiver<Seen>,
+    link: watch::Receiver<Link>,
+    ca_file: Option<PathBuf>,
+    bodies: Arc<Semaphore>,
+}
+
+/// What a leader serves until the shutdown drains.
+pub fn serves(state: HttpState, shutdown: Shutdown) -> Serves {
+    routes::public(state, shutdown)
+}
+
+/// What a follower serves.
+pub(crate) fn following(
+    state: HttpState,
+    seen: watch::Receiver<Seen>,
+    link: watch::Receiver<Link>,
+    ca_file: Option<PathBuf>,
+) -> Serves {
+    let follower =
+        Follower { state: state.clone(), seen, link, ca_file, bodies: Arc::new(Semaphore::new(BODIES)) };
+    let router = Router::new()
+        .route("/healthz", get(live))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .fallback(pass_on)
+        .with_state(follower);
+    routes::guarded(router, state)
+}
+
+/// Serves what there is to serve at the moment of each request.
+pub(super) fn front(served: watch::Receiver<Serves>) -> Router {
+    async fn pass(State(served): State<watch::Receiver<Serves>>, request: Request) -> Response {
+        let now = served.borrow().clone();
+        let answer: Result<Response, Infallible> =
+            hyper::service::Service::call(&TowerToHyperService::new(now), request).await;
+        let Ok(answer) = answer;
+        answer
+    }
+    Router::new().fallback(pass).with_state(served)
+}
+
+async fn live(State(follower): State<Follower>) -> Json<Alive> {
+    Json(Alive { status: "alive".into(), clock: follower.state.clock.name(), now: clock::now() })
+}
+
+/// Its own figures are the leader's, who shows them.
+async fn metrics() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], "# EOF\n")
+}
+
+async fn ready(
+    State(follower): State<Follower>,
+    caller: Option<Extension<Caller>>,
+) -> (StatusCode, Json<ReadinessAnswer>) {
+    let mut status = follower.state.clock.status();
+    let seen = follower.seen.borrow().clone();
+    status.now = clock::now();
+    status.link = follower.link.borrow().clone();
+    let broker = match &status.link {
+        Link::Up { .. } => None,
+        Link::Down { error: Some(error), .. } => Some(format!("broker: {error}")),
+        Link::Down { error: None, .. } => Some("broker: connecting".to_owned()),
+        Link::Blocked { reason } => Some(format!("broker: it accepts no messages ({reason})")),
+        Link::Closed => Some("broker: closed".to_owned()),
+    };
+    let failing = seen.failing.map(|why| format!("lease: {why}"));
+    status.reasons = failing.into_iter().chain(broker).collect();
+    status.warnings.extend(seen.hindered);
+    let readiness = Readiness {
+        role: Some(RoleShown::Follower),
+        leader: seen.leader,
+        ..Readiness::new(status, &follower.state.clock.zone_data())
+    };
+    super::health::answer(readiness, caller.is_some())
+}
+
+async fn pass_on(State(follower): State<Follower>, request: Request) -> Response {
+    follower.pass_on(request).await.unwrap_or_else(IntoResponse::into_response)
+}
+
+impl Follower {
+    async fn pass_on(&self, request: Request) -> Result<Response, Problem> {
+        let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
+        if changes && let Some(caller) = request.extensions().get::<Caller>() {
+            caller.may(Role::Operate, "change something").map_err(OpsError::from)?;
+        }
+        if request.headers().contains_key(PASSED) {
+            return Err(Problem::unavailable("the leader changed a moment ago: ask again"));
+        }
+        let leader = self.seen.borrow().leader.clone();
+        let none = || {
+            Problem::unavailable(
+                "no clock leads at present, or it does not say where it is reached (cluster.address): ask again",
+            )
+        };
+        let leader = leader.ok_or_else(none)?;
+        let target = Target::from_url(&leader).map_err(|error| Problem::unavailable(error.to_string()))?;
+        if let Target::Tcp(authority) = &target
+            && !is_here(authority)
+            && request.headers().contains_key(header::AUTHORIZATION)
+        {
+            return Err(Problem::unavailable(format!(
+                "a token is not passed on to the leader at {leader} in the clear: set [http.tls], and cluster.address to https://…"
+            )));
+        }
+        let _place = self.bodies.acquire().await;
+        let (mut head, body) = request.into_parts();
+        let body = Limited::new(body, MOST_BYTES).collect().await;
+        let body = body.map_err(|_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"))?;
+        own(&mut head.headers);
+        head.version = Version::HTTP_11;
+        head.headers.insert(PASSED, HeaderValue::from_static("1"));
+        if let Target::Tcp(authority) | Target::Tls(authority) = &target
+            && let Ok(host) = HeaderValue::try_from(authority.as_str())
+        {
+            head.headers.insert(header::HOST, host);
+        }
+        // In the form that a server is asked by, whichever it came in.
+        if let Some(path) = head.uri.path_and_query().and_then(|path| path.as_str().parse().ok()) {
+            head.uri = path;
+        }
+        let asked = hyper::Request::from_parts(head, Full::new(body.to_bytes()));
+        let client = Client::new(target).with(Credentials { token: None, ca_file: self.ca_file.clone() });
+        let mut seen = self.seen.clone();
+        let answer = tokio::select! {
+            answer = client.send(without_extensions(asked)) => {
+                answer.map_err(|error| (!error.is_unreachable(), error.to_string()))
+            }
+            // It stands still, or is cut off from here: nobody waits for it longer than its lease holds.
+            _ = seen.wait_for(|seen| seen.leader.as_deref() != Some(&leader)) => {
+                Err((true, "it leads no more".to_owned()))
+            }
+        };
+        let answer = answer.map_err(|(was_asked, why)| match changes && was_asked {
+            true => Problem::from(OpsError::Unknown(format!(
+                "whether it is done is not known, for the leader did not answer ({why}); see what is there before you ask again"
+            ))),
+            false => Problem::unavailable(format!("the leader does not answer ({why}): ask again")),
+        })?;
+        let (mut head, body) = answer.into_parts();
+        own(&mut head.headers);
+        Ok(Response::from_parts(head, Body::new(body)))
+    }
+}
+
+/// What says who asks here says nothing there.
+fn without_extensions(mut request: hyper::Request<Full<Bytes>>) -> hyper::Request<Full<Bytes>> {
+    request.extensions_mut().clear();
+    request
+}
+
+/// Without what is of one connection alone.
+fn own(headers: &mut HeaderMap) {
+    for name in OF_A_CONNECTION {
+        headers.remove(name);
+    }
+    headers.remove("keep-alive");
+    headers.remove(header::CONTENT_LENGTH);
+}

@@ -1,0 +1,103 @@
+//! Statements on one connection, each within a time limit.
+
+use super::errors::Failed;
+use sqlx::{
+    AssertSqlSafe, Decode, PgConnection, Postgres, Row as _, Type,
+    postgres::{PgArguments, PgRow},
+    query::Query,
+};
+use std::{future::Future, time::Duration};
+
+/// A connection for some statements in a row. After an error of any of them it must not be used again: a statement that was
+/// given up may still be running.
+pub(crate) struct Calls<'a> {
+    connection: &'a mut PgConnection,
+    schema: &'a str,
+    limit: Duration,
+}
+
+/// A statement with its parameters.
+pub(crate) type Statement = Query<'static, Postgres, PgArguments>;
+
+impl<'a> Calls<'a> {
+    pub(super) fn new(connection: &'a mut PgConnection, schema: &'a str, limit: Duration) -> Self {
+        Self { connection, schema, limit }
+    }
+
+    /// A statement, in whose text `{s}` stands for the schema.
+    pub(crate) fn statement(&self, sql: &str) -> Statement {
+        sqlx::query(AssertSqlSafe(self.text(sql))).persistent(false)
+    }
+
+    fn text(&self, sql: &str) -> String {
+        sql.replace("{s}", self.schema)
+    }
+
+    /// Text without parameters, in one message: what begins and ends transactions.
+    pub(crate) async fn simple(&mut self, sql: &str) -> Result<(), Failed> {
+        let sql = AssertSqlSafe(self.text(sql));
+        limited(self.limit, sqlx::raw_sql(sql).execute(&mut *self.connection)).await.map(drop)
+    }
+
+    /// Begins a transaction: `how` is what follows the word, and what is set for it alone. The server ends it by itself when
+    /// nothing comes any more: a client that was cut off would hold the row of the lease for hours, and nobody could lead.
+    pub(crate) async fn begin(&mut self, how: &str) -> Result<(), Failed> {
+        let patience = self.limit.as_millis().saturating_mul(2).clamp(1, 1 << 30);
+        let begin = format!(
+            "begin {how}; set local idle_in_transaction_session_timeout to {patience}; set local lock_timeout to {patience}"
+        );
+        self.simple(&begin).await
+    }
+
+    /// Gives how many rows it concerned.
+    pub(crate) async fn execute(&mut self, statement: Statement) -> Result<u64, Failed> {
+        let done = limited(self.limit, statement.execute(&mut *self.connection)).await?;
+        Ok(done.rows_affected())
+    }
+
+    pub(crate) async fn all(&mut self, statement: Statement) -> Result<Vec<PgRow>, Failed> {
+        limited(self.limit, statement.fetch_all(&mut *self.connection)).await
+    }
+
+    pub(crate) async fn one(&mut self, statement: Statement) -> Result<Option<PgRow>, Failed> {
+        limited(self.limit, statement.fetch_optional(&mut *self.connection)).await
+    }
+}
+
+pub(super) async fn limited<T>(
+    limit: Duration,
+    call: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, Failed> {
+    match tokio::time::timeout(limit, call).await {
+        Ok(done) => done.map_err(|error| Failed::Sql(Box::new(error))),
+        Err(_) => Err(Failed::TooSlow(limit)),
+    }
+}
+
+/// A column of a row, by its place.
+pub(crate) fn column<'r, T: Decode<'r, Postgres> + Type<Postgres>>(
+    row: &'r PgRow,
+    place: usize,
+) -> Result<T, Failed> {
+    row.try_get(place).map_err(|error| Failed::Sql(Box::new(error)))
+}
+
+/// A number as it lies in a `bigint`: numbers count up from 1, and none reaches 2⁶³.
+pub(crate) fn integer(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Several.
+pub(crate) fn integers(numbers: impl IntoIterator<Item = u64>) -> Vec<i64> {
+    numbers.into_iter().map(integer).collect()
+}
+
+/// Such a column.
+pub(crate) fn number(row: &PgRow, place: usize) -> Result<u64, Failed> {
+    unsigned(column(row, place)?)
+}
+
+/// Back again.
+pub(crate) fn unsigned(number: i64) -> Result<u64, Failed> {
+    u64::try_from(number).map_err(|_| Failed::Unreadable(format!("the number {number} is below 0")))
+}

@@ -1,0 +1,252 @@
+//! The row of a shard: who leads, until when, and how far he has come. One statement each; when they are made, and what follows
+//! of it, is for others to say. The database's clock rules all times.
+
+use super::{
+    calls::{Calls, Statement, column, integer, number},
+    errors::Failed,
+};
+use khronos_engine::lease::{LeaseReply, MemberId};
+use sqlx::postgres::PgRow;
+use std::{sync::Arc, time::Duration};
+
+/// Which row it is, and who asks.
+#[derive(Debug, Clone)]
+pub(crate) struct Shard {
+    pub(crate) clock: Arc<str>,
+    pub(crate) shard: i16,
+    /// A UUID: this process, among all that ever asked.
+    pub(crate) holder: Arc<str>,
+    /// Where others reach this process; shown to those that follow.
+    pub(crate) address: Option<Arc<str>>,
+    /// For how long a lease holds from the moment of each write.
+    pub(crate) ttl: Duration,
+}
+
+/// What the row said when it was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// The term.
+    pub term: u64,
+    /// Rises with each acquisition and each write.
+    pub beat: u64,
+    /// Nobody holds it.
+    pub is_free: bool,
+    /// This process does.
+    pub is_ours: bool,
+    /// By the database's clock.
+    pub is_expired: bool,
+    /// Where its holder is reached.
+    pub address: Option<String>,
+    /// The server only follows another one: it is never asked to lead.
+    pub is_replica: bool,
+}
+
+/// What an acquisition gave: the right to write, until somebody else acquires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grant {
+    /// The term: its upper 32 bits are the timeline of Postgres, which rises at each promotion (0 where it can't be known).
+    pub term: u64,
+    /// Writes of the shard so far.
+    pub writes: u64,
+    /// The server tells its timeline.
+    pub tells: bool,
+    /// The timeline of the server as it was acquired; where it does not tell, that of the term.
+    pub timeline: u32,
+}
+
+/// What a write leaves in the row beside the lease; `None` leaves what is there.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Progress {
+    pub(crate) settled: Option<i64>,
+    pub(crate) handed: Option<i64>,
+    pub(crate) complete: Option<i64>,
+    pub(crate) state: Option<Vec<u8>>,
+}
+
+/// What the row answered to a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Saved {
+    /// Writes of the shard, this one counted.
+    pub writes: u64,
+    /// Which process asks for it.
+    pub wanted_by: Option<MemberId>,
+    /// The timeline of the server; where it does not tell, that of the term.
+    pub timeline: u32,
+}
+
+impl Saved {
+    /// As a member of the lease reads it.
+    pub(crate) fn reply(&self) -> LeaseReply {
+        LeaseReply::Saved { wanted_by: self.wanted_by, timeline: self.timeline }
+    }
+}
+
+/// Under which timeline a term was given.
+pub(crate) fn timeline_of(term: u64) -> u32 {
+    (term >> 32) as u32
+}
+
+/// The timeline, where the server tells it.
+pub(super) const TIMELINE: &str =
+    "(('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::bigint << 32)";
+
+/// Whether it does: not where the functions of its log are missing or forbidden.
+pub(super) async fn tells_its_timeline(calls: &mut Calls<'_>) -> Result<bool, Failed> {
+    let asked = calls.statement(
+        "select coalesce(bool_and(coalesce(has_function_privilege(to_regprocedure(name)::oid, 'execute'), false)), false)
+         from (values ('pg_current_wal_insert_lsn()'), ('pg_walfile_name(pg_lsn)')) as functions (name)",
+    );
+    match calls.one(asked).await? {
+        Some(row) => column(&row, 0),
+        None => Ok(false),
+    }
+}
+
+impl Shard {
+    fn named(&self, calls: &Calls<'_>, sql: &str) -> Statement {
+        calls.statement(sql).bind(&*self.clock).bind(self.shard)
+    }
+
+    /// This process, as a member of the lease. Its id was made up as a UUID.
+    pub(crate) fn member(&self) -> u128 {
+        uuid::Uuid::parse_str(&self.holder).map_or(0, |id| id.as_u128())
+    }
+
+    fn ttl(&self) -> i64 {
+        i64::try_from(self.ttl.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// Makes the row where there is none.
+    pub(super) async fn create(&self, calls: &mut Calls<'_>) -> Result<(), Failed> {
+        let insert = "insert into {s}.shard (clock, shard) values ($1, $2) on conflict do nothing";
+        calls.execute(self.named(calls, insert)).await.map(drop)
+    }
+
+    /// Looks at the row; `None` where there is none.
+    pub(crate) async fn follow(&self, calls: &mut Calls<'_>) -> Result<Option<Seen>, Failed> {
+        let look = "select term, beat, holder is null, coalesce(holder = $3::uuid, false), expires_at <= clock_timestamp(),
+                address, pg_is_in_recovery()
+            from {s}.shard where clock = $1 and shard = $2";
+        let row = calls.one(self.named(calls, look).bind(&*self.holder)).await?;
+        row.as_ref().map(seen).transpose()
+    }
+
+    /// Acquires the row as it was seen, and only so: from nobody, from one whose lease has run out, or from this process
+    /// itself. `None` where somebody else was faster, or holds it. Waits for a write that is under way.
+    pub(crate) async fn acquire(
+        &self,
+        calls: &mut Calls<'_>,
+        seen: &Seen,
+        tells_its_timeline: bool,
+    ) -> Result<Option<Grant>, Failed> {
+        self.acquire_seen(calls, (seen.term, seen.beat), tells_its_timeline).await
+    }
+
+    /// The same from a term and a beat. It notes since when it leads, and how long nobody did: since the last write of a leader
+    /// that is gone, or since one resigned.
+    pub(super) async fn acquire_seen(
+        &self,
+        calls: &mut Calls<'_>,
+        (term, beat): (u64, u64),
+        tells: bool,
+    ) -> Result<Option<Grant>, Failed> {
+        let timeline = if tells { TIMELINE } else { "0" };
+        // The third: the database's clock went back.
+        let acquire = format!(
+            "update {{s}}.shard set term = greatest(term + 1, {timeline}), holder = $3::uuid, address = $4, beat = beat + 1,
+                wanted_by = null, expires_at = clock_timestamp() + $5::bigint * interval '1 ms',
+                since = clock_timestamp(), gap = case when isfinite(expires_at) then
+                    (extract(epoch from clock_timestamp() - expires_at) * 1000)::bigint
+                    + case when holder is null then 0 else $5::bigint end end
+             where clock = $1 and shard = $2 and term = $6 and beat = $7
+                and (holder is null or holder = $3::uuid or expires_at <= clock_timestamp()
+                     or expires_at > clock_timestamp() + 2 * $5::bigint * interval '1 ms')
+                and not exists (select from {{s}}.migration where number > $8)
+             returning term, writes, {timeline}"
+        );
+        let acquire = self
+            .named(calls, &acquire)
+            .bind(&*self.holder)
+            .bind(self.address.as_deref())
+            .bind(self.ttl())
+            .bind(integer(term))
+            .bind(integer(beat))
+            .bind(i64::from(super::schema::NEWEST));
+        let row = calls.one(acquire).await?;
+        let granted = |row: PgRow| {
+            let (term, told) = (number(&row, 0)?, timeline_of(number(&row, 2)?));
+            let timeline = if tells { told } else { timeline_of(term) };
+            Ok(Grant { term, writes: number(&row, 1)?, tells, timeline })
+        };
+        row.map(granted).transpose()
+    }
+
+    /// Counts a write, and renews the lease by it: the first statement of each transaction, and alone a heartbeat. `None` where
+    /// the row is not as this process left it: another one leads.
+    pub(crate) async fn save(
+        &self,
+        calls: &mut Calls<'_>,
+        grant: Grant,
+        progress: &Progress,
+    ) -> Result<Option<Saved>, Failed> {
+        let timeline = if grant.tells { TIMELINE } else { "0" };
+        let save = format!(
+            "update {{s}}.shard set beat = beat + 1, writes = writes + 1,
+                expires_at = clock_timestamp() + $6::bigint * interval '1 ms',
+                saved_on = {timeline} >> 32,
+                w = coalesce($7, w), h = coalesce($8, h), complete = coalesce($9, complete), state = coalesce($10, state)
+             where clock = $1 and shard = $2 and term = $3 and holder = $4::uuid and writes = $5
+             returning writes, wanted_by::text, {timeline}"
+        );
+        let save = self
+            .named(calls, &save)
+            .bind(integer(grant.term))
+            .bind(&*self.holder)
+            .bind(integer(grant.writes))
+            .bind(self.ttl())
+            .bind(progress.settled)
+            .bind(progress.handed)
+            .bind(progress.complete)
+            .bind(progress.state.as_deref());
+        let row = calls.one(save).await?;
+        let saved = |row: PgRow| {
+            let told = timeline_of(number(&row, 2)?);
+            Ok(Saved {
+                writes: number(&row, 0)?,
+                wanted_by: super::row::member(column(&row, 1)?)?,
+                timeline: if grant.tells { told } else { timeline_of(grant.term) },
+            })
+        };
+        row.map(saved).transpose()
+    }
+
+    /// Lets it go, so that the next one need not wait; whoever listens hears of it. Whether it was there to let go of.
+    pub(crate) async fn resign(&self, calls: &mut Calls<'_>, grant: Grant) -> Result<bool, Failed> {
+        let resign =
+            "update {s}.shard set holder = null, address = null, beat = beat + 1, expires_at = clock_timestamp()
+             where clock = $1 and shard = $2 and term = $3 and holder = $4::uuid and writes = $5";
+        let resign = self
+            .named(calls, resign)
+            .bind(integer(grant.term))
+            .bind(&*self.holder)
+            .bind(integer(grant.writes));
+        if calls.execute(resign).await? == 0 {
+            return Ok(false);
+        }
+        let notify = calls.statement("select pg_notify('khronos', $1)").bind(&*self.clock);
+        calls.one(notify).await?;
+        Ok(true)
+    }
+}
+
+fn seen(row: &PgRow) -> Result<Seen, Failed> {
+    Ok(Seen {
+        term: number(row, 0)?,
+        beat: number(row, 1)?,
+        is_free: column(row, 2)?,
+        is_ours: column(row, 3)?,
+        is_expired: column(row, 4)?,
+        address: column(row, 5)?,
+        is_replica: column(row, 6)?,
+    })
+}

@@ -1,0 +1,193 @@
+//! Who the clocks of one name are, as their tables say: for people.
+
+use super::{
+    Door, Line,
+    calls::{Calls, column, number},
+    errors::Failed,
+    lease,
+};
+use crate::store::StoreError;
+use serde::Serialize;
+use sqlx::postgres::PgRow;
+use std::time::Duration;
+
+/// How long each call may take: somebody waits for it.
+const LIMIT: Duration = Duration::from_secs(5);
+/// A member that was seen within this (milliseconds) lives.
+const LIVES: i64 = 3_000;
+
+/// The clocks of one name on one database.
+#[derive(Debug, Clone, Serialize)]
+pub struct ClusterSeen {
+    /// The clock's name.
+    pub clock: String,
+    /// Where the leader is reached; `null` where it does not say, or nobody leads.
+    pub leader: Option<String>,
+    /// Somebody holds a lease that has not run out.
+    pub is_led: bool,
+    /// The last term that was given.
+    pub term: u64,
+    /// The timeline of the database under which it was; 0 where the server does not tell.
+    pub timeline: u32,
+    /// Since when its holder leads (RFC 3339).
+    pub since: Option<String>,
+    /// How long nobody led before (milliseconds): since the last write of a leader that was gone, or since one resigned.
+    pub gap_ms: Option<i64>,
+    /// All that were seen within an hour, those seen last first.
+    pub members: Vec<MemberSeen>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, Serialize)]
+pub struct MemberSeen {
+    /// Made up when its process starts.
+    pub id: String,
+    /// It holds the lease.
+    pub leads: bool,
+    /// It was seen within the last three seconds.
+    pub lives: bool,
+    /// Where it is reached.
+    pub address: Option<String>,
+    /// Its version of khronos.
+    pub version: String,
+    /// The release of its time zone data.
+    pub time_zones: String,
+    /// By how many milliseconds its time is ahead of the database's.
+    pub ahead_ms: Option<i64>,
+    /// It is connected to its broker.
+    pub has_broker: bool,
+    /// How long ago it was seen (milliseconds).
+    pub seen_ms_ago: i64,
+    /// How long ago the broker confirmed something that it published as a follower (milliseconds).
+    pub probed_ms_ago: Option<i64>,
+}
+
+/// What became of the wish that another clock leads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub enum Resigning {
+    /// The leader makes room for this member.
+    Asked(String),
+    /// Nobody leads.
+    NotLed,
+    /// No other member lives that is connected to its broker.
+    Alone,
+}
+
+impl ClusterSeen {
+    /// As the tables say now.
+    ///
+    /// # Errors
+    /// [`StoreError`], also where there are no such tables yet.
+    pub async fn of(door: &Door) -> Result<Self, StoreError> {
+        asked(door, async |calls| look(calls, door).await).await
+    }
+}
+
+/// Asks the leader to make room for the member that was seen last.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn resign(door: &Door) -> Result<Resigning, StoreError> {
+    asked(door, async |calls| want_another(calls, door).await).await
+}
+
+/// Notes what the files of a member say, by a digest, and when it changed to that; whether it is what a member changed to last.
+///
+/// # Errors
+/// [`StoreError`].
+pub(crate) async fn note_files(door: &Door, place: &str, digest: &str) -> Result<bool, StoreError> {
+    let note = "insert into {s}.files (clock, shard, place, digest, changed_at) values ($1, $2, $3, $4, clock_timestamp())
+        on conflict (clock, shard, place) do update set digest = excluded.digest, changed_at =
+            case when files.digest = excluded.digest then files.changed_at else excluded.changed_at end";
+    let forget = "delete from {s}.files where clock = $1 and shard = $2 and place in
+        (select place from {s}.files where clock = $1 and shard = $2 order by changed_at desc offset 1000)";
+    let newest =
+        "select digest = $3 from {s}.files where clock = $1 and shard = $2 order by changed_at desc limit 1";
+    asked(door, async |calls| {
+        let named = |calls: &Calls<'_>, sql: &str| {
+            calls.statement(sql).bind(door.shard().clock.to_string()).bind(door.shard().shard)
+        };
+        calls.execute(named(calls, note).bind(place.to_owned()).bind(digest.to_owned())).await?;
+        calls.execute(named(calls, forget)).await?;
+        let row = calls.one(named(calls, newest).bind(digest.to_owned())).await?;
+        row.map_or(Ok(false), |row| column(&row, 0))
+    })
+    .await
+}
+
+async fn asked<T>(
+    door: &Door,
+    ask: impl AsyncFnOnce(&mut Calls<'_>) -> Result<T, Failed>,
+) -> Result<T, StoreError> {
+    let asking = async {
+        let mut line = Line::connect(door, LIMIT).await?;
+        let mut calls = Calls::new(&mut line.connection, door.address().schema(), LIMIT);
+        calls.begin("").await?;
+        let told = ask(&mut calls).await?;
+        calls.simple("commit").await?;
+        Ok(told)
+    };
+    asking.await.map_err(|failed| door.address().explain(failed, 0))
+}
+
+async fn look(calls: &mut Calls<'_>, door: &Door) -> Result<ClusterSeen, Failed> {
+    let shard = door.shard();
+    let clock = shard.clock.to_string();
+    let row = "select term, address, coalesce(holder is not null and expires_at > clock_timestamp(), false),
+            to_char(since at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), gap
+        from {s}.shard where clock = $1 and shard = $2";
+    let row = calls.one(calls.statement(row).bind(clock.clone()).bind(shard.shard)).await?;
+    let row = row.ok_or_else(|| Failed::Unreadable(format!("no clock called '{clock}' ever ran there")))?;
+    let members = "select member.id::text, coalesce(member.id = holder, false), member.address, version, zones, ahead, has_broker,
+            (extract(epoch from clock_timestamp() - seen_at) * 1000)::bigint,
+            (extract(epoch from clock_timestamp() - probed_at) * 1000)::bigint
+        from {s}.member join {s}.shard using (clock, shard) where clock = $1 and shard = $2
+        order by seen_at desc limit 100";
+    let members = calls.all(calls.statement(members).bind(clock.clone()).bind(shard.shard)).await?;
+    let term = number(&row, 0)?;
+    let is_led: bool = column(&row, 2)?;
+    let leader: Option<String> = column(&row, 1)?;
+    Ok(ClusterSeen {
+        clock,
+        leader: leader.filter(|_| is_led),
+        is_led,
+        term,
+        timeline: lease::timeline_of(term),
+        since: column(&row, 3)?,
+        gap_ms: column(&row, 4)?,
+        members: members.iter().map(member).collect::<Result<_, _>>()?,
+    })
+}
+
+fn member(row: &PgRow) -> Result<MemberSeen, Failed> {
+    let seen_ms_ago = column(row, 7)?;
+    Ok(MemberSeen {
+        id: column(row, 0)?,
+        leads: column(row, 1)?,
+        lives: seen_ms_ago < LIVES,
+        address: column(row, 2)?,
+        version: column(row, 3)?,
+        time_zones: column(row, 4)?,
+        ahead_ms: column(row, 5)?,
+        has_broker: column(row, 6)?,
+        seen_ms_ago,
+        probed_ms_ago: column(row, 8)?,
+    })
+}
+
+async fn want_another(calls: &mut Calls<'_>, door: &Door) -> Result<Resigning, Failed> {
+    let cluster = look(calls, door).await?;
+    if !cluster.is_led {
+        return Ok(Resigning::NotLed);
+    }
+    let fits = |member: &&MemberSeen| !member.leads && member.lives && member.has_broker;
+    let Some(next) = cluster.members.iter().find(fits) else { return Ok(Resigning::Alone) };
+    let want = "update {s}.shard set wanted_by = $3::uuid where clock = $1 and shard = $2 and term = $4";
+    let want = calls.statement(want).bind(cluster.clock.clone()).bind(door.shard().shard);
+    let done = calls.execute(want.bind(next.id.clone()).bind(super::integer(cluster.term))).await?;
+    Ok(if done == 0 {
+        Resigning::NotLed
+    } else {
+        Resigning::Asked(next.address.clone().unwrap_or(next.id.clone()))
+    })
+}

@@ -1,0 +1,56 @@
+//! What both stores on Postgres share: the address, connections on which every call has a time limit, the tables, the row of the
+//! lease, and the one writer.
+//!
+//! Invariant: everything that a clock writes goes through one [`Session`], one short transaction at a time, whose first statement
+//! compares (clock, shard, term, holder, writes) with the row of the shard and counts one up. Where that does not fit, another
+//! clock leads, and nothing of the transaction is kept. A connection on which anything failed or took too long is never used
+//! again; the next one begins with an acquisition, which waits for whatever the old one left in the server. So what is read
+//! behind it is what was kept.
+//!
+//! Nothing here wants a session of its own in the server: statements are not prepared by name, settings hold for one transaction,
+//! names are qualified. So it works behind a pooler in transaction mode.
+//!
+//! Absent: who acquires when (that is for whoever follows), trust on a monotonic clock, and what the tables mean.
+
+mod address;
+mod calls;
+mod door;
+mod errors;
+mod follower;
+mod lease;
+mod led;
+mod members;
+mod numbered;
+mod reads;
+mod replication;
+mod row;
+mod runtime;
+mod schema;
+mod session;
+
+#[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
+pub(crate) mod proxy;
+#[cfg(test)]
+mod tests;
+
+pub use address::AddressError;
+pub(crate) use address::{Address, check_schema, check_url};
+pub(crate) use calls::{Calls, column, integer, number};
+pub use door::{Door, DoorOptions};
+pub(crate) use errors::Failed;
+pub use follower::Follower;
+pub use lease::{Grant, Saved, Seen};
+pub(crate) use lease::{Progress, Shard, timeline_of};
+pub use led::Led;
+pub(crate) use led::{LedTurn, TurnAsked, TurnEnd};
+pub(crate) use members::note_files;
+pub use members::{ClusterSeen, MemberSeen, Resigning, resign};
+pub(crate) use numbered::{Added, First, Kept, Numbered, PAGE, of};
+pub(crate) use reads::Reads;
+pub use replication::Replication;
+pub(crate) use row::{Line, MemberShown, Told};
+pub(crate) use schema::NEWEST;
+pub use session::Session;
+pub(crate) use session::Writing;

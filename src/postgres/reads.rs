@@ -1,0 +1,97 @@
+//! Reads on any thread, beside the one writer.
+
+use super::{
+    Door,
+    calls::{Calls, limited},
+    errors::Failed,
+    runtime::Blocking,
+};
+use crate::store::StoreError;
+use sqlx::{ConnectOptions as _, PgConnection};
+use std::{
+    fmt,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+/// Connections that wait for the next read; who reads is bounded by those that ask.
+const IDLE: usize = 2;
+
+/// Connections for reading, made when they are wanted.
+pub(crate) struct Reads {
+    door: Door,
+    idle: Mutex<Vec<PgConnection>>,
+    is_closed: AtomicBool,
+    /// Behind the connections, which need it while they go.
+    blocking: Blocking,
+}
+
+impl Reads {
+    pub(crate) fn new(door: &Door) -> Result<Self, StoreError> {
+        let failed = |error| door.address().io(format!("its runtime could not be started: {error}"));
+        let blocking = Blocking::new().map_err(failed)?;
+        Ok(Self { door: door.clone(), idle: Mutex::default(), is_closed: AtomicBool::new(false), blocking })
+    }
+
+    /// Nothing more is read.
+    pub(crate) fn close(&self) {
+        self.is_closed.store(true, Ordering::SeqCst);
+        self.idle().clear();
+    }
+
+    /// All that `read` asks for, as it was at one moment. On a connection that was used before it may be asked twice: that one
+    /// may have been lost meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError`]; [`StoreError::Io`] once it is closed.
+    pub(crate) fn at_once<T>(
+        &self,
+        read: impl AsyncFn(&mut Calls<'_>) -> Result<T, Failed>,
+    ) -> Result<T, StoreError> {
+        if self.is_closed.load(Ordering::SeqCst) {
+            return Err(self.door.address().io("it is closed"));
+        }
+        let used = self.idle().pop();
+        let done = self.blocking.run(async {
+            if let Some(connection) = used {
+                match self.transaction(connection, &read).await {
+                    Err(Failed::Sql(_) | Failed::TooSlow(_)) => {}
+                    done => return done,
+                }
+            }
+            let connecting = self.door.address().options().connect();
+            let connection = limited(self.door.limits().0, connecting).await?;
+            self.transaction(connection, &read).await
+        });
+        let done = done.unwrap_or_else(|| Err(self.door.address().io("it is closed").into()));
+        done.map_err(|failed| self.door.address().explain(failed, 0))
+    }
+
+    async fn transaction<T>(
+        &self,
+        mut connection: PgConnection,
+        read: &impl AsyncFn(&mut Calls<'_>) -> Result<T, Failed>,
+    ) -> Result<T, Failed> {
+        let mut calls = Calls::new(&mut connection, self.door.address().schema(), self.door.limits().1);
+        calls.begin("isolation level repeatable read, read only").await?;
+        let value = read(&mut calls).await?;
+        calls.simple("commit").await?;
+        let mut idle = self.idle();
+        if idle.len() < IDLE && !self.is_closed.load(Ordering::SeqCst) {
+            idle.push(connection);
+        }
+        Ok(value)
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<PgConnection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Reads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reads").field("door", &self.door).finish_non_exhaustive()
+    }
+}

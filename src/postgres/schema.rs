@@ -1,0 +1,113 @@
+//! The tables, and how they came to be: numbered steps, each applied once.
+
+use super::{calls::Calls, calls::number, errors::Failed};
+
+/// The newest step that this version knows; tables of a newer one are refused.
+pub(crate) const NEWEST: u32 = STEPS.len() as u32;
+
+/// Step n is the (n − 1)th of these. What was released is never changed: what follows goes into a step of its own.
+const STEPS: [&str; 2] = [FIRST, MEMBERS];
+
+/// The row of a shard holds lease and progress, so that one compare-and-swap does both. It is updated several times a second: a
+/// page that is filled to a tenth has room for its next versions, so that no index is touched and nothing grows. All other tables
+/// are written in the same transactions.
+const FIRST: &str = "
+create table {s}.shard (
+    clock text not null, shard smallint not null default 0, shards smallint not null default 1,
+    term bigint not null default 0, holder uuid, address text,
+    beat bigint not null default 0, writes bigint not null default 0,
+    expires_at timestamptz not null default '-infinity', wanted_by uuid,
+    w bigint, h bigint, complete bigint, state bytea,
+    primary key (clock, shard)
+) with (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 50,
+        autovacuum_vacuum_cost_delay = 0);
+create table {s}.content (clock text, shard smallint, key bytea, value bytea not null, primary key (clock, shard, key));
+create table {s}.revision (clock text, shard smallint, key bytea, value bytea not null, primary key (clock, shard, key));
+create table {s}.span (clock text, shard smallint, key bytea, value bytea not null, primary key (clock, shard, key));
+create table {s}.one_shot (clock text, shard smallint, key bytea, value bytea not null, primary key (clock, shard, key));
+create table {s}.parked (clock text, shard smallint, key bytea, value bytea not null, primary key (clock, shard, key));
+create table {s}.message (clock text, shard smallint, key bytea, value bytea not null, primary key (clock, shard, key));
+create table {s}.entry (clock text, shard smallint, key bytea, value bytea not null, primary key (clock, shard, key));
+create table {s}.record (clock text, shard smallint, number bigint, at bigint not null, value bytea not null,
+    primary key (clock, shard, number));
+create table {s}.change (clock text, shard smallint, number bigint, at bigint not null, value bytea not null,
+    primary key (clock, shard, number));
+create table {s}.delayed_state (clock text, shard smallint, value bytea not null, primary key (clock, shard))
+    with (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 50);
+create table {s}.delayed_pending (clock text, shard smallint, name bytea, send bigint not null, head bytea not null,
+    content bytea not null, primary key (clock, shard, name));
+create index delayed_pending_send on {s}.delayed_pending (clock, shard, send, name);
+create table {s}.delayed_parked (clock text, shard smallint, key bytea, value bytea not null,
+    released boolean not null default false, primary key (clock, shard, key));
+create table {s}.delayed_tombstone (clock text, shard smallint, name bytea, at bigint not null, value bytea not null,
+    primary key (clock, shard, name));
+create index delayed_tombstone_at on {s}.delayed_tombstone (clock, shard, at, name);
+create table {s}.delayed_answer (clock text, shard smallint, key bytea, at bigint not null, value bytea not null,
+    primary key (clock, shard, key));
+create index delayed_answer_at on {s}.delayed_answer (clock, shard, at, key);
+create table {s}.delayed_owner (clock text, shard smallint, owner bytea, value bytea not null,
+    primary key (clock, shard, owner));
+create table {s}.delayed_record (clock text, shard smallint, number bigint, at bigint not null, value bytea not null,
+    primary key (clock, shard, number));
+create table {s}.delayed_change (clock text, shard smallint, number bigint, at bigint not null, value bytea not null,
+    bytes bigint not null, primary key (clock, shard, number));
+";
+
+/// Who leads since when, how long nobody did before, who follows, and what the files of each say. Members write once a second each.
+const MEMBERS: &str = "
+alter table {s}.shard add column since timestamptz, add column gap bigint,
+    add column saved_on bigint not null default 0;
+create table {s}.member (clock text, shard smallint, id uuid, address text, version text not null, zones text not null,
+    ahead bigint, has_broker boolean not null, seen_at timestamptz not null, probed_at timestamptz,
+    primary key (clock, shard, id))
+    with (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 50);
+create table {s}.files (clock text, shard smallint, place text, digest text not null, changed_at timestamptz not null,
+    primary key (clock, shard, place));
+";
+
+/// Makes what is missing, one program after the other.
+///
+/// # Errors
+/// [`Failed::Newer`] for tables of a newer version.
+pub(super) async fn migrate(calls: &mut Calls<'_>) -> Result<(), Failed> {
+    // Where all is there nothing is locked, and no right to create anything is needed.
+    let made = calls.statement("select to_regclass('{s}.migration') is not null");
+    calls.begin("").await?;
+    let made = match calls.one(made).await? {
+        Some(row) => super::calls::column(&row, 0)?,
+        None => false,
+    };
+    let all = made && step(calls).await? == NEWEST;
+    calls.simple("commit").await?;
+    if all {
+        return Ok(());
+    }
+    calls.begin("").await?;
+    calls.simple("select pg_advisory_xact_lock(hashtext('khronos {s}'))").await?;
+    // Without a right to create schemas one that is there is enough.
+    let exists = calls.statement("select 1 from pg_namespace where nspname = '{s}'");
+    if calls.one(exists).await?.is_none() {
+        calls.simple("create schema {s}").await?;
+    }
+    calls
+        .simple("create table if not exists {s}.migration (number integer primary key, at timestamptz not null default now())")
+        .await?;
+    let done = step(calls).await?;
+    for number in done + 1..=NEWEST {
+        calls.simple(STEPS[number as usize - 1]).await?;
+        let note = calls.statement("insert into {s}.migration (number) values ($1)");
+        calls.execute(note.bind(i64::from(number))).await?;
+    }
+    calls.simple("commit").await
+}
+
+/// The last step that was applied.
+async fn step(calls: &mut Calls<'_>) -> Result<u32, Failed> {
+    let last = calls.statement("select coalesce(max(number), 0)::bigint from {s}.migration");
+    let last = match calls.one(last).await? {
+        Some(row) => number(&row, 0)?,
+        None => 0,
+    };
+    let last = u32::try_from(last).unwrap_or(u32::MAX);
+    if last > NEWEST { Err(Failed::Newer(last)) } else { Ok(last) }
+}

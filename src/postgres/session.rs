@@ -1,0 +1,372 @@
+//! The one writer of a shard: a connection of its own, and the right to write.
+
+use super::{
+    Address,
+    calls::{Calls, limited, number},
+    errors::Failed,
+    lease::{self, Grant, Progress, Saved, Seen, Shard, timeline_of},
+    led::{Led, LedTurn, TurnEnd},
+    runtime::Blocking,
+    schema,
+};
+use crate::store::StoreError;
+use khronos_engine::lease::LeaseReply;
+use sqlx::{ConnectOptions as _, PgConnection};
+use std::{
+    fmt,
+    mem::replace,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+/// How long letting go of the lease may take at the end; else it runs out by itself.
+const RESIGNING: Duration = Duration::from_secs(1);
+
+/// The right to write to a shard, as long as nothing failed. Both stores of a clock write by it, each on a thread of its own.
+pub struct Session {
+    address: Address,
+    shard: Shard,
+    limit: Duration,
+    blocking: Blocking,
+    turns: Mutex<Turns>,
+    freed: Condvar,
+    /// Where another thread keeps the lease: it has the connection, and gives the turns.
+    led: Option<Led>,
+}
+
+struct Turns {
+    turn: Turn,
+    /// Those that wait and go first: what renews the lease.
+    first: usize,
+    /// The others that wait.
+    others: usize,
+}
+
+enum Turn {
+    Free(Box<Held>),
+    Taken,
+    /// Another thread says whose it is.
+    Given,
+    /// Nothing is written by it any more, for this reason.
+    Broken(StoreError),
+}
+
+struct Held {
+    connection: PgConnection,
+    grant: Grant,
+}
+
+/// What a transaction is to be.
+#[derive(Debug, Default)]
+pub(crate) struct Writing {
+    /// What is left in the row beside the lease.
+    pub(crate) progress: Progress,
+    /// It goes before others that wait.
+    pub(crate) goes_first: bool,
+    /// Its end need not wait for the disk: a crash of the server may lose it, and never what came before without it.
+    pub(crate) may_be_lost: bool,
+}
+
+impl Session {
+    /// Connects, makes the tables where they are missing, and acquires the shard.
+    ///
+    /// # Errors
+    /// [`StoreError::Led`] while another process holds it; [`StoreError::Newer`]; [`StoreError::Io`].
+    pub(super) fn open(
+        address: &Address,
+        shard: &Shard,
+        connect_limit: Duration,
+        limit: Duration,
+    ) -> Result<Self, StoreError> {
+        let failed = |error: std::io::Error| address.io(format!("its runtime could not be started: {error}"));
+        let blocking = Blocking::new().map_err(failed)?;
+        let opening = async {
+            let mut connection = limited(connect_limit, address.options().connect()).await?;
+            let mut calls = Calls::new(&mut connection, address.schema(), connect_limit);
+            schema::migrate(&mut calls).await?;
+            let grant = acquire(&mut calls, address, shard).await?;
+            Ok(Box::new(Held { connection, grant }))
+        };
+        let opened = blocking.run(opening).unwrap_or_else(|| Err(Failed::TooSlow(connect_limit)));
+        let held = opened.map_err(|failed| address.explain(failed, 0))?;
+        let turns = Mutex::new(Turns { turn: Turn::Free(held), first: 0, others: 0 });
+        let (address, shard) = (address.clone(), shard.clone());
+        Ok(Self { address, shard, limit, blocking, turns, freed: Condvar::new(), led: None })
+    }
+
+    /// Under a lease that another thread keeps. Whatever was under way by an earlier session is in the tables by now, or never
+    /// comes.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] where there is no such lease any more; [`StoreError::Io`].
+    pub(super) fn led(address: &Address, shard: &Shard, led: Led) -> Result<Self, StoreError> {
+        let failed = |error: std::io::Error| address.io(format!("its runtime could not be started: {error}"));
+        let blocking = Blocking::new().map_err(failed)?;
+        let turns = Mutex::new(Turns { turn: Turn::Given, first: 0, others: 0 });
+        let (address, shard, limit) = (address.clone(), shard.clone(), led.limit());
+        let session = Self { address, shard, limit, blocking, turns, freed: Condvar::new(), led: Some(led) };
+        session.renew()?;
+        Ok(session)
+    }
+
+    /// Whether nothing is written by it any more.
+    pub fn is_broken(&self) -> bool {
+        matches!(self.turns().turn, Turn::Broken(_))
+    }
+
+    /// Renews the lease, where nothing else is to be written; it goes before others that wait.
+    ///
+    /// # Errors
+    /// As of every write: [`StoreError::Fenced`], or [`StoreError::Io`].
+    pub fn renew(&self) -> Result<Saved, StoreError> {
+        self.transaction(Writing { goes_first: true, ..Writing::default() }, async |_| Ok(()))
+            .map(|(saved, ())| saved)
+    }
+
+    /// Makes one transaction of it: the row of the shard first, then `work`. Waits for those that write already.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] where another process acquired the shard: nothing is kept then. After any other nobody knows
+    /// whether it was kept; and nothing more is written by this session after any.
+    pub(crate) fn write<T>(
+        &self,
+        writing: Writing,
+        work: impl AsyncFnOnce(&mut Calls<'_>) -> Result<T, Failed>,
+    ) -> Result<T, StoreError> {
+        self.transaction(writing, work).map(|(_, value)| value)
+    }
+
+    fn transaction<T>(
+        &self,
+        writing: Writing,
+        work: impl AsyncFnOnce(&mut Calls<'_>) -> Result<T, Failed>,
+    ) -> Result<(Saved, T), StoreError> {
+        if let Some(led) = &self.led {
+            return self.transact_led(led, &writing, work);
+        }
+        let mut taken = self.take(writing.goes_first)?;
+        let Some(held) = &mut taken.held else { return Err(self.address.io("it is closed")) };
+        let term = held.grant.term;
+        let done = self.blocking.run(self.transact(held, &writing, work));
+        match done.unwrap_or_else(|| Err(Failed::TooSlow(self.limit))) {
+            Ok(done) => Ok(done),
+            Err(failed) => {
+                let error = self.address.explain(failed, term);
+                taken.held = None;
+                // What is wrong with one store is its own; the other one only has to be opened again.
+                taken.why = Some(match &error {
+                    StoreError::Fenced { .. } => error.clone(),
+                    other => self.address.io(format!("its connection was given up ({other})")),
+                });
+                Err(error)
+            }
+        }
+    }
+
+    /// In a turn that is given: whoever gives it counts the writes, and finds out what became of one whose answer is lost.
+    fn transact_led<T>(
+        &self,
+        led: &Led,
+        writing: &Writing,
+        work: impl AsyncFnOnce(&mut Calls<'_>) -> Result<T, Failed>,
+    ) -> Result<(Saved, T), StoreError> {
+        if let Turn::Broken(error) = &self.turns().turn {
+            return Err(error.clone());
+        }
+        let LedTurn { connection, grant, ended } = led.turn()?;
+        let mut held = Held { connection, grant };
+        let done = led.run(async {
+            let transaction = self.transact(&mut held, writing, work);
+            tokio::time::timeout(self.limit, transaction).await.unwrap_or(Err(Failed::TooSlow(self.limit)))
+        });
+        let (reply, is_usable) = match &done {
+            Ok((saved, _)) => (saved.reply(), true),
+            Err(Failed::Fenced(_)) => (LeaseReply::Unfit, true),
+            Err(_) => (LeaseReply::Failed, false),
+        };
+        let elsewhere = matches!(&done, Ok((saved, _)) if saved.timeline != timeline_of(led.term()));
+        // Gone where it was given up waiting for; the connection goes then.
+        drop(ended.send(TurnEnd { reply, connection: is_usable.then_some(held.connection) }));
+        let error = match done {
+            // A row that went back with its server may have been another leader's since.
+            Ok(_) if elsewhere => StoreError::Fenced { term: led.term(), seen: led.term() },
+            Ok(done) => return Ok(done),
+            Err(failed) => self.address.explain(failed, led.term()),
+        };
+        self.turns().turn = Turn::Broken(match &error {
+            StoreError::Fenced { .. } => error.clone(),
+            other => self.address.io(format!("its connection was given up ({other})")),
+        });
+        Err(error)
+    }
+
+    async fn transact<T>(
+        &self,
+        held: &mut Held,
+        writing: &Writing,
+        work: impl AsyncFnOnce(&mut Calls<'_>) -> Result<T, Failed>,
+    ) -> Result<(Saved, T), Failed> {
+        let mut calls = Calls::new(&mut held.connection, self.address.schema(), self.limit);
+        calls.begin(if writing.may_be_lost { LOOSELY } else { "" }).await?;
+        let saved = self.save(&mut calls, held.grant, &writing.progress).await?;
+        let value = work(&mut calls).await?;
+        calls.simple("commit").await?;
+        held.grant.writes = saved.writes;
+        Ok((saved, value))
+    }
+
+    async fn save(&self, calls: &mut Calls<'_>, grant: Grant, progress: &Progress) -> Result<Saved, Failed> {
+        if let Some(saved) = self.shard.save(calls, grant, progress).await? {
+            return Ok(saved);
+        }
+        let seen = self.shard.follow(calls).await?;
+        calls.simple("rollback").await?;
+        Err(Failed::Fenced(seen.map_or(0, |seen| seen.term)))
+    }
+
+    fn take(&self, first: bool) -> Result<Taken<'_>, StoreError> {
+        let mut turns = self.turns();
+        turns.count(first, 1);
+        let waits = |turns: &mut Turns| match turns.turn {
+            Turn::Free(_) => !first && turns.first > 0,
+            Turn::Taken => true,
+            Turn::Broken(_) | Turn::Given => false,
+        };
+        let mut turns = self.freed.wait_while(turns, waits).unwrap_or_else(PoisonError::into_inner);
+        turns.count(first, -1);
+        match replace(&mut turns.turn, Turn::Taken) {
+            Turn::Free(held) => Ok(Taken { session: self, held: Some(held), why: None }),
+            Turn::Taken | Turn::Given => Err(self.address.io("it is written by another thread")),
+            Turn::Broken(error) => {
+                turns.turn = Turn::Broken(error.clone());
+                Err(error)
+            }
+        }
+    }
+
+    /// How many wait for their turn.
+    pub(super) fn waiting(&self) -> usize {
+        let turns = self.turns();
+        turns.first + turns.others
+    }
+
+    fn turns(&self) -> MutexGuard<'_, Turns> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Turns {
+    fn count(&mut self, first: bool, by: isize) {
+        let waiting = if first { &mut self.first } else { &mut self.others };
+        *waiting = waiting.saturating_add_signed(by);
+    }
+}
+
+/// Its end does not wait for the disk.
+const LOOSELY: &str = "; set local synchronous_commit to off";
+
+/// How often a row that somebody holds is looked at again.
+const LOOK: Duration = Duration::from_millis(100);
+/// For how long that is done at most.
+const WAIT: Duration = Duration::from_secs(3);
+
+/// Acquires the shard, unless another process holds it and goes on writing: whoever was killed holds it until the lease runs out,
+/// and is waited for. One write of his may still have been on its way.
+async fn acquire(calls: &mut Calls<'_>, address: &Address, shard: &Shard) -> Result<Grant, Failed> {
+    let mut looks = shard.ttl.saturating_mul(2).min(WAIT).as_millis() / LOOK.as_millis();
+    let (mut last, mut writes) = (None, 0);
+    loop {
+        let seen = match try_to_acquire(calls, address, shard).await? {
+            Ok(grant) => return Ok(grant),
+            Err(seen) => seen,
+        };
+        let this = (seen.term, seen.beat);
+        writes += u32::from(last.replace(this).is_some_and(|last| last != this));
+        if writes > 1 || looks == 0 {
+            let by = seen.address.map_or_else(String::new, |address| format!(" at {address}"));
+            return Err(StoreError::Led { path: address.shown().to_owned(), by }.into());
+        }
+        looks -= 1;
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// As the row was seen where another process holds it.
+async fn try_to_acquire(
+    calls: &mut Calls<'_>,
+    address: &Address,
+    shard: &Shard,
+) -> Result<Result<Grant, Seen>, Failed> {
+    calls.begin("").await?;
+    let recovering = calls.statement("select pg_is_in_recovery()::int::bigint");
+    if let Some(row) = calls.one(recovering).await?
+        && number(&row, 0)? > 0
+    {
+        return Err(address.io("the server is a read replica: give the address of the primary").into());
+    }
+    let tells = lease::tells_its_timeline(calls).await?;
+    shard.create(calls).await?;
+    let seen = shard.follow(calls).await?;
+    let seen = seen.ok_or_else(|| Failed::Unreadable("the row of the clock is missing".into()))?;
+    match shard.acquire(calls, &seen, tells).await? {
+        Some(grant) => {
+            calls.simple("commit").await?;
+            Ok(Ok(grant))
+        }
+        None => {
+            calls.simple("rollback").await?;
+            Ok(Err(seen))
+        }
+    }
+}
+
+/// A turn, given back when it is dropped: without its connection where that is not to be used again.
+struct Taken<'a> {
+    session: &'a Session,
+    held: Option<Box<Held>>,
+    why: Option<StoreError>,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        let unexpected = || self.session.address.io("a write ended unexpectedly");
+        let turn = match (self.held.take(), self.why.take()) {
+            (Some(held), None) if !std::thread::panicking() => Turn::Free(held),
+            (_, why) => Turn::Broken(why.unwrap_or_else(unexpected)),
+        };
+        self.session.turns().turn = turn;
+        self.session.freed.notify_all();
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let turn = replace(&mut self.turns().turn, Turn::Broken(self.address.io("it is closed")));
+        // A task of a runtime may not wait; the lease runs out then.
+        let may_wait = tokio::runtime::Handle::try_current().is_err();
+        if let Turn::Free(mut held) = turn
+            && may_wait
+        {
+            let limit = RESIGNING.min(self.limit);
+            let resigning = async {
+                let mut calls = Calls::new(&mut held.connection, self.address.schema(), limit);
+                calls.begin("").await?;
+                self.shard.resign(&mut calls, held.grant).await?;
+                calls.simple("commit").await
+            };
+            if let Some(Err(failed)) = self.blocking.run(resigning) {
+                let error = self.address.explain(failed, held.grant.term);
+                tracing::debug!(%error, "the lease was not let go of; it runs out by itself");
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("address", &self.address)
+            .field("waiting", &self.waiting())
+            .finish_non_exhaustive()
+    }
+}

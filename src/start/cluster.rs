@@ -1,0 +1,370 @@
+//! Several clocks on one Postgres: the process leads and follows by turns. Each leadership is a life of the loop of its own, begun
+//! from what the tables hold; when it ends, all that it knew is dropped.
+
+use super::{
+    FAREWELL, RunError, Running,
+    files::Files,
+    http_state,
+    life::{self, Around, First, Life, Stores},
+    replication, show_presence,
+    stores::{Place, counts},
+    take_commands, unless_stopped, watch_files,
+};
+use crate::{
+    broker,
+    clock_loop::{Handle, Lead, NamedCalendars, Proof, Report},
+    cluster::{Keeper, KeeperParts, Role, Standby, Trust, keep},
+    config::Config,
+    engine::{Snapshot, lease::LeaseTimes},
+    http,
+    ops::{RecordReader, RunningClock, self_audit},
+    postgres::{Door, MemberShown},
+    reading::{Beside, Ends, Reader, reader},
+    schedule::{CalendarStore, Demand},
+    sources::FileLines,
+    store::StoreError,
+    telemetry::Counts,
+};
+use ponos::{
+    broker::{Link, Transport},
+    shutdown::{Shutdown, Stage, Trigger, shutdown},
+    topology::Topology,
+};
+use std::time::Duration;
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+    time::{sleep, timeout},
+};
+use tracing::{info, warn};
+
+/// How long what is in flight is waited for when a leadership ends: others wait to lead.
+const GRACE: Duration = Duration::from_secs(1);
+/// Between two attempts to read the tables.
+const PAUSE: Duration = Duration::from_millis(200);
+/// How long the last farewell to the database may take.
+const LEAVING: Duration = Duration::from_secs(6);
+
+/// What the process has, whether it leads or follows.
+pub(super) struct Process<'a> {
+    pub(super) config: &'a Config,
+    pub(super) tls: Option<http::Tls>,
+    pub(super) listener: Option<TcpListener>,
+    pub(super) door: Door,
+    pub(super) strict: bool,
+}
+
+struct Cluster<'a> {
+    config: &'a Config,
+    tls: Option<http::Tls>,
+    strict: bool,
+    transport: Transport,
+    keeper: Keeper,
+    trust: Trust,
+    topology: watch::Sender<Topology>,
+    front: watch::Sender<http::Serves>,
+    following: http::Serves,
+    counts: Counts,
+    limits: http::Limits,
+    /// What a failover of the database may lose.
+    replication: watch::Receiver<Option<String>>,
+    /// What its files say, among those of the others.
+    files: Files,
+    /// Counts up when they have changed.
+    changed: watch::Receiver<u64>,
+    ends: Shutdown,
+}
+
+/// Leads and follows until the shutdown.
+pub(super) async fn run(
+    process: Process<'_>,
+    ends: Shutdown,
+    announce: impl FnOnce(&Config, &Running),
+) -> Result<Report, RunError> {
+    let Process { config, tls, listener, door, strict } = process;
+    let trust = Trust::default();
+    let zones = CalendarStore::default().zones().data().to_string();
+    let shown = MemberShown {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        time_zones: zones,
+        ..MemberShown::default()
+    };
+    let place = config.cluster_address().or_else(host).unwrap_or_else(|| "unknown".to_owned());
+    let files = Files::new(door.clone(), &place);
+    let parts = KeeperParts { door, trust: trust.clone(), shown, times: LeaseTimes::default() };
+    let watching = parts.door.clone();
+    let Some(kept) = unless_stopped(&ends, keep(parts)).await else { return Ok(Report::default()) };
+    let keeper = kept.map_err(RunError::Store)?;
+    let replication = replication::watched(&watching, &ends).await.map_err(RunError::Store)?;
+    let risk = replication.borrow().clone().filter(|_| strict);
+    if let Some(risk) = risk {
+        keeper.stop();
+        return Err(RunError::Replication(risk));
+    }
+    let name = format!("khronos {}", config.clock.name);
+    let transport = broker::fenced_transport(&config.broker, &name, trust.fence());
+    let (topology, _) = watch::channel(broker::topology(&config.broker, []));
+    let limits = http::Limits::for_this_process();
+    let counts = counts(config);
+    let owners = config.owners();
+    let (link_in, link) = watch::channel(Link::Down { attempts: 0, error: None });
+    let clock = at_rest(config, &counts, limits).replicated(replication.clone());
+    let state = http_state(config, &owners, clock, limits, tls.clone());
+    let following = http::following(state.clone(), keeper.seen.clone(), link, config.cluster.ca_file.clone());
+    let (front, served) = watch::channel(following.clone());
+    let serving = http::start_front(listener, state, served, ends.clone()).map_err(RunError::Http)?;
+    let running = Running { schedules: 0, source: "those of the clock that leads".to_owned() };
+    announce(config, &running);
+    let stopping = {
+        let (keeper, draining) = (keeper.clone(), ends.reached(Stage::Draining));
+        tokio::spawn(async move {
+            draining.await;
+            keeper.stop();
+        })
+    };
+    let (said, changed) = watch::channel(0);
+    let following_files = tokio::spawn(files.clone().follow(own_reader(config), watch_files(config), said));
+    let mut cluster = Cluster {
+        config,
+        tls,
+        strict,
+        transport,
+        keeper,
+        trust,
+        topology,
+        front,
+        following,
+        counts,
+        limits,
+        replication,
+        files,
+        changed,
+        ends,
+    };
+    let ended = Box::pin(cluster.take_turns(&link_in)).await;
+    stopping.abort();
+    following_files.abort();
+    drop(timeout(FAREWELL, serving.ended()).await);
+    ended
+}
+
+/// What is asked of a clock that follows: nothing but how it is.
+fn at_rest(config: &Config, counts: &Counts, limits: http::Limits) -> RunningClock {
+    let handle = Handle::at_rest(config.clock.name.clone());
+    let record = RecordReader::new(|_, _| async {
+        Err(StoreError::Io { path: "(follower)".into(), what: "this clock follows another one".into() })
+    });
+    RunningClock::new(handle, record, CalendarStore::default(), counts.clone(), limits.answer)
+}
+
+impl Cluster<'_> {
+    async fn take_turns(&mut self, link: &watch::Sender<Link>) -> Result<Report, RunError> {
+        let mut role = self.keeper.role.clone();
+        let mut report = Report::default();
+        let mut standby: Option<Standby> = None;
+        loop {
+            let now = *role.borrow_and_update();
+            match now {
+                Role::Ended => return Ok(report),
+                Role::Following => {
+                    let standby = standby.get_or_insert_with(|| {
+                        let topology = self.topology.subscribe();
+                        Standby::new(self.transport.publisher_following(topology))
+                    });
+                    let seen = show_link(standby.link(), link);
+                    let goes_on = tokio::select! {
+                        goes_on = standby.follow(&self.keeper, &mut role) => goes_on,
+                        () = seen => true,
+                    };
+                    if !goes_on {
+                        return Err(RunError::Loop(crate::clock_loop::Failure::PublisherGone));
+                    }
+                }
+                Role::Leading { term } | Role::Draining { term } => {
+                    // With `fanout` what is declared depends on the schedules.
+                    let ready = standby.take().filter(|_| !self.config.broker.fanout);
+                    let led = Box::pin(self.lead(term, ready)).await;
+                    drop(self.front.send_replace(self.following.clone()));
+                    self.keeper.drained();
+                    let is_ours = role.borrow().term() == Some(term);
+                    match led {
+                        Ok(of_this) => {
+                            report.confirmed += of_this.confirmed;
+                            (report.unanswered, report.outstanding) =
+                                (of_this.unanswered, of_this.outstanding);
+                        }
+                        // All is dropped: whoever leads now sends what this one had not settled.
+                        Err(error) if !is_ours || is_fenced(&error) => {
+                            info!(%error, "this clock leads no more");
+                        }
+                        // Nothing was begun: the database could not be read just now.
+                        Err(error @ RunError::Store(StoreError::Io { .. })) => {
+                            warn!(%error, "this clock leads, and can't read its tables; it tries again");
+                            sleep(PAUSE).await;
+                            role.mark_changed();
+                            continue;
+                        }
+                        Err(error) => {
+                            self.keeper.stop();
+                            self.keeper.drained();
+                            let ended = role.wait_for(|role| *role == Role::Ended);
+                            drop(timeout(LEAVING, ended).await);
+                            return Err(error);
+                        }
+                    }
+                    if role.wait_for(|role| role.term() != Some(term)).await.is_err() {
+                        return Ok(report);
+                    }
+                    role.mark_changed();
+                }
+            }
+        }
+    }
+
+    /// One leadership.
+    async fn lead(&mut self, term: u64, ready: Option<Standby>) -> Result<Report, RunError> {
+        let (trigger, ends) = shutdown();
+        let ending = end_with(self.keeper.role.clone(), term, trigger, self.ends.clone());
+        let ending = tokio::spawn(ending);
+        let led = Box::pin(self.live(term, ready, &ends)).await;
+        ending.abort();
+        led
+    }
+
+    async fn live(&mut self, term: u64, ready: Option<Standby>, ends: &Shutdown) -> Result<Report, RunError> {
+        let place = Place::Postgres(self.keeper.door(term));
+        let Some(stores) = Stores::open(self.config, &place, self.counts.clone(), ends).await? else {
+            return Ok(Report::default());
+        };
+        let store_id = stores.store.id();
+        let first = match is_new(&stores.snapshot) {
+            true => First::Files { patience: None, strict: self.strict },
+            false => First::Stored(self.files.clone()),
+        };
+        let (proof_in, proof) = watch::channel(Proof::default());
+        let (reload_in, reload) = mpsc::channel(1);
+        let around = Around {
+            reload,
+            topology: self.topology.clone(),
+            publisher: ready.map(Standby::into_publisher),
+            lead: Some(Lead { term, trust: self.trust.follow(), proof: proof_in }),
+            grace: GRACE.min(self.config.shutdown.grace),
+        };
+        let shut = (ends, self.limits.answer);
+        let beginning = life::begin(self.config, &self.transport, stores, first, around, shut);
+        let Some(life) = Box::pin(beginning).await? else { return Ok(Report::default()) };
+        let Life { clock_loop, clock, running, warning, rival } = life;
+        let Running { schedules, source } = running;
+        info!(term, schedules, source, "leading");
+        let clock = clock.leading(self.trust.clone()).replicated(self.replication.clone());
+        let owners = self.config.owners();
+        let taking = take_commands(self.config, &owners, &clock, warning, ends)?;
+        let state = http_state(self.config, &owners, clock.clone(), self.limits, self.tls.clone());
+        drop(self.front.send_replace(http::serves(state, ends.clone())));
+        let present = show_presence(self.config, (store_id, term), rival, ends.clone());
+        let audits = tokio::spawn(self_audit::run(clock.clone(), ends.clone()));
+        let proving = tokio::spawn(prove(self.keeper.clone(), proof, clock));
+        let running = clock_loop.run_apart(ends.clone());
+        tokio::pin!(running);
+        let mut changed = self.changed.clone();
+        // What changed before was noted, and counts or not.
+        changed.mark_unchanged();
+        let ended = loop {
+            tokio::select! {
+                ended = &mut running => break ended,
+                Ok(()) = changed.changed() => drop(reload_in.try_send(())),
+            }
+        };
+        // Whoever is to lead next waits for this alone.
+        self.keeper.drained();
+        drop(self.front.send_replace(self.following.clone()));
+        proving.abort();
+        audits.abort();
+        let farewell = async {
+            if let Some(taking) = taking {
+                taking.ended().await;
+            }
+            if let Some(present) = present {
+                drop(present.await);
+            }
+        };
+        drop(timeout(FAREWELL, farewell).await);
+        ended.map_err(RunError::Loop)
+    }
+}
+
+/// Reads the files for themselves: beside no stored ones.
+fn own_reader(config: &Config) -> Reader {
+    let beside = Beside {
+        had_folder: false,
+        demand: watch::channel(Demand::default()).1,
+        calendars: watch::channel(NamedCalendars::default()).1,
+    };
+    let (store, ends) = (CalendarStore::default(), Ends::default());
+    reader(config, beside, &store, &ends, watch::channel(None).0, watch::channel(FileLines::default()).0)
+}
+
+/// The name of the machine.
+fn host() -> Option<String> {
+    std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty())
+}
+
+/// Nothing was ever stored.
+fn is_new(snapshot: &Snapshot) -> bool {
+    snapshot.settled.is_none() && snapshot.revisions.is_empty()
+}
+
+fn is_fenced(error: &RunError) -> bool {
+    use crate::clock_loop::Failure;
+    matches!(
+        error,
+        RunError::Store(StoreError::Fenced { .. })
+            | RunError::Loop(Failure::Store(StoreError::Fenced { .. }))
+    )
+}
+
+/// Shows how a follower's connection is, for as long as it is polled.
+async fn show_link(mut link: watch::Receiver<Link>, shown: &watch::Sender<Link>) {
+    loop {
+        let now = link.borrow_and_update().clone();
+        shown.send_replace(now);
+        if link.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+    }
+}
+
+/// Ends a leadership as the lease says: in order while it is given back, at once where it is gone or the process is to stop.
+async fn end_with(mut role: watch::Receiver<Role>, term: u64, trigger: Trigger, ends: Shutdown) {
+    let stopping = ends.reached(Stage::Stopping);
+    tokio::pin!(stopping);
+    let mut is_draining = false;
+    loop {
+        let now = *role.borrow_and_update();
+        if now.term() != Some(term) {
+            break;
+        }
+        if now == (Role::Draining { term }) && !std::mem::replace(&mut is_draining, true) {
+            trigger.advance();
+        }
+        tokio::select! {
+            changed = role.changed() => if changed.is_err() { break },
+            () = &mut stopping => break,
+        }
+    }
+    trigger.advance();
+    trigger.advance();
+}
+
+/// Tells whether the leader gets anything done.
+async fn prove(keeper: Keeper, mut proof: watch::Receiver<Proof>, clock: RunningClock) {
+    let mut confirmed = 0;
+    while proof.changed().await.is_ok() {
+        let now = *proof.borrow_and_update();
+        keeper.note_broker(clock.is_connected());
+        if now.confirmed > std::mem::replace(&mut confirmed, now.confirmed) {
+            keeper.confirmed();
+        }
+        keeper.work(now.has_work);
+    }
+}

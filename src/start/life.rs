@@ -1,0 +1,196 @@
+//! One life of the loop: from what its stores held to its end, with all that is made of it.
+
+use super::{
+    RunError, Running, begin_with, declare_tasks,
+    files::Files,
+    rules::{delayed_rules, rules},
+    stores::{OpenedDelayed, Place, open_delayed, open_store},
+    topology, unless_stopped,
+};
+use crate::{
+    clock_loop::{ClockLoop, DelayedParts, Late, Lead, NamedCalendars, Parts},
+    config::Config,
+    engine::Snapshot,
+    ops::RunningClock,
+    reading::{
+        Beside, Ends, Reader, created_demand, had_folder, late, loader, read_at_start, reader, remarks,
+    },
+    schedule::{CalendarStore, Packed},
+    sources::FileLines,
+    store::{StoreEvent, StoreHandle},
+    telemetry::Counts,
+};
+use ponos::{
+    broker::{Publisher, Transport},
+    shutdown::Shutdown,
+    topology::Topology,
+};
+use std::time::Duration;
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
+use tracing::info;
+
+/// The stores of a life, and what they held.
+pub(super) struct Stores {
+    pub(super) store: StoreHandle,
+    pub(super) snapshot: Snapshot,
+    events: mpsc::UnboundedReceiver<StoreEvent>,
+    delayed: OpenedDelayed,
+    calendars: CalendarStore,
+    counts: Counts,
+}
+
+impl Stores {
+    /// Opens both; `None` if the clock is asked to stop before.
+    pub(super) async fn open(
+        config: &Config,
+        place: &Place,
+        counts: Counts,
+        shutdown: &Shutdown,
+    ) -> Result<Option<Self>, RunError> {
+        let calendars = CalendarStore::default();
+        let opening = open_store(config, place, calendars.clone(), counts.clone());
+        // Nothing was begun; a store that hangs is left behind.
+        let Some(opened) = unless_stopped(shutdown, opening).await else { return Ok(None) };
+        let (store, snapshot, events) = opened.map_err(RunError::Store)?;
+        match unless_stopped(shutdown, open_delayed(config, place)).await {
+            Some(Ok(delayed)) => Ok(Some(Self { store, snapshot, events, delayed, calendars, counts })),
+            given_up => {
+                drop(timeout(super::FAREWELL, store.close()).await);
+                given_up.map_or(Ok(None), |opened| opened.map(|_| None).map_err(RunError::Store))
+            }
+        }
+    }
+}
+
+/// How the loop comes by its first schedules.
+pub(super) enum First {
+    /// From the files, as far as they are read in this time; `strict`: or not at all.
+    Files { patience: Option<Duration>, strict: bool },
+    /// The stored ones: who takes over from another clock applies no files, unless these are what a clock changed to last.
+    Stored(Files),
+}
+
+/// What the rest of the process gives to a life.
+pub(super) struct Around {
+    /// Says that the files are to be read again.
+    pub(super) reload: mpsc::Receiver<()>,
+    /// What is to be on the broker.
+    pub(super) topology: watch::Sender<Topology>,
+    /// A connection that is open already.
+    pub(super) publisher: Option<Publisher>,
+    /// Where it leads for a time only.
+    pub(super) lead: Option<Lead>,
+    /// How long unanswered publishings are waited for at the end.
+    pub(super) grace: Duration,
+}
+
+/// A life that can begin.
+pub(super) struct Life {
+    pub(super) clock_loop: ClockLoop,
+    pub(super) clock: RunningClock,
+    pub(super) running: Running,
+    /// Told what is wrong with the door of commands.
+    pub(super) warning: watch::Sender<Option<String>>,
+    /// Told of another clock of the same name.
+    pub(super) rival: watch::Sender<Option<String>>,
+}
+
+/// Reads the files for what else they tell, such as which calendars may be named: what runs are the stored schedules, unless these
+/// files are the newest.
+fn reading_beside(read: Reader, stored: Vec<Packed>, files: Files) -> Late {
+    Box::pin(async move {
+        let read = tokio::task::spawn_blocking(move || read()).await;
+        let read = read.map_err(|error| format!("reading the schedules ended early: {error}"))?;
+        let list = read.map_err(|wrong| wrong.to_string())?;
+        if files.are_the_newest(&list).await {
+            return Ok(list);
+        }
+        info!("another clock of this name has newer schedule files; the stored schedules go on");
+        Ok(stored)
+    })
+}
+
+/// Puts a life together; `None` if the clock is asked to stop before.
+pub(super) async fn begin(
+    config: &Config,
+    transport: &Transport,
+    stores: Stores,
+    first: First,
+    around: Around,
+    (shutdown, answer): (&Shutdown, Duration),
+) -> Result<Option<Life>, RunError> {
+    let Stores { store, snapshot, events, delayed, calendars, counts } = stores;
+    let (delayed_store, delayed_kept, delayed_events) = delayed;
+    let Around { reload, topology: topology_in, publisher, lead, grace } = around;
+    let ends = Ends::default();
+    let (read_in, read_calendars) = watch::channel(None);
+    let known = NamedCalendars { all: None, created: snapshot.calendars.clone() };
+    let (named_in, named) = watch::channel(known);
+    let (lines_in, lines) = watch::channel(FileLines::default());
+    let (demand_in, demand) = watch::channel(created_demand(&snapshot));
+    let beside = Beside { had_folder: had_folder(config, &snapshot), demand, calendars: named.clone() };
+    let read = reader(config, beside, &calendars, &ends, read_in, lines_in);
+    let mut beside_stored = None;
+    let (schedules, reading) = match first {
+        First::Stored(files) => {
+            let stored = snapshot.of_files();
+            beside_stored = Some(reading_beside(read.clone(), stored.clone(), files));
+            (Some(Ok(stored)), None)
+        }
+        First::Files { patience, strict } => {
+            let reading = read_at_start(read.clone(), patience);
+            let Some(start) = unless_stopped(shutdown, reading).await else {
+                // In vain where it hangs: all that it holds is durable.
+                drop(timeout(super::FAREWELL, store.close()).await);
+                return Ok(None);
+            };
+            begin_with(start, strict, &snapshot)?
+        }
+    };
+    let running = Running::of(config, &schedules, &snapshot);
+    topology_in.send_replace(topology(config, &schedules, &snapshot));
+    let publisher = publisher.unwrap_or_else(|| transport.publisher_following(topology_in.subscribe()));
+    let loader = loader(read, config, transport, topology_in.clone());
+    let late = reading.map(|reading| late(reading, config, transport, topology_in)).or(beside_stored);
+    let (rival_in, rival) = watch::channel(None);
+    let parts = Parts {
+        clock: config.clock.name.clone(),
+        rules: rules(config),
+        ceilings: config.ceilings(),
+        store: store.clone(),
+        snapshot,
+        store_events: events,
+        publisher,
+        exchange: config.broker.exchange.as_str().into(),
+        schedules,
+        late,
+        loader,
+        calendars: read_calendars,
+        named: named_in,
+        remarks: remarks(ends),
+        created: demand_in,
+        reload,
+        rival,
+        delayed: Some(DelayedParts {
+            store: delayed_store.clone(),
+            snapshot: delayed_kept,
+            events: delayed_events,
+            declare_tasks: declare_tasks(transport),
+            rules: delayed_rules(config),
+        }),
+        lead,
+        show_events: config.broker.url.is_embedded(),
+        grace,
+    };
+    let (clock_loop, handle) = ClockLoop::new(parts);
+    let clock = RunningClock::new(handle, store.into(), calendars, counts, answer);
+    let clock = clock.naming(named).written(lines).within(config.limits.clone());
+    let (warning, door) = watch::channel(None);
+    let clock = clock.with_door(door).with_delayed(delayed_store);
+    // There the record keeps what was published.
+    let clock = clock.feeding_delayed(config.broker.url.is_embedded());
+    Ok(Some(Life { clock_loop, clock, running, warning, rival: rival_in }))
+}

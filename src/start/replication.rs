@@ -1,0 +1,88 @@
+//! Watches what a failover of the store's Postgres may lose: nobody sees it before it happens, so it is a standing warning.
+
+use crate::{
+    postgres::{Door, Follower, Replication},
+    store::StoreError,
+};
+use ponos::shutdown::{Shutdown, Stage};
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::watch, time::sleep};
+use tracing::{debug, info, warn};
+
+/// How often it is looked at: standbys come and go.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// What a person should know of it, from now on until the shutdown.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub(super) async fn watched(
+    door: &Door,
+    shutdown: &Shutdown,
+) -> Result<watch::Receiver<Option<String>>, StoreError> {
+    let (told, warning) = watch::channel(None);
+    let follower = Arc::new(Follower::new(door)?);
+    tell(&told, look(follower.clone()).await);
+    let shutdown = shutdown.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                () = shutdown.reached(Stage::Draining) => return,
+                () = told.closed() => return,
+                () = sleep(EVERY) => tell(&told, look(follower.clone()).await),
+            }
+        }
+    });
+    Ok(warning)
+}
+
+/// `None` where it could not be looked at: the store says itself what is wrong then.
+async fn look(follower: Arc<Follower>) -> Option<Replication> {
+    let looked = tokio::task::spawn_blocking(move || follower.replication()).await;
+    match looked {
+        Ok(Ok(replication)) => Some(replication),
+        Ok(Err(error)) => {
+            debug!(%error, "the replication of the store's Postgres could not be looked at");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+fn tell(told: &watch::Sender<Option<String>>, seen: Option<Replication>) {
+    let Some(seen) = seen else { return };
+    let warning = seen.warning();
+    told.send_if_modified(|last| {
+        if *last == warning {
+            return false;
+        }
+        match &warning {
+            Some(warning) => warn!("{warning}"),
+            None => info!("a failover of the store's Postgres loses nothing any more"),
+        }
+        last.clone_from(&warning);
+        true
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_stands_until_what_is_seen_is_another() {
+        let (told, warning) = watch::channel(None);
+        let asynchronous = || Some(Replication::Asynchronous("standby b".into()));
+        for (seen, stands) in [
+            (None, false),
+            (Some(Replication::Alone), false),
+            (asynchronous(), true),
+            (None, true),
+            (asynchronous(), true),
+            (Some(Replication::Synchronous), false),
+        ] {
+            tell(&told, seen);
+            assert_eq!(warning.borrow().is_some(), stands);
+        }
+    }
+}

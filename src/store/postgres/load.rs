@@ -1,0 +1,139 @@
+//! What lies in the tables, read page by page, so that each call comes within its time limit.
+
+use super::tables;
+use crate::{
+    engine::{Sent, Snapshot},
+    postgres::{Calls, Failed, Numbered, PAGE, Shard, column, of},
+    schedule::{CalendarStore, Days, ZoneRules},
+    store::{
+        encoding::{self, Entry},
+        meta::{FORM, Meta},
+    },
+};
+use ponos::event::Timestamp;
+use std::{collections::BTreeSet, sync::Arc};
+
+/// What a store says of itself.
+pub(super) enum Found {
+    Nothing,
+    Kept(Box<Meta>),
+    /// A newer version wrote it, in this form.
+    Newer(u32),
+    /// The schema is that of another clock, of this name.
+    OtherClock(String),
+}
+
+/// Reads what the row of the shard says, and whether the schema is another clock's.
+pub(super) async fn meta(calls: &mut Calls<'_>, shard: &Shard) -> Result<Found, Failed> {
+    let all =
+        calls.statement("select clock, shard, w, h, complete, state from {s}.shard where state is not null");
+    let mut found = Found::Nothing;
+    for row in calls.all(all).await? {
+        let (clock, number): (String, i16) = (column(&row, 0)?, column(&row, 1)?);
+        let state: Vec<u8> = column(&row, 5)?;
+        let form = encoding::read_form(&state)?;
+        let is_ours = *clock == *shard.clock;
+        if form > FORM {
+            return Ok(Found::Newer(form));
+        }
+        let instant =
+            |place| Ok::<_, Failed>(column::<Option<i64>>(&row, place)?.map(Timestamp::from_millis));
+        let (settled, handed, complete) = (instant(2)?, instant(3)?, instant(4)?);
+        let meta = Meta { settled, handed, complete, ..encoding::read_meta(&state)? };
+        if !is_ours && meta.generation > 0 {
+            return Ok(Found::OtherClock(clock));
+        }
+        if is_ours && number == shard.shard {
+            found = Found::Kept(Box::new(meta));
+        }
+    }
+    Ok(found)
+}
+
+/// All but what the row of the shard says.
+#[derive(Default)]
+pub(super) struct Loaded {
+    pub(super) snapshot: Snapshot,
+    /// The keys of calendars and zones that no revision refers to any more.
+    pub(super) unused: BTreeSet<Vec<u8>>,
+    /// Held until the definitions that name them are read.
+    days: Vec<Arc<Days>>,
+    rules: Vec<Arc<ZoneRules>>,
+}
+
+pub(super) async fn everything(
+    calls: &mut Calls<'_>,
+    shard: &Shard,
+    calendars: &CalendarStore,
+) -> Result<Loaded, Failed> {
+    let mut loaded = Loaded::default();
+    for table in tables::ALL {
+        let page = format!(
+            "select key, value from {{s}}.{table} where clock = $1 and shard = $2 and key > $3
+             order by key limit {PAGE}"
+        );
+        let mut after: Vec<u8> = Vec::new();
+        loop {
+            let page = of(calls, shard, &page).bind(&*after);
+            let rows = calls.all(page).await?;
+            for row in &rows {
+                let (key, value): (&[u8], &[u8]) = (column(row, 0)?, column(row, 1)?);
+                loaded.take(encoding::entry(key, value, calendars)?)?;
+            }
+            match rows.last() {
+                Some(last) if rows.len() == PAGE => after = column(last, 0)?,
+                _ => break,
+            }
+        }
+    }
+    let mut after = 0;
+    loop {
+        let sent = &mut loaded.snapshot.sent;
+        let rows =
+            Numbered::read("record", calls, shard, (after, u64::MAX), (PAGE, usize::MAX), |number, value| {
+                Ok(((number, encoding::read_rows(value)?), 0))
+            });
+        let rows = rows.await?;
+        rows.iter().flat_map(|(_, rows)| rows).for_each(|row| Sent::note_row(sent, row));
+        match rows.last() {
+            Some((number, _)) if rows.len() == PAGE => after = *number,
+            _ => break,
+        }
+    }
+    Ok(loaded)
+}
+
+impl Loaded {
+    fn take(&mut self, entry: Entry) -> Result<(), Failed> {
+        let snapshot = &mut self.snapshot;
+        match entry {
+            Entry::Calendar(id, days) => {
+                self.unused.insert(encoding::calendar_key(id).to_vec());
+                self.days.push(days);
+            }
+            Entry::Zone(rules) => {
+                self.unused.insert(encoding::zone_key(rules.id()).to_vec());
+                self.rules.push(rules);
+            }
+            Entry::Revision(revision, references) => {
+                references.keys(&revision).for_each(|key| {
+                    self.unused.remove(&key[..]);
+                });
+                snapshot.revisions.push(revision);
+            }
+            Entry::CreatedCalendar(calendar) => snapshot.calendars.push(calendar),
+            Entry::Span(schedule, span) => snapshot.spans.push((schedule, span)),
+            Entry::OneShot(schedule, one_shot) => snapshot.one_shots.push((schedule, one_shot)),
+            Entry::Parked(number, parked) => snapshot.parked.push((number, parked)),
+            Entry::Operation(id, operation) => snapshot.operations.push((id, operation)),
+            Entry::Trigger(key, due) => snapshot.triggers.push((key, due)),
+            Entry::Pauses(None, pauses) => snapshot.pauses = pauses,
+            Entry::Pauses(Some(name), pauses) => snapshot.named_pauses.push((name, pauses)),
+            Entry::Message(key, answered) => snapshot.messages.push((key, answered)),
+            Entry::Meta(_) | Entry::Change(_) | Entry::Rows(..) => {
+                return Err(Failed::Unreadable("an entry lies in another table than its own".into()));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,328 @@
+//! The store on Postgres: for several clocks of one name, of which one leads.
+//!
+//! Invariant: each write is one transaction of the clock's one writer ([`Session`]), which begins with the compare-and-swap on
+//! the row of the shard: W, H and what the store says of itself lie in that row, all else in tables beside it, written in the
+//! same transaction. Numbers of the record come from the row in the transaction that writes them: there are no gaps, and they
+//! are seen in their order. After any failed write nothing more is written until the store is opened again.
+//!
+//! Keys and values are those of the store on sled: one set of forms, whichever store they lie in.
+
+mod load;
+mod reader;
+mod tables;
+
+#[cfg(test)]
+mod faults;
+
+use super::{
+    Limits, PageReader, Store, StoreError, Written,
+    changes::Changes,
+    complete_after, details_lost,
+    encoding::{self, Beside, Unreadable},
+    meta::{self, FORM, Meta},
+};
+use crate::{
+    engine::{ChangeEntry, Commit, LoggedChange, Row, Snapshot},
+    postgres::{Added, Door, Failed, First, Kept, Numbered, Progress, Reads, Session, Shard, Writing},
+    schedule::CalendarStore,
+};
+use ponos::event::Timestamp;
+use reader::PostgresReader;
+use std::{fmt, sync::Arc};
+
+/// How a [`PostgresStore`] is opened.
+#[derive(Debug, Clone, Default)]
+pub struct PostgresOptions {
+    /// How much of the record is kept.
+    pub limits: Limits,
+    /// Where the days of the calendars go that its definitions name, and the rules of the zones.
+    pub calendars: CalendarStore,
+}
+
+/// The store on Postgres.
+pub struct PostgresStore {
+    door: Door,
+    session: Arc<Session>,
+    reader: Arc<PostgresReader>,
+    meta: Meta,
+    record: Numbered,
+    log: Numbered,
+    limits: Limits,
+    calendars: CalendarStore,
+    /// The keys of calendars and zones that no revision referred to when it was loaded; they go with the next commit.
+    unused: Vec<Vec<u8>>,
+    /// Why nothing more is written.
+    broken: Option<StoreError>,
+}
+
+/// What a write adds to the record, and to the log of changes.
+#[derive(Default)]
+struct Adds<'a> {
+    rows: &'a [Row],
+    logged: &'a [LoggedChange],
+}
+
+impl From<Unreadable> for Failed {
+    fn from(Unreadable(what): Unreadable) -> Self {
+        Self::Unreadable(what)
+    }
+}
+
+impl PostgresStore {
+    /// Opens the clock's store, or creates it: the shard is acquired where this process does not hold it yet.
+    ///
+    /// # Errors
+    /// [`StoreError::Led`] while another process holds it, [`StoreError::OtherClock`], [`StoreError::Newer`],
+    /// [`StoreError::Damaged`], or [`StoreError::Io`].
+    pub fn open(door: &Door, options: &PostgresOptions) -> Result<Self, StoreError> {
+        let session = door.session()?;
+        let reads = Arc::new(Reads::new(door)?);
+        let clock = &*door.shard().clock;
+        let found = reads.at_once(async |calls| load::meta(calls, door.shard()).await)?;
+        let mut store = Self {
+            door: door.clone(),
+            session,
+            reader: Arc::new(PostgresReader::new(door, reads)),
+            meta: Meta { form: FORM, ..Meta::new(clock) },
+            record: Numbered::new("record"),
+            log: Numbered::new("change"),
+            limits: options.limits,
+            calendars: options.calendars.clone(),
+            unused: Vec::new(),
+            broken: None,
+        };
+        match found {
+            load::Found::Kept(meta) => store.meta = *meta,
+            load::Found::Newer(form) => {
+                let path = door.address().shown().to_owned();
+                return Err(StoreError::Newer { path, form, known: FORM });
+            }
+            load::Found::OtherClock(kept) => {
+                let path = door.address().shown().to_owned();
+                return Err(StoreError::OtherClock { path, kept, configured: clock.to_owned() });
+            }
+            // So that its id stays; it counts as no write.
+            load::Found::Nothing => store.commit(store.meta.clone(), Changes::default(), &Adds::default())?,
+        }
+        store.reader.record(store.meta.store);
+        Ok(store)
+    }
+
+    /// Makes one write of it: `change` says what, by way of the changes and the new meta.
+    fn write(
+        &mut self,
+        adds: &Adds<'_>,
+        change: impl FnOnce(&mut Changes, &mut Meta) -> Result<(), Unreadable>,
+    ) -> Result<u64, StoreError> {
+        if let Some(error) = &self.broken {
+            return Err(error.clone());
+        }
+        let (mut meta, mut changes) = (self.meta.clone(), Changes::default());
+        let written = change(&mut changes, &mut meta)
+            .map_err(|Unreadable(what)| self.door.address().damaged(what))
+            .and_then(|()| {
+                meta.generation += 1;
+                meta.writer = meta::writer();
+                self.commit(meta, changes, adds)
+            });
+        match written {
+            Ok(()) => Ok(self.meta.last_sequence),
+            Err(error) => {
+                self.broken = Some(error.clone());
+                Err(error)
+            }
+        }
+    }
+
+    fn commit(&mut self, mut meta: Meta, changes: Changes, adds: &Adds<'_>) -> Result<(), StoreError> {
+        let door = self.door.clone();
+        let failed = |failed: Failed| door.address().explain(failed, 0);
+        let (rows, logged) = (rows(adds.rows).map_err(failed)?, logged(adds.logged).map_err(failed)?);
+        let (last_row, last_change) = (meta.last_sequence, meta.last_change);
+        let trimmed = self.trim(&mut meta, &rows, &logged)?;
+        meta.last_sequence += rows.values.len() as u64;
+        meta.last_change += logged.values.len() as u64;
+        let millis = |at: Option<Timestamp>| at.map(Timestamp::millis);
+        let progress = Progress {
+            settled: millis(meta.settled),
+            handed: millis(meta.handed),
+            complete: millis(meta.complete),
+            state: Some(encoding::value(&meta).map_err(|unwritable| failed(unwritable.into()))?),
+        };
+        let shard = self.door.shard();
+        let (record, log) = (&self.record, &self.log);
+        // It renews the lease, so nothing else goes before it.
+        let writing = Writing { progress, goes_first: true, may_be_lost: false };
+        self.session.write(writing, async |calls| {
+            tables::write(calls, shard, changes).await?;
+            record.write(calls, shard, last_row, &rows, trimmed.rows).await?;
+            log.write(calls, shard, last_change, &logged, trimmed.changes).await
+        })?;
+        self.meta = meta;
+        Ok(())
+    }
+
+    /// What the limits do not ask for any more goes with a write that adds something.
+    fn trim(&mut self, meta: &mut Meta, rows: &Added, logged: &Added) -> Result<Trimmed, StoreError> {
+        let Limits { rows: count, age, changes, changes_age } = self.limits;
+        let shard = self.door.shard();
+        let mut trimmed = Trimmed::default();
+        let reads = self.reader.reads();
+        if let Some(newest) = rows.at.last() {
+            let bounds = (meta.first_sequence, meta.last_sequence);
+            let kept = Kept { count, since: newest.plus(-age), over: 0 };
+            let stays = first_kept(reads, shard, &mut self.record, bounds, rows, kept)?;
+            trimmed.rows = (stays > meta.first_sequence).then_some(stays);
+            meta.first_sequence = stays;
+        }
+        if let Some(newest) = logged.at.last() {
+            let bounds = (meta.trimmed_changes + 1, meta.last_change);
+            let kept = Kept { count: changes, since: newest.plus(-changes_age), over: 0 };
+            let stays = first_kept(reads, shard, &mut self.log, bounds, logged, kept)?;
+            trimmed.changes = (stays > meta.trimmed_changes + 1).then_some(stays);
+            meta.trimmed_changes = stays - 1;
+        }
+        Ok(trimmed)
+    }
+
+    fn fence(&self, term: u64) -> Result<(), StoreError> {
+        let seen = self.meta.term;
+        if term < seen { Err(StoreError::Fenced { term, seen }) } else { Ok(()) }
+    }
+
+    fn add(&mut self, term: u64, rows: &[Row], complete: Timestamp) -> Result<u64, StoreError> {
+        self.write(&Adds { rows, logged: &[] }, |_, meta| {
+            meta.term = term;
+            // Before the first commit nothing was sent, so nothing can be missing.
+            meta.complete = meta.complete.map(|kept| kept.max(complete));
+            Ok(())
+        })
+    }
+}
+
+impl Store for PostgresStore {
+    fn load(&mut self) -> Result<Snapshot, StoreError> {
+        if let Some(row) = details_lost(self.meta.complete, self.meta.settled) {
+            let complete = row.last;
+            self.add(self.meta.term, &[row], complete)?;
+        }
+        self.meta.complete = self.meta.complete.min(self.meta.settled);
+        let shard = self.door.shard();
+        let calendars = &self.calendars;
+        let loaded =
+            self.reader.reads().at_once(async |calls| load::everything(calls, shard, calendars).await)?;
+        self.unused = loaded.unused.into_iter().collect();
+        let Meta { settled, handed, reached, set_backs, last_sequence, created, .. } = self.meta;
+        Ok(Snapshot {
+            settled,
+            handed,
+            reached: reached.or(handed),
+            set_backs,
+            last_sequence,
+            created,
+            ..loaded.snapshot
+        })
+    }
+
+    fn save(&mut self, term: u64, commit: &Commit) -> Result<u64, StoreError> {
+        self.fence(term)?;
+        let unused = std::mem::take(&mut self.unused);
+        self.write(&Adds { rows: &commit.rows, logged: &commit.changes }, |changes, meta| {
+            meta.term = term;
+            meta.settled = Some(commit.settled);
+            meta.handed = Some(commit.handed);
+            meta.reached = Some(commit.reached);
+            meta.complete = complete_after(meta.complete, meta.set_backs, commit);
+            meta.set_backs = commit.set_backs;
+            meta.created = meta.created.max(commit.created);
+            changes.commit(commit)?;
+            for key in unused {
+                if !changes.concerns(&key) {
+                    changes.remove(key);
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn append(&mut self, term: u64, rows: &[Row], complete: Timestamp) -> Result<u64, StoreError> {
+        self.fence(term)?;
+        self.add(term, rows, complete)
+    }
+
+    fn reader(&self) -> Arc<dyn PageReader> {
+        self.reader.clone()
+    }
+
+    fn written(&self) -> Written {
+        let Meta { generation, writer, last_sequence, .. } = self.meta;
+        Written { count: generation, ours: writer == meta::writer(), last_sequence }
+    }
+
+    fn id(&self) -> u64 {
+        self.meta.store
+    }
+}
+
+impl Drop for PostgresStore {
+    fn drop(&mut self) {
+        self.reader.reads().close();
+    }
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStore")
+            .field("door", &self.door)
+            .field("meta", &self.meta)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The first of each that stays, where some go.
+#[derive(Debug, Default)]
+struct Trimmed {
+    rows: Option<u64>,
+    changes: Option<u64>,
+}
+
+/// Where what was looked at does not tell, it is looked at: of what goes by its age, a thousand at a time.
+fn first_kept(
+    reads: &Reads,
+    shard: &Shard,
+    numbered: &mut Numbered,
+    bounds: (u64, u64),
+    added: &Added,
+    kept: Kept,
+) -> Result<u64, StoreError> {
+    loop {
+        match numbered.first_kept(bounds, added, kept) {
+            First::Stays { number, .. } => return Ok(number),
+            First::LookFrom(from) => {
+                let looked = reads.at_once(async |calls| numbered.look(calls, shard, from).await)?;
+                numbered.looked(looked);
+            }
+        }
+    }
+}
+
+/// Each row as a block of one.
+fn rows(rows: &[Row]) -> Result<Added, Failed> {
+    let mut added = Added::default();
+    for row in rows {
+        let mut beside = Beside::default();
+        beside.note(0, row);
+        added.at.push(row.at);
+        added.values.push(encoding::rows_value(1, &encoding::value(row)?, &beside)?);
+    }
+    Ok(added)
+}
+
+fn logged(logged: &[LoggedChange]) -> Result<Added, Failed> {
+    let mut added = Added::default();
+    for change in logged {
+        added.at.push(change.at);
+        added.values.push(encoding::value(&ChangeEntry::from(change))?);
+    }
+    Ok(added)
+}
