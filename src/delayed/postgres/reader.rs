@@ -13,7 +13,7 @@ use crate::{
             Listed, NumberedRow, OwnerShare, PAGE_BYTES, ParkedEvent, Tombstone,
         },
     },
-    postgres::{Calls, Door, Failed, Numbered, PAGE, Reads, Shard, column, integer, number, of},
+    postgres::{Calls, Door, Failed, Numbered, PAGE, Reads, Session, Shard, column, integer, number, of},
     store::{ChangePage, StoreError},
 };
 use ponos::event::Timestamp;
@@ -53,10 +53,10 @@ impl PostgresDelayedReader {
         self.door.shard()
     }
 
-    /// By name, what is whose.
-    pub(super) fn owners(&self) -> Result<Vec<(Arc<str>, OwnerShare)>, StoreError> {
+    /// By name, what is whose, as of the last write of the session or later.
+    pub(super) fn owners(&self, session: &Session) -> Result<Vec<(Arc<str>, OwnerShare)>, StoreError> {
         let all = "select owner, value from {s}.delayed_owner where clock = $1 and shard = $2 order by owner";
-        self.reads.at_once(async |calls| {
+        self.reads.at_once_by(session, async |calls| {
             let rows = calls.all(of(calls, self.shard(), all)).await?;
             let owner =
                 |row| Ok((encoding::read_name(column(row, 0)?)?, encoding::read_share(column(row, 1)?)?));
