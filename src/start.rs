@@ -164,7 +164,7 @@ fn http_state(
     let HttpConfig { open, open_reads, behind_proxy, .. } = config.http;
     let rules = http::AccessRules { open, open_reads, behind_proxy };
     let access = http::Access::new(&config.http.tokens, owners, rules);
-    let state = http::HttpState::new(clock, config.http.hosts.clone(), limits);
+    let state = http::HttpState::new(clock, config.hosts(), limits);
     state.with_access(access).with_tls(tls)
 }
 

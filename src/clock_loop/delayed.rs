@@ -11,7 +11,7 @@ mod tasks;
 pub(crate) use render::{DelayedId, event as delayed_event};
 pub use tasks::DeclareTasks;
 
-use super::{ClockLoop, Input, publishing::CHUNK};
+use super::{ClockLoop, Failure, Input, publishing::CHUNK};
 use crate::{
     delayed::{
         Balance, Closed, DelayedAction, DelayedAnswer, DelayedHandle, DelayedInput, DelayedRules,
@@ -19,6 +19,7 @@ use crate::{
     },
     engine::{Answer, CeilingUse},
     schedule::Unrouted,
+    store::StoreError,
 };
 use ponos::{broker::Publishing, event::Timestamp, text::counted};
 use requests::Waiting;
@@ -127,7 +128,7 @@ impl Delayed {
     /// What is told next.
     pub(super) async fn next(this: &mut Option<Self>) -> Told {
         let Some(Self { events, failing, tasks, .. }) = this else { return std::future::pending().await };
-        let is_gone = failing.as_deref() == Some(GONE);
+        let is_gone = failing.as_deref() == Some(GONE) && events.is_closed() && events.is_empty();
         tokio::select! {
             biased;
             event = events.recv(), if !is_gone => Told::Store(event),
@@ -304,6 +305,10 @@ impl ClockLoop {
             Told::Store(event) => event,
             Told::Tasks(declared) => return self.on_tasks_declared(declared),
         };
+        // Why it is gone may be told after that was noticed; nothing else counts any more.
+        if delayed.failing() == Some(GONE) && !matches!(event, Some(DelayedStoreEvent::Gone { .. })) {
+            return;
+        }
         match event {
             Some(DelayedStoreEvent::Written { ticket, .. }) => {
                 self.step_delayed(DelayedInput::Written(ticket));
@@ -338,8 +343,14 @@ impl ClockLoop {
                 self.show_status();
             }
             Some(DelayedStoreEvent::Gone { error }) => {
-                error!(%error, "the store of delayed events can't be used any more; schedules go on");
                 self.delayed_gone();
+                // Another clock may send them, or this one when it has begun again: of those that are damaged nobody.
+                match error {
+                    error if self.lead.is_none() || matches!(error, StoreError::Damaged { .. }) => {
+                        error!(%error, "the store of delayed events can't be used any more; schedules go on");
+                    }
+                    error => self.fail(Failure::Store(error)),
+                }
             }
             None => self.delayed_gone(),
         }

@@ -61,7 +61,11 @@ pub(super) fn turn(
         let failed = |failed| Done { number, told: Err(failed), line: None, has_shown: false };
         let line = match line {
             Some(line) => Ok(line),
-            None => Line::connect(&door, limit).await,
+            // Its steps have that together: later, the lease is looked at and renewed by another call.
+            None => {
+                let connecting = tokio::time::timeout(limit, Line::connect(&door, limit));
+                connecting.await.unwrap_or(Err(Failed::TooSlow(limit)))
+            }
         };
         let Line { connection, tells } = match line {
             Ok(line) => line,

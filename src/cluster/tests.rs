@@ -119,6 +119,35 @@ async fn stores_write_in_turns_beside_renewals_and_nothing_after_their_leadershi
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_takes_longer_than_a_renewal_may_is_kept_and_the_leader_goes_on() {
+    let tables = Tables::new();
+    let (keeper, trust) = kept(&tables, "http://one:7650").await;
+    let term = leads(&keeper).await;
+    let door = keeper.door(term);
+    let session = spawn_blocking(move || door.session()).await.unwrap().unwrap();
+    let long = session.clone();
+    let written = spawn_blocking(move || {
+        long.write(Writing::default(), async |calls| {
+            calls.simple("select pg_sleep(0.6)").await?;
+            calls
+                .simple("insert into {s}.span (clock, shard, key, value) values ('khronos', 0, 'a', '')")
+                .await
+        })
+    });
+    written.await.unwrap().unwrap();
+    assert_eq!(sql(&tables, "select count(*) from {s}.span"), "1");
+    insert(session, "b").await.unwrap();
+    let trusted = async {
+        while !trust.holds() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, trusted).await.expect("it is confirmed again");
+    assert_eq!(*keeper.role.borrow(), Role::Leading { term });
+    ends(&keeper).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_finds_another_one_in_the_row_drops_everything_and_follows() {
     let tables = Tables::new();
     let (keeper, trust) = kept(&tables, "http://one:7650").await;

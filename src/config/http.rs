@@ -1,10 +1,11 @@
 //! `[http]`: where it is served, to whom, and encrypted or not.
 
-use super::{HttpConfig, HttpTlsConfig, TokenConfig, keys::TOKENS, layers::Values, reader::Reader};
+use super::{Config, HttpConfig, HttpTlsConfig, TokenConfig, keys::TOKENS, layers::Values, reader::Reader};
 use crate::{
     authority::{Domains, OPEN, OPERATOR, Quota, READER, Role, token::PREFIX as TOKEN},
     schedule::is_name,
 };
+use axum::http::Uri;
 use ponos::files;
 use std::{
     collections::BTreeSet,
@@ -69,6 +70,16 @@ fn check_open(reader: &mut Reader<'_>, config: &HttpConfig) {
             "it is true, and the clock answers to '{name}', which a page of another site could come by"
         );
         reader.fault("http.open", &what, help);
+    }
+}
+
+impl Config {
+    /// By which names requests may address the clock: those that are configured, and the one by which other clocks pass on to it what
+    /// they are asked. Not by that one where everybody on this machine may change it: a page of another site could come by it.
+    pub(crate) fn hosts(&self) -> Vec<String> {
+        let address = self.cluster.address.as_deref().filter(|_| !self.http.open);
+        let host = address.and_then(|address| Some(address.parse::<Uri>().ok()?.host()?.to_owned()));
+        self.http.hosts.iter().cloned().chain(host).collect()
     }
 }
 

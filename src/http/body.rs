@@ -25,6 +25,7 @@ use axum::{
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::Segment;
+use std::time::Duration;
 use tokio::time::timeout;
 
 /// Bytes of a small body.
@@ -62,8 +63,7 @@ pub(super) async fn read_large_first(
 ) -> Response {
     let (head, body) = request.into_parts();
     let request = Request::from_parts(head.clone(), body);
-    let places = (0..places_of(&head.headers)).map(|_| place(&state, &request));
-    let read = match places.collect::<Result<Vec<Share>, Problem>>() {
+    let read = match places(&state, &request) {
         Ok(places) => in_time(&state, request).await.map(|body| (places, body)),
         Err(problem) => Err(problem),
     };
@@ -71,6 +71,11 @@ pub(super) async fn read_large_first(
         Ok((_places, body)) => next.run(Request::from_parts(head, Body::from(body))).await,
         Err(problem) => problem.into_response(),
     }
+}
+
+/// The places of such a body, which it keeps until it is answered.
+pub(super) fn places(state: &HttpState, request: &Request) -> Result<Vec<Share>, Problem> {
+    (0..places_of(request.headers())).map(|_| place(state, request)).collect()
 }
 
 /// Bytes of a body for each place that it takes.
@@ -106,14 +111,15 @@ fn place(state: &HttpState, request: &Request) -> Result<Share, Problem> {
 }
 
 async fn in_time(state: &HttpState, request: Request) -> Result<Bytes, Problem> {
-    let limits = state.limits;
-    match timeout(limits.answer, Bytes::from_request(request, &())).await {
-        Ok(read) => Ok(read?),
-        Err(_) => {
-            let what = format!("the body did not come within {} s", limits.answer.as_secs_f32());
-            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, what))
-        }
-    }
+    Ok(come_within(state.limits.answer, Bytes::from_request(request, &())).await??)
+}
+
+/// What reading a body gives, if it comes within this time.
+pub(super) async fn come_within<T>(limit: Duration, reading: impl Future<Output = T>) -> Result<T, Problem> {
+    timeout(limit, reading).await.map_err(|_| {
+        let what = format!("the body did not come within {} s", limit.as_secs_f32());
+        Problem::new(StatusCode::REQUEST_TIMEOUT, what)
+    })
 }
 
 /// A body of this form: each key once, and no other; what is wrong with it is said at its pointer.

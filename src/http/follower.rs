@@ -2,6 +2,7 @@
 //! his token here as there.
 
 use super::{
+    body,
     client::{Client, Credentials, Target, is_here},
     health::ReadinessAnswer,
     problem::Problem,
@@ -26,8 +27,8 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper_util::service::TowerToHyperService;
 use ponos::{broker::Link, shutdown::Shutdown};
-use std::{convert::Infallible, path::PathBuf, sync::Arc};
-use tokio::sync::{Semaphore, watch};
+use std::{convert::Infallible, path::PathBuf, time::Duration};
+use tokio::{sync::watch, time::timeout};
 
 /// What is served at present: it changes when the clock leads, or follows.
 pub type Serves = Router;
@@ -36,8 +37,8 @@ pub type Serves = Router;
 const PASSED: HeaderName = HeaderName::from_static("khronos-passed-on");
 /// Bytes of a body that is passed on: no request of the interface has more.
 const MOST_BYTES: usize = 17 << 20;
-/// Bodies that are held in memory at a time; more wait.
-const BODIES: usize = 8;
+/// How much longer an answer of the leader is waited for than the leader lets it take.
+const BEYOND: Duration = Duration::from_secs(5);
 /// Those that are of one connection alone (RFC 9110, §7.6.1).
 const OF_A_CONNECTION: [HeaderName; 5] =
     [header::CONNECTION, header::TE, header::TRAILER, header::TRANSFER_ENCODING, header::UPGRADE];
@@ -48,7 +49,6 @@ struct Follower {
     seen: watch::Receiver<Seen>,
     link: watch::Receiver<Link>,
     ca_file: Option<PathBuf>,
-    bodies: Arc<Semaphore>,
 }
 
 /// What a leader serves until the shutdown drains.
@@ -63,8 +63,7 @@ pub(crate) fn following(
     link: watch::Receiver<Link>,
     ca_file: Option<PathBuf>,
 ) -> Serves {
-    let follower =
-        Follower { state: state.clone(), seen, link, ca_file, bodies: Arc::new(Semaphore::new(BODIES)) };
+    let follower = Follower { state: state.clone(), seen, link, ca_file };
     let router = Router::new()
         .route("/healthz", get(live))
         .route("/readyz", get(ready))
@@ -150,11 +149,16 @@ impl Follower {
                 "a token is not passed on to the leader at {leader} in the clear: set [http.tls], and cluster.address to https://…"
             )));
         }
-        let _place = self.bodies.acquire().await;
+        // As the leader has them: who sends slowly keeps out nobody who reads, or sends little.
+        let _places = body::places(&self.state, &request)?;
+        let patience = self.patience(&request);
         let (mut head, body) = request.into_parts();
-        let body = Limited::new(body, MOST_BYTES).collect().await;
+        let collecting = Limited::new(body, MOST_BYTES).collect();
+        let body = body::come_within(self.state.limits.answer, collecting).await?;
         let body = body.map_err(|_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"))?;
         own(&mut head.headers);
+        // The guard has compared it with the name by which this clock was addressed; the leader has another one.
+        head.headers.remove(header::ORIGIN);
         head.version = Version::HTTP_11;
         head.headers.insert(PASSED, HeaderValue::from_static("1"));
         if let Target::Tcp(authority) | Target::Tls(authority) = &target
@@ -170,9 +174,10 @@ impl Follower {
         let client = Client::new(target).with(Credentials { token: None, ca_file: self.ca_file.clone() });
         let mut seen = self.seen.clone();
         let answer = tokio::select! {
-            answer = client.send(without_extensions(asked)) => {
-                answer.map_err(|error| (!error.is_unreachable(), error.to_string()))
-            }
+            answer = timeout(patience, client.send(without_extensions(asked))) => match answer {
+                Ok(answer) => answer.map_err(|error| (!error.is_unreachable(), error.to_string())),
+                Err(_) => Err((true, format!("no answer within {} s", patience.as_secs()))),
+            },
             // It stands still, or is cut off from here: nobody waits for it longer than its lease holds.
             _ = seen.wait_for(|seen| seen.leader.as_deref() != Some(&leader)) => {
                 Err((true, "it leads no more".to_owned()))
@@ -187,6 +192,14 @@ impl Follower {
         let (mut head, body) = answer.into_parts();
         own(&mut head.headers);
         Ok(Response::from_parts(head, Body::new(body)))
+    }
+
+    /// How long the leader's answer is waited for.
+    fn patience(&self, request: &Request) -> Duration {
+        let limits = self.state.limits;
+        let usual = limits.answer.saturating_mul(2);
+        let longest = if request.uri().path().ends_with("/audit") { usual.max(limits.audit) } else { usual };
+        longest.saturating_add(BEYOND)
     }
 }
 

@@ -11,6 +11,7 @@ mod events;
 mod fair;
 mod feed;
 mod feed_delayed;
+mod follower;
 mod kinds;
 mod long;
 mod metrics;

@@ -8,6 +8,13 @@ use sqlx::{
 };
 use std::{future::Future, time::Duration};
 
+const READ_COMMITTED: &str = "isolation level read committed";
+
+/// What is stricter stays.
+const SURELY: &str =
+    "select set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off'";
+const LOOSELY: &str = "set local synchronous_commit to off";
+
 /// A connection for some statements in a row. After an error of any of them it must not be used again: a statement that was
 /// given up may still be running.
 pub(crate) struct Calls<'a> {
@@ -39,12 +46,29 @@ impl<'a> Calls<'a> {
         limited(self.limit, sqlx::raw_sql(sql).execute(&mut *self.connection)).await.map(drop)
     }
 
-    /// Begins a transaction: `how` is what follows the word, and what is set for it alone. The server ends it by itself when
-    /// nothing comes any more: a client that was cut off would hold the row of the lease for hours, and nobody could lead.
+    /// From now on a statement has this long.
+    pub(super) fn within(&mut self, limit: Duration) {
+        self.limit = limit;
+    }
+
+    /// Begins a transaction: `how` is what follows the word. The server ends it by itself when nothing comes any more: a client that
+    /// was cut off would hold the row of the lease for hours, and nobody could lead. Whatever is usual for the server, the database
+    /// or the role, it sees what others have committed meanwhile, its commit waits for the disk, and the wait for a standby is
+    /// cut off by nothing: the server would say then that it is committed.
     pub(crate) async fn begin(&mut self, how: &str) -> Result<(), Failed> {
+        let how = if how.is_empty() { READ_COMMITTED } else { how };
+        self.begin_so(how, SURELY).await
+    }
+
+    /// The same, whose commit does not wait for the disk.
+    pub(super) async fn begin_loosely(&mut self) -> Result<(), Failed> {
+        self.begin_so(READ_COMMITTED, LOOSELY).await
+    }
+
+    async fn begin_so(&mut self, how: &str, lasting: &str) -> Result<(), Failed> {
         let patience = self.limit.as_millis().saturating_mul(2).clamp(1, 1 << 30);
         let begin = format!(
-            "begin {how}; set local idle_in_transaction_session_timeout to {patience}; set local lock_timeout to {patience}"
+            "begin {how}; set local idle_in_transaction_session_timeout to {patience}; set local lock_timeout to {patience}; set local statement_timeout to 0; {lasting}"
         );
         self.simple(&begin).await
     }

@@ -105,7 +105,7 @@ impl Door {
         }
         let (connect_limit, limit) = self.limits();
         let opened = match &self.0.led {
-            Some(led) => Session::led(self.address(), self.shard(), led.clone())?,
+            Some(led) => Session::led(self.address(), self.shard(), led.clone(), limit)?,
             None => Session::open(self.address(), self.shard(), connect_limit, limit)?,
         };
         let session = Arc::new(opened);

@@ -12,6 +12,8 @@ pub(crate) enum Failed {
     TooSlow(Duration),
     /// Another clock acquired the shard: its term.
     Fenced(u64),
+    /// The row is this process's own, and not as it was left or expected; what is read or written begins anew by what lies there.
+    Moved(&'static str),
     /// What lies there does not read as what was written.
     Unreadable(String),
     /// A newer version of khronos made the tables.
@@ -54,6 +56,7 @@ impl Address {
                 limit.as_millis()
             )),
             Failed::Fenced(seen) => StoreError::Fenced { term, seen },
+            Failed::Moved(what) => self.io(what),
             Failed::Unreadable(what) => self.damaged(what),
             Failed::Newer(form) => StoreError::Newer { path: path(), form, known: super::schema::NEWEST },
             Failed::Store(error) => error,

@@ -63,6 +63,17 @@ pub(crate) struct Progress {
     pub(crate) state: Option<Vec<u8>>,
 }
 
+/// What a transaction is to be.
+#[derive(Debug, Default)]
+pub(crate) struct Writing {
+    /// What is left in the row beside the lease.
+    pub(crate) progress: Progress,
+    /// It goes before others that wait.
+    pub(crate) goes_first: bool,
+    /// Its end need not wait for the disk: a crash of the server may lose it, and never what came before without it.
+    pub(crate) may_be_lost: bool,
+}
+
 /// What the row answered to a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Saved {

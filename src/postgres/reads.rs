@@ -1,9 +1,10 @@
 //! Reads on any thread, beside the one writer.
 
 use super::{
-    Door,
-    calls::{Calls, limited},
+    Door, Session, Shard,
+    calls::{Calls, column, limited, number},
     errors::Failed,
+    numbered::of,
     runtime::Blocking,
 };
 use crate::store::StoreError;
@@ -69,6 +70,23 @@ impl Reads {
         done.map_err(|failed| self.door.address().explain(failed, 0))
     }
 
+    /// The same, of the server that this session writes to, and no older than its last write: a name or a pooler may lead to
+    /// another one, which only follows.
+    ///
+    /// # Errors
+    /// The same; [`StoreError::Io`] where it is another one, or older.
+    pub(crate) fn at_once_by<T>(
+        &self,
+        session: &Session,
+        read: impl AsyncFn(&mut Calls<'_>) -> Result<T, Failed>,
+    ) -> Result<T, StoreError> {
+        let reached = session.reached();
+        self.at_once(async |calls| {
+            check(calls, self.door.shard(), reached).await?;
+            read(calls).await
+        })
+    }
+
     async fn transaction<T>(
         &self,
         mut connection: PgConnection,
@@ -87,6 +105,20 @@ impl Reads {
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<PgConnection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const ELSEWHERE: &str = "what was read is older than what this clock wrote, or another one leads by now; it is read again. If that stays so, the name or the pooler in the URL leads to a read replica, too: give the address of the primary";
+
+/// Refuses what is not of this term and these writes, or later ones of the same.
+async fn check(calls: &mut Calls<'_>, shard: &Shard, (term, writes): (u64, u64)) -> Result<(), Failed> {
+    let look = "select term, writes, coalesce(holder = $3::uuid, false) and not pg_is_in_recovery()
+        from {s}.shard where clock = $1 and shard = $2";
+    let look = of(calls, shard, look).bind(shard.holder.to_string());
+    let row = calls.one(look).await?.ok_or(Failed::Moved(ELSEWHERE))?;
+    match column::<bool>(&row, 2)? && number(&row, 0)? == term && number(&row, 1)? >= writes {
+        true => Ok(()),
+        false => Err(Failed::Moved(ELSEWHERE)),
     }
 }
 

@@ -4,7 +4,7 @@ use super::{
     Address,
     calls::{Calls, limited, number},
     errors::Failed,
-    lease::{self, Grant, Progress, Saved, Seen, Shard, timeline_of},
+    lease::{self, Grant, Progress, Saved, Seen, Shard, Writing, timeline_of},
     led::{Led, LedTurn, TurnEnd},
     runtime::Blocking,
     schema,
@@ -15,10 +15,15 @@ use sqlx::{ConnectOptions as _, PgConnection};
 use std::{
     fmt,
     mem::replace,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
+/// How long a transaction may take under a lease that another thread keeps.
+const WRITING: Duration = Duration::from_secs(60);
 /// How long letting go of the lease may take at the end; else it runs out by itself.
 const RESIGNING: Duration = Duration::from_secs(1);
 
@@ -27,11 +32,16 @@ pub struct Session {
     address: Address,
     shard: Shard,
     limit: Duration,
+    /// How long a statement may take behind the one that has the row.
+    work_limit: Duration,
     blocking: Blocking,
     turns: Mutex<Turns>,
     freed: Condvar,
     /// Where another thread keeps the lease: it has the connection, and gives the turns.
     led: Option<Led>,
+    term: u64,
+    /// Writes of the shard that are known to be kept.
+    reached: AtomicU64,
 }
 
 struct Turns {
@@ -56,17 +66,6 @@ struct Held {
     grant: Grant,
 }
 
-/// What a transaction is to be.
-#[derive(Debug, Default)]
-pub(crate) struct Writing {
-    /// What is left in the row beside the lease.
-    pub(crate) progress: Progress,
-    /// It goes before others that wait.
-    pub(crate) goes_first: bool,
-    /// Its end need not wait for the disk: a crash of the server may lose it, and never what came before without it.
-    pub(crate) may_be_lost: bool,
-}
-
 impl Session {
     /// Connects, makes the tables where they are missing, and acquires the shard.
     ///
@@ -89,9 +88,11 @@ impl Session {
         };
         let opened = blocking.run(opening).unwrap_or_else(|| Err(Failed::TooSlow(connect_limit)));
         let held = opened.map_err(|failed| address.explain(failed, 0))?;
+        let Grant { term, writes, .. } = held.grant;
         let turns = Mutex::new(Turns { turn: Turn::Free(held), first: 0, others: 0 });
-        let (address, shard) = (address.clone(), shard.clone());
-        Ok(Self { address, shard, limit, blocking, turns, freed: Condvar::new(), led: None })
+        let (address, shard, reached) = (address.clone(), shard.clone(), AtomicU64::new(writes));
+        let (work_limit, freed) = (limit, Condvar::new());
+        Ok(Self { address, shard, limit, work_limit, blocking, turns, freed, led: None, term, reached })
     }
 
     /// Under a lease that another thread keeps. Whatever was under way by an earlier session is in the tables by now, or never
@@ -99,12 +100,18 @@ impl Session {
     ///
     /// # Errors
     /// [`StoreError::Fenced`] where there is no such lease any more; [`StoreError::Io`].
-    pub(super) fn led(address: &Address, shard: &Shard, led: Led) -> Result<Self, StoreError> {
+    pub(super) fn led(
+        address: &Address,
+        shard: &Shard,
+        led: Led,
+        work_limit: Duration,
+    ) -> Result<Self, StoreError> {
         let failed = |error: std::io::Error| address.io(format!("its runtime could not be started: {error}"));
         let blocking = Blocking::new().map_err(failed)?;
         let turns = Mutex::new(Turns { turn: Turn::Given, first: 0, others: 0 });
-        let (address, shard, limit) = (address.clone(), shard.clone(), led.limit());
-        let session = Self { address, shard, limit, blocking, turns, freed: Condvar::new(), led: Some(led) };
+        let (address, shard, reached) = (address.clone(), shard.clone(), AtomicU64::new(0));
+        let (term, limit, led, freed) = (led.term(), led.limit(), Some(led), Condvar::new());
+        let session = Self { address, shard, limit, work_limit, blocking, turns, freed, led, term, reached };
         session.renew()?;
         Ok(session)
     }
@@ -112,6 +119,11 @@ impl Session {
     /// Whether nothing is written by it any more.
     pub fn is_broken(&self) -> bool {
         matches!(self.turns().turn, Turn::Broken(_))
+    }
+
+    /// Its term, and how many writes of the shard are known to be kept.
+    pub(super) fn reached(&self) -> (u64, u64) {
+        (self.term, self.reached.load(Ordering::SeqCst))
     }
 
     /// Renews the lease, where nothing else is to be written; it goes before others that wait.
@@ -177,11 +189,12 @@ impl Session {
         let mut held = Held { connection, grant };
         let done = led.run(async {
             let transaction = self.transact(&mut held, writing, work);
-            tokio::time::timeout(self.limit, transaction).await.unwrap_or(Err(Failed::TooSlow(self.limit)))
+            // What is written may be large; each statement has its own limit.
+            tokio::time::timeout(WRITING, transaction).await.unwrap_or(Err(Failed::TooSlow(WRITING)))
         });
         let (reply, is_usable) = match &done {
             Ok((saved, _)) => (saved.reply(), true),
-            Err(Failed::Fenced(_)) => (LeaseReply::Unfit, true),
+            Err(Failed::Fenced(_) | Failed::Moved(_)) => (LeaseReply::Unfit, true),
             Err(_) => (LeaseReply::Failed, false),
         };
         let elsewhere = matches!(&done, Ok((saved, _)) if saved.timeline != timeline_of(led.term()));
@@ -207,11 +220,17 @@ impl Session {
         work: impl AsyncFnOnce(&mut Calls<'_>) -> Result<T, Failed>,
     ) -> Result<(Saved, T), Failed> {
         let mut calls = Calls::new(&mut held.connection, self.address.schema(), self.limit);
-        calls.begin(if writing.may_be_lost { LOOSELY } else { "" }).await?;
+        match writing.may_be_lost {
+            true => calls.begin_loosely().await?,
+            false => calls.begin("").await?,
+        }
         let saved = self.save(&mut calls, held.grant, &writing.progress).await?;
+        // From here on nobody else can write to the row, however long it takes.
+        calls.within(self.work_limit);
         let value = work(&mut calls).await?;
         calls.simple("commit").await?;
         held.grant.writes = saved.writes;
+        self.reached.fetch_max(saved.writes, Ordering::SeqCst);
         Ok((saved, value))
     }
 
@@ -221,7 +240,11 @@ impl Session {
         }
         let seen = self.shard.follow(calls).await?;
         calls.simple("rollback").await?;
-        Err(Failed::Fenced(seen.map_or(0, |seen| seen.term)))
+        Err(match seen {
+            // A turn that was taken late finds the renewal that was made instead.
+            Some(seen) if seen.is_ours && seen.term == grant.term => Failed::Moved(RENEWED),
+            seen => Failed::Fenced(seen.map_or(0, |seen| seen.term)),
+        })
     }
 
     fn take(&self, first: bool) -> Result<Taken<'_>, StoreError> {
@@ -262,8 +285,7 @@ impl Turns {
     }
 }
 
-/// Its end does not wait for the disk.
-const LOOSELY: &str = "; set local synchronous_commit to off";
+const RENEWED: &str = "the lease was renewed before this write, which came too late; nothing of it is kept, and it is tried again";
 
 /// How often a row that somebody holds is looked at again.
 const LOOK: Duration = Duration::from_millis(100);

@@ -85,6 +85,41 @@ fn one_that_was_killed_is_waited_for_until_its_lease_has_run_out() {
 }
 
 #[test]
+fn a_write_behind_a_renewal_of_its_own_process_is_not_fenced_but_tried_again() {
+    let tables = Tables::new();
+    let door = tables.door("khronos");
+    let session = door.session().unwrap();
+    // As where a turn was taken late, and the lease was renewed by another connection meanwhile.
+    sql(&tables, "update {s}.shard set writes = writes + 1, beat = beat + 1");
+    let refused = session.renew();
+    assert!(matches!(refused, Err(StoreError::Io { .. })), "{refused:?}");
+    assert!(session.is_broken());
+    let session = door.session().unwrap();
+    assert_eq!(session.renew().unwrap().writes, 2);
+    sql(&tables, "update {s}.shard set term = term + 1");
+    assert!(matches!(session.renew(), Err(StoreError::Fenced { .. })), "a later term is another leadership");
+}
+
+#[test]
+fn whatever_is_usual_for_a_role_a_write_lasts_unless_it_may_be_lost() {
+    let tables = Tables::new();
+    let usual = "options[synchronous_commit]=off&options[statement_timeout]=50000&options[default_transaction_isolation]=serializable";
+    let door = tables.by(&format!("{}?{usual}", tables.url())).door("khronos");
+    let session = door.session().unwrap();
+    for (may_be_lost, expected) in [(false, "on/0/read committed"), (true, "off/0/read committed")] {
+        let writing = Writing { may_be_lost, ..Writing::default() };
+        let settings = session.write(writing, async |calls| {
+            let ask =
+                "select current_setting('synchronous_commit') || '/' || current_setting('statement_timeout')
+                || '/' || current_setting('transaction_isolation')";
+            let row = calls.one(calls.statement(ask)).await?;
+            super::column::<String>(&row.unwrap(), 0)
+        });
+        assert_eq!(settings.unwrap(), expected);
+    }
+}
+
+#[test]
 fn one_that_goes_on_writing_is_not_waited_for() {
     let tables = Tables::new();
     let session = tables.door("khronos").session().unwrap();
@@ -121,12 +156,10 @@ fn a_write_of_one_that_was_overtaken_is_refused_and_all_of_it_is_undone() {
         calls.simple("insert into {s}.span (clock, shard, key, value) values ('khronos', 0, 'a', 'b')").await
     };
     session.write(Writing::default(), async |_| Ok(())).unwrap();
-    // As the row stands after another term, another holder, or a write that this session does not know of.
-    for (changed, back) in [
-        ("term = term + 1", "term = term - 1"),
-        ("holder = '00000000-0000-0000-0000-000000000001'", ""),
-        ("writes = writes + 1", ""),
-    ] {
+    // As the row stands after another term, or another holder.
+    for (changed, back) in
+        [("term = term + 1", "term = term - 1"), ("holder = '00000000-0000-0000-0000-000000000001'", "")]
+    {
         let tables = Tables::new();
         let session = tables.door("khronos").session().unwrap();
         sql(&tables, &format!("update {{s}}.shard set {changed}"));

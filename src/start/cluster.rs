@@ -194,12 +194,10 @@ impl Cluster<'_> {
                                 (of_this.unanswered, of_this.outstanding);
                         }
                         // All is dropped: whoever leads now sends what this one had not settled.
-                        Err(error) if !is_ours || is_fenced(&error) => {
-                            info!(%error, "this clock leads no more");
-                        }
-                        // Nothing was begun: the database could not be read just now.
-                        Err(error @ RunError::Store(StoreError::Io { .. })) => {
-                            warn!(%error, "this clock leads, and can't read its tables; it tries again");
+                        Err(error) if !is_ours => info!(%error, "this clock leads no more"),
+                        // The lease stands, as far as is known here: to wait for its end might be for ever.
+                        Err(error) if may_begin_again(&error) => {
+                            warn!(%error, "this clock leads, and can't use its tables; it begins again");
                             sleep(PAUSE).await;
                             role.mark_changed();
                             continue;
@@ -314,13 +312,11 @@ fn is_new(snapshot: &Snapshot) -> bool {
     snapshot.settled.is_none() && snapshot.revisions.is_empty()
 }
 
-fn is_fenced(error: &RunError) -> bool {
+/// Whether what ended a leadership may be over when the tables are read anew.
+fn may_begin_again(error: &RunError) -> bool {
     use crate::clock_loop::Failure;
-    matches!(
-        error,
-        RunError::Store(StoreError::Fenced { .. })
-            | RunError::Loop(Failure::Store(StoreError::Fenced { .. }))
-    )
+    let (RunError::Store(error) | RunError::Loop(Failure::Store(error))) = error else { return false };
+    matches!(error, StoreError::Fenced { .. } | StoreError::Io { .. })
 }
 
 /// Shows how a follower's connection is, for as long as it is polled.
@@ -366,5 +362,23 @@ async fn prove(keeper: Keeper, mut proof: watch::Receiver<Proof>, clock: Running
             keeper.confirmed();
         }
         keeper.work(now.has_work);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock_loop::Failure;
+
+    #[test]
+    fn a_leadership_whose_lease_stands_begins_again_but_for_what_stays() {
+        let fenced = || StoreError::Fenced { term: 1, seen: 1 };
+        let io = || StoreError::Io { path: "Postgres".into(), what: "no answer".into() };
+        let stays = || StoreError::Newer { path: "Postgres".into(), form: 9, known: 8 };
+        for (error, again) in [(fenced(), true), (io(), true), (stays(), false)] {
+            assert_eq!(may_begin_again(&RunError::Store(error.clone())), again, "{error}");
+            assert_eq!(may_begin_again(&RunError::Loop(Failure::Store(error.clone()))), again, "{error}");
+        }
+        assert!(!may_begin_again(&RunError::Loop(Failure::PublisherGone)));
     }
 }

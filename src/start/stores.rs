@@ -123,25 +123,29 @@ pub(super) async fn open_store(
 pub(super) type OpenedDelayed = (DelayedHandle, DelayedSnapshot, mpsc::UnboundedReceiver<DelayedStoreEvent>);
 
 /// Where delayed events are kept: in a folder within that of the store. One that can't be read does not keep schedules from running: it
-/// is gone then, which the clock's status says.
+/// is gone then, which the clock's status says. On Postgres that is so of a damaged one alone: all else may be over in a moment, and a
+/// leader that went on without would send none for as long as it leads.
 ///
 /// # Errors
-/// [`StoreError`] where it is somebody else's: of another clock, of a newer version, or open already.
+/// [`StoreError`] where it is somebody else's: of another clock, of a newer version, or open already; on Postgres whatever may pass.
 pub(super) async fn open_delayed(config: &Config, place: &Place) -> Result<OpenedDelayed, StoreError> {
-    or_without(open_kept(config, place).await)
+    or_without(open_kept(config, place).await, place)
 }
 
-fn or_without(opened: Result<OpenedDelayed, StoreError>) -> Result<OpenedDelayed, StoreError> {
-    match opened {
-        Err(
-            error @ (StoreError::Locked { .. }
-            | StoreError::Led { .. }
-            | StoreError::OtherClock { .. }
-            | StoreError::Newer { .. }),
-        ) => Err(error),
-        Err(error) => Ok(delayed::unopened(error)),
-        opened => opened,
-    }
+fn or_without(opened: Result<OpenedDelayed, StoreError>, place: &Place) -> Result<OpenedDelayed, StoreError> {
+    let error = match opened {
+        Err(error) => error,
+        opened => return opened,
+    };
+    let goes_without = match &error {
+        StoreError::Locked { .. }
+        | StoreError::Led { .. }
+        | StoreError::OtherClock { .. }
+        | StoreError::Newer { .. } => false,
+        StoreError::Damaged { .. } => true,
+        _ => !matches!(place, Place::Postgres(_)),
+    };
+    if goes_without { Ok(delayed::unopened(error)) } else { Err(error) }
 }
 
 async fn open_kept(config: &Config, place: &Place) -> Result<OpenedDelayed, StoreError> {
@@ -181,10 +185,9 @@ mod tests {
     use super::*;
     use crate::{config::Request, delayed::DelayedBatch, engine::Commit, postgres::fixture::Tables};
     use ponos::event::Timestamp;
+    use testkit::Postgres;
 
-    #[tokio::test]
-    async fn both_stores_on_a_postgres_are_opened_by_one_door_and_there_again_after_a_restart() {
-        let tables = Tables::new();
+    fn configured(tables: &Tables) -> Config {
         let environment = [("KHRONOS_STORE_PATH", tables.url()), ("KHRONOS_STORE_SCHEMA", tables.schema())];
         let environment = environment.map(|(key, value)| (key.into(), value.into()));
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -193,7 +196,12 @@ mod tests {
             environment: environment.into(),
             flags: Vec::new(),
         };
-        let config = Config::load(&request).unwrap();
+        Config::load(&request).unwrap()
+    }
+
+    #[tokio::test]
+    async fn both_stores_on_a_postgres_are_opened_by_one_door_and_there_again_after_a_restart() {
+        let config = configured(&Tables::new());
         let mut ids = Vec::new();
         for begun in [None, Some(Timestamp::from_millis(7))] {
             let place = Place::of(&config).unwrap();
@@ -218,10 +226,33 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn delayed_events_on_a_postgres_that_can_not_be_read_just_now_are_not_gone_and_opened_later() {
+        let tables = Tables::new();
+        let config = configured(&tables);
+        let place = Place::of(&config).unwrap();
+        let (store, ..) =
+            open_store(&config, &place, CalendarStore::default(), counts(&config)).await.unwrap();
+        let sql = |statement: &str| {
+            Postgres::shared().sql("stores", &statement.replace("{s}", tables.schema()));
+        };
+        sql("alter table {s}.delayed_state rename to elsewhere");
+        let refused = open_delayed(&config, &place).await.map(drop);
+        assert!(matches!(refused, Err(StoreError::Io { .. })), "{refused:?}");
+        sql("alter table {s}.elsewhere rename to delayed_state");
+        let (delayed, _, mut told) = open_delayed(&config, &place).await.unwrap();
+        let batch = DelayedBatch { created: 1, lasts: true, ..DelayedBatch::default() };
+        delayed.write(1, batch).unwrap();
+        let written = told.recv().await;
+        assert!(matches!(written, Some(DelayedStoreEvent::Written { .. })), "{written:?}");
+        delayed.close().await.unwrap();
+        store.close().await.unwrap();
+    }
+
+    #[tokio::test]
     async fn a_store_of_delayed_events_that_is_damaged_does_not_keep_the_clock_from_starting() {
         let damaged =
             StoreError::Damaged { path: "d".into(), what: "a page".into(), remedy: "restore it".into() };
-        let (store, kept, mut events) = or_without(Err(damaged)).unwrap();
+        let (store, kept, mut events) = or_without(Err(damaged), &Place::Memory).unwrap();
         assert_eq!(kept, DelayedSnapshot::default());
         let Some(DelayedStoreEvent::Gone { error }) = events.recv().await else { panic!("it is not gone") };
         assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
@@ -235,6 +266,6 @@ mod tests {
     #[tokio::test]
     async fn a_store_of_delayed_events_that_is_somebody_elses_does() {
         let locked = StoreError::Locked { path: "d".into() };
-        assert!(matches!(or_without(Err(locked)), Err(StoreError::Locked { .. })));
+        assert!(matches!(or_without(Err(locked), &Place::Memory), Err(StoreError::Locked { .. })));
     }
 }

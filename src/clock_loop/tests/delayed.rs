@@ -4,14 +4,15 @@ use super::{Memory, parts};
 use crate::{
     clock,
     clock_loop::{
-        ClockLoop, Command, Decided, DeclareTasks, DelayedAsked, DelayedParts, Handle, PauseFor, Report,
-        Status, UnparkAsked,
+        ClockLoop, Command, Decided, DeclareTasks, DelayedAsked, DelayedParts, Failure, Handle, Lead,
+        PauseFor, Proof, Report, Status, UnparkAsked,
     },
     delayed::{
         self, Balance, DelayedChange, DelayedContent, DelayedEvent, DelayedHandle, DelayedHead, DelayedKey,
         DelayedLimits, DelayedMemory, DelayedRules, DelayedTuning, PastDue, Unparking,
     },
     engine::{Author, Ceiling, Ceilings, Expect, OnResume, Refusal, Resends, Scope, Verdict},
+    store::StoreError,
 };
 use ponos::{
     broker::{Link, PublishOutcome, Publisher, PublisherTask, Publishing, Settlement},
@@ -25,7 +26,11 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinHandle,
+    time::timeout,
+};
 
 const CONFIRMED: PublishOutcome = PublishOutcome::Confirmed { returned: false };
 
@@ -359,4 +364,33 @@ async fn what_is_over_the_ceiling_of_its_domain_goes_out_when_that_lets_it() {
         running.answer(published.token, CONFIRMED).await;
     }
     running.becomes(balance(3, 0, 0)).await;
+}
+
+#[tokio::test]
+async fn a_leader_whose_delayed_events_are_gone_ends_unless_nobody_could_send_them() {
+    let damaged = StoreError::Damaged { path: "d".into(), what: "a page".into(), remedy: "".into() };
+    for (error, goes_on) in [(damaged, true), (StoreError::Fenced { term: 1, seen: 1 }, false)] {
+        let (store, snapshot, events) = delayed::unopened(error);
+        let declare_tasks = DeclareTasks(Arc::new(|| Box::pin(async { Ok(()) })));
+        let rules = DelayedRules::default();
+        let (publisher, _broker) = Publisher::channel(4);
+        let mut parts = parts(&Memory::default(), publisher).await;
+        parts.delayed = Some(DelayedParts { store, snapshot, events, declare_tasks, rules });
+        let trust = watch::channel(i64::MAX).1;
+        parts.lead = Some(Lead { term: 1, trust, proof: watch::channel(Proof::default()).0 });
+        let (clock_loop, mut handle) = ClockLoop::new(parts);
+        let (trigger, stop) = shutdown();
+        let running = tokio::spawn(async move { Box::pin(clock_loop.run(stop)).await });
+        if goes_on {
+            let shown = |status: &Status| status.reasons.iter().any(|said| said.contains("given up on"));
+            timeout(Duration::from_secs(60), handle.status.wait_for(shown)).await.unwrap().unwrap();
+            trigger.advance();
+            trigger.advance();
+        }
+        let ended = timeout(Duration::from_secs(60), running).await.expect("it ends").unwrap();
+        match goes_on {
+            true => drop(ended.unwrap()),
+            false => assert!(matches!(ended, Err(Failure::Store(StoreError::Fenced { .. }))), "{ended:?}"),
+        }
+    }
 }

@@ -315,3 +315,13 @@ fn what_the_image_sets_opens_nothing_and_each_example_says_who_may_read() {
         compose.contains("KHRONOS_HTTP_OPEN_READS: \"true\"") && compose.contains("\"127.0.0.1:7650:7650\"")
     );
 }
+
+#[test]
+fn the_name_by_which_other_clocks_reach_it_is_its_own() {
+    let hosts = |text: &str| load(text, &[], &[]).unwrap().hosts();
+    let text = "[http]\nhosts = [\"a.example\"]\n[cluster]\naddress = \"https://clock-1.internal:7650\"\n";
+    assert_eq!(hosts(text), ["a.example", "clock-1.internal"]);
+    assert_eq!(hosts("[cluster]\naddress = \"http://[fd00::1]:7650\"").last().unwrap(), "[fd00::1]");
+    let open = "[http]\nopen = true\n[cluster]\naddress = \"http://clock-1.internal:7650\"\n";
+    assert!(hosts(open).iter().all(|host| host != "clock-1.internal"), "a page could come by it");
+}

@@ -58,7 +58,8 @@ impl PostgresDelayed {
         let reader = Arc::new(PostgresDelayedReader::new(door)?);
         let shard = door.shard();
         let path = || door.address().shown().to_owned();
-        let state = match reader.reads().at_once(async |calls| state::read(calls, shard).await)? {
+        let read = reader.reads().at_once_by(&session, async |calls| state::read(calls, shard).await)?;
+        let state = match read {
             Found::Kept(state) => *state,
             Found::Newer(form) => {
                 return Err(StoreError::Newer { path: path(), form, known: meta::FORM });
@@ -127,7 +128,7 @@ impl DelayedStore for PostgresDelayed {
     fn load(&mut self) -> Result<DelayedSnapshot, StoreError> {
         let meta = &self.state.meta;
         let (created, balance, last_row) = (meta.created, meta.balance, meta.last_row);
-        Ok(DelayedSnapshot { created, balance, last_row, owners: self.reader.owners()? })
+        Ok(DelayedSnapshot { created, balance, last_row, owners: self.reader.owners(&self.session)? })
     }
 
     fn write(&mut self, term: u64, batch: &DelayedBatch) -> Result<DelayedWritten, StoreError> {

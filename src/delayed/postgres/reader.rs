@@ -13,7 +13,7 @@ use crate::{
             Listed, NumberedRow, OwnerShare, PAGE_BYTES, ParkedEvent, Tombstone,
         },
     },
-    postgres::{Calls, Door, Failed, Numbered, PAGE, Reads, Shard, column, integer, number, of},
+    postgres::{Calls, Door, Failed, Numbered, PAGE, Reads, Session, Shard, column, integer, number, of},
     store::{ChangePage, StoreError},
 };
 use ponos::event::Timestamp;
@@ -53,10 +53,10 @@ impl PostgresDelayedReader {
         self.door.shard()
     }
 
-    /// By name, what is whose.
-    pub(super) fn owners(&self) -> Result<Vec<(Arc<str>, OwnerShare)>, StoreError> {
+    /// By name, what is whose, as of the last write of the session or later.
+    pub(super) fn owners(&self, session: &Session) -> Result<Vec<(Arc<str>, OwnerShare)>, StoreError> {
         let all = "select owner, value from {s}.delayed_owner where clock = $1 and shard = $2 order by owner";
-        self.reads.at_once(async |calls| {
+        self.reads.at_once_by(session, async |calls| {
             let rows = calls.all(of(calls, self.shard(), all)).await?;
             let owner =
                 |row| Ok((encoding::read_name(column(row, 0)?)?, encoding::read_share(column(row, 1)?)?));
@@ -288,7 +288,6 @@ impl DelayedReader for PostgresDelayedReader {
                  where clock = $1 and shard = $2 and name {is} $3 order by name limit $4 + 1)
              select count(*), (select name from portion where place = $4) from portion"
         );
-        let all = "select count(*) from {s}.delayed_pending where clock = $1 and shard = $2";
         self.reads.at_once(async |calls| {
             let balance = self.meta(calls).await?.balance;
             let most = (most as u64).min(1 << 32);
@@ -299,15 +298,8 @@ impl DelayedReader for PostgresDelayedReader {
             let (count, last): (u64, Option<&[u8]>) = (number(&portion, 0)?, column(&portion, 1)?);
             let is_more = count > most;
             let next = last.filter(|_| is_more).map(encoding::read_name).transpose()?;
-            // Name and place lie in one row here, and no portion can have more of the ones than of the others; so all are
-            // counted with the first portion only.
-            let places = match after {
-                None => {
-                    calls.one(of(calls, self.shard(), all)).await?.map(|row| number(&row, 0)).transpose()?
-                }
-                Some(_) => None,
-            };
-            let places = places.unwrap_or(balance.pending);
+            // Name and place lie in one row here: where the names are as many as they should be, the places are, too.
+            let places = balance.pending;
             Ok(Counted { count: count.min(most), next, places, balance })
         })
     }

@@ -5,6 +5,7 @@ use super::{PostgresOptions, PostgresStore};
 use crate::{
     clock,
     config::MetricsConfig,
+    delayed::{DelayedLimits, DelayedStore as _, PostgresDelayed},
     engine::{Commit, Row},
     postgres::{
         Door, DoorOptions,
@@ -173,6 +174,35 @@ fn of_two_writers_of_one_clock_the_older_is_fenced_and_changes_nothing() {
     newer.save(0, &commit(3, rows([3]))).unwrap();
     drop(newer);
     assert_whole(&tables, 3);
+}
+
+#[test]
+fn what_a_leader_reads_is_refused_where_it_is_older_than_what_it_wrote_or_of_another_one() {
+    let tables = Tables::new();
+    let door = tables.door("khronos");
+    let mut first = store(&door).unwrap();
+    let mut delayed = PostgresDelayed::open(&door, DelayedLimits::default()).unwrap();
+    first.save(0, &commit(1, rows([1]))).unwrap();
+    let sql = |statement: &str| {
+        Postgres::shared().sql("stores", &statement.replace("{s}", tables.schema()));
+    };
+    sql("create table {s}.before as select * from {s}.shard");
+    // What a server shows that lags behind, or was another leader's.
+    for change in ["writes = writes - 1", "term = term - 1", "holder = gen_random_uuid()"] {
+        sql(&format!("update {{s}}.shard set {change}"));
+        let opened = store(&door).map(drop);
+        assert!(matches!(opened, Err(StoreError::Io { .. })), "{change}: {opened:?}");
+        let loaded = first.load().map(drop);
+        assert!(matches!(loaded, Err(StoreError::Io { .. })), "{change}: {loaded:?}");
+        let opened = PostgresDelayed::open(&door, DelayedLimits::default()).map(drop);
+        assert!(matches!(opened, Err(StoreError::Io { .. })), "{change}: {opened:?}");
+        let loaded = delayed.load().map(drop);
+        assert!(matches!(loaded, Err(StoreError::Io { .. })), "{change}: {loaded:?}");
+        sql("delete from {s}.shard; insert into {s}.shard select * from {s}.before");
+        assert_eq!(first.load().unwrap().settled, Some(Timestamp::from_millis(1)));
+        delayed.load().unwrap();
+    }
+    first.save(0, &commit(2, rows([2]))).unwrap();
 }
 
 #[test]

@@ -78,7 +78,7 @@ impl PostgresStore {
         let session = door.session()?;
         let reads = Arc::new(Reads::new(door)?);
         let clock = &*door.shard().clock;
-        let found = reads.at_once(async |calls| load::meta(calls, door.shard()).await)?;
+        let found = reads.at_once_by(&session, async |calls| load::meta(calls, door.shard()).await)?;
         let mut store = Self {
             door: door.clone(),
             session,
@@ -209,8 +209,10 @@ impl Store for PostgresStore {
         self.meta.complete = self.meta.complete.min(self.meta.settled);
         let shard = self.door.shard();
         let calendars = &self.calendars;
-        let loaded =
-            self.reader.reads().at_once(async |calls| load::everything(calls, shard, calendars).await)?;
+        let loaded = self
+            .reader
+            .reads()
+            .at_once_by(&self.session, async |calls| load::everything(calls, shard, calendars).await)?;
         self.unused = loaded.unused.into_iter().collect();
         let Meta { settled, handed, reached, set_backs, last_sequence, created, .. } = self.meta;
         Ok(Snapshot {

@@ -1,0 +1,91 @@
+//! What a follower passes on to the leader, and what keeps it from that.
+
+use super::{super::connection::Connection, *};
+use crate::{authority::Owners, cluster::Seen};
+use axum::{
+    body::{Body, Bytes},
+    http::Request,
+    response::Response,
+};
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
+use std::{convert::Infallible, net::Ipv4Addr};
+use tokio::{net::TcpListener, task::JoinSet, time::timeout};
+
+const LONG: Duration = Duration::from_secs(60);
+
+/// Everybody on this machine may change it.
+fn open() -> Access {
+    Access::new(&[], &Owners::default(), AccessRules { open: true, ..AccessRules::default() })
+}
+
+/// One that follows whoever is there.
+fn following(clock: &Clock, leader: std::net::SocketAddr, limits: Limits) -> Serves {
+    let seen = Seen { leader: Some(format!("http://{leader}")), ..Seen::default() };
+    let link = Link::Down { attempts: 0, error: None };
+    let state = HttpState::new(clock.state.clock.clone(), vec![], limits).with_access(open());
+    // What they say does not change, so nobody has to go on saying it.
+    let (seen, link) = (watch::channel(seen), watch::channel(link));
+    tokio::spawn(async move { (seen.0.closed().await, link.0.closed().await) });
+    super::super::following(state, seen.1, link.1, None)
+}
+
+/// A request as it comes from this machine.
+fn request(method: Method, path: &str, lines: &[(&str, &str)], body: Body) -> Request<Body> {
+    let here = Some(Ipv4Addr::LOCALHOST.into());
+    let request = Request::builder().method(method).uri(path).header("host", "localhost:1");
+    let request = lines.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    request.extension(Connection { local: here, peer: here, encrypted: false }).body(body).unwrap()
+}
+
+async fn told(answer: Result<Response, Infallible>) -> (u16, String) {
+    let (head, body) = answer.unwrap().into_parts();
+    let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+    (head.status.as_u16(), String::from_utf8_lossy(&body).into_owned())
+}
+
+#[tokio::test]
+async fn a_page_of_a_follower_may_operate_the_leader_and_a_page_of_another_site_may_not() {
+    let mut clock = Clock::start().await;
+    clock.state = clock.state.clone().with_access(open());
+    clock.serve_again().await;
+    let follower = TowerToHyperService::new(following(&clock, clock.address, Limits::patient()));
+    let ask = async |origin| {
+        let lines = [("origin", origin), ("content-type", "application/json")];
+        told(follower.call(request(Method::POST, "/v1/reload", &lines, Body::from("null"))).await).await
+    };
+    let (_, said) = ask("http://localhost:1").await;
+    assert!(said.contains("schedules/a.toml:3:1"), "the leader was asked: {said}");
+    let (status, said) = ask("http://evil.example").await;
+    assert!(status == 403 && said.contains("pages of the origin"), "{said}");
+}
+
+#[tokio::test]
+async fn bodies_that_do_not_come_keep_out_nobody() {
+    let clock = Clock::start().await;
+    let limits = Limits { answer: Duration::from_millis(50), ..Limits::patient() };
+    let follower = TowerToHyperService::new(following(&clock, clock.address, limits));
+    let mut asked = JoinSet::new();
+    for _ in 0..40 {
+        let body = Body::from_stream(futures_util::stream::pending::<Result<Bytes, Infallible>>());
+        asked.spawn(follower.call(request(Method::POST, "/v1/reload", &[("content-length", "9")], body)));
+    }
+    asked.spawn(follower.call(request(Method::GET, "/v1/schedules", &[], Body::empty())));
+    let all = timeout(LONG, asked.join_all()).await.expect("nobody waits for ever");
+    let statuses: Vec<u16> = all.into_iter().map(|answer| answer.unwrap().status().as_u16()).collect();
+    let of = |status| statuses.iter().filter(|found| **found == status).count();
+    assert_eq!((of(408), of(200)), (40, 1), "{statuses:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_does_not_answer_is_waited_for_a_little_longer_than_it_may_take() {
+    let clock = Clock::start().await;
+    let deaf = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let follower = following(&clock, deaf.local_addr().unwrap(), Limits::default());
+    let follower = TowerToHyperService::new(follower);
+    for (path, limit) in [("/v1/schedules", 25), ("/v1/audit", 305)] {
+        let answer = follower.call(request(Method::GET, path, &[], Body::empty())).await;
+        let (status, said) = told(answer).await;
+        assert!(status == 503 && said.contains(&format!("no answer within {limit} s")), "{said}");
+    }
+}
