@@ -25,7 +25,11 @@ pub fn transport(config: &BrokerConfig, name: &str) -> Transport {
 pub fn fenced_transport(config: &BrokerConfig, name: &str, fence: Fence) -> Transport {
     match &config.url {
         BrokerUrl::Memory => transport(config, name),
-        BrokerUrl::Amqp(url) => Transport::amqp(amqp::AmqpConfig { fence, ..amqp_config(config, url, name) }),
+        BrokerUrl::Amqp(url) => {
+            let mut amqp = amqp_config(config, url, name);
+            amqp.fence = fence;
+            Transport::amqp(amqp)
+        }
     }
 }
 
