@@ -84,11 +84,56 @@ pub(crate) fn check_schema(schema: &str) -> Result<(), AddressError> {
 }
 
 fn options(url: &str) -> Result<PgConnectOptions, AddressError> {
+    let refused = |why: String| Err(AddressError::Url(why));
     if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
-        return Err(AddressError::Url("it does not begin with postgres://".into()));
+        return refused("it does not begin with postgres://".into());
     }
-    PgConnectOptions::from_str(url).map_err(|error| AddressError::Url(error.to_string()))
+    if url.contains('#') {
+        return refused("it has a '#', which is written %23 in a password".into());
+    }
+    let (place, parameters) = url.split_once('?').unwrap_or((url, ""));
+    PgConnectOptions::from_str(place).map_err(|error| AddressError::Url(error.to_string()))?;
+    // Each by itself, for an error would repeat its value, and what is not known would be logged with it.
+    for parameter in parameters.split('&').filter(|parameter| !parameter.is_empty()) {
+        let (key, _) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let is_name = |c: char| c.is_ascii_alphanumeric() || "_-[].".contains(c);
+        // What does not look like a name may be the rest of a password.
+        let shown = if key.chars().all(is_name) { key } else { "in its query" };
+        if !KNOWN.contains(&key) && !key.starts_with("options[") {
+            return refused(format!(
+                "its parameter {shown} is not known; those known are {}",
+                KNOWN.join(", ")
+            ));
+        }
+        if PgConnectOptions::from_str(&format!("postgres://host/?{parameter}")).is_err() {
+            return refused(format!("the value of its parameter {key} is not valid"));
+        }
+    }
+    PgConnectOptions::from_str(url)
+        .map_err(|_| AddressError::Url("its parameters do not fit each other".into()))
 }
+
+/// Parameters of a URL. Beside these, and `options[…]`, none is read.
+const KNOWN: [&str; 18] = [
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "options",
+    "application_name",
+    "statement-cache-capacity",
+];
 
 impl std::fmt::Debug for Address {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -110,11 +155,29 @@ mod tests {
             "postgres://ann:sesame@db:port/x",
             "mysql://ann:sesame@db/x",
             "sesame",
-            "postgres://ann:sesame@db/x?sslmode=sesam",
+            "postgres://ann:sesame@db/x?sslmode=sesame",
+            "postgres://ann:sesame@db/x?port=sesame",
+            "postgres://ann:1?sesame@db/x",
+            "postgres://ann:1#sesame@db/x",
         ] {
             let error = Address::parse(wrong, "khronos", "khronos").unwrap_err().to_string();
             assert!(error.contains("postgres://user:password@") && !error.contains("sesame"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_parameter_that_is_not_known_or_not_valid_is_refused_by_its_name_alone() {
+        for (parameter, said) in [
+            ("sslpassword=sesame", "parameter sslpassword is not known"),
+            ("connect_timeout=sesame", "parameter connect_timeout is not known"),
+            ("user=bob&sslmode=sesame", "value of its parameter sslmode is not valid"),
+            ("hostaddr=sesame", "value of its parameter hostaddr is not valid"),
+        ] {
+            let error = check_url(&format!("postgres://db/x?{parameter}")).unwrap_err().to_string();
+            assert!(error.contains(said) && !error.contains("sesame"), "{error}");
+        }
+        check_url("postgres://db/x?user=bob&password=p%26q&options[search_path]=a&sslmode=verify-full")
+            .unwrap();
     }
 
     #[test]
