@@ -10,7 +10,8 @@ const STEPS: [&str; 2] = [FIRST, MEMBERS];
 
 /// The row of a shard holds lease and progress, so that one compare-and-swap does both. It is updated several times a second: a
 /// page that is filled to a tenth has room for its next versions, so that no index is touched and nothing grows. All other tables
-/// are written in the same transactions.
+/// are written in the same transactions. Of those that have millions of rows and lose the oldest with each batch the server
+/// tidies up at a hundredth: each batch looks for the oldest, and walks over what is dead.
 const FIRST: &str = "
 create table {s}.shard (
     clock text not null, shard smallint not null default 0, shards smallint not null default 1,
@@ -35,15 +36,16 @@ create table {s}.change (clock text, shard smallint, number bigint, at bigint no
 create table {s}.delayed_state (clock text, shard smallint, value bytea not null, primary key (clock, shard))
     with (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 50);
 create table {s}.delayed_pending (clock text, shard smallint, name bytea, send bigint not null, head bytea not null,
-    content bytea not null, primary key (clock, shard, name));
+    content bytea not null, primary key (clock, shard, name))
+    with (autovacuum_vacuum_scale_factor = 0.01);
 create index delayed_pending_send on {s}.delayed_pending (clock, shard, send, name);
 create table {s}.delayed_parked (clock text, shard smallint, key bytea, value bytea not null,
     released boolean not null default false, primary key (clock, shard, key));
 create table {s}.delayed_tombstone (clock text, shard smallint, name bytea, at bigint not null, value bytea not null,
-    primary key (clock, shard, name));
+    primary key (clock, shard, name)) with (autovacuum_vacuum_scale_factor = 0.01);
 create index delayed_tombstone_at on {s}.delayed_tombstone (clock, shard, at, name);
 create table {s}.delayed_answer (clock text, shard smallint, key bytea, at bigint not null, value bytea not null,
-    primary key (clock, shard, key));
+    primary key (clock, shard, key)) with (autovacuum_vacuum_scale_factor = 0.01);
 create index delayed_answer_at on {s}.delayed_answer (clock, shard, at, key);
 create table {s}.delayed_owner (clock text, shard smallint, owner bytea, value bytea not null,
     primary key (clock, shard, owner));
