@@ -370,12 +370,14 @@ impl Drop for Session {
             && may_wait
         {
             let limit = RESIGNING.min(self.limit);
-            let resigning = async {
+            let all = async {
                 let mut calls = Calls::new(&mut held.connection, self.address.schema(), limit);
                 calls.begin("").await?;
                 self.shard.resign(&mut calls, held.grant).await?;
                 calls.simple("commit").await
             };
+            let resigning =
+                async { tokio::time::timeout(limit, all).await.unwrap_or(Err(Failed::TooSlow(limit))) };
             if let Some(Err(failed)) = self.blocking.run(resigning) {
                 let error = self.address.explain(failed, held.grant.term);
                 tracing::debug!(%error, "the lease was not let go of; it runs out by itself");
