@@ -22,14 +22,15 @@ pub(super) async fn watched(
 ) -> Result<watch::Receiver<Option<String>>, StoreError> {
     let (told, warning) = watch::channel(None);
     let follower = Arc::new(Follower::new(door)?);
-    tell(&told, look(follower.clone()).await);
+    let mut last = None;
+    tell(&told, &mut last, look(follower.clone()).await);
     let shutdown = shutdown.clone();
     tokio::spawn(async move {
         loop {
             tokio::select! {
                 () = shutdown.reached(Stage::Draining) => return,
                 () = told.closed() => return,
-                () = sleep(EVERY) => tell(&told, look(follower.clone()).await),
+                () = sleep(EVERY) => tell(&told, &mut last, look(follower.clone()).await),
             }
         }
     });
@@ -49,8 +50,11 @@ async fn look(follower: Arc<Follower>) -> Option<Replication> {
     }
 }
 
-fn tell(told: &watch::Sender<Option<String>>, seen: Option<Replication>) {
+/// `last` is what counted until now.
+fn tell(told: &watch::Sender<Option<String>>, last: &mut Option<Replication>, seen: Option<Replication>) {
     let Some(seen) = seen else { return };
+    let seen = seen.after(last.as_ref());
+    let seen = last.insert(seen);
     let warning = seen.warning();
     told.send_if_modified(|last| {
         if *last == warning {
@@ -58,7 +62,10 @@ fn tell(told: &watch::Sender<Option<String>>, seen: Option<Replication>) {
         }
         match &warning {
             Some(warning) => warn!("{warning}"),
-            None => info!("a failover of the store's Postgres loses nothing any more"),
+            None if *seen == Replication::Alone => {
+                info!("no standby of the store's Postgres is known any more")
+            }
+            None => info!("each commit in the store's Postgres waits for all its standbys now"),
         }
         last.clone_from(&warning);
         true
@@ -72,6 +79,7 @@ mod tests {
     #[test]
     fn a_warning_stands_until_what_is_seen_is_another() {
         let (told, warning) = watch::channel(None);
+        let mut last = None;
         let asynchronous = || Some(Replication::Asynchronous("standby b".into()));
         for (seen, stands) in [
             (None, false),
@@ -79,10 +87,15 @@ mod tests {
             (asynchronous(), true),
             (None, true),
             (asynchronous(), true),
+            (Some(Replication::Alone), true),
+            (None, true),
+            (Some(Replication::Alone), true),
             (Some(Replication::Synchronous), false),
+            (Some(Replication::Unwaited("synchronous_commit is off")), true),
+            (Some(Replication::Alone), false),
         ] {
-            tell(&told, seen);
-            assert_eq!(warning.borrow().is_some(), stands);
+            tell(&told, &mut last, seen.clone());
+            assert_eq!(warning.borrow().is_some(), stands, "{seen:?}");
         }
     }
 }
