@@ -27,6 +27,7 @@ mod row;
 mod runtime;
 mod schema;
 mod session;
+mod windows;
 
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -53,3 +54,4 @@ pub use replication::Replication;
 pub(crate) use row::{Line, MemberShown, Told};
 pub(crate) use schema::NEWEST;
 pub use session::Session;
+pub(crate) use windows::{AT_ONCE_BYTES, Keyed, portions};

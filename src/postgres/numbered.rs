@@ -4,6 +4,7 @@ use super::{
     calls::{Calls, Statement, column, integer, integers, number},
     errors::Failed,
     lease::Shard,
+    windows::{AT_ONCE_BYTES, portions},
 };
 use ponos::event::Timestamp;
 use std::collections::VecDeque;
@@ -144,10 +145,9 @@ impl Numbered {
         added: &Added,
         trimmed: Option<u64>,
     ) -> Result<(), Failed> {
-        let portions = added.values.chunks(PORTION as usize).zip(added.at.chunks(PORTION as usize));
-        let mut bytes = added.bytes.chunks(PORTION as usize);
-        for ((values, at), from) in portions.zip((last + 1..).step_by(PORTION as usize)) {
-            let numbers = integers(from..from + values.len() as u64);
+        for portion in portions(added.values.iter().map(Vec::len)) {
+            let numbers = integers(portion.clone().map(|place| last + 1 + place as u64));
+            let (values, at) = (&added.values[portion.clone()], &added.at[portion.clone()]);
             let at: Vec<i64> = at.iter().map(|at| at.millis()).collect();
             let table = self.table;
             let insert = match self.is_weighed {
@@ -164,7 +164,7 @@ impl Numbered {
             };
             let mut insert = of(calls, shard, &insert).bind(numbers).bind(at).bind(values);
             if self.is_weighed {
-                insert = insert.bind(integers(bytes.next().unwrap_or_default().iter().copied()));
+                insert = insert.bind(integers(added.bytes[portion].iter().copied()));
             }
             calls.execute(insert).await?;
         }
@@ -227,9 +227,6 @@ impl Added {
         all.map(|((number, at), bytes)| Looked { number, at: *at, bytes: *bytes })
     }
 }
-
-/// A statement's answer ends behind the row with which it comes to so many bytes.
-const AT_ONCE_BYTES: u64 = 4 << 20;
 
 /// Rows of one statement: what is read must come within the time limit of a call.
 pub(crate) const PAGE: usize = 5_000;

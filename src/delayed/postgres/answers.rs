@@ -1,13 +1,13 @@
 //! What messages were answered.
 
-use super::overlay::Overlay;
+use super::{keyed::ANSWERS, overlay::Overlay};
 use crate::{
     delayed::encoding,
     engine::{
         Answered,
         delayed::{ANSWERS_KEPT, DelayedBatch, PORTION},
     },
-    postgres::{Calls, Failed, Shard, column, integer, of},
+    postgres::{AT_ONCE_BYTES, Calls, Failed, Shard, column, integer, of, portions},
 };
 use std::collections::BTreeMap;
 
@@ -25,12 +25,8 @@ pub(super) async fn write(
     }
     if !all.is_empty() {
         let keys: Vec<&[u8]> = all.keys().map(|key| &key[..]).collect();
-        let look = "select key, value from {s}.delayed_answer
-             where clock = $1 and shard = $2 and key = any ($3::bytea[])";
-        let before = calls.all(of(calls, shard, look).bind(&keys)).await?;
-        for row in before {
-            forget(overlay, column(&row, 0)?, column(&row, 1)?)?;
-        }
+        let before = |row: &_| forget(overlay, column(row, 0)?, column(row, 1)?);
+        ANSWERS.read(calls, shard, all.keys().cloned(), before).await?;
         let (mut at, mut values) = (Vec::new(), Vec::new());
         for (owner, answered) in all.values() {
             overlay.share(owner).answers += weight(answered);
@@ -40,15 +36,31 @@ pub(super) async fn write(
         let insert = "insert into {s}.delayed_answer (clock, shard, key, at, value)
              select $1, $2, key, at, value from unnest($3::bytea[], $4::bigint[], $5::bytea[]) as added (key, at, value)
              on conflict (clock, shard, key) do update set at = excluded.at, value = excluded.value";
-        calls.execute(of(calls, shard, insert).bind(&keys).bind(at).bind(values)).await?;
+        for portion in portions(values.iter().map(Vec::len)) {
+            let insert = of(calls, shard, insert).bind(&keys[portion.clone()]);
+            calls.execute(insert.bind(&at[portion.clone()]).bind(&values[portion])).await?;
+        }
     }
-    let most = (batch.messages.len() as u64).saturating_add(PORTION as u64);
+    let mut most = (batch.messages.len() as u64).saturating_add(PORTION as u64);
     let oldest = "delete from {s}.delayed_answer where clock = $1 and shard = $2 and key in (
-             select key from {s}.delayed_answer where clock = $1 and shard = $2 and at < $3 order by at, key limit $4)
+             select key from (
+                 select key, sum(octet_length(value)) over (order by at, key) - octet_length(value) as before
+                 from {s}.delayed_answer where clock = $1 and shard = $2 and at < $3 order by at, key limit $4
+             ) as page where before < $5)
          returning key, value";
     let cut = batch.now.plus(-ANSWERS_KEPT).millis();
-    for row in calls.all(of(calls, shard, oldest).bind(cut).bind(integer(most))).await? {
-        forget(overlay, column(&row, 0)?, column(&row, 1)?)?;
+    while most > 0 {
+        let oldest = of(calls, shard, oldest).bind(cut).bind(integer(most)).bind(integer(AT_ONCE_BYTES));
+        let (gone, mut bytes) = (calls.all(oldest).await?, 0);
+        for row in &gone {
+            let value: &[u8] = column(row, 1)?;
+            forget(overlay, column(row, 0)?, value)?;
+            bytes += value.len() as u64;
+        }
+        if bytes < AT_ONCE_BYTES {
+            break;
+        }
+        most = most.saturating_sub(gone.len() as u64);
     }
     Ok(())
 }

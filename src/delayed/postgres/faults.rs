@@ -5,12 +5,12 @@ use super::PostgresDelayed;
 use crate::{
     delayed::{
         DelayedLimits,
-        conformance::{batch as steps, pending, put, settle},
+        conformance::{batch as steps, event, key, pending, put, settle},
         redb::fixture::{batch, content, limits, twin},
     },
     engine::{
-        Commit,
-        delayed::{DelayedBatch, DelayedStore},
+        Commit, Outcome,
+        delayed::{DelayedBatch, DelayedEvent, DelayedStep, DelayedStore},
     },
     postgres::{
         Door, DoorOptions,
@@ -45,6 +45,45 @@ fn many_writes_leave_what_they_leave_in_the_twin() {
     drop(store);
     let mut store = open(&tables.door("khronos")).unwrap();
     assert_eq!(content(&mut store, WRITES).unwrap(), content(&mut twin, WRITES).unwrap());
+}
+
+#[test]
+fn what_is_too_large_for_one_statement_comes_and_goes_in_several() {
+    let mut store = open(&Tables::new().door("khronos")).unwrap();
+    let events: Vec<DelayedEvent> = (1..=12_u8)
+        .map(|number| {
+            let mut event = event(&format!("n{number:02}"), 9);
+            event.head.creation = number.into();
+            event.content.data = vec![number; 1 << 20].into();
+            event
+        })
+        .collect();
+    let puts = events.iter().map(|event| DelayedStep::Put(Box::new(event.clone()))).collect();
+    store.write(0, &steps(1, puts)).unwrap();
+    // In another order than the tables', one twice, and some that are not there.
+    let wanted = [
+        "n12", "n", "n01", "n07", "n071", "n02", "n01", "n11", "n03", "n10", "n04", "n09", "n05", "n08",
+        "n06", "z",
+    ];
+    let found = store.reader().events(&wanted.map(|name| key(name, 9))).unwrap();
+    let expected = wanted.map(|name| events.iter().find(|event| *event.head.key.name == *name).cloned());
+    assert!(found == expected, "{:?}", found.iter().map(Option::is_some).collect::<Vec<_>>());
+    let park = |event: &DelayedEvent| {
+        let outcome = Outcome::Parked("full".into());
+        DelayedStep::Settle { key: event.head.key.clone(), outcome, keeps_content: true }
+    };
+    store.write(0, &steps(2, events.iter().map(park).collect())).unwrap();
+    let parked = |after, most| {
+        let parked = store.reader().parked(after, most).unwrap();
+        parked.into_iter().map(|parked| parked.event).collect::<Vec<_>>()
+    };
+    assert!(parked(0, 100) == events && parked(2, 6) == events[2..8], "they come in order, each once");
+    let rows = store.reader().read(0, 1).unwrap().rows;
+    assert_eq!(rows[0].row.content_bytes(), 1 << 20);
+    let unpark = |creation| DelayedStep::Unpark { creation, outcome: Outcome::Dropped, keeps_content: true };
+    let unparked = store.write(0, &steps(3, (1..=12).map(unpark).collect())).unwrap();
+    assert_eq!(unparked.last_row, 24);
+    assert!(store.reader().parked(0, 100).unwrap().is_empty());
 }
 
 #[test]

@@ -9,6 +9,7 @@
 
 mod answers;
 mod apply;
+mod keyed;
 mod overlay;
 mod reader;
 mod state;

@@ -1,7 +1,10 @@
 //! What a batch is about, as it lies there, and what the steps make of it in memory; then as much of it as changed is written, a
 //! statement for each kind.
 
-use super::state::State;
+use super::{
+    keyed::{PARKED, PENDING},
+    state::State,
+};
 use crate::{
     delayed::encoding,
     engine::{
@@ -11,9 +14,10 @@ use crate::{
             Tombstone,
         },
     },
-    postgres::{Added, Calls, Failed, Shard, column, of},
+    postgres::{Added, Calls, Failed, Shard, column, of, portions},
 };
 use ponos::event::Timestamp;
+use sqlx::postgres::PgRow;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
@@ -59,7 +63,7 @@ impl Overlay {
         shard: &Shard,
         batch: &DelayedBatch,
     ) -> Result<Self, Failed> {
-        let (mut names, mut with_content, mut creations) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut names, mut with_content, mut creations) = (Vec::new(), HashSet::new(), Vec::new());
         for step in &batch.steps {
             match step {
                 DelayedStep::Put(event) => names.push(&event.head.key.name),
@@ -67,7 +71,7 @@ impl Overlay {
                 DelayedStep::Settle { key, outcome, keeps_content } => {
                     names.push(&key.name);
                     if *keeps_content || matches!(outcome, Outcome::Parked(_)) {
-                        with_content.push(key.name.as_bytes().to_vec());
+                        with_content.insert(&key.name);
                     }
                 }
                 DelayedStep::Unpark { creation, .. } => creations.push(encoding::number(*creation).to_vec()),
@@ -76,28 +80,34 @@ impl Overlay {
             }
         }
         let mut overlay = Self::default();
-        let look = "select name, send, head, case when name = any ($4::bytea[]) then content end
-             from {s}.delayed_pending where clock = $1 and shard = $2 and name = any ($3::bytea[])";
+        let bytes = |name: &Arc<str>| name.as_bytes().to_vec();
+        let look = "select name, send, head from {s}.delayed_pending
+             where clock = $1 and shard = $2 and name = any ($3::bytea[])";
+        names.retain(|name| !with_content.contains(name));
         for names in names.chunks(AT_ONCE) {
-            let of_these: Vec<Vec<u8>> = names.iter().map(|name| name.as_bytes().to_vec()).collect();
-            let look = of(calls, shard, look).bind(of_these).bind(&with_content);
-            for row in calls.all(look).await? {
-                let (name, head): (&[u8], &[u8]) = (column(&row, 0)?, column(&row, 2)?);
-                let head = encoding::read_head(&encoding::timed(sent_at(column(&row, 1)?), name), head)?;
-                let content: Option<&[u8]> = column(&row, 3)?;
-                let content = content.map(encoding::read_content).transpose()?;
-                overlay.pending.insert(head.key.name.clone(), Some(Known { head, content }));
+            let names: Vec<Vec<u8>> = names.iter().copied().map(bytes).collect();
+            for row in calls.all(of(calls, shard, look).bind(names)).await? {
+                overlay.know(&row, None)?;
             }
         }
-        for creations in creations.chunks(AT_ONCE) {
-            let look = "select value, released from {s}.delayed_parked where clock = $1 and shard = $2 and key = any ($3::bytea[])";
-            for row in calls.all(of(calls, shard, look).bind(creations)).await? {
-                let parked = encoding::read_parked(column(&row, 0)?)?;
-                let parked = ParkedEvent { released: column(&row, 1)?, ..parked };
-                overlay.parked.insert(parked.event.head.creation, Some(parked));
-            }
-        }
+        let known = |row: &_| overlay.know(row, Some(encoding::read_content(column(row, 3)?)?));
+        PENDING.read(calls, shard, with_content.into_iter().map(bytes), known).await?;
+        let parked = |row: &_| {
+            let parked = encoding::read_parked(column(row, 1)?)?;
+            let parked = ParkedEvent { released: column(row, 2)?, ..parked };
+            overlay.parked.insert(parked.event.head.creation, Some(parked));
+            Ok(())
+        };
+        PARKED.read(calls, shard, creations, parked).await?;
         Ok(overlay)
+    }
+
+    /// Of a row of name, send time and head.
+    fn know(&mut self, row: &PgRow, content: Option<DelayedContent>) -> Result<(), Failed> {
+        let place = encoding::timed(sent_at(column(row, 1)?), column(row, 0)?);
+        let head = encoding::read_head(&place, column(row, 2)?)?;
+        self.pending.insert(head.key.name.clone(), Some(Known { head, content }));
+        Ok(())
     }
 
     pub(super) fn step(
@@ -220,7 +230,9 @@ impl Overlay {
             let delete = "delete from {s}.delayed_pending where clock = $1 and shard = $2 and name = any ($3::bytea[])";
             calls.execute(of(calls, shard, delete).bind(gone)).await?;
         }
-        for puts in puts.chunks(AT_ONCE) {
+        let sizes = puts.iter().map(|(_, content)| content.data.len() + content.headers.len());
+        for portion in portions(sizes) {
+            let puts = &puts[portion];
             let insert = "insert into {s}.delayed_pending (clock, shard, name, send, head, content)
                  select $1, $2, name, send, head, content
                  from unnest($3::bytea[], $4::bigint[], $5::bytea[], $6::bytea[]) as added (name, send, head, content)
@@ -265,8 +277,9 @@ impl Overlay {
                 "delete from {s}.delayed_parked where clock = $1 and shard = $2 and key = any ($3::bytea[])";
             calls.execute(of(calls, shard, delete).bind(gone)).await?;
         }
-        let portions = keys.chunks(AT_ONCE).zip(values.chunks(AT_ONCE)).zip(flags.chunks(AT_ONCE));
-        for ((keys, values), flags) in portions {
+        for portion in portions(values.iter().map(Vec::len)) {
+            let (keys, values) = (&keys[portion.clone()], &values[portion.clone()]);
+            let flags = &flags[portion];
             let insert = "insert into {s}.delayed_parked (clock, shard, key, value, released)
                  select $1, $2, key, value, released
                  from unnest($3::bytea[], $4::bytea[], $5::boolean[]) as added (key, value, released)

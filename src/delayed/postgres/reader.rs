@@ -1,6 +1,9 @@
 //! Reads the store on any thread, beside what is written: each call sees what was committed at one moment.
 
-use super::state::State;
+use super::{
+    keyed::{ANSWERS, PARKED, PENDING},
+    state::State,
+};
 use crate::{
     delayed::{
         encoding::{self, Unreadable},
@@ -135,19 +138,15 @@ impl DelayedReader for PostgresDelayedReader {
     }
 
     fn events(&self, keys: &[DelayedKey]) -> Result<Vec<Option<DelayedEvent>>, StoreError> {
-        let look = "select name, send, head, content from {s}.delayed_pending
-             where clock = $1 and shard = $2 and name = any ($3::bytea[])";
         self.reads.at_once(async |calls| {
             let mut events = HashMap::new();
-            for keys in keys.chunks(LISTED) {
-                let names: Vec<&[u8]> = keys.iter().map(|key| key.name.as_bytes()).collect();
-                for row in calls.all(of(calls, self.shard(), look).bind(names)).await? {
-                    let (head, content): (&[u8], &[u8]) = (column(&row, 2)?, column(&row, 3)?);
-                    let head = encoding::read_head(&place(column(&row, 1)?, column(&row, 0)?), head)?;
-                    let content = encoding::read_content(content)?;
-                    events.insert(head.key.clone(), DelayedEvent { head, content });
-                }
-            }
+            let names = keys.iter().map(|key| key.name.as_bytes().to_vec());
+            let take = |row: &_| {
+                let (head, content) = (head(row)?, encoding::read_content(column(row, 3)?)?);
+                events.insert(head.key.clone(), DelayedEvent { head, content });
+                Ok(())
+            };
+            PENDING.read(calls, self.shard(), names, take).await?;
             Ok(keys.iter().map(|key| events.get(key).cloned()).collect())
         })
     }
@@ -222,16 +221,14 @@ impl DelayedReader for PostgresDelayedReader {
     }
 
     fn answers(&self, messages: &[MessageKey]) -> Result<Vec<Option<Answered>>, StoreError> {
-        let look = "select key, value from {s}.delayed_answer
-             where clock = $1 and shard = $2 and key = any ($3::bytea[])";
         let keys: Vec<Vec<u8>> = messages.iter().map(encoding::message_key).collect();
         self.reads.at_once(async |calls| {
             let mut answers: HashMap<Vec<u8>, Answered> = HashMap::new();
-            for keys in keys.chunks(LISTED) {
-                for row in calls.all(of(calls, self.shard(), look).bind(keys)).await? {
-                    answers.insert(column(&row, 0)?, encoding::read(column(&row, 1)?)?);
-                }
-            }
+            let take = |row: &_| {
+                answers.insert(column(row, 0)?, encoding::read(column(row, 1)?)?);
+                Ok(())
+            };
+            ANSWERS.read(calls, self.shard(), keys.iter().cloned(), take).await?;
             Ok(keys.iter().map(|key| answers.get(key).cloned()).collect())
         })
     }
@@ -248,17 +245,15 @@ impl DelayedReader for PostgresDelayedReader {
     }
 
     fn parked(&self, after: u64, most: usize) -> Result<Vec<ParkedEvent>, StoreError> {
-        let page = "select value, released from {s}.delayed_parked
-             where clock = $1 and shard = $2 and key > $3 order by key limit $4";
         self.reads.at_once(async |calls: &mut Calls<'_>| {
-            let page =
-                of(calls, self.shard(), page).bind(&encoding::number(after)[..]).bind(integer(most as u64));
-            let rows = calls.all(page).await?;
-            let parked = |row| {
-                let parked = encoding::read_parked(column(row, 0)?)?;
-                Ok(ParkedEvent { released: column(row, 1)?, ..parked })
+            let mut all = Vec::new();
+            let take = |row: &_| {
+                let parked = encoding::read_parked(column(row, 1)?)?;
+                all.push(ParkedEvent { released: column(row, 2)?, ..parked });
+                Ok(())
             };
-            rows.iter().map(parked).collect()
+            PARKED.read_after(calls, self.shard(), &encoding::number(after), most, take).await?;
+            Ok(all)
         })
     }
 

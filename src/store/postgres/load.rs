@@ -3,7 +3,7 @@
 use super::tables;
 use crate::{
     engine::{Sent, Snapshot},
-    postgres::{Calls, Failed, Numbered, PAGE, Shard, column, of},
+    postgres::{Calls, Failed, Keyed, Numbered, PAGE, Shard, column},
     schedule::{CalendarStore, Days, ZoneRules},
     store::{
         encoding::{self, Entry},
@@ -68,23 +68,12 @@ pub(super) async fn everything(
 ) -> Result<Loaded, Failed> {
     let mut loaded = Loaded::default();
     for table in tables::ALL {
-        let page = format!(
-            "select key, value from {{s}}.{table} where clock = $1 and shard = $2 and key > $3
-             order by key limit {PAGE}"
-        );
-        let mut after: Vec<u8> = Vec::new();
-        loop {
-            let page = of(calls, shard, &page).bind(&*after);
-            let rows = calls.all(page).await?;
-            for row in &rows {
-                let (key, value): (&[u8], &[u8]) = (column(row, 0)?, column(row, 1)?);
-                loaded.take(encoding::entry(key, value, calendars)?)?;
-            }
-            match rows.last() {
-                Some(last) if rows.len() == PAGE => after = column(last, 0)?,
-                _ => break,
-            }
-        }
+        let table = Keyed { table, key: "key", columns: "key, value", large: "value" };
+        let take = |row: &_| {
+            let (key, value): (&[u8], &[u8]) = (column(row, 0)?, column(row, 1)?);
+            loaded.take(encoding::entry(key, value, calendars)?)
+        };
+        table.read_after(calls, shard, &[], usize::MAX, take).await?;
     }
     let mut after = 0;
     loop {

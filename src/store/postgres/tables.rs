@@ -1,7 +1,7 @@
-//! Which table a key lies in, and how keys are written: one statement a table, however many there are.
+//! Which table a key lies in, and how keys are written: a few statements a table, however many there are.
 
 use crate::{
-    postgres::{Calls, Failed, PAGE, Shard, of},
+    postgres::{Calls, Failed, PAGE, Shard, of, portions},
     store::{changes::Changes, encoding},
 };
 use std::collections::BTreeMap;
@@ -37,7 +37,8 @@ pub(super) async fn write(calls: &mut Calls<'_>, shard: &Shard, changes: Changes
             let delete = of(calls, shard, &delete).bind(gone);
             calls.execute(delete).await?;
         }
-        for (keys, values) in keys.chunks(AT_ONCE).zip(values.chunks(AT_ONCE)) {
+        for portion in portions(values.iter().map(Vec::len)) {
+            let (keys, values) = (&keys[portion.clone()], &values[portion]);
             // What is there as it is to be (the rules of zones, mostly) is not written again.
             let insert = format!(
                 "insert into {{s}}.{table} as kept (clock, shard, key, value)
@@ -50,6 +51,3 @@ pub(super) async fn write(calls: &mut Calls<'_>, shard: &Shard, changes: Changes
     }
     Ok(())
 }
-
-/// Keys and values in one statement.
-const AT_ONCE: usize = 1_000;
