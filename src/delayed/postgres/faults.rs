@@ -1,7 +1,7 @@
 //! What may happen to a store of delayed events on Postgres: a server that is killed, another clock, and the other store of its
 //! clock, which writes by the same session.
 
-use super::PostgresDelayed;
+use super::{PostgresDelayed, meta::FORM};
 use crate::{
     delayed::{
         DelayedLimits,
@@ -84,6 +84,16 @@ fn what_is_too_large_for_one_statement_comes_and_goes_in_several() {
     let unparked = store.write(0, &steps(3, (1..=12).map(unpark).collect())).unwrap();
     assert_eq!(unparked.last_row, 24);
     assert!(store.reader().parked(0, 100).unwrap().is_empty());
+}
+
+#[test]
+fn a_store_of_an_older_form_says_the_newer_one_once_it_is_written_in_that() {
+    let tables = Tables::new();
+    let mut store = open(&tables.door("khronos")).unwrap();
+    store.state.meta.form = FORM - 1;
+    store.write(0, &batch(1)).unwrap();
+    drop(store);
+    assert_eq!(open(&tables.door("khronos")).unwrap().state.meta.form, FORM);
 }
 
 #[test]

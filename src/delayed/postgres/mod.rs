@@ -103,6 +103,8 @@ impl PostgresDelayed {
         let mut state = self.state.clone();
         state.meta.term = term;
         state.meta.generation += 1;
+        // An older version must not read what this one writes.
+        state.meta.form = state.meta.form.max(meta::FORM);
         state.meta.writer = meta::writer();
         let writing = Writing { may_be_lost: !lasts, ..Writing::default() };
         let (shard, limits) = (self.door.shard(), self.limits);

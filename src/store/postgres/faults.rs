@@ -1,7 +1,7 @@
 //! What may happen to a store on Postgres: connections that are cut where they commit, a server that is killed or stands still,
 //! another clock.
 
-use super::{PostgresOptions, PostgresStore};
+use super::{FORM, PostgresOptions, PostgresStore};
 use crate::{
     clock,
     config::MetricsConfig,
@@ -203,6 +203,16 @@ fn what_a_leader_reads_is_refused_where_it_is_older_than_what_it_wrote_or_of_ano
         delayed.load().unwrap();
     }
     first.save(0, &commit(2, rows([2]))).unwrap();
+}
+
+#[test]
+fn a_store_of_an_older_form_says_the_newer_one_once_it_is_written_in_that() {
+    let tables = Tables::new();
+    let mut kept = store(&tables.door("khronos")).unwrap();
+    kept.meta.form = FORM - 1;
+    kept.save(0, &commit(1, rows([1]))).unwrap();
+    drop(kept);
+    assert_eq!(store(&tables.door("khronos")).unwrap().meta.form, FORM);
 }
 
 #[test]

@@ -122,6 +122,8 @@ impl PostgresStore {
             .map_err(|Unreadable(what)| self.door.address().damaged(what))
             .and_then(|()| {
                 meta.generation += 1;
+                // An older version must not read what this one writes.
+                meta.form = meta.form.max(FORM);
                 meta.writer = meta::writer();
                 self.commit(meta, changes, adds)
             });
