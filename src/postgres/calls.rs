@@ -8,7 +8,7 @@ use sqlx::{
 };
 use std::{future::Future, time::Duration};
 
-const READ_COMMITTED: &str = "isolation level read committed";
+const READ_COMMITTED: &str = "isolation level read committed, read write";
 
 /// What is stricter stays.
 const SURELY: &str =

@@ -291,6 +291,31 @@ fn a_role_that_may_not_make_the_tables_is_told_what_it_needs() {
 }
 
 #[test]
+fn what_is_usual_for_the_role_does_not_hold_for_what_the_clock_writes() {
+    let tables = Tables::new();
+    let role = format!("strict_of_{}", tables.schema());
+    sql(
+        &tables,
+        &format!(
+            "create role {role} login password 'sesame'; grant create on database stores to {role};
+             alter role {role} set statement_timeout = '7s'; alter role {role} set default_transaction_read_only = on;
+             alter role {role} set default_transaction_isolation = 'serializable'"
+        ),
+    );
+    let url = Postgres::shared().url(&role, "sesame", "stores");
+    let session = tables.by(&url).door("khronos").session().unwrap();
+    let held = session.write(Writing { may_be_lost: true, ..Writing::default() }, async |calls| {
+        let look = calls.statement(
+            "select concat_ws(' ', current_setting('transaction_isolation'), current_setting('transaction_read_only'),
+                current_setting('statement_timeout'), current_setting('synchronous_commit'))",
+        );
+        let row = calls.one(look).await?.unwrap();
+        super::column::<String>(&row, 0)
+    });
+    assert_eq!(held.unwrap(), "read committed off 0 off");
+}
+
+#[test]
 fn a_wrong_password_or_database_is_told_with_the_remedy_and_not_shown() {
     let postgres = Postgres::shared();
     Tables::new().door("khronos").session().unwrap();
