@@ -33,7 +33,7 @@ use ponos::{
     topology::Topology,
 };
 use std::{path::PathBuf, sync::Arc, time::Duration};
-use stores::{Place, counts};
+use stores::{Place, counts, warn_of_risk};
 use tokio::{
     net::TcpListener,
     sync::{self, mpsc},
@@ -54,6 +54,9 @@ pub enum RunError {
     /// A failover of the store's Postgres may lose something, or that can't be told, and `--strict` was given.
     #[error("{0}; --strict was given")]
     Replication(String),
+    /// The store's Postgres is elsewhere and need not prove who it is, and `--strict` was given.
+    #[error("{0}; --strict was given")]
+    Unproven(String),
     /// HTTP can't be served.
     #[error("{0}")]
     Http(http::HttpError),
@@ -89,7 +92,9 @@ pub async fn run(
     let tls = tls(&config)?;
     let listener = listen(&config).await?;
 
-    match Place::of(&config).map_err(RunError::Store)? {
+    let place = Place::of(&config).map_err(RunError::Store)?;
+    warn_of_risk(&place, strict)?;
+    match place {
         Place::Postgres(door) => {
             let process = cluster::Process { config: &config, tls, listener, door, strict };
             Box::pin(cluster::run(process, shutdown, announce)).await

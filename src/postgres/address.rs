@@ -1,7 +1,11 @@
 //! Where the tables are, and what may be shown of it.
 
-use sqlx::{ConnectOptions as _, postgres::PgConnectOptions};
+use sqlx::{
+    ConnectOptions as _,
+    postgres::{PgConnectOptions, PgSslMode},
+};
 use std::{
+    net::IpAddr,
     path::{Path, PathBuf},
     str::FromStr as _,
     sync::Arc,
@@ -52,6 +56,22 @@ impl Address {
 
     pub(crate) fn options(&self) -> &PgConnectOptions {
         &self.options
+    }
+
+    /// What a person should know of a connection that leaves this machine and does not prove who answers; and do about it.
+    pub(crate) fn risk(&self) -> Option<String> {
+        let host = self.options.get_host();
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let is_here = self.options.get_socket().is_some()
+            || host.starts_with('/')
+            || host == "localhost"
+            || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        if is_here || matches!(self.options.get_ssl_mode(), PgSslMode::VerifyFull) {
+            return None;
+        }
+        Some(format!(
+            "the connection to the store's Postgres at {host} does not prove that it is that server: whoever is on the way may read the password and all that is kept, or answer in its place; set sslmode=verify-full in its URL, with sslrootcert=FILE where its certificate is of a CA of one's own"
+        ))
     }
 
     pub(crate) fn shown(&self) -> &Path {
@@ -109,8 +129,18 @@ fn options(url: &str) -> Result<PgConnectOptions, AddressError> {
             return refused(format!("the value of its parameter {key} is not valid"));
         }
     }
-    PgConnectOptions::from_str(url)
-        .map_err(|_| AddressError::Url("its parameters do not fit each other".into()))
+    let Ok(options) = PgConnectOptions::from_str(url) else {
+        return refused("its parameters do not fit each other".into());
+    };
+    let is_ca = |key: &str| ["sslrootcert", "ssl-root-cert", "ssl-ca"].contains(&key);
+    let mut keys = parameters.split('&').filter_map(|parameter| parameter.split_once('='));
+    let has_ca = keys.any(|(key, _)| is_ca(key));
+    let verifies = matches!(options.get_ssl_mode(), PgSslMode::VerifyCa | PgSslMode::VerifyFull);
+    // Otherwise than with libpq no certificate is looked at then.
+    if has_ca && !verifies {
+        return refused("sslrootcert counts for nothing without sslmode=verify-ca or verify-full".into());
+    }
+    Ok(options)
 }
 
 /// Parameters of a URL. Beside these, and `options[…]`, none is read.
@@ -178,6 +208,41 @@ mod tests {
         }
         check_url("postgres://db/x?user=bob&password=p%26q&options[search_path]=a&sslmode=verify-full")
             .unwrap();
+    }
+
+    #[test]
+    fn a_ca_that_no_certificate_would_be_held_to_is_refused() {
+        for mode in ["", "&sslmode=require", "&sslmode=prefer", "&sslmode=allow", "&sslmode=disable"] {
+            let error =
+                check_url(&format!("postgres://db/x?sslrootcert=ca.pem{mode}")).unwrap_err().to_string();
+            assert!(error.contains("sslrootcert counts for nothing"), "{mode}: {error}");
+        }
+        for mode in ["verify-ca", "verify-full"] {
+            check_url(&format!("postgres://db/x?sslmode={mode}&sslrootcert=ca.pem")).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_server_elsewhere_that_need_not_prove_itself_is_a_risk() {
+        let risk = |url| Address::parse(url, "khronos", "khronos").unwrap().risk();
+        for risky in [
+            "postgres://ann:sesame@db.example/x",
+            "postgres://ann:sesame@10.0.0.7/x?sslmode=require",
+            "postgres://ann:sesame@localhost/x?hostaddr=10.0.0.7",
+            "postgres://ann:sesame@[2001:db8::7]/x?sslmode=verify-ca",
+        ] {
+            let said = risk(risky).unwrap();
+            assert!(said.contains("sslmode=verify-full") && !said.contains("sesame"), "{said}");
+        }
+        for safe in [
+            "postgres://db.example/x?sslmode=verify-full",
+            "postgres://localhost/x",
+            "postgres://127.0.0.1/x",
+            "postgres://[::1]/x",
+            "postgres:///x?host=/run/postgresql",
+        ] {
+            assert_eq!(risk(safe), None, "{safe}");
+        }
     }
 
     #[test]

@@ -82,6 +82,11 @@ impl Door {
         &self.0.address
     }
 
+    /// What a person should know of how it is reached, and do about it.
+    pub(crate) fn risk(&self) -> Option<String> {
+        self.0.address.risk()
+    }
+
     pub(crate) fn shard(&self) -> &Shard {
         &self.0.shard
     }

@@ -1,6 +1,6 @@
 //! The stores of a clock, as the configuration says where they are.
 
-use super::rules::millis;
+use super::{RunError, rules::millis};
 use crate::{
     config::{Config, DelayedConfig, StorePath},
     delayed::{
@@ -78,6 +78,24 @@ pub(crate) fn cluster_door(config: &Config) -> Result<Option<Door>, StoreError> 
         Place::Postgres(door) => Some(door),
         Place::Folder(_) | Place::Memory => None,
     })
+}
+
+/// Says what is risky in how the stores are reached.
+///
+/// # Errors
+/// [`RunError::Unproven`] with `--strict`.
+pub(super) fn warn_of_risk(place: &Place, strict: bool) -> Result<(), RunError> {
+    match place {
+        Place::Postgres(door) => match door.risk() {
+            Some(risk) if strict => Err(RunError::Unproven(risk)),
+            Some(risk) => {
+                tracing::warn!("{risk}");
+                Ok(())
+            }
+            None => Ok(()),
+        },
+        Place::Folder(_) | Place::Memory => Ok(()),
+    }
 }
 
 /// Rows in one write to Postgres.
@@ -261,6 +279,17 @@ mod tests {
         assert!(store.room_for(1, 1).is_err() && store.write(1, Default::default()).is_err());
         assert!(events.recv().await.is_none());
         store.close().await.unwrap();
+    }
+
+    #[test]
+    fn a_postgres_elsewhere_that_need_not_prove_itself_is_refused_by_the_strict() {
+        let place = |url: &str| Place::Postgres(Door::new(url, "khronos", DoorOptions::default()).unwrap());
+        let risky = place("postgres://ann:sesame@db.example/x");
+        warn_of_risk(&risky, false).unwrap();
+        let refused = warn_of_risk(&risky, true).unwrap_err();
+        assert!(matches!(&refused, RunError::Unproven(risk) if risk.contains("db.example")), "{refused}");
+        warn_of_risk(&place("postgres://db.example/x?sslmode=verify-full"), true).unwrap();
+        warn_of_risk(&Place::Memory, true).unwrap();
     }
 
     #[tokio::test]
