@@ -149,18 +149,19 @@ impl Confirms {
         self.given_up * 2 > self.window || self.unconfirmed.places() > self.window * PLACES
     }
 
-    /// Writes what the window has room for, as far as the fence lets it pass.
-    pub(super) fn write(&mut self, user: Option<&str>, frame_max: u32, fence: &Fence) {
-        let Some(channel) = self.channel.clone() else { return };
+    /// Writes what the window has room for, as far as the fence lets it pass; `false` once it held one back.
+    pub(super) fn write(&mut self, user: Option<&str>, frame_max: u32, fence: &Fence) -> bool {
+        let Some(channel) = self.channel.clone() else { return true };
         while self.died.is_none() && self.unconfirmed.len() < self.room() && self.writing.len() < UNWRITTEN {
             let Some((publishing, deadline)) = self.backlog.pop_front() else { break };
             if !fence.lets_pass(&publishing) {
                 self.settle(publishing.token, PublishOutcome::Lost);
-                continue;
+                return false;
             }
             self.alone = self.alone.saturating_sub(1);
             self.write_one(channel.clone(), publishing, deadline, user, frame_max);
         }
+        true
     }
 
     fn room(&self) -> usize {

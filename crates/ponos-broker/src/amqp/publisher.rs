@@ -200,7 +200,8 @@ impl PublisherSupervisor {
             if opening.is_none() && !blocked && channels.apart.wants_a_channel() {
                 opening = Some(session.confirm_channel().boxed());
             }
-            channels.iter_mut().for_each(|confirms| confirms.write(user, frame_max, &self.config.fence));
+            let CallerSide { submitted, unsaid, .. } = caller;
+            channels.write((user, frame_max), &self.config.fence, (submitted, unsaid));
             if channels.iter().any(|confirms| confirms.death().is_some()) {
                 // It may be the connection's: then the link shows that before anything is reported as lost.
                 continue;
@@ -384,7 +385,7 @@ impl CallerSide {
     }
 }
 
-fn lose(unsaid: &mut Vec<Settlement>, batch: Vec<Publishing>) {
+pub(super) fn lose(unsaid: &mut Vec<Settlement>, batch: Vec<Publishing>) {
     let lost = |publishing: Publishing| Settlement { token: publishing.token, outcome: PublishOutcome::Lost };
     unsaid.extend(batch.into_iter().map(lost));
 }
