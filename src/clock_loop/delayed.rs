@@ -17,7 +17,7 @@ use crate::{
         Balance, Closed, DelayedAction, DelayedAnswer, DelayedHandle, DelayedInput, DelayedRules,
         DelayedSnapshot, DelayedStoreEvent, DueEvent, Sending,
     },
-    engine::{Answer, CeilingUse},
+    engine::{Answer, CeilingUse, Engine},
     schedule::Unrouted,
     store::StoreError,
 };
@@ -150,6 +150,12 @@ impl Delayed {
     /// With the adapter, and not answered.
     pub(super) fn unanswered(&self) -> usize {
         self.out.len()
+    }
+
+    /// Whether something is to be sent now, or is not answered.
+    pub(super) fn has_work(&self, engine: &Engine) -> bool {
+        self.unanswered() > 0
+            || engine.would_hand_over() && self.sending.has_work(engine.marks(), engine.rate_ceilings())
     }
 
     pub(super) fn is_written(&self) -> bool {

@@ -73,9 +73,8 @@ impl ClockLoop {
     /// Says whether it leads in vain.
     pub(super) fn prove(&self) {
         let Some(lead) = &self.lead else { return };
-        let in_flight = self.delayed.as_ref().is_some_and(|delayed| delayed.unanswered() > 0);
-        let proof =
-            Proof { has_work: self.engine.has_work() || in_flight, confirmed: self.counters.confirmed };
+        let delayed = self.delayed.as_ref().is_some_and(|delayed| delayed.has_work(&self.engine));
+        let proof = Proof { has_work: self.engine.has_work() || delayed, confirmed: self.counters.confirmed };
         lead.proof.send_if_modified(|last| std::mem::replace(last, proof) != proof);
     }
 

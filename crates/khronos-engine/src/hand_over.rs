@@ -42,7 +42,7 @@ impl Engine {
     }
 
     /// Whether anything would be handed over, if the broker were there and this clock trusted.
-    pub(super) fn would_hand_over(&self) -> bool {
+    pub fn would_hand_over(&self) -> bool {
         let believed = self.guard.state() == ClockState::Steady && self.setting_back.is_none();
         believed && !self.draining && !self.pausing.rests(&self.progress)
     }

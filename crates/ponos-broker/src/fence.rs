@@ -4,7 +4,8 @@ use super::Publishing;
 use std::{fmt, sync::Arc};
 
 /// Asked right before each publishing is given to the connection: what may not go any more is settled as
-/// [`Lost`](super::PublishOutcome::Lost), and nothing of it is sent. Time passes between what a caller decides and what its
+/// [`Lost`](super::PublishOutcome::Lost), and nothing of it is sent; so is all
+/// that waits behind it, so that nothing passes it when it is submitted again. Time passes between what a caller decides and what its
 /// adapter does: its process may have stood still. The default lets everything pass.
 #[derive(Clone, Default)]
 pub struct Fence(Option<Asked>);

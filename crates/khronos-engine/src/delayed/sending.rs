@@ -199,6 +199,14 @@ impl Sending {
         self.created
     }
 
+    /// Whether something is due that may go by what is reserved and by its ceiling, or is unanswered.
+    pub fn has_work(&self, marks: Marks, ceilings: &Ceilings) -> bool {
+        let may_go = |id: &CeilingId| ceilings.wait(*id) <= 0 && ceilings.may_delayed(*id);
+        let below = self.firsts().filter(|(id, _)| may_go(id)).map(|(_, send)| send);
+        let due = |send: Timestamp| send <= marks.now.min(marks.handed);
+        !self.in_flight.is_empty() || !self.draining && self.first_due().into_iter().chain(below).any(due)
+    }
+
     /// Handed over and not answered.
     pub fn in_flight(&self) -> usize {
         self.in_flight.len()

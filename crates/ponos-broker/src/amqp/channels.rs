@@ -1,7 +1,13 @@
 //! The confirm channels of a publisher's connection: the lanes, and one apart from them.
 
-use super::{super::Publishing, confirms::Confirms, refused_routes::RefusedRoutes};
+use super::{
+    super::{Fence, Publishing, Settlement},
+    confirms::Confirms,
+    publisher::lose,
+    refused_routes::RefusedRoutes,
+};
 use std::{future::poll_fn, task::Poll};
+use tokio::{sync::mpsc::Receiver, time::Instant};
 
 /// The confirm channels of a connection.
 pub(super) struct Channels {
@@ -50,6 +56,25 @@ impl Channels {
         refused.forget(&accepted);
         for (publishing, deadline) in self.apart.withdraw(|publishing| !refused.meet(publishing)) {
             self.lane(&publishing).take(publishing, deadline);
+        }
+    }
+
+    /// Writes what there is room for. Once the fence holds one back, all is lost that waits behind it, in whatever lane, and that was
+    /// submitted: else what comes later would go before it, if the fence opens again before the caller knows.
+    pub(super) fn write(
+        &mut self,
+        (user, frame_max, now): (Option<&str>, u32, Instant),
+        fence: &Fence,
+        (submitted, unsaid): (&mut Receiver<Vec<Publishing>>, &mut Vec<Settlement>),
+    ) {
+        if self.iter_mut().all(|confirms| confirms.write(user, frame_max, fence, now)) {
+            return;
+        }
+        self.iter_mut().for_each(Confirms::drop_backlog);
+        for _ in 0..submitted.len() {
+            if let Ok(batch) = submitted.try_recv() {
+                lose(unsaid, batch);
+            }
         }
     }
 

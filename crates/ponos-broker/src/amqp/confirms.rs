@@ -146,15 +146,21 @@ impl Confirms {
         self.silence.excused();
     }
 
-    /// Writes what the window has room for, as far as the fence lets it pass.
-    pub(super) fn write(&mut self, user: Option<&str>, frame_max: u32, fence: &Fence, now: Instant) {
-        if let Some(channel) = self.channel.clone() {
-            self.write_on(&channel, user, frame_max, fence);
-        }
+    /// Writes what the window has room for, as far as the fence lets it pass; `false` once it held one back.
+    pub(super) fn write(&mut self, user: Option<&str>, frame_max: u32, fence: &Fence, now: Instant) -> bool {
+        let channel = self.channel.clone();
+        let passes = channel.is_none_or(|channel| self.write_on(&channel, user, frame_max, fence));
         self.silence.look(!self.unconfirmed.is_empty(), now);
+        passes
     }
 
-    fn write_on(&mut self, channel: &Arc<Channel>, user: Option<&str>, frame_max: u32, fence: &Fence) {
+    fn write_on(
+        &mut self,
+        channel: &Arc<Channel>,
+        user: Option<&str>,
+        frame_max: u32,
+        fence: &Fence,
+    ) -> bool {
         while self.died.is_none()
             && self.unconfirmed.len() < self.room()
             && self.in_flight.unwritten() < UNWRITTEN
@@ -162,11 +168,12 @@ impl Confirms {
             let Some((publishing, deadline)) = self.backlog.pop_front() else { break };
             if !fence.lets_pass(&publishing) {
                 self.settle(publishing.token, PublishOutcome::Lost);
-                continue;
+                return false;
             }
             self.alone = self.alone.saturating_sub(1);
             self.write_one(channel.clone(), publishing, deadline, user, frame_max);
         }
+        true
     }
 
     fn room(&self) -> usize {

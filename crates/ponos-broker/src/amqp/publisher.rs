@@ -14,6 +14,7 @@ use super::{
     refused_routes::RefusedRoutes,
 };
 use caller_side::CallerSide;
+pub(super) use caller_side::lose;
 use futures_util::future::BoxFuture;
 use ponos_event::topology::Topology;
 use std::time::Duration;

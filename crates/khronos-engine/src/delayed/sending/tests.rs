@@ -66,3 +66,23 @@ fn of_what_can_not_be_read_that_request_alone_is_refused() {
         "from then on several are looked up at once"
     );
 }
+
+#[test]
+fn there_is_work_while_something_is_due_below_what_is_reserved_or_unanswered() {
+    let marks = |after: i64, handed: i64| {
+        let (now, handed) = (run::START.plus(after), run::START.plus(handed));
+        Marks { now, handed, reached: handed, created: 0, since: None }
+    };
+    let ceilings = &mut Ceilings::default();
+    let mut sending = Sending::new(DelayedRules::default(), &DelayedSnapshot::default());
+    assert!(!sending.has_work(marks(500, 500), ceilings));
+    let due = run::event("due", "order.payment.due", 100).head;
+    sending.window.put(DueEvent::from(&due), &DelayedRules::default(), ceilings);
+    assert!(!sending.has_work(marks(99, 500), ceilings), "it is not due");
+    assert!(!sending.has_work(marks(100, 99), ceilings), "it may not go yet");
+    // Nothing is there to send it by.
+    assert!(sending.has_work(marks(100, 500), ceilings));
+    sending.step(marks(100, 500), ceilings, DelayedInput::Link(true));
+    assert_eq!(sending.in_flight(), 1);
+    assert!(sending.has_work(marks(101, 500), ceilings), "nobody has confirmed it");
+}

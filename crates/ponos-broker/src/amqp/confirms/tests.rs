@@ -14,9 +14,9 @@ fn outstanding(confirms: &mut Confirms, token: u64, deadline: Instant) {
 fn all_that_is_outstanding_on_a_channel_that_stands_still_is_lost_once_and_what_waits_is_kept() {
     let (mut confirms, start) = (Confirms::new(10), Instant::now());
     outstanding(&mut confirms, 1, start + LIMIT);
-    confirms.write(None, 0, &Fence::default(), start);
+    assert!(confirms.write(None, 0, &Fence::default(), start));
     outstanding(&mut confirms, 2, start + 2 * LIMIT);
-    confirms.write(None, 0, &Fence::default(), start + LIMIT / 2);
+    assert!(confirms.write(None, 0, &Fence::default(), start + LIMIT / 2));
     let message = ponos_event::Message::default();
     let waits = Publishing { token: 3, lane: 0, exchange: "events".into(), message };
     confirms.take(waits, start + 2 * LIMIT);
@@ -32,11 +32,11 @@ fn all_that_is_outstanding_on_a_channel_that_stands_still_is_lost_once_and_what_
     assert!(confirms.wants_a_channel() && confirms.waiting() == 1);
     // nothing landed on the one before: so this one has more time
     outstanding(&mut confirms, 4, late + LIMIT);
-    confirms.write(None, 0, &Fence::default(), late);
+    assert!(confirms.write(None, 0, &Fence::default(), late));
     assert!(!confirms.stands_still(LIMIT, late + LIMIT) && confirms.stands_still(LIMIT, late + 2 * LIMIT));
     // a confirm that comes for one that was given up shows that the channel lives
     confirms.expire(late + LIMIT);
     confirms.landed(vec![(3, Ok(Confirmation::Ack(None)))]);
-    confirms.write(None, 0, &Fence::default(), late + 2 * LIMIT);
+    assert!(confirms.write(None, 0, &Fence::default(), late + 2 * LIMIT));
     assert!(!confirms.stands_still(LIMIT, late + 2 * LIMIT));
 }

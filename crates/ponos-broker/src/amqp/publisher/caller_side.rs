@@ -56,7 +56,7 @@ impl CallerSide {
 }
 
 /// Settles a batch as lost.
-pub(super) fn lose(unsaid: &mut Vec<Settlement>, batch: Vec<Publishing>) {
+pub(in super::super) fn lose(unsaid: &mut Vec<Settlement>, batch: Vec<Publishing>) {
     let lost = |publishing: Publishing| Settlement { token: publishing.token, outcome: PublishOutcome::Lost };
     unsaid.extend(batch.into_iter().map(lost));
 }

@@ -49,7 +49,8 @@ impl PublisherSupervisor {
             if opening.is_none() && !blocked && channels.wanting().is_some() {
                 opening = Some(session.confirm_channel().boxed());
             }
-            channels.iter_mut().for_each(|confirms| confirms.write(user, frame_max, &self.config.fence, now));
+            let CallerSide { submitted, unsaid, .. } = caller;
+            channels.write((user, frame_max, now), &self.config.fence, (submitted, unsaid));
             if channels.iter().any(|confirms| confirms.death().is_some()) {
                 // It may be the connection's: then the link shows that before anything is reported as lost.
                 continue;

@@ -4,7 +4,11 @@ use crate::support::{self, config, outcomes, publisher, publishing, topology};
 use ponos_broker::{Fence, Link, PublishOutcome, Publishing, amqp::AmqpConfig};
 use ponos_event::topology::{Binding, Exchange, Queue, Topology};
 use ponos_event::{HeaderValue, Headers};
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 use testkit::{Node, wait_until};
 
 const CONFIRMED: PublishOutcome = PublishOutcome::Confirmed { returned: false };
@@ -45,18 +49,23 @@ async fn a_return_belongs_to_the_message_that_was_returned() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_fence_does_not_let_pass_is_lost_and_never_sent() {
+async fn what_the_fence_does_not_let_pass_is_lost_and_never_sent_and_nothing_passes_it() {
     let url = Node::shared().vhost("fenced");
     let mut config = config(&url);
     // As of a clock that stood still: it was trusted when this was submitted, and is not when its turn comes.
-    config.fence = Fence::new(|publishing| publishing.token % 3 == 0);
+    // It is trusted again at once.
+    let was_held = AtomicBool::new(false);
+    config.fence =
+        Fence::new(move |publishing| publishing.token != 100 || was_held.swap(true, Ordering::SeqCst));
     let mut publisher = publisher(config, topology("some", "#")).await;
     publisher.submit((0..300).map(|token| publishing(token, "a.b.c")).collect()).await.unwrap();
     for (token, outcome) in outcomes(&mut publisher, 300).await {
-        let expected = if token % 3 == 0 { CONFIRMED } else { PublishOutcome::Lost };
+        let expected = if token < 100 { CONFIRMED } else { PublishOutcome::Lost };
         assert_eq!(outcome, expected, "{token}");
     }
     assert_eq!(Node::shared().queue("fenced", "some"), Some((100, 0)));
+    publisher.submit((100..300).map(|token| publishing(token, "a.b.c")).collect()).await.unwrap();
+    assert!(outcomes(&mut publisher, 200).await.values().all(|outcome| *outcome == CONFIRMED));
 }
 
 #[tokio::test(flavor = "multi_thread")]
