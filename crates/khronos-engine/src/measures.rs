@@ -1,7 +1,13 @@
 //! What is measured of the engine: how many schedules there are by state, and how far it is behind. Only for people, and
 //! cheap: what grows with the number of spans is given in pages.
 
-use super::{backlog::Backlog, core::Engine, place::Which, progress::SpanKey};
+use super::{
+    Coalesced,
+    backlog::{Backlog, State},
+    core::Engine,
+    place::Which,
+    progress::SpanKey,
+};
 use ponos_event::Timestamp;
 
 /// So many spans say whether there is work.
@@ -55,8 +61,12 @@ impl Engine {
     /// Whether something is to be sent now, and is not confirmed: a leader that gets nothing confirmed for long leads in vain. Nothing
     /// is to be sent while the clock is not believed, or is being set back. Of the spans the first ones are looked at.
     pub fn has_work(&self) -> bool {
-        let is_due = |page: OldestPage| page.oldest.is_some_and(|send| send <= self.now());
-        self.would_hand_over() && is_due(self.oldest_after(None, LOOKED_AT))
+        let is_due = |send: Timestamp| send <= self.now();
+        let spans = self.outstanding.backlogs.iter().take(LOOKED_AT);
+        let mut going = spans.filter(|(key, _)| !self.pausing.is_paused(&key.0));
+        self.would_hand_over()
+            && (self.late_since().is_some_and(is_due)
+                || going.any(|(_, backlog)| next_event(backlog).is_some_and(is_due)))
     }
 
     /// The oldest occurrence that is due, and neither settled nor parked: of all that stand in no span and the first spans, at
@@ -76,9 +86,19 @@ impl Engine {
 
 /// When the first occurrence of a span was to be sent, if one is left.
 fn first(backlog: &Backlog) -> Option<Timestamp> {
+    send_time(backlog, |run| run.first)
+}
+
+/// When the next event of a span is to be sent, if one is left. One that stands for several is sent when the last of them is: that
+/// lies ahead where it was decided by a clock that was ahead. What is behind an older revision of its schedule waits for that.
+fn next_event(backlog: &Backlog) -> Option<Timestamp> {
+    send_time(backlog, |run| run.last).filter(|_| backlog.state != State::Behind)
+}
+
+fn send_time(backlog: &Backlog, of_several: fn(Coalesced) -> Timestamp) -> Option<Timestamp> {
     let (span, timing) = (&backlog.span, &backlog.schedule.timing);
     let due = match span.coalesced {
-        Some(coalesced) => coalesced.first,
+        Some(run) => of_several(run),
         None => timing.after(span.after).filter(|due| *due <= span.through)?,
     };
     Some(timing.send_time(due))
@@ -88,7 +108,8 @@ fn first(backlog: &Backlog) -> Option<Timestamp> {
 mod tests {
     use super::*;
     use crate::{
-        Action, Answer, ClockRules, Input, Reading, Resends, Rules, Snapshot,
+        Action, Answer, ClockRules, Input, Reading, Resends, Rules, Snapshot, Span,
+        core::new_span,
         store::{Limits, Memory, MemoryStore, Store},
     };
     use khronos_schedule::{Definition, Packed};
@@ -257,6 +278,49 @@ mod tests {
         }
         second.step(days + 61, Input::Tick);
         assert!(second.engine.has_work(), "now it may be sent, and is to be confirmed");
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_millis(START + second * SECOND)
+    }
+
+    /// One that finds these spans too, 12 seconds after the start. A leader whose clock was ahead decided that of the first revision,
+    /// and ended before it handed the event over.
+    fn taken_over(mut first: Driven, others: Vec<Span>) -> Driven {
+        let mut kept = first.store.load().unwrap();
+        let coalesced = Some(Coalesced { first: at(10), last: at(30), count: 3 });
+        let decided = Span { coalesced, ..new_span(1, at(9), at(30), at(30)) };
+        kept.spans.extend([decided].into_iter().chain(others).map(|span| ("a".into(), span)));
+        let reading = Reading { wall: at(12), boot: 12 * SECOND };
+        let mut second = Driven { engine: Engine::start(rules(), kept, reading), ..driven(Vec::new()) };
+        second.step(12, Input::Link(true));
+        second
+    }
+
+    #[test]
+    fn what_stands_for_several_is_no_work_before_the_last_of_them_is_due() {
+        let mut driven = taken_over(driven(vec![schedule("a", |_| ())]), Vec::new());
+        for now in 12..30 {
+            driven.step(now, Input::Tick);
+            assert!(!driven.engine.has_work() && driven.handed.is_empty(), "{now}");
+            assert_eq!(driven.oldest(9), Some(10), "it is late all the same");
+        }
+        driven.step(30, Input::Tick);
+        assert!(driven.engine.has_work() && driven.handed.len() == 1, "now it is to be confirmed");
+    }
+
+    #[test]
+    fn what_is_behind_an_older_revision_is_no_work_before_that_one_is() {
+        let mut first = driven(vec![schedule("a", |_| ())]);
+        first.step(0, Input::Load(vec![schedule("a", |one| one.every = Some("5s".into()))]));
+        let mut driven = taken_over(first, vec![new_span(2, at(14), at(20), at(20))]);
+        assert_eq!(driven.engine.outstanding(), 2);
+        for now in 12..30 {
+            driven.step(now, Input::Tick);
+            assert!(!driven.engine.has_work() && driven.handed.is_empty(), "{now}");
+        }
+        driven.step(30, Input::Tick);
+        assert!(driven.engine.has_work() && driven.handed.len() == 1, "now it is to be confirmed");
     }
 
     #[test]
