@@ -6,7 +6,7 @@ use super::{
     led::Led,
     session::Session,
 };
-use crate::store::StoreError;
+use crate::{clock::Heartbeat, store::StoreError};
 use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
     time::Duration,
@@ -80,6 +80,11 @@ impl Door {
 
     pub(crate) fn address(&self) -> &Address {
         &self.0.address
+    }
+
+    /// Told what is read of a leadership that begins.
+    pub(super) fn heartbeat(&self) -> Option<Heartbeat> {
+        self.0.led.as_ref().map(Led::heartbeat)
     }
 
     pub(crate) fn shard(&self) -> &Shard {

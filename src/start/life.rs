@@ -8,7 +8,7 @@ use super::{
     topology, unless_stopped,
 };
 use crate::{
-    clock_loop::{ClockLoop, DelayedParts, Late, Lead, NamedCalendars, Parts},
+    clock_loop::{ClockLoop, DelayedParts, Failure, Late, Lead, NamedCalendars, Parts},
     config::Config,
     engine::Snapshot,
     ops::RunningClock,
@@ -17,7 +17,7 @@ use crate::{
     },
     schedule::{CalendarStore, Packed},
     sources::FileLines,
-    store::{StoreEvent, StoreHandle},
+    store::{StoreError, StoreEvent, StoreHandle},
     telemetry::Counts,
 };
 use ponos::{
@@ -193,4 +193,28 @@ pub(super) async fn begin(
     // There the record keeps what was published.
     let clock = clock.feeding_delayed(config.broker.url.is_embedded());
     Ok(Some(Life { clock_loop, clock, running, warning, rival: rival_in }))
+}
+
+/// Whether a leadership that ended so begins again, if the lease is still its own.
+pub(super) fn begins_again(error: &RunError) -> bool {
+    matches!(
+        error,
+        RunError::Store(StoreError::Fenced { .. } | StoreError::Io { .. })
+            | RunError::Loop(Failure::Store(StoreError::Fenced { .. }))
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_told_of_a_fence_while_the_lease_is_its_own_begins_again() {
+        let fenced = || StoreError::Fenced { term: 7, seen: 7 };
+        assert!(begins_again(&RunError::Store(fenced())));
+        assert!(begins_again(&RunError::Loop(Failure::Store(fenced()))));
+        let unread = StoreError::Io { path: "Postgres".into(), what: "no answer".into() };
+        assert!(begins_again(&RunError::Store(unread)));
+        assert!(!begins_again(&RunError::Loop(Failure::PublisherGone)));
+    }
 }
