@@ -361,7 +361,8 @@ impl Config {
     pub fn cluster_address(&self) -> Option<String> {
         let listen = self.http.listen;
         let scheme = if self.http.tls.is_some() { "https" } else { "http" };
-        let usual = || (!listen.ip().is_unspecified()).then(|| format!("{scheme}://{listen}"));
+        let others_reach = !listen.ip().is_unspecified() && !listen.ip().is_loopback();
+        let usual = || others_reach.then(|| format!("{scheme}://{listen}"));
         let address = self.cluster.address.clone().or_else(usual);
         address.filter(|_| self.http.enabled)
     }

@@ -6,7 +6,7 @@ use super::{
     files::Files,
     http_state,
     life::{self, Around, First, Life, Stores},
-    replication, show_presence,
+    place, replication, show_presence,
     stores::{Place, counts},
     take_commands, unless_stopped, watch_files,
 };
@@ -93,8 +93,8 @@ pub(super) async fn run(
         time_zones: zones,
         ..MemberShown::default()
     };
-    let place = config.cluster_address().or_else(host).unwrap_or_else(|| "unknown".to_owned());
-    let files = Files::new(door.clone(), &place);
+    let files = Files::new(door.clone(), &place::of(config, door.shard().member()));
+    place::warn_of(config);
     let (times, silent) = (LeaseTimes::default(), SILENT);
     let parts = KeeperParts { door, trust: trust.clone(), shown, times, silent };
     let watching = parts.door.clone();
@@ -267,6 +267,7 @@ impl Cluster<'_> {
             topology: self.topology.clone(),
             publisher: ready.map(Standby::into_publisher),
             lead: Some(Lead { term, trust: self.trust.follow(), heartbeat, proof: proof_in }),
+            files: Some(self.files.clone()),
             grace: GRACE.min(self.config.shutdown.grace),
         };
         let shut = (ends, self.limits.answer);
@@ -323,11 +324,6 @@ fn own_reader(config: &Config) -> Reader {
     };
     let (store, ends) = (CalendarStore::default(), Ends::default());
     reader(config, beside, &store, &ends, watch::channel(None).0, watch::channel(FileLines::default()).0)
-}
-
-/// The name of the machine.
-fn host() -> Option<String> {
-    std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty())
 }
 
 /// Nothing was ever stored.

@@ -30,7 +30,7 @@ use tokio::{
     sync::{mpsc, watch},
     time::timeout,
 };
-use tracing::info;
+use tracing::warn;
 
 /// The stores of a life, and what they held.
 pub(super) struct Stores {
@@ -83,6 +83,8 @@ pub(super) struct Around {
     pub(super) publisher: Option<Publisher>,
     /// Where it leads for a time only.
     pub(super) lead: Option<Lead>,
+    /// Where others have files, too.
+    pub(super) files: Option<Files>,
     /// How long unanswered publishings are waited for at the end.
     pub(super) grace: Duration,
 }
@@ -105,10 +107,10 @@ fn reading_beside(read: Reader, stored: Vec<Packed>, files: Files) -> Late {
         let read = tokio::task::spawn_blocking(move || read()).await;
         let read = read.map_err(|error| format!("reading the schedules ended early: {error}"))?;
         let list = read.map_err(|wrong| wrong.to_string())?;
-        if files.are_the_newest(&list).await {
+        if files.are_the_newest_in_the_end(&list).await {
             return Ok(list);
         }
-        info!("another clock of this name has newer schedule files; the stored schedules go on");
+        warn!("another clock of this name has newer schedule files; the stored schedules go on");
         Ok(stored)
     })
 }
@@ -124,7 +126,7 @@ pub(super) async fn begin(
 ) -> Result<Option<Life>, RunError> {
     let Stores { store, snapshot, events, delayed, calendars, counts } = stores;
     let (delayed_store, delayed_kept, delayed_events) = delayed;
-    let Around { reload, topology: topology_in, publisher, lead, grace } = around;
+    let Around { reload, topology: topology_in, publisher, lead, files, grace } = around;
     let ends = Ends::default();
     let (read_in, read_calendars) = watch::channel(None);
     let known = NamedCalendars { all: None, created: snapshot.calendars.clone() };
@@ -153,6 +155,7 @@ pub(super) async fn begin(
     let running = Running::of(config, &schedules, &snapshot);
     topology_in.send_replace(topology(config, &schedules, &snapshot));
     let publisher = publisher.unwrap_or_else(|| transport.publisher_following(topology_in.subscribe()));
+    let read = files.map_or(read.clone(), |files| files.only_the_newest(read));
     let loader = loader(read, config, transport, topology_in.clone());
     let late = reading.map(|reading| late(reading, config, transport, topology_in)).or(beside_stored);
     let (rival_in, rival) = watch::channel(None);
