@@ -4,7 +4,13 @@
 
 use crate::engine::Reading;
 use ponos::event::Timestamp;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
 
 /// The wall clock, floored to the millisecond.
 pub fn now() -> Timestamp {
@@ -23,6 +29,47 @@ pub fn stopwatch() -> Instant {
 /// Both clocks.
 pub fn reading() -> Reading {
     Reading { wall: now(), boot: boot::millis() }
+}
+
+/// When a leadership last said that it lives. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Heartbeat(Arc<Beats>);
+
+#[derive(Debug, Default)]
+struct Beats {
+    last: AtomicI64,
+    /// Its loop turns: what is read beside it says nothing of it any more.
+    turns: AtomicBool,
+}
+
+impl Heartbeat {
+    /// A new leadership, whose loop does not turn yet.
+    pub fn begin(&self) {
+        self.0.turns.store(false, Ordering::Relaxed);
+        self.beat();
+    }
+
+    /// Something was read that the loop begins from.
+    pub fn progress(&self) {
+        if !self.0.turns.load(Ordering::Relaxed) {
+            self.beat();
+        }
+    }
+
+    /// The loop took a turn.
+    pub fn turn(&self) {
+        self.0.turns.store(true, Ordering::Relaxed);
+        self.beat();
+    }
+
+    /// The instant of the boot-time clock, in milliseconds.
+    pub fn last(&self) -> i64 {
+        self.0.last.load(Ordering::Relaxed)
+    }
+
+    fn beat(&self) {
+        self.0.last.store(reading().boot, Ordering::Relaxed);
+    }
 }
 
 pub use alarm::Alarm;

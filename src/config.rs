@@ -14,6 +14,7 @@
 
 mod build;
 mod ceilings;
+mod cluster;
 mod commands;
 mod http;
 mod keys;
@@ -25,6 +26,7 @@ mod url;
 #[cfg(test)]
 mod tests;
 
+pub use cluster::ClusterConfig;
 pub use commands::{CommandsConfig, CommandsUser};
 pub(crate) use http::{check_domains, check_owner, check_tasks};
 pub use layers::{Override, Request};
@@ -218,15 +220,6 @@ pub struct StoreConfig {
     pub cache: u64,
 }
 
-/// `[cluster]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClusterConfig {
-    /// Where the other clocks on one Postgres reach this one's HTTP; unset: where it listens, unless that is everywhere.
-    pub address: Option<String>,
-    /// PEM: which authorities are trusted to say who the leader is, instead of the machine's.
-    pub ca_file: Option<PathBuf>,
-}
-
 /// Where the state is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StorePath {
@@ -368,15 +361,6 @@ pub struct ShutdownConfig {
 }
 
 impl Config {
-    /// Where other clocks of this name reach this one's HTTP, as far as that can be told.
-    pub fn cluster_address(&self) -> Option<String> {
-        let listen = self.http.listen;
-        let scheme = if self.http.tls.is_some() { "https" } else { "http" };
-        let usual = || (!listen.ip().is_unspecified()).then(|| format!("{scheme}://{listen}"));
-        let address = self.cluster.address.clone().or_else(usual);
-        address.filter(|_| self.http.enabled)
-    }
-
     /// Reads and understands the configuration.
     ///
     /// # Errors

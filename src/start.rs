@@ -3,6 +3,7 @@
 mod cluster;
 mod files;
 mod life;
+mod place;
 mod replication;
 mod rules;
 mod stores;
@@ -130,6 +131,7 @@ async fn alone(
         topology: sync::watch::channel(Topology::default()).0,
         publisher: None,
         lead: None,
+        files: None,
         grace: config.shutdown.grace,
     };
     let limits = http::Limits::for_this_process();

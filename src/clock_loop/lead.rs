@@ -2,7 +2,7 @@
 //! which term; and it says whether it gets anything done.
 
 use super::{ClockLoop, Input};
-use crate::clock;
+use crate::clock::{self, Heartbeat};
 use ponos::{broker::Publishing, event::HeaderValue};
 use std::fmt;
 use tokio::sync::watch;
@@ -20,6 +20,8 @@ pub struct Lead {
     pub term: u64,
     /// Nothing is handed over at or after this instant of the boot-time clock (milliseconds).
     pub trust: watch::Receiver<i64>,
+    /// Told that the loop turns.
+    pub heartbeat: Heartbeat,
     /// Told whether it leads in vain.
     pub proof: watch::Sender<Proof>,
 }
@@ -73,6 +75,7 @@ impl ClockLoop {
     /// Says whether it leads in vain.
     pub(super) fn prove(&self) {
         let Some(lead) = &self.lead else { return };
+        lead.heartbeat.turn();
         let delayed = self.delayed.as_ref().is_some_and(|delayed| delayed.has_work(&self.engine));
         let proof = Proof { has_work: self.engine.has_work() || delayed, confirmed: self.counters.confirmed };
         lead.proof.send_if_modified(|last| std::mem::replace(last, proof) != proof);

@@ -7,7 +7,13 @@ use crate::{
 };
 use futures_util::future::LocalBoxFuture;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::sleep};
+use tracing::warn;
+
+/// How long connecting and making the tables may take at the start.
+const PREPARING: Duration = Duration::from_secs(30);
+/// Between two attempts to connect at the start.
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(500);
 
 /// A writer that waits for its turn.
 pub(super) type Waiting = oneshot::Sender<Result<LedTurn, StoreError>>;
@@ -20,6 +26,28 @@ pub(super) struct Done {
     pub(super) line: Option<Line>,
     /// The member was shown with it.
     pub(super) has_shown: bool,
+}
+
+/// While the server is not there it is waited for, as long as `is_wanted`.
+pub(super) async fn prepare(door: &Door, is_wanted: impl Fn() -> bool) -> Result<Line, StoreError> {
+    let mut has_told = false;
+    loop {
+        let preparing = async {
+            let mut line = Line::connect(door, PREPARING).await?;
+            line.prepare(door, PREPARING).await?;
+            Ok(line)
+        };
+        match preparing.await {
+            Err(failed) if Failed::is_of_its_absence(&failed) && is_wanted() => {
+                let error = door.address().explain(failed, 0);
+                if !std::mem::replace(&mut has_told, true) {
+                    warn!(%error, "the database is waited for");
+                }
+                sleep(BETWEEN_ATTEMPTS).await;
+            }
+            ended => return ended.map_err(|failed| door.address().explain(failed, 0)),
+        }
+    }
 }
 
 /// One call, by this connection or a new one. It takes no longer than the limit.

@@ -2,13 +2,14 @@
 
 use super::{
     Role, Seen, Trust,
-    calls::{Done, Waiting, call, turn},
+    calls::{Done, Waiting, call, prepare, turn},
+    life::Life,
     notices,
 };
 use crate::{
-    clock,
+    clock::{self, Heartbeat},
     engine::lease::{LeaseAction, LeaseCall, LeaseInput, LeaseReply, LeaseTimes, Member, MemberId},
-    postgres::{Door, Failed, Led, Line, MemberShown, NEWEST, TurnAsked},
+    postgres::{Door, Led, Line, MemberShown, NEWEST, TurnAsked},
     store::StoreError,
 };
 use futures_util::{StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
@@ -29,10 +30,6 @@ use tracing::warn;
 
 /// A member shows itself to the others this often (milliseconds).
 const SHOWN_EVERY: i64 = 1_000;
-/// How long connecting and making the tables may take at the start.
-const PREPARING: Duration = Duration::from_secs(30);
-/// Between two attempts to connect at the start.
-const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(500);
 
 /// What the lease is kept with.
 #[derive(Debug)]
@@ -45,6 +42,8 @@ pub(crate) struct KeeperParts {
     pub(crate) shown: MemberShown,
     /// The times of the lease, the same for all members.
     pub(crate) times: LeaseTimes,
+    /// A leadership that says for so long (milliseconds) that it neither begins nor lives leads in vain.
+    pub(crate) silent: i64,
 }
 
 /// What the process has of the thread that keeps its lease. Clones lead to the same one; it ends after [`Keeper::stop`].
@@ -57,6 +56,9 @@ pub(crate) struct Keeper {
     /// Counts up when the broker is to be probed.
     pub(crate) probes: watch::Receiver<u64>,
     has_broker: Arc<AtomicBool>,
+    heartbeat: Heartbeat,
+    /// Nothing is led before.
+    begins: watch::Sender<bool>,
     inputs: mpsc::UnboundedSender<LeaseInput>,
     turns: mpsc::UnboundedSender<TurnAsked>,
     runtime: Handle,
@@ -65,14 +67,26 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
+    /// From now on it may lead.
+    pub(crate) fn begin(&self) {
+        self.begins.send_replace(true);
+    }
+
+    /// Told that a leadership lives.
+    pub(crate) fn heartbeat(&self) -> Heartbeat {
+        self.heartbeat.clone()
+    }
+
     /// Where the stores of the leadership under this term are opened.
     pub(crate) fn door(&self, term: u64) -> Door {
-        self.door.led(Led::new(self.turns.clone(), term, self.runtime.clone(), self.limit))
+        let (turns, runtime) = (self.turns.clone(), self.runtime.clone());
+        self.door.led(Led::new(turns, term, runtime, self.limit, self.heartbeat.clone()))
     }
 
     /// The process is to end.
     pub(crate) fn stop(&self) {
         self.tell(LeaseInput::Stop);
+        self.begin();
     }
 
     /// What [`Role::Draining`] asks for is done.
@@ -101,7 +115,7 @@ impl Keeper {
     }
 }
 
-/// Makes the tables where they are missing, and keeps the lease from then on. While the database is not there it is waited for.
+/// Makes the tables where they are missing, and keeps the lease from [`Keeper::begin`] on. While the database is not there it is waited for.
 ///
 /// # Errors
 /// [`StoreError`] where it can't be used for a reason that stays.
@@ -119,12 +133,16 @@ pub(crate) async fn keep(parts: KeeperParts) -> Result<Keeper, StoreError> {
     let (turns_in, turns) = mpsc::unbounded_channel();
     let (ready, prepared) = oneshot::channel();
     let has_broker = Arc::new(AtomicBool::new(false));
+    let heartbeat = Heartbeat::default();
+    let (begins, mut begun) = watch::channel(false);
     let limit = Duration::from_millis(parts.times.call.unsigned_abs());
     let keeper = Keeper {
         role,
         seen,
         probes,
         has_broker: has_broker.clone(),
+        heartbeat: heartbeat.clone(),
+        begins,
         inputs: inputs_in,
         turns: turns_in,
         runtime: handle,
@@ -140,8 +158,11 @@ pub(crate) async fn keep(parts: KeeperParts) -> Result<Keeper, StoreError> {
             if ready.send(Ok(())).is_err() {
                 return;
             }
+            // An error: whoever started it has given up.
+            drop(begun.wait_for(|begun| *begun).await);
             let outs = Outs { role: role_in, seen: seen_in, probes: probes_in };
-            Thread::new(parts, line, has_broker, outs).run(inputs, turns).await;
+            let life = Life::new(heartbeat);
+            Thread::new(parts, line, (has_broker, life), outs).run(inputs, turns).await;
         });
         runtime.shutdown_background();
     };
@@ -149,28 +170,6 @@ pub(crate) async fn keep(parts: KeeperParts) -> Result<Keeper, StoreError> {
     match prepared.await {
         Ok(prepared) => prepared.map(|()| keeper),
         Err(_) => Err(door.address().io("the thread of its lease ended unexpectedly")),
-    }
-}
-
-/// While the server is not there it is waited for, as long as `is_wanted`.
-async fn prepare(door: &Door, is_wanted: impl Fn() -> bool) -> Result<Line, StoreError> {
-    let mut has_told = false;
-    loop {
-        let preparing = async {
-            let mut line = Line::connect(door, PREPARING).await?;
-            line.prepare(door, PREPARING).await?;
-            Ok(line)
-        };
-        match preparing.await {
-            Err(failed) if Failed::is_of_its_absence(&failed) && is_wanted() => {
-                let error = door.address().explain(failed, 0);
-                if !std::mem::replace(&mut has_told, true) {
-                    warn!(%error, "the database is waited for");
-                }
-                sleep(BETWEEN_ATTEMPTS).await;
-            }
-            ended => return ended.map_err(|failed| door.address().explain(failed, 0)),
-        }
     }
 }
 
@@ -192,12 +191,13 @@ struct Thread {
     waiting: HashMap<u64, Waiting>,
     shown_at: i64,
     has_broker: Arc<AtomicBool>,
+    life: Life,
     outs: Outs,
     limit: Duration,
 }
 
 impl Thread {
-    fn new(parts: KeeperParts, line: Line, has_broker: Arc<AtomicBool>, outs: Outs) -> Self {
+    fn new(parts: KeeperParts, line: Line, (has_broker, life): (Arc<AtomicBool>, Life), outs: Outs) -> Self {
         let reading = clock::reading();
         let me = MemberId(parts.door.shard().member());
         let limit = Duration::from_millis(parts.times.call.unsigned_abs());
@@ -211,6 +211,7 @@ impl Thread {
             waiting: HashMap::new(),
             shown_at: i64::MIN,
             has_broker,
+            life,
             outs,
             limit,
         }
@@ -221,13 +222,28 @@ impl Thread {
         mut inputs: mpsc::UnboundedReceiver<LeaseInput>,
         mut turns: mpsc::UnboundedReceiver<TurnAsked>,
     ) {
+        let mut is_abandoned = false;
         while let Some(wake) = self.member.next_wakeup() {
+            if let Some(due) = self.life.changed(self.member.leads(), self.parts.silent) {
+                self.step(LeaseInput::Work { due });
+                continue;
+            }
             let wait = wake.saturating_sub(clock::reading().boot);
             let wait = Duration::from_millis(u64::try_from(wait).unwrap_or_default());
             let input = tokio::select! {
                 biased;
                 Some(done) = self.calls.next(), if !self.calls.is_empty() => self.done(done),
-                Some(input) = inputs.recv() => input,
+                input = inputs.recv(), if !is_abandoned => match input {
+                    Some(LeaseInput::Work { due }) => {
+                        self.life.is_due = due;
+                        continue;
+                    }
+                    Some(input) => input,
+                    None => {
+                        is_abandoned = true;
+                        LeaseInput::Stop
+                    }
+                },
                 Some(asked) = turns.recv() => match self.admit(asked) {
                     Some(input) => input,
                     None => continue,

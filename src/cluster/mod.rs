@@ -11,6 +11,7 @@
 
 mod calls;
 mod keeper;
+mod life;
 mod notices;
 mod role;
 mod standby;

@@ -15,6 +15,10 @@ use testkit::Postgres;
 use tokio::{task::spawn_blocking, time::timeout};
 
 async fn kept(tables: &Tables, address: &str) -> (Keeper, Trust) {
+    kept_with(tables, address, (LeaseTimes::default(), 600_000)).await
+}
+
+async fn kept_with(tables: &Tables, address: &str, (times, silent): (LeaseTimes, i64)) -> (Keeper, Trust) {
     let options = crate::postgres::DoorOptions { address: Some(address.into()), ..tables.options() };
     let trust = Trust::default();
     let shown = MemberShown { version: "a test".into(), ..MemberShown::default() };
@@ -22,10 +26,12 @@ async fn kept(tables: &Tables, address: &str) -> (Keeper, Trust) {
         door: tables.door_with("khronos", options),
         trust: trust.clone(),
         shown,
-        times: LeaseTimes::default(),
+        times,
+        silent,
     };
     let keeper = keep(parts).await.unwrap();
     keeper.note_broker(true);
+    keeper.begin();
     (keeper, trust)
 }
 
@@ -190,4 +196,41 @@ async fn a_leader_that_is_asked_to_makes_room_for_who_follows() {
     assert!(leader.lives && leader.version == "a test", "{seen:?}");
     ends(&first).await;
     ends(&second).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_says_nothing_loses_the_lease_to_one_whose_probes_are_confirmed() {
+    let tables = Tables::new();
+    let quick = (LeaseTimes { unproven: 300, ..LeaseTimes::default() }, 300);
+    let (silent, trust) = kept_with(&tables, "http://one:7650", quick).await;
+    let term = leads(&silent).await;
+    let (second, _) = kept(&tables.of_another_process(), "http://two:7650").await;
+    let probed = {
+        let (second, mut probes) = (second.clone(), second.probes.clone());
+        tokio::spawn(async move {
+            while probes.changed().await.is_ok() {
+                second.confirmed();
+            }
+        })
+    };
+    becomes(&silent, |role| role == Role::Draining { term }).await;
+    // Nor does it say that it is done.
+    assert!(leads(&second).await > term);
+    assert!(!trust.holds());
+    ends(&silent).await;
+    ends(&second).await;
+    probed.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_keeper_that_nobody_has_any_more_gives_its_lease_back() {
+    let tables = Tables::new();
+    let (first, _) = kept(&tables, "http://one:7650").await;
+    let term = leads(&first).await;
+    let mut role = first.role.clone();
+    drop(first);
+    let ended = role.wait_for(|role| *role == Role::Ended);
+    drop(timeout(PATIENCE, ended).await.expect("it ends in time").unwrap());
+    assert_eq!(sql(&tables, "select holder is null from {s}.shard"), "t");
+    assert!(term > 0);
 }

@@ -1,6 +1,7 @@
 //! Statements on one connection, each within a time limit.
 
 use super::errors::Failed;
+use crate::clock::Heartbeat;
 use sqlx::{
     AssertSqlSafe, Decode, PgConnection, Postgres, Row as _, Type,
     postgres::{PgArguments, PgRow},
@@ -21,6 +22,7 @@ pub(crate) struct Calls<'a> {
     connection: &'a mut PgConnection,
     schema: &'a str,
     limit: Duration,
+    heartbeat: Option<Heartbeat>,
 }
 
 /// A statement with its parameters.
@@ -28,7 +30,18 @@ pub(crate) type Statement = Query<'static, Postgres, PgArguments>;
 
 impl<'a> Calls<'a> {
     pub(super) fn new(connection: &'a mut PgConnection, schema: &'a str, limit: Duration) -> Self {
-        Self { connection, schema, limit }
+        Self { connection, schema, limit, heartbeat: None }
+    }
+
+    /// Each answer is progress of a leadership that begins.
+    pub(super) fn telling(self, heartbeat: Option<Heartbeat>) -> Self {
+        Self { heartbeat, ..self }
+    }
+
+    fn answered(&self) {
+        if let Some(heartbeat) = &self.heartbeat {
+            heartbeat.progress();
+        }
     }
 
     /// A statement, in whose text `{s}` stands for the schema.
@@ -80,7 +93,9 @@ impl<'a> Calls<'a> {
     }
 
     pub(crate) async fn all(&mut self, statement: Statement) -> Result<Vec<PgRow>, Failed> {
-        limited(self.limit, statement.fetch_all(&mut *self.connection)).await
+        let rows = limited(self.limit, statement.fetch_all(&mut *self.connection)).await?;
+        self.answered();
+        Ok(rows)
     }
 
     pub(crate) async fn one(&mut self, statement: Statement) -> Result<Option<PgRow>, Failed> {

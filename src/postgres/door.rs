@@ -6,7 +6,7 @@ use super::{
     led::Led,
     session::Session,
 };
-use crate::store::StoreError;
+use crate::{clock::Heartbeat, store::StoreError};
 use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
     time::Duration,
@@ -85,6 +85,11 @@ impl Door {
     /// What a person should know of how it is reached, and do about it.
     pub(crate) fn risk(&self) -> Option<String> {
         self.0.address.risk()
+    }
+
+    /// Told what is read of a leadership that begins.
+    pub(super) fn heartbeat(&self) -> Option<Heartbeat> {
+        self.0.led.as_ref().map(Led::heartbeat)
     }
 
     pub(crate) fn shard(&self) -> &Shard {

@@ -27,7 +27,10 @@ impl Failed {
         match self {
             Self::Sql(error) => match &**error {
                 sqlx::Error::Io(_) => true,
-                sqlx::Error::Database(said) => said.code().is_some_and(|code| code.starts_with("57P")),
+                // It starts or stops; a pooler does not reach it; it has no connection left.
+                sqlx::Error::Database(said) => said
+                    .code()
+                    .is_some_and(|code| code.starts_with("57P") || code.starts_with("08") || code == "53300"),
                 _ => false,
             },
             Self::TooSlow(_) => true,

@@ -5,7 +5,7 @@
 //! finds its place between others.
 
 use super::lease::Grant;
-use crate::store::StoreError;
+use crate::{clock::Heartbeat, store::StoreError};
 use khronos_engine::lease::LeaseReply;
 use sqlx::PgConnection;
 use std::{fmt, time::Duration};
@@ -23,6 +23,8 @@ pub struct Led {
     runtime: Handle,
     /// How long a transaction may take.
     limit: Duration,
+    /// Told what is read.
+    heartbeat: Heartbeat,
 }
 
 /// A writer waits for its turn.
@@ -58,8 +60,13 @@ impl Led {
         term: u64,
         runtime: Handle,
         limit: Duration,
+        heartbeat: Heartbeat,
     ) -> Self {
-        Self { asked, term, runtime, limit }
+        Self { asked, term, runtime, limit, heartbeat }
+    }
+
+    pub(super) fn heartbeat(&self) -> Heartbeat {
+        self.heartbeat.clone()
     }
 
     pub(super) fn term(&self) -> u64 {

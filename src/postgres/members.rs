@@ -91,14 +91,16 @@ pub async fn resign(door: &Door) -> Result<Resigning, StoreError> {
     asked(door, async |calls| want_another(calls, door).await).await
 }
 
-/// Notes what the files of a member say, by a digest, and when it changed to that; whether it is what a member changed to last.
+/// Notes what the files of a member say, by a digest, and when it changed to that; a place that is new has changed to what is known
+/// already when that was changed to. Whether it is what a member changed to last.
 ///
 /// # Errors
 /// [`StoreError`].
 pub(crate) async fn note_files(door: &Door, place: &str, digest: &str) -> Result<bool, StoreError> {
-    let note = "insert into {s}.files (clock, shard, place, digest, changed_at) values ($1, $2, $3, $4, clock_timestamp())
+    let note = "insert into {s}.files (clock, shard, place, digest, changed_at) values ($1, $2, $3, $4, coalesce(
+            (select max(changed_at) from {s}.files where clock = $1 and shard = $2 and digest = $4), clock_timestamp()))
         on conflict (clock, shard, place) do update set digest = excluded.digest, changed_at =
-            case when files.digest = excluded.digest then files.changed_at else excluded.changed_at end";
+            case when files.digest = excluded.digest then files.changed_at else clock_timestamp() end";
     let forget = "delete from {s}.files where clock = $1 and shard = $2 and place in
         (select place from {s}.files where clock = $1 and shard = $2 order by changed_at desc offset 1000)";
     let newest =

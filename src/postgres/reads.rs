@@ -92,7 +92,8 @@ impl Reads {
         mut connection: PgConnection,
         read: &impl AsyncFn(&mut Calls<'_>) -> Result<T, Failed>,
     ) -> Result<T, Failed> {
-        let mut calls = Calls::new(&mut connection, self.door.address().schema(), self.door.limits().1);
+        let calls = Calls::new(&mut connection, self.door.address().schema(), self.door.limits().1);
+        let mut calls = calls.telling(self.door.heartbeat());
         calls.begin("isolation level repeatable read, read only").await?;
         let value = read(&mut calls).await?;
         calls.simple("commit").await?;

@@ -6,7 +6,7 @@ use super::{
     files::Files,
     http_state,
     life::{self, Around, First, Life, Stores},
-    replication, show_presence,
+    place, replication, show_presence,
     stores::{Place, counts},
     take_commands, unless_stopped, watch_files,
 };
@@ -42,6 +42,10 @@ use tracing::{info, warn};
 const GRACE: Duration = Duration::from_secs(1);
 /// Between two attempts to read the tables.
 const PAUSE: Duration = Duration::from_millis(200);
+/// A leadership that shows no progress for so long (milliseconds) leads in vain.
+const SILENT: i64 = 10_000;
+/// So many attempts to begin in a row may fail before a leadership counts as one in vain.
+const ATTEMPTS: u32 = 2;
 /// How long the last farewell to the database may take.
 const LEAVING: Duration = Duration::from_secs(6);
 
@@ -89,16 +93,19 @@ pub(super) async fn run(
         time_zones: zones,
         ..MemberShown::default()
     };
-    let place = config.cluster_address().or_else(host).unwrap_or_else(|| "unknown".to_owned());
-    let files = Files::new(door.clone(), &place);
-    let parts = KeeperParts { door, trust: trust.clone(), shown, times: LeaseTimes::default() };
+    let files = Files::new(door.clone(), &place::of(config, door.shard().member()));
+    place::warn_of(config);
+    let (times, silent) = (LeaseTimes::default(), SILENT);
+    let parts = KeeperParts { door, trust: trust.clone(), shown, times, silent };
     let watching = parts.door.clone();
     let Some(kept) = unless_stopped(&ends, keep(parts)).await else { return Ok(Report::default()) };
     let keeper = kept.map_err(RunError::Store)?;
-    let replication = replication::watched(&watching, &ends).await.map_err(RunError::Store)?;
+    // Whatever ends here has never led: the keeper leads nothing before it is told to begin.
+    let watched = unless_stopped(&ends, replication::watched(&watching, &ends)).await;
+    let Some(replication) = watched else { return Ok(Report::default()) };
+    let replication = replication.map_err(RunError::Store)?;
     let risk = replication.borrow().clone().filter(|_| strict);
     if let Some(risk) = risk {
-        keeper.stop();
         return Err(RunError::Replication(risk));
     }
     let name = format!("khronos {}", config.clock.name);
@@ -141,7 +148,9 @@ pub(super) async fn run(
         changed,
         ends,
     };
+    cluster.keeper.begin();
     let ended = Box::pin(cluster.take_turns(&link_in)).await;
+    cluster.leave().await;
     stopping.abort();
     following_files.abort();
     drop(timeout(FAREWELL, serving.ended()).await);
@@ -162,6 +171,7 @@ impl Cluster<'_> {
         let mut role = self.keeper.role.clone();
         let mut report = Report::default();
         let mut standby: Option<Standby> = None;
+        let mut failed = (0, 0);
         loop {
             let now = *role.borrow_and_update();
             match now {
@@ -195,20 +205,20 @@ impl Cluster<'_> {
                         }
                         // All is dropped: whoever leads now sends what this one had not settled.
                         Err(error) if !is_ours => info!(%error, "this clock leads no more"),
-                        // The lease stands, as far as is known here: to wait for its end might be for ever.
-                        Err(error) if may_begin_again(&error) => {
+                        // The lease is its own, as far as is known: it was not begun, or a writer was outrun by a renewal. To wait
+                        // for another role would be to hold the lease and do nothing.
+                        Err(error) if life::begins_again(&error) => {
                             warn!(%error, "this clock leads, and can't use its tables; it begins again");
+                            let attempts = if failed.0 == term { failed.1 + 1 } else { 1 };
+                            failed = (term, attempts);
+                            if attempts >= ATTEMPTS {
+                                self.keeper.work(true);
+                            }
                             sleep(PAUSE).await;
                             role.mark_changed();
                             continue;
                         }
-                        Err(error) => {
-                            self.keeper.stop();
-                            self.keeper.drained();
-                            let ended = role.wait_for(|role| *role == Role::Ended);
-                            drop(timeout(LEAVING, ended).await);
-                            return Err(error);
-                        }
+                        Err(error) => return Err(error),
                     }
                     if role.wait_for(|role| role.term() != Some(term)).await.is_err() {
                         return Ok(report);
@@ -217,6 +227,15 @@ impl Cluster<'_> {
                 }
             }
         }
+    }
+
+    /// Gives the lease back, if it has it.
+    async fn leave(&self) {
+        self.keeper.stop();
+        self.keeper.drained();
+        let mut role = self.keeper.role.clone();
+        let ended = role.wait_for(|role| *role == Role::Ended);
+        drop(timeout(LEAVING, ended).await);
     }
 
     /// One leadership.
@@ -230,6 +249,8 @@ impl Cluster<'_> {
     }
 
     async fn live(&mut self, term: u64, ready: Option<Standby>, ends: &Shutdown) -> Result<Report, RunError> {
+        let heartbeat = self.keeper.heartbeat();
+        heartbeat.begin();
         let place = Place::Postgres(self.keeper.door(term));
         let Some(stores) = Stores::open(self.config, &place, self.counts.clone(), ends).await? else {
             return Ok(Report::default());
@@ -245,7 +266,8 @@ impl Cluster<'_> {
             reload,
             topology: self.topology.clone(),
             publisher: ready.map(Standby::into_publisher),
-            lead: Some(Lead { term, trust: self.trust.follow(), proof: proof_in }),
+            lead: Some(Lead { term, trust: self.trust.follow(), heartbeat, proof: proof_in }),
+            files: Some(self.files.clone()),
             grace: GRACE.min(self.config.shutdown.grace),
         };
         let shut = (ends, self.limits.answer);
@@ -261,6 +283,8 @@ impl Cluster<'_> {
         drop(self.front.send_replace(http::serves(state, ends.clone())));
         let present = show_presence(self.config, (store_id, term), rival, ends.clone());
         let audits = tokio::spawn(self_audit::run(clock.clone(), ends.clone()));
+        // What failed before has not.
+        self.keeper.work(false);
         let proving = tokio::spawn(prove(self.keeper.clone(), proof, clock));
         let running = clock_loop.run_apart(ends.clone());
         tokio::pin!(running);
@@ -302,21 +326,9 @@ fn own_reader(config: &Config) -> Reader {
     reader(config, beside, &store, &ends, watch::channel(None).0, watch::channel(FileLines::default()).0)
 }
 
-/// The name of the machine.
-fn host() -> Option<String> {
-    std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty())
-}
-
 /// Nothing was ever stored.
 fn is_new(snapshot: &Snapshot) -> bool {
     snapshot.settled.is_none() && snapshot.revisions.is_empty()
-}
-
-/// Whether what ended a leadership may be over when the tables are read anew.
-fn may_begin_again(error: &RunError) -> bool {
-    use crate::clock_loop::Failure;
-    let (RunError::Store(error) | RunError::Loop(Failure::Store(error))) = error else { return false };
-    matches!(error, StoreError::Fenced { .. } | StoreError::Io { .. })
 }
 
 /// Shows how a follower's connection is, for as long as it is polled.
@@ -362,23 +374,5 @@ async fn prove(keeper: Keeper, mut proof: watch::Receiver<Proof>, clock: Running
             keeper.confirmed();
         }
         keeper.work(now.has_work);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock_loop::Failure;
-
-    #[test]
-    fn a_leadership_whose_lease_stands_begins_again_but_for_what_stays() {
-        let fenced = || StoreError::Fenced { term: 1, seen: 1 };
-        let io = || StoreError::Io { path: "Postgres".into(), what: "no answer".into() };
-        let stays = || StoreError::Newer { path: "Postgres".into(), form: 9, known: 8 };
-        for (error, again) in [(fenced(), true), (io(), true), (stays(), false)] {
-            assert_eq!(may_begin_again(&RunError::Store(error.clone())), again, "{error}");
-            assert_eq!(may_begin_again(&RunError::Loop(Failure::Store(error.clone()))), again, "{error}");
-        }
-        assert!(!may_begin_again(&RunError::Loop(Failure::PublisherGone)));
     }
 }

@@ -8,7 +8,7 @@ use super::{
     topology, unless_stopped,
 };
 use crate::{
-    clock_loop::{ClockLoop, DelayedParts, Late, Lead, NamedCalendars, Parts},
+    clock_loop::{ClockLoop, DelayedParts, Failure, Late, Lead, NamedCalendars, Parts},
     config::Config,
     engine::Snapshot,
     ops::RunningClock,
@@ -17,7 +17,7 @@ use crate::{
     },
     schedule::{CalendarStore, Packed},
     sources::FileLines,
-    store::{StoreEvent, StoreHandle},
+    store::{StoreError, StoreEvent, StoreHandle},
     telemetry::Counts,
 };
 use ponos::{
@@ -30,7 +30,7 @@ use tokio::{
     sync::{mpsc, watch},
     time::timeout,
 };
-use tracing::info;
+use tracing::warn;
 
 /// The stores of a life, and what they held.
 pub(super) struct Stores {
@@ -83,6 +83,8 @@ pub(super) struct Around {
     pub(super) publisher: Option<Publisher>,
     /// Where it leads for a time only.
     pub(super) lead: Option<Lead>,
+    /// Where others have files, too.
+    pub(super) files: Option<Files>,
     /// How long unanswered publishings are waited for at the end.
     pub(super) grace: Duration,
 }
@@ -105,10 +107,10 @@ fn reading_beside(read: Reader, stored: Vec<Packed>, files: Files) -> Late {
         let read = tokio::task::spawn_blocking(move || read()).await;
         let read = read.map_err(|error| format!("reading the schedules ended early: {error}"))?;
         let list = read.map_err(|wrong| wrong.to_string())?;
-        if files.are_the_newest(&list).await {
+        if files.are_the_newest_in_the_end(&list).await {
             return Ok(list);
         }
-        info!("another clock of this name has newer schedule files; the stored schedules go on");
+        warn!("another clock of this name has newer schedule files; the stored schedules go on");
         Ok(stored)
     })
 }
@@ -124,7 +126,7 @@ pub(super) async fn begin(
 ) -> Result<Option<Life>, RunError> {
     let Stores { store, snapshot, events, delayed, calendars, counts } = stores;
     let (delayed_store, delayed_kept, delayed_events) = delayed;
-    let Around { reload, topology: topology_in, publisher, lead, grace } = around;
+    let Around { reload, topology: topology_in, publisher, lead, files, grace } = around;
     let ends = Ends::default();
     let (read_in, read_calendars) = watch::channel(None);
     let known = NamedCalendars { all: None, created: snapshot.calendars.clone() };
@@ -153,6 +155,7 @@ pub(super) async fn begin(
     let running = Running::of(config, &schedules, &snapshot);
     topology_in.send_replace(topology(config, &schedules, &snapshot));
     let publisher = publisher.unwrap_or_else(|| transport.publisher_following(topology_in.subscribe()));
+    let read = files.map_or(read.clone(), |files| files.only_the_newest(read));
     let loader = loader(read, config, transport, topology_in.clone());
     let late = reading.map(|reading| late(reading, config, transport, topology_in)).or(beside_stored);
     let (rival_in, rival) = watch::channel(None);
@@ -193,4 +196,30 @@ pub(super) async fn begin(
     // There the record keeps what was published.
     let clock = clock.feeding_delayed(config.broker.url.is_embedded());
     Ok(Some(Life { clock_loop, clock, running, warning, rival: rival_in }))
+}
+
+/// Whether a leadership that ended so begins again, if the lease is still its own.
+pub(super) fn begins_again(error: &RunError) -> bool {
+    matches!(
+        error,
+        RunError::Store(StoreError::Fenced { .. } | StoreError::Io { .. })
+            | RunError::Loop(Failure::Store(StoreError::Fenced { .. } | StoreError::Io { .. }))
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leadership_whose_lease_stands_begins_again_but_for_what_stays() {
+        let fenced = || StoreError::Fenced { term: 1, seen: 1 };
+        let io = || StoreError::Io { path: "Postgres".into(), what: "no answer".into() };
+        let stays = || StoreError::Newer { path: "Postgres".into(), form: 9, known: 8 };
+        for (error, again) in [(fenced(), true), (io(), true), (stays(), false)] {
+            assert_eq!(begins_again(&RunError::Store(error.clone())), again, "{error}");
+            assert_eq!(begins_again(&RunError::Loop(Failure::Store(error.clone()))), again, "{error}");
+        }
+        assert!(!begins_again(&RunError::Loop(Failure::PublisherGone)));
+    }
 }

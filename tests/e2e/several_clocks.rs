@@ -39,7 +39,7 @@ struct Several {
 impl Several {
     fn started(broker: &str, postgres: &Postgres) -> Self {
         let database = postgres.database("several");
-        let clock = |_| Clock::new(broker, SCHEDULES).with("KHRONOS_STORE_PATH", &database);
+        let clock = |_| Clock::new(broker, SCHEDULES).reached().with("KHRONOS_STORE_PATH", &database);
         let mut all = Self { clocks: (0..3).map(clock).collect(), running: vec![false; 3], database };
         all.start_all();
         all
@@ -196,7 +196,7 @@ async fn what_is_asked_of_a_follower_the_leader_does_and_while_nobody_leads_it_s
     let postgres = Postgres::start(false);
     let database = postgres.database("several");
     let clock = || {
-        let clock = Clock::new(&url, SCHEDULES).with("KHRONOS_STORE_PATH", &database);
+        let clock = Clock::new(&url, SCHEDULES).reached().with("KHRONOS_STORE_PATH", &database);
         clock.with("KHRONOS_HTTP_OPEN", "true")
     };
     let mut leader = clock().started();

@@ -3,6 +3,7 @@
 use super::{Memory, parts};
 use crate::{
     clock,
+    clock::Heartbeat,
     clock_loop::{
         ClockLoop, Command, Decided, DeclareTasks, DelayedAsked, DelayedParts, Failure, Handle, Lead,
         PauseFor, Proof, Report, Status, UnparkAsked,
@@ -377,7 +378,8 @@ async fn a_leader_whose_delayed_events_are_gone_ends_unless_nobody_could_send_th
         let mut parts = parts(&Memory::default(), publisher).await;
         parts.delayed = Some(DelayedParts { store, snapshot, events, declare_tasks, rules });
         let trust = watch::channel(i64::MAX).1;
-        parts.lead = Some(Lead { term: 1, trust, proof: watch::channel(Proof::default()).0 });
+        let (heartbeat, proof) = (Heartbeat::default(), watch::channel(Proof::default()).0);
+        parts.lead = Some(Lead { term: 1, trust, heartbeat, proof });
         let (clock_loop, mut handle) = ClockLoop::new(parts);
         let (trigger, stop) = shutdown();
         let running = tokio::spawn(async move { Box::pin(clock_loop.run(stop)).await });

@@ -47,6 +47,12 @@ impl Clock {
         self
     }
 
+    /// Where other clocks of its name reach it.
+    pub(crate) fn reached(self) -> Self {
+        let address = format!("http://127.0.0.1:{}", self.port);
+        self.with("KHRONOS_CLUSTER_ADDRESS", address)
+    }
+
     /// Without a variable.
     pub(crate) fn without(mut self, variable: &str) -> Self {
         self.environment.retain(|(known, _)| known != variable);
