@@ -76,6 +76,8 @@ fn there_is_work_while_something_is_due_below_what_is_reserved_or_unanswered() {
     let ceilings = &mut Ceilings::default();
     let mut sending = Sending::new(DelayedRules::default(), &DelayedSnapshot::default());
     assert!(!sending.has_work(marks(500, 500), ceilings));
+    // What is due soon is being read.
+    sending.step(marks(0, 500), ceilings, DelayedInput::Tick);
     let due = run::event("due", "order.payment.due", 100).head;
     sending.window.put(DueEvent::from(&due), &DelayedRules::default(), ceilings);
     assert!(!sending.has_work(marks(99, 500), ceilings), "it is not due");
