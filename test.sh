@@ -7,7 +7,7 @@
 #   ./test.sh STEP               one extra step alone:
 #       rabbitmq-4.0   the end-to-end suites on Debian 13's RabbitMQ, in a chroot (needs root)
 #       rabbitmq-4.3   the broker and worker suites on Debian sid's, likewise
-#       deployment     the image, the charts, the unit and the dashboards of deploy/, built, checked and run (needs root)
+#       deployment     the image, the charts, the unit, the dashboards and the demo of deploy/, built, checked and run (needs root)
 #       browser        the page in Debian's chromium; its pictures are left in $SCRATCH/pictures
 #
 # What is missing is installed as root or with sudo. No system-wide RabbitMQ, Postgres or Prometheus is started: the
@@ -21,7 +21,7 @@ readonly SCRATCH
 export SCRATCH # the tests look for the examples' needs there
 readonly POLICY=/usr/sbin/policy-rc.d
 # The extra steps in their order, each with the minutes that it takes at most on two cores.
-readonly EXTRA=("browser 8" "rabbitmq-4.0 15" "deployment 11" "rabbitmq-4.3 10")
+readonly EXTRA=("browser 8" "rabbitmq-4.0 15" "deployment 13" "rabbitmq-4.3 10")
 
 heading() { printf '\n==== %s ====\n' "$*"; }
 fail() { printf '\n%s\n' "$*" >&2; exit 1; }
