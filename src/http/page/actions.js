@@ -70,10 +70,16 @@ export function resume(schedule) {
   });
 }
 
+/** A key that no other request has. `crypto.randomUUID` is missing where the page did not come by TLS or from this machine. */
+function freshKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return `page-${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+}
+
 /** @param {Schedule} schedule */
 export function trigger(schedule) {
   // One key for one question: a second press of the button sends no second event.
-  const key = `page-${crypto.randomUUID()}`;
+  const key = freshKey();
   return ask({
     title: `Send an event of ${schedule.name} now`,
     verb: "Send it now",
@@ -92,7 +98,7 @@ export function trigger(schedule) {
 
 /** @param {Schedule} schedule */
 export function backfill(schedule) {
-  const key = `page-${crypto.randomUUID()}`;
+  const key = freshKey();
   const path = `v1/schedules/${part(schedule.name)}/backfill`;
   const day = 86_400_000;
   /** @param {Record<string, string>} values */

@@ -89,7 +89,7 @@ async function ask(url, request, signal, also) {
   const limit = AbortSignal.timeout(LIMIT);
   const until = signal ? AbortSignal.any([signal, limit]) : limit;
   try {
-    const answer = await fetch(url, { ...request, signal: until, cache: "no-store", credentials: "same-origin" });
+    const answer = await fetch(url, { ...request, signal: until, cache: "no-store", credentials: "same-origin", redirect: "error" });
     if (answer.status === 204) return null;
     if (!answer.ok && answer.status !== also) throw await refusal(answer);
     return await answer.json();

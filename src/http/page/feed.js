@@ -51,7 +51,7 @@ async function once(match, place, signal, onMessage, onOpen) {
   try {
     const more = { Accept: "text/event-stream", ...(place.id ? { "Last-Event-ID": place.id } : {}) };
     const until = AbortSignal.any([signal, silent.signal]);
-    const answer = await fetch(address("v1/feed", { match }), { headers: headers(more), signal: until, cache: "no-store" });
+    const answer = await fetch(address("v1/feed", { match }), { headers: headers(more), signal: until, cache: "no-store", redirect: "error" });
     if (!answer.ok || !answer.body) throw await refusal(answer);
     onOpen();
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();

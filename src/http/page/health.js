@@ -29,7 +29,17 @@ export async function health(signal) {
  */
 export function mood(ready) {
   if (!ready.ready) return "bad";
+  if (follows(ready)) return "good";
   return ready.paused || ready.warnings?.length || ready.outstanding || ready.parked ? "busy" : "good";
+}
+
+/**
+ * Whether it is one of several clocks, and another one leads: then nothing else that it says of itself is of the clock that sends.
+ *
+ * @param {any} ready
+ */
+export function follows(ready) {
+  return ready.role === "follower";
 }
 
 /** @param {"good" | "busy" | "bad"} color */

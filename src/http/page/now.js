@@ -5,7 +5,7 @@ import { pauseEverything, resumeEverything } from "./actions.js";
 import { h, panel, pill, row, show, table } from "./dom.js";
 import { words } from "./dialog.js";
 import { follow } from "./feed.js";
-import { health, mood } from "./health.js";
+import { follows, health, mood } from "./health.js";
 import { mayEverything } from "./session.js";
 import { countdown, lasting, moment, number, regularly, several } from "./time.js";
 
@@ -31,18 +31,28 @@ export async function now({ root, signal, again }) {
     stop.textContent = held ? "Go on" : "Hold";
   });
   const look = async () => {
-    const [ready, soon, record] = await Promise.all([
-      health(signal),
-      read("v1/schedules:due", { query: { limit: 12 }, signal }),
-      read("v1/history", { query: { limit: RECENT, outcome: "confirmed" }, signal }),
-    ]);
+    const ready = await health(signal);
     show(verdict, verdictOf(ready, again));
-    show(figures, figuresOf(ready, record.rows));
-    show(due, dueTable(soon.schedules));
-    // Where the feed begins: what was sent last is shown, too.
-    return record.rows.slice(0, SHOWN).at(-1)?.position;
+    try {
+      const [soon, record] = await Promise.all([
+        read("v1/schedules:due", { query: { limit: 12 }, signal }),
+        read("v1/history", { query: { limit: RECENT, outcome: "confirmed" }, signal }),
+      ]);
+      show(figures, follows(ready) ? null : figuresOf(ready, record.rows));
+      show(due, dueTable(soon.schedules));
+      // Where the feed begins: what was sent last is shown, too.
+      return record.rows.slice(0, SHOWN).at(-1)?.position;
+    } catch (error) {
+      if (signal.aborted) throw error;
+      show(figures);
+      show(due, h("p", {}, words(error)));
+    }
   };
-  const start = await look();
+  const lookAgain = () => look().catch((error) => {
+    if (signal.aborted) return;
+    show(verdict, h("section", { class: "verdict bad" }, h("h2", {}, "The clock does not answer"), h("p", {}, words(error))));
+  });
+  const start = await lookAgain();
   void follow({
     signal,
     after: start,
@@ -55,10 +65,6 @@ export async function now({ root, signal, again }) {
       while (sent.rows.length > SHOWN) sent.deleteRow(-1);
     },
   });
-  const lookAgain = () => look().catch((error) => {
-    if (signal.aborted) return;
-    show(verdict, h("section", { class: "verdict bad" }, h("h2", {}, "The clock does not answer"), h("p", {}, words(error))));
-  });
   regularly(lookAgain, EVERY, signal);
 }
 
@@ -67,6 +73,11 @@ export async function now({ root, signal, again }) {
  * @param {() => void} again
  */
 function verdictOf(ready, again) {
+  if (follows(ready)) {
+    const leader = ready.leader ? `The clock at ${ready.leader} leads; what stands below is the leader's.` : "No clock has said that it leads and where it is reached: khronos cluster shows who does.";
+    const why = ready.reasons.map((/** @type {string} */ text) => h("li", {}, text));
+    return h("section", { class: `verdict ${mood(ready)}` }, h("div", {}, h("h2", {}, "This clock follows"), h("p", {}, leader), why.length ? h("ul", {}, why) : null));
+  }
   const heading = { good: "Time is kept", busy: ready.paused ? "Everything is paused" : "Time is kept, and something needs a look", bad: "Time is not kept" }[mood(ready)];
   // Of the pause there is a line of its own.
   const warnings = ready.warnings.filter((/** @type {string} */ text) => !ready.paused || !text.startsWith("paused since "));

@@ -2,7 +2,8 @@
  * Who reads this page: the token, which is kept for this tab until it is closed, and what the clock says of its owner.
  */
 
-const KEY = "khronos-token";
+/** Several clocks may stand behind one host, each at a path of its own: a token is for one of them. */
+const KEY = `khronos-token ${new URL(".", document.baseURI).pathname}`;
 /** Each role may do what those before it may. */
 const ROLES = ["read", "operate", "write", "admin"];
 
