@@ -176,7 +176,7 @@ fn a_folder_that_is_there_and_named_like_a_url_is_shown_without_its_password() {
     let store = [("KHRONOS_STORE_PATH", "amqp://me:hunter2@host/store")];
     let refused = said(&here, &store, &["check"]);
     is_discreet(&refused, "store.path");
-    assert!(refused.contains("this is a URL, but the store is a folder"), "{refused}");
+    assert!(refused.contains("this is a URL, but not that of a Postgres"), "{refused}");
 }
 
 #[test]
