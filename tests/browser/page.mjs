@@ -177,7 +177,10 @@ async function operations(browser) {
   says = await act(page, "Drop …");
   expect(/^\d+ events? (is|are) dropped for good/.test(says), `to drop says how many: ${says}`);
   expect(!(await ask("v1/parked")).parked.some((/** @type {any} */ one) => one.id === id), "it is dropped");
-  await page.waitForFunction(() => document.querySelector("main tbody input"));
+  // The view shows what was parked when it was opened.
+  await until("another one is parked", async () => (await ask("v1/parked")).parked.length > 0);
+  await visit(page, base, "now");
+  await visit(page, base, "parked");
   await page.locator("main tbody input").first().check();
   says = await act(page, "Release …");
   expect(says.includes("sent again"), `to release says how many: ${says}`);
