@@ -8,6 +8,7 @@
 #       rabbitmq-4.0   the end-to-end suites on Debian 13's RabbitMQ, in a chroot (needs root)
 #       rabbitmq-4.3   the broker and worker suites on Debian sid's, likewise
 #       deployment     the image, the charts, the unit, the dashboards and the demo of deploy/, built, checked and run (needs root)
+#       demo           the walk-through of docs/demo.md; not one of --all
 #       browser        the page in Debian's chromium; its pictures are left in $SCRATCH/pictures
 #
 # What is missing is installed as root or with sudo. No system-wide RabbitMQ, Postgres or Prometheus is started: the
@@ -21,7 +22,7 @@ readonly SCRATCH
 export SCRATCH # the tests look for the examples' needs there
 readonly POLICY=/usr/sbin/policy-rc.d
 # The extra steps in their order, each with the minutes that it takes at most on two cores.
-readonly EXTRA=("browser 8" "rabbitmq-4.0 15" "deployment 13" "rabbitmq-4.3 10")
+readonly EXTRA=("browser 8" "rabbitmq-4.0 15" "deployment 12" "rabbitmq-4.3 10")
 
 heading() { printf '\n==== %s ====\n' "$*"; }
 fail() { printf '\n%s\n' "$*" >&2; exit 1; }
@@ -288,6 +289,14 @@ deployment() {
     deploy/test/run.sh "$SCRATCH/deployment" target/release "$@"
 }
 
+# The walk-through of docs/demo.md, with the programs of this tree.
+demo() {
+    install_missing
+    cargo build --release --locked --bin khronos --bin ponos
+    heading "demo"
+    deploy/demo.sh target/release
+}
+
 step() {
     case "$1" in
         # all that meets a broker; the page, the inboxes of disks and databases, Postgres itself and promtool do not
@@ -295,7 +304,8 @@ step() {
         rabbitmq-4.0) on_rabbitmq_of trixie --skip browser:: --skip inbox:: --skip postgres --skip alerts:: ;;
         rabbitmq-4.3) on_rabbitmq_of sid amqp:: worker:: worker_faults:: ;;
         deployment) deployment ;;
-        *) fail "usage: ./test.sh [--all [--within MINUTES] | STEP]; the steps are: ${EXTRA[*]% *}" ;;
+        demo) demo ;;
+        *) fail "usage: ./test.sh [--all [--within MINUTES] | STEP]; the steps are: ${EXTRA[*]% *} demo" ;;
     esac
 }
 
