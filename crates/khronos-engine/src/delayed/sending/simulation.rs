@@ -7,8 +7,30 @@ mod below;
 mod promises;
 mod world;
 
-use super::faults::{Fault, plant};
+use super::{
+    DelayedRules,
+    faults::{Fault, plant},
+};
+use crate::Resends;
 use world::World;
+
+impl DelayedRules {
+    /// Small, so that there is too much of everything; also of the simulation of several clocks.
+    pub(crate) fn of_simulations() -> Self {
+        Self {
+            window: 1_000,
+            most: 6,
+            at_ceiling: 2,
+            page: 3,
+            in_flight: 4,
+            waiting: 24,
+            batch: 6,
+            lead: 100,
+            keeps_content: false,
+            resends: Resends { count: 2, over: 200 },
+        }
+    }
+}
 
 /// What a run did: arrivals, how many of these were repeated, crashes, events that were changed, deleted, parked, released and
 /// dropped, and those that were handed over below a ceiling later than they were due.

@@ -9,7 +9,7 @@ use super::{
     world::{Event, World},
 };
 use crate::{
-    Answer, Input, Resends,
+    Answer, Input,
     delayed::{
         DelayedAction, DelayedAnswer, DelayedEvent, DelayedInput, DelayedReader, DelayedRules,
         DelayedSnapshot, Marks, ParkedHead, Sending,
@@ -47,20 +47,13 @@ pub(super) enum Read {
 
 impl Later {
     pub(super) fn new(kept: &DelayedSnapshot) -> Self {
-        let rules = DelayedRules {
-            window: 1_000,
-            most: 6,
-            at_ceiling: 2,
-            page: 3,
-            in_flight: 4,
-            waiting: 24,
-            batch: 6,
-            lead: 100,
-            keeps_content: false,
-            resends: Resends { count: 2, over: 200 },
-        };
         let (unanswered, handed, may_hand_over) = (BTreeMap::new(), Timestamp::EPOCH, false);
-        Self { sending: Sending::new(rules, kept), unanswered, handed, may_hand_over }
+        Self {
+            sending: Sending::new(DelayedRules::of_simulations(), kept),
+            unanswered,
+            handed,
+            may_hand_over,
+        }
     }
 
     /// Nobody knows of what is unanswered.

@@ -4,7 +4,7 @@ mod clients;
 
 use super::{Did, below::Below, promises::Promises};
 use crate::{
-    Answer, Outcome, Resends,
+    Answer, Outcome,
     delayed::{
         DelayedAction, DelayedAnswer, DelayedBatch, DelayedEvent, DelayedInput, DelayedLimits, DelayedMemory,
         DelayedReader, DelayedRules, DelayedStep, DelayedStore, DueEvent, Marks, MemoryDelayed, ParkedHead,
@@ -332,20 +332,7 @@ impl World {
 }
 
 fn started(disk: &DelayedMemory) -> (MemoryDelayed, Sending) {
-    // Small, so that there is too much of everything.
-    let rules = DelayedRules {
-        window: 1_000,
-        most: 6,
-        at_ceiling: 2,
-        page: 3,
-        in_flight: 4,
-        waiting: 24,
-        batch: 6,
-        lead: 100,
-        keeps_content: false,
-        resends: Resends { count: 2, over: 200 },
-    };
     let mut store = disk.open("khronos", DelayedLimits::default()).unwrap();
     let kept = store.load().unwrap();
-    (store, Sending::new(rules, &kept))
+    (store, Sending::new(DelayedRules::of_simulations(), &kept))
 }
