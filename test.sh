@@ -24,7 +24,7 @@ readonly POLICY=/usr/sbin/policy-rc.d
 # The extra steps in their order, each with the minutes that it takes at most on two cores.
 readonly EXTRA=("browser 8" "rabbitmq-4.0 15" "deployment 12" "rabbitmq-4.3 10")
 
-heading() { printf '\n==== %s ====\n' "$*"; }
+heading() { printf '\n==== %s (minute %s) ====\n' "$*" "$((SECONDS / 60))"; }
 fail() { printf '\n%s\n' "$*" >&2; exit 1; }
 
 as_root() {
@@ -246,6 +246,8 @@ everything() {
     # The targets of fuzzing alone, on the stable compiler: they are not to rot.
     cargo clippy --release --manifest-path fuzz/Cargo.toml --target-dir target --locked \
         --no-default-features --features programs -- -D warnings
+    # What is installed is built without what the tests bring along, which may have features switched on that it needs.
+    cargo check --release --locked --bins
     heading "documentation"
     RUSTDOCFLAGS="-D warnings" cargo doc --release --all-features --no-deps --quiet
     heading "dependencies"
@@ -278,13 +280,18 @@ on_rabbitmq_of() {
     TESTKIT_RABBITMQ_ROOT="$chroot" end_to_end "${@:2}"
 }
 
+# Builds khronos and ponos; with the examples, they are those that the end-to-end suites have already built.
+programs() {
+    heading "programs"
+    cargo build --release --locked --bins --examples
+}
+
 # The image, the charts and the unit, with the programs of this tree.
 deployment() {
     [ "$(id -u)" = 0 ] || fail "this step needs root: it makes namespaces and containers"
     install_missing
     install_deployment_tools "$SCRATCH/deployment"
-    heading "programs, as the Dockerfile builds them"
-    cargo build --release --locked --bin khronos --bin ponos
+    programs
     heading "deployment"
     deploy/test/run.sh "$SCRATCH/deployment" target/release "$@"
 }
@@ -292,7 +299,7 @@ deployment() {
 # The walk-through of docs/demo.md, with the programs of this tree.
 demo() {
     install_missing
-    cargo build --release --locked --bin khronos --bin ponos
+    programs
     heading "demo"
     deploy/demo.sh target/release
 }
@@ -326,4 +333,4 @@ case "$*" in
     "--all --within "[0-9]*) everything; extra_steps "$3" ;;
     *) step "$*" ;;
 esac
-heading "all passed ($((SECONDS / 60)) minutes)"
+heading "all passed"

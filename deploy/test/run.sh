@@ -5,7 +5,7 @@
 #
 # They run in namespaces of their own. So they can take the ports that the image and the charts name, and reach nothing else.
 set -euo pipefail
-cd "$(dirname "$0")"
+here=$(realpath "$(dirname "$0")")
 
 if [ "${1:-}" != --inside ]; then
     work=$(mktemp -d)
@@ -13,8 +13,9 @@ if [ "${1:-}" != --inside ]; then
     DEPLOYMENT_TOOLS=$(realpath "$1") DEPLOYMENT_PROGRAMS=$(realpath "$2") DEPLOYMENT_WORK=$work
     export DEPLOYMENT_TOOLS DEPLOYMENT_PROGRAMS DEPLOYMENT_WORK
     shift 2
+    cd "$here"
     # A process namespace, too: nothing that a test forgot outlives it.
-    unshare --mount --net --pid --fork --mount-proc --kill-child "$PWD/run.sh" --inside "$@"
+    unshare --mount --net --pid --fork --mount-proc --kill-child "$here/run.sh" --inside "$@"
     exit
 fi
 shift
