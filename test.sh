@@ -13,7 +13,8 @@
 #
 # What is missing is installed as root or with sudo. No system-wide RabbitMQ, Postgres or Prometheus is started: the
 # tests start private ones.
-# TEST_SCALE=10 makes the long suites ten times as long. SCRATCH (default .scratch/) is where the chroots are kept.
+# TEST_SCALE=10 makes the long suites ten times as long; so many delayed events as TEST_DELAYED_EVENTS (10,000) says must arrive
+# through kills. SCRATCH (default .scratch/) is where the chroots are kept.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -80,6 +81,7 @@ install_missing() {
         without_services apt_install pgbouncer
         disable_at_boot pgbouncer
     fi
+    compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || apt_install libfaketime # a clock that is moved
     # With promtool, for deploy/prometheus.
     if ! [ -x /usr/bin/prometheus ] || ! [ -x /usr/bin/promtool ]; then
         without_services apt_install prometheus
@@ -308,7 +310,7 @@ step() {
     case "$1" in
         # all that meets a broker; the page, the inboxes of disks and databases, Postgres itself and promtool do not
         browser) in_a_browser ;;
-        rabbitmq-4.0) on_rabbitmq_of trixie --skip browser:: --skip inbox:: --skip postgres --skip alerts:: ;;
+        rabbitmq-4.0) TEST_DELAYED_EVENTS=100000 on_rabbitmq_of trixie --skip browser:: --skip inbox:: --skip postgres --skip alerts:: ;;
         rabbitmq-4.3) on_rabbitmq_of sid amqp:: worker:: worker_faults:: ;;
         deployment) deployment ;;
         demo) demo ;;

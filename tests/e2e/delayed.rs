@@ -1,8 +1,9 @@
-//! Delayed events on a real RabbitMQ: put over HTTP by the thousand, while the clock is killed again and again.
+//! Delayed events on a real RabbitMQ: put over HTTP and by message by the thousand, due over an hour that the clock is moved
+//! through, while it is killed again and again.
 
 use crate::{
-    every_door::doors::Http,
-    harness::{Arrival, Arrivals, Clock, LIMIT, let_pass, random, scale},
+    every_door::doors::{Answer, Http, Messages},
+    harness::{Arrival, Arrivals, Clock, LIMIT, MovedTime, let_pass, random, scale},
 };
 use khronos::clock::now;
 use ponos::{
@@ -22,13 +23,31 @@ use testkit::{Node, block_until_or_tell};
 /// Items in one request.
 const AT_ONCE: usize = 250;
 /// Milliseconds over which they are due.
-const OVER: i64 = 20_000;
+const OVER: i64 = 3_600_000;
+
+/// Who asks by message may ask for as much as who asks over the control socket.
+const CONFIG: &str = r#"
+[commands]
+enabled = true
+[[commands.users]]
+user = "guest"
+owner = "order"
+role = "write"
+domains = ["order.*"]
+puts_per_second = 1000000
+"#;
 
 /// A clock without schedules, and its control socket.
 fn clock(broker: &str) -> (Clock, Http) {
     let clock = Clock::new(broker, "").with("KHRONOS_SCHEDULES_FOLDER", "none");
     let socket = Http::Socket(clock.store().join("control.sock"));
     (clock, socket)
+}
+
+/// How many are put: ten thousand, or what `TEST_DELAYED_EVENTS` says, times `TEST_SCALE`.
+fn total() -> usize {
+    let told = std::env::var("TEST_DELAYED_EVENTS").ok();
+    told.map_or(10_000, |told| told.parse::<usize>().expect("TEST_DELAYED_EVENTS is a number")) * scale()
 }
 
 /// What a client knows.
@@ -44,15 +63,47 @@ fn item(name: &str, due: Timestamp) -> Value {
     json!({ "name": name, "event": "order.reminder.due", "at": due, "data": { "for": name } })
 }
 
-/// Puts a batch until it is answered: by their names it is done once.
-async fn put(http: &Http, told: &mut Told, items: &[(String, Timestamp)]) {
-    let batch: Vec<Value> = items.iter().map(|(name, due)| item(name, *due)).collect();
-    let answer = loop {
-        let asked = http.ask("POST", "/v1/events:batch", "", &Value::from(batch.clone()).to_string()).await;
-        if let Some(answer) = asked {
-            break answer;
+/// The way by which a client asks, until it is answered.
+enum Door {
+    Http(Http),
+    Messages(Messages),
+}
+
+impl Door {
+    async fn put(&mut self, items: Vec<Value>) -> Answer {
+        match self {
+            // By their names it is done once.
+            Self::Http(http) => {
+                let batch = Value::from(items).to_string();
+                loop {
+                    if let Some(answer) = http.ask("POST", "/v1/events:batch", "", &batch).await {
+                        return answer;
+                    }
+                }
+            }
+            Self::Messages(messages) => {
+                messages.ask("events.put", json!({ "items": items })).await.answer().clone()
+            }
         }
-    };
+    }
+
+    async fn delete(&mut self, name: &str) -> Answer {
+        match self {
+            Self::Http(http) => loop {
+                if let Some(answer) = http.ask("DELETE", &format!("/v1/events/{name}"), "", "").await {
+                    return answer;
+                }
+            },
+            Self::Messages(messages) => {
+                messages.ask("event.delete", json!({ "name": name })).await.answer().clone()
+            }
+        }
+    }
+}
+
+/// Puts a batch.
+async fn put(door: &mut Door, told: &mut Told, items: &[(String, Timestamp)]) {
+    let answer = door.put(items.iter().map(|(name, due)| item(name, *due)).collect()).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     let results = answer.body["results"].as_array().unwrap();
     assert_eq!(results.len(), items.len());
@@ -71,14 +122,10 @@ async fn put(http: &Http, told: &mut Told, items: &[(String, Timestamp)]) {
 }
 
 /// Takes one back; one that may have been sent stays.
-async fn delete(http: &Http, told: &mut Told, name: &str) {
-    let answer = loop {
-        if let Some(answer) = http.ask("DELETE", &format!("/v1/events/{name}"), "", "").await {
-            break answer;
-        }
-    };
+async fn delete(door: &mut Door, told: &mut Told, name: &str) {
+    let answer = door.delete(name).await;
     match answer.status {
-        204 => {
+        200 | 204 => {
             told.put.remove(name);
             told.deleted.insert(name.to_owned());
         }
@@ -87,20 +134,25 @@ async fn delete(http: &Http, told: &mut Told, name: &str) {
     }
 }
 
-/// Puts all, moves some and takes some back.
-async fn ask_all(http: &Http, random: &mut fastrand::Rng, asked: &AtomicUsize, total: usize) -> Told {
+/// Puts so many, whose names begin with `prefix`, moves some and takes some back.
+async fn ask_all(
+    mut door: Door,
+    (prefix, total): (&str, usize),
+    time: &MovedTime,
+    asked: &AtomicUsize,
+    mut random: fastrand::Rng,
+) -> Told {
     let (mut told, begun) = (Told::default(), now());
     for first in (0..total).step_by(AT_ONCE) {
-        let since = now().since(begun).max(0) + 500;
-        let due = |random: &mut fastrand::Rng| begun.plus(since.max(random.i64(0..OVER)));
+        let since = time.now().since(begun).max(0) + 500;
+        let mut due = || begun.plus(since.max(random.i64(0..OVER)));
         let numbers = first..first + AT_ONCE;
-        let items: Vec<_> = numbers.map(|number| (format!("n{number}"), due(random))).collect();
-        put(http, &mut told, &items).await;
-        let moved: BTreeMap<_, _> =
-            (0..20).map(|_| (items[random.usize(0..AT_ONCE)].0.clone(), due(random))).collect();
-        put(http, &mut told, &moved.into_iter().collect::<Vec<_>>()).await;
+        let items: Vec<_> = numbers.map(|number| (format!("{prefix}{number}"), due())).collect();
+        put(&mut door, &mut told, &items).await;
+        let moved: Vec<_> = (0..20).map(|nth| (items[nth * AT_ONCE / 20].0.clone(), due())).collect();
+        put(&mut door, &mut told, &moved).await;
         for _ in 0..5 {
-            delete(http, &mut told, &items[random.usize(0..AT_ONCE)].0).await;
+            delete(&mut door, &mut told, &items[random.usize(0..AT_ONCE)].0).await;
         }
         asked.fetch_add(AT_ONCE, Ordering::Relaxed);
     }
@@ -120,36 +172,58 @@ fn counted(clock: &Clock) -> Option<[usize; 4]> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_delayed_event_arrives_at_its_time_whatever_becomes_of_the_clock() {
-    let (total, kills) = (10_000 * scale(), 8);
+    let (total, kills) = (total(), 8);
     let (node, vhost) = (Node::shared(), "delayed");
     let url = node.vhost(vhost);
     let arrivals = Arrivals::of_all_events(&url, &[Queue::quorum("all")]).await;
-    let (mut clock, socket) = clock(&url);
-    clock.start();
-    clock.until_ready();
+    let (clock, socket) = clock(&url);
+    let time = Arc::new(MovedTime::new(clock.sandbox.path("moved")));
+    // What jumps while it runs is held for a moment.
+    let file = clock.sandbox.path("config.toml");
+    std::fs::write(&file, CONFIG).unwrap();
+    let clock = clock.with("KHRONOS_CONFIG", file.display()).with("KHRONOS_CLOCK_SETTLE", "1s");
+    let mut clock = clock.moved(&time).started();
+    clock.until("commands to be taken", |_, body| !body["warnings"].to_string().contains("commands:"));
     let asked = Arc::new(AtomicUsize::new(0));
-    let begun = now();
-    let client = {
-        let (asked, mut random, http) = (asked.clone(), random(), socket.clone());
+    let clients = ["h", "m"].map(|prefix| {
+        let (time, asked, random) = (time.clone(), asked.clone(), random().fork());
+        let (url, socket) = (url.clone(), socket.clone());
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(ask_all(&http, &mut random, &asked, total))
+            runtime.block_on(async {
+                let door = match prefix {
+                    "h" => Door::Http(socket),
+                    _ => Door::Messages(Messages::connect(&url, "delayed".into()).await),
+                };
+                ask_all(door, (prefix, total / 2), &time, &asked, random).await
+            })
         })
-    };
-    let mut random = random().fork();
+    });
+    let mut random = random();
     for kill in 0..kills {
         let after = kill * total / kills;
         let more = || {
-            let is_time = now().since(begun) > OVER * kill as i64 / kills as i64;
-            (is_time && (asked.load(Ordering::Relaxed) >= after.min(total) || client.is_finished()))
-                .then_some(())
+            let is_enough = asked.load(Ordering::Relaxed) >= after;
+            (is_enough || clients.iter().all(|client| client.is_finished())).then_some(())
         };
         block_until_or_tell("more to be asked", 10 * LIMIT, more, || clock.log());
+        // Half of its way the clock is moved while it runs, half while it does not.
+        time.moves_on(OVER / kills as i64 / 2);
+        let_pass(random.u64(0..3_000));
+        let killed = clock.id();
         clock.kill();
+        time.forget(killed);
+        time.moves_on(OVER / kills as i64 / 2);
         let_pass(random.u64(0..300));
         clock.start();
     }
-    let told = client.join().unwrap();
+    let mut told = Told::default();
+    for client in clients {
+        let mut more = client.join().unwrap();
+        told.put.append(&mut more.put);
+        told.deleted.append(&mut more.deleted);
+        told.moved += more.moved;
+    }
     assert!(told.moved > 0 && !told.deleted.is_empty());
     let done = || {
         let counts @ [_, settled, _, pending] = counted(&clock)?;
@@ -162,7 +236,7 @@ async fn each_delayed_event_arrives_at_its_time_whatever_becomes_of_the_clock() 
     let mut seen: BTreeMap<String, (String, Vec<u8>)> = BTreeMap::new();
     let mut again = 0;
     for arrival in arrivals.so_far() {
-        let (event, at) = (arrival.event, arrival.at);
+        let (event, at) = (arrival.event, time.at(arrival.at));
         let name = event.subject.clone().unwrap();
         let due = event.time.unwrap();
         assert!(at >= due, "{name} is due at {due} and came at {at}");
@@ -186,7 +260,9 @@ async fn each_delayed_event_arrives_at_its_time_whatever_becomes_of_the_clock() 
         told.moved,
         told.deleted.len()
     );
+    let stopped = clock.id();
     clock.stop();
+    time.forget(stopped);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -148,7 +148,7 @@ pub(super) fn condition(expect: Expect) -> String {
 
 /// A command by message that may be sent again.
 #[derive(Debug, Clone)]
-pub(super) struct Sent {
+pub(crate) struct Sent {
     id: String,
     kind: &'static str,
     body: Value,
@@ -156,7 +156,7 @@ pub(super) struct Sent {
 }
 
 /// The door of messages: whatever becomes of the clock, each command is answered in the end.
-pub(super) struct Messages {
+pub(crate) struct Messages {
     client: Client,
     prefix: String,
     last: u64,
@@ -167,7 +167,7 @@ pub(super) struct Messages {
 }
 
 impl Messages {
-    pub(super) async fn connect(url: &str, prefix: String) -> Self {
+    pub(crate) async fn connect(url: &str, prefix: String) -> Self {
         let client = Client::connect(url, "guest").await;
         Self { client, prefix, last: 0, answered: HashMap::new(), doubled: 0 }
     }
@@ -223,7 +223,7 @@ impl Messages {
 }
 
 impl Sent {
-    pub(super) fn answer(&self) -> &Answer {
+    pub(crate) fn answer(&self) -> &Answer {
         &self.answer
     }
 }

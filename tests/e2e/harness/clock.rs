@@ -1,6 +1,6 @@
 //! The real program, with a folder, a port and schedules of its own.
 
-use super::LIMIT;
+use super::{LIMIT, MovedTime};
 use khronos::store::{SledOptions, SledStore, Store};
 use serde_json::Value;
 use std::{
@@ -51,6 +51,11 @@ impl Clock {
     pub(crate) fn reached(self) -> Self {
         let address = format!("http://127.0.0.1:{}", self.port);
         self.with("KHRONOS_CLUSTER_ADDRESS", address)
+    }
+
+    /// With a wall clock that can be moved.
+    pub(crate) fn moved(self, time: &MovedTime) -> Self {
+        time.variables().into_iter().fold(self, |clock, (variable, value)| clock.with(variable, value))
     }
 
     /// Without a variable.

@@ -5,12 +5,14 @@ mod arrivals;
 mod clock;
 mod expected;
 mod feed;
+mod moved_time;
 mod pace;
 
 pub(crate) use arrivals::{Arrival, Arrivals};
 pub(crate) use clock::{Clock, text};
 pub(crate) use expected::{Expected, id_of};
 pub(crate) use feed::Feed;
+pub(crate) use moved_time::MovedTime;
 pub(crate) use pace::Pace;
 
 use std::{
