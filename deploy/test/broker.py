@@ -56,7 +56,7 @@ class Broker:
             self.process = subprocess.Popen(
                 ["/usr/lib/rabbitmq/bin/rabbitmq-server"], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         atexit.register(self.end)
-        tools.wait_until("RabbitMQ answers", self._answers, limit=120)
+        tools.wait_until("RabbitMQ answers", self._answers)
 
     def _answers(self):
         assert self.process.poll() is None, (self.folder / "console.log").read_text()

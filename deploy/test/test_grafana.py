@@ -154,7 +154,7 @@ class Scraped(unittest.TestCase):
         missing = [(name, title, held(title, target["expr"])) for name, title, target in queries()]
         self.assertGreater(len(missing), 30)
         try:
-            wait_until("each query", lambda: self.left(missing), limit=120)
+            wait_until("each query", lambda: self.left(missing))
         except AssertionError:
             logs = "\n".join((self.folder / f"{name}.log").read_text()[-3000:] for name in ("khronos", "ponos", "prometheus"))
             self.fail("\n".join(map(str, missing)) + "\n" + logs)
@@ -165,7 +165,7 @@ class Scraped(unittest.TestCase):
         self.assertNotIn("khronos", names)
         missing = lambda: names - set(self.ask("label/__name__/values"))
         try:
-            wait_until("each metric", lambda: not missing(), limit=120)
+            wait_until("each metric", lambda: not missing())
         except AssertionError:
             self.fail(str(missing()))
 

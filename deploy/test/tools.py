@@ -75,7 +75,7 @@ def helm(version, *words, **options):
     return run(TOOLS / f"helm-{version}", *words, **options)
 
 
-def wait_until(what, condition, limit=60):
+def wait_until(what, condition, limit=180):
     """Asks again and again until the answer is true, and gives it; after `limit` seconds it is an error."""
     end = time.monotonic() + limit
     while True:
