@@ -1,0 +1,3 @@
+module ponosbus
+
+go 1.19
