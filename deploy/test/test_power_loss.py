@@ -246,6 +246,29 @@ class PowerLoss(unittest.TestCase):
         options = self.chance.choice(("data=ordered", "data=writeback"))
         self.assertEqual(self.play(CachedDisk(self.chance, options=options), 4 * SCALE), [])
 
+    def made_anew(self, disk, times):
+        """New stores, whose making is cut short."""
+        clock = Clock(disk, broker.shared())
+        self.addCleanup(clock.end)
+        for number in range(times):
+            store = disk.place / f"store-{number}"
+            clock.environment["KHRONOS_STORE_PATH"] = str(store)
+            clock.start()
+            wait_until("it makes its store", store.exists)
+            time.sleep(self.chance.uniform(0, 0.3))
+            clock.lose_power()
+            clock.start()
+            clock.ready()
+            clock.stop()
+            clock.audit()
+
+    def test_a_store_whose_making_was_cut_short_is_opened_or_made_anew(self):
+        self.made_anew(Disk(), 2 * SCALE)
+
+    @unittest.skipUnless(os.path.exists(device.KERNEL), f"there is no {device.KERNEL}")
+    def test_a_store_whose_making_was_cut_short_is_opened_or_made_anew_where_the_device_has_a_cache(self):
+        self.made_anew(CachedDisk(self.chance), 2 * SCALE)
+
     def unsynced(self, **parts):
         """What is found of a clock that leaves out these syncs."""
         library = tools.folder("unsynced") / "unsynced.so"
