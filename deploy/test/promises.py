@@ -58,6 +58,8 @@ class Client:
         self.events, self.schedules = {}, {}
         #: Of each (name, version) of an event, when it is due, and its id where that was answered.
         self.due, self.ids = {}, {}
+        #: Names of batches without an answer: all of one are there, or none.
+        self.unanswered = []
         #: How many requests were answered, and what was answered that never should be.
         self.answered, self.wrong = 0, []
 
@@ -66,7 +68,8 @@ class Client:
         with Connection() as connection:
             try:
                 while True:
-                    self._random.choices((self._put, self._move, self._cancel, self._schedule), (8, 5, 3, 2))[0](connection)
+                    asked = self._random.choices((self._put, self._move, self._cancel, self._schedule, self._batch), (8, 5, 3, 2, 1))
+                    asked[0](connection)
             except Unanswered:
                 pass
 
@@ -84,15 +87,34 @@ class Client:
             self._event(connection, name)
 
     def _event(self, connection, name):
-        # Most come while the test runs; the others are to be there at its end.
-        delay = self._random.choices((self._random.uniform(0.02, 3), 86_400), (7, 3))[0]
-        due = (_now() + datetime.timedelta(seconds=delay)).isoformat(timespec="milliseconds")
-        version = next(self._numbers)
-        self.due[name, version] = datetime.datetime.fromisoformat(due)
-        item = {"event": EVENT, "at": due, "data": {"name": name, "version": version}}
+        version, item = self._item(name, 0.3)
         answer = self._ask(connection, self.events, name, version, "PUT", f"/v1/events/{name}", item)
         if answer is not None:
             self.ids[name, version] = answer["event_id"]
+
+    def _item(self, name, share_of_late, **more):
+        """A new version of an event, and what is asked for by it: it comes while the test runs, or is to be there at its end."""
+        delay = 86_400 if self._random.random() < share_of_late else self._random.uniform(0.02, 3)
+        due = (_now() + datetime.timedelta(seconds=delay)).isoformat(timespec="milliseconds")
+        version = next(self._numbers)
+        self.due[name, version] = datetime.datetime.fromisoformat(due)
+        return version, {"event": EVENT, "at": due, "data": {"name": name, "version": version, **more}}
+
+    def _batch(self, connection):
+        """Many new ones in one write, of many pages."""
+        asked = {}
+        for _ in range(self._random.randrange(2, 100)):
+            name = f"{self.name}-{next(self._numbers)}"
+            version, item = self._item(name, 0.9, long="x" * self._random.randrange(3_000))
+            self.events[name], asked[name] = {NOTHING, version}, (version, {"name": name, **item})
+        items = [item for _, item in asked.values()]
+        self.unanswered.append(list(asked))
+        status, answer = connection.ask("POST", "/v1/events:batch?atomic=true", items)
+        self.answered += 1
+        self.unanswered.pop()
+        if status != 200:
+            self.wrong.append(f"a batch: {status} {answer}")
+        self.events |= {name: {version} for name, (version, _) in asked.items()}
 
     def _cancel(self, connection):
         name = self._one_of(self.events)
@@ -159,6 +181,10 @@ def broken(client, there, came):
     for name, versions in client.schedules.items():
         if there.schedules.get(name, NOTHING) not in versions:
             found.append(f"schedule {name}: {there.schedules.get(name)} is there, promised was {versions}")
+    for names in client.unanswered:
+        some = [name for name in names if name in there.events or name in came]
+        if len(some) not in (0, len(names)):
+            found.append(f"event {some}: is there, of a batch {names}")
     for name, versions in client.events.items():
         seen = set(came.get(name, ()))
         if name in there.events:
