@@ -7,7 +7,8 @@
 #   ./test.sh STEP               one extra step alone:
 #       rabbitmq-4.0   the end-to-end suites on Debian 13's RabbitMQ, in a chroot (needs root)
 #       rabbitmq-4.3   the broker and worker suites on Debian sid's, likewise
-#       deployment     the image, the charts, the unit, the dashboards and the demo of deploy/, built, checked and run (needs root)
+#       deployment     the image, the charts, the unit, the dashboards and the demo of deploy/, built, checked and run; the clock on a
+#                      disk that loses its power (needs root)
 #       demo           the walk-through of docs/demo.md; not one of --all
 #       browser        the page in Debian's chromium; its pictures are left in $SCRATCH/pictures
 #
@@ -23,7 +24,7 @@ readonly SCRATCH
 export SCRATCH # the tests look for the examples' needs there
 readonly POLICY=/usr/sbin/policy-rc.d
 # The extra steps in their order, each with the minutes that it takes at most on two cores.
-readonly EXTRA=("browser 8" "rabbitmq-4.0 15" "deployment 12" "rabbitmq-4.3 10")
+readonly EXTRA=("browser 8" "rabbitmq-4.0 15" "deployment 14" "rabbitmq-4.3 10")
 
 heading() { printf '\n==== %s (minute %s) ====\n' "$*" "$((SECONDS / 60))"; }
 fail() { printf '\n%s\n' "$*" >&2; exit 1; }
@@ -130,10 +131,10 @@ install_schemathesis() {
 # Into a folder, what deploy/test needs; again when its lists change.
 install_deployment_tools() {
     local folder=$1 wanted="$PWD/deploy/test" unit
-    local programs=(buildah podman crun netavark unshare ip systemd-analyze systemd-sysusers unzip openssl /etc/ssl/certs/ca-certificates.crt)
+    local programs=(buildah podman crun netavark unshare mount mkfs.ext4 ip systemd-analyze systemd-sysusers unzip openssl /etc/ssl/certs/ca-certificates.crt)
     for program in "${programs[@]}"; do
         if command -v "$program" >/dev/null || [ -e "$program" ] || [ -e "/usr/lib/podman/$program" ]; then continue; fi
-        without_services apt_install buildah podman crun netavark util-linux iproute2 systemd unzip openssl ca-certificates
+        without_services apt_install buildah podman crun netavark util-linux mount e2fsprogs iproute2 systemd unzip openssl ca-certificates
         for unit in podman.service podman.socket podman-restart.service podman-auto-update.service podman-auto-update.timer; do
             disable_at_boot "$unit"
         done

@@ -85,10 +85,19 @@ class Broker:
     def delete(self, path):
         self._change("DELETE", path, "")
 
+    def bind(self, exchange, queue, key):
+        self._change("POST", f"api/bindings/%2F/e/{exchange}/q/{queue}", json.dumps({"routing_key": key}))
+
+    def take(self, queue, most):
+        """The next messages of a queue, which are in it no longer."""
+        wanted = {"count": most, "ackmode": "ack_requeue_false", "encoding": "auto"}
+        return json.loads(self._change("POST", f"api/queues/%2F/{queue}/get", json.dumps(wanted)))
+
     def _change(self, method, path, text):
         headers = {**self._login(), "Content-Type": "application/json"}
         request = urllib.request.Request(self.api + path, text.encode(), headers, method=method)
-        urllib.request.urlopen(request, timeout=30).close()
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.read()
 
     def _login(self):
         return {"Authorization": "Basic " + base64.b64encode(f"guest:{self.password}".encode()).decode()}

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The tests of what is in deploy/, and of the Dockerfile: `./test.sh deployment` installs what they need and calls this.
+# The tests of what is in deploy/, and of the Dockerfile; and of the clock on disks that lose their power, which need a namespace of
+# mounts, too. `./test.sh deployment` installs what they need and calls this.
 #
 #   deploy/test/run.sh TOOLS PROGRAMS [TEST...]    TOOLS: what test.sh installed; PROGRAMS: the folder of khronos and ponos
 #
