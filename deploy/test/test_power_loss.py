@@ -241,7 +241,6 @@ class PowerLoss(unittest.TestCase):
     def test_what_was_answered_outlives_it_where_the_file_system_does_not_order_data(self):
         self.assertEqual(self.play(Disk("data=writeback"), 3 * SCALE), [])
 
-    @unittest.skipUnless(os.path.exists(device.KERNEL), f"there is no {device.KERNEL}")
     def test_what_was_answered_outlives_it_where_the_device_keeps_any_part_of_what_was_not_flushed(self):
         options = self.chance.choice(("data=ordered", "data=writeback"))
         self.assertEqual(self.play(CachedDisk(self.chance, options=options), 4 * SCALE), [])
@@ -265,7 +264,6 @@ class PowerLoss(unittest.TestCase):
     def test_a_store_whose_making_was_cut_short_is_opened_or_made_anew(self):
         self.made_anew(Disk(), 2 * SCALE)
 
-    @unittest.skipUnless(os.path.exists(device.KERNEL), f"there is no {device.KERNEL}")
     def test_a_store_whose_making_was_cut_short_is_opened_or_made_anew_where_the_device_has_a_cache(self):
         self.made_anew(CachedDisk(self.chance), 2 * SCALE)
 
@@ -292,7 +290,6 @@ class PowerLoss(unittest.TestCase):
         found = self.unsynced(UNSYNCED="/mounted/store", SYNCED="/mounted/store/delayed")
         self.assertRegex(found, "(?m)^schedule client-.*, promised was|/mounted/store is damaged")
 
-    @unittest.skipUnless(os.path.exists(device.KERNEL), f"there is no {device.KERNEL}")
     def test_a_device_that_is_not_flushed_is_found_out(self):
         found = "\n".join(self.play(CachedDisk(self.chance, (0,), options="barrier=0"), 1))
         self.assertRegex(found, "(?m)^event client-.*, promised was")
