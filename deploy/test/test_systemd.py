@@ -14,6 +14,7 @@ from tools import Container, http, wait_until
 
 FOLDER = tools.ROOT / "deploy/systemd"
 UNIT = FOLDER / "khronos.service"
+SEVERAL = FOLDER / "khronos.several.conf"
 #: systemd's own measure, 0 to 10: "OK" begins at 2.
 MOST_EXPOSED = 13 # tenths
 
@@ -43,6 +44,17 @@ class Unit(unittest.TestCase):
         said = self.verify(UNIT)
         self.assertEqual((said.returncode, said.stderr), (0, ""))
 
+    def test_systemd_finds_nothing_wrong_with_one_of_several(self):
+        unit = tools.folder("several") / "khronos.service"
+        shutil.copy(UNIT, unit)
+        (unit.parent / "khronos.service.d").mkdir()
+        drop_in = unit.parent / "khronos.service.d/several.conf"
+        shutil.copy(SEVERAL, drop_in)
+        said = self.verify(unit)
+        self.assertEqual((said.returncode, said.stderr), (0, ""))
+        drop_in.write_text(SEVERAL.read_text().replace("Environment=", "Enviroment="))
+        self.assertIn("Enviroment", self.verify(unit).stderr)
+
     def test_a_unit_with_a_fault_would_be_found(self):
         broken = tools.folder("unit") / "khronos.service"
         broken.write_text(UNIT.read_text().replace("ProtectSystem=strict", "ProtectSystem=rigid"))
@@ -63,17 +75,28 @@ class Unit(unittest.TestCase):
         self.assertIn("khronos:", (root / "etc/passwd").read_text())
         self.assertEqual(re.search("^User=(.*)", UNIT.read_text(), re.M)[1], "khronos")
 
-    def test_what_the_unit_sets_is_understood_by_the_clock(self):
-        text = UNIT.read_text()
+    def understood(self, text):
+        """What `khronos check` says with these variables of a unit; and the variables."""
         variables = dict(line.split("=", 1) for line in re.findall("^Environment=(.*)", text, re.M))
         folder = tools.folder("etc")
         (folder / "broker-url").write_text("amqp://clock:secret@rabbit.example\n")
+        (folder / "store-url").write_text("postgres://clock:secret@db.example/clock\n")
         shutil.copy(tools.ROOT / "config.toml", folder)
         shutil.copytree(tools.ROOT / "schedules", folder / "schedules")
         places = {name: value.replace("/etc/khronos", str(folder)) for name, value in variables.items()}
         said = tools.run(tools.PROGRAMS / "khronos", "check", env=places)
-        self.assertIn("valid", said.stdout + said.stderr)
+        return said.stdout + said.stderr, variables
+
+    def test_what_the_unit_sets_is_understood_by_the_clock(self):
+        text = UNIT.read_text()
+        said, variables = self.understood(text)
+        self.assertIn("valid", said)
         self.assertEqual(variables["KHRONOS_STORE_PATH"], "/var/lib/" + re.search("^StateDirectory=(.*)", text, re.M)[1])
+
+    def test_what_one_of_several_has_instead_is_understood_too(self):
+        said, variables = self.understood(UNIT.read_text() + SEVERAL.read_text())
+        self.assertIn("valid", said)
+        self.assertEqual(variables["KHRONOS_STORE_PATH"], "")
 
     def test_the_clock_runs_on_the_system_calls_that_it_may_use(self):
         filters = re.findall("^SystemCallFilter=(.*)", UNIT.read_text(), re.M)
