@@ -33,6 +33,7 @@ mod openapi;
 mod outage;
 mod pauses;
 mod prometheus;
+mod promotion;
 mod run_time;
 mod schedules;
 mod several_clocks;

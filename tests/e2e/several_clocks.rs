@@ -1,7 +1,7 @@
 //! Three clocks on one Postgres: one leads, the others take over, whatever is done to it or to the database. Nothing is lost, equal ids
 //! have equal bodies, nothing is early, and the audit agrees.
 
-use crate::harness::{Arrival, Arrivals, Clock, Expected, LIMIT, let_pass, random, scale};
+use crate::harness::{Arrival, Arrivals, Balancer, Clock, Expected, LIMIT, let_pass, random, scale};
 use khronos::{
     clock,
     postgres::{Door, DoorOptions},
@@ -34,13 +34,17 @@ struct Several {
     clocks: Vec<Clock>,
     running: Vec<bool>,
     database: String,
+    /// Between the clocks and the database.
+    network: Balancer,
 }
 
 impl Several {
     fn started(broker: &str, postgres: &Postgres) -> Self {
-        let database = postgres.database("several");
+        let network = Balancer::to(postgres.port());
+        let database = network.url(&postgres.database("several"));
         let clock = |_| Clock::new(broker, SCHEDULES).reached().with("KHRONOS_STORE_PATH", &database);
-        let mut all = Self { clocks: (0..3).map(clock).collect(), running: vec![false; 3], database };
+        let mut all =
+            Self { clocks: (0..3).map(clock).collect(), running: vec![false; 3], database, network };
         all.start_all();
         all
     }
@@ -151,7 +155,7 @@ async fn whatever_is_done_to_the_leader_or_the_database_nothing_is_lost_and_anot
         let leader = all.leader();
         all.follower();
         let before = last_term(&arrivals);
-        match fault % 5 {
+        match fault % 7 {
             0 | 3 => {
                 let since = clock::now();
                 all.kill(leader);
@@ -167,6 +171,8 @@ async fn whatever_is_done_to_the_leader_or_the_database_nothing_is_lost_and_anot
                 let_pass(random.u64(500..4_000));
                 all.clocks[leader].signal(Signal::CONT);
             }
+            5 => all.network.cut(),
+            6 => all.network.while_nothing_goes_through(|| let_pass(random.u64(200..4_000))),
             _ => {
                 postgres.kill9();
                 let_pass(random.u64(0..3_000));

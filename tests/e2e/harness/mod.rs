@@ -2,6 +2,7 @@
 //! call for.
 
 mod arrivals;
+mod balancer;
 mod clock;
 mod expected;
 mod feed;
@@ -9,6 +10,7 @@ mod moved_time;
 mod pace;
 
 pub(crate) use arrivals::{Arrival, Arrivals};
+pub(crate) use balancer::Balancer;
 pub(crate) use clock::{Clock, text};
 pub(crate) use expected::{Expected, id_of};
 pub(crate) use feed::Feed;
