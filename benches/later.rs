@@ -183,10 +183,12 @@ async fn burst(node: &Node, count: usize) {
     let due = due.millis() * 1_000_000;
     assert!(wall() < due, "they were put too slowly");
     println!("{count} due at one instant; {}", clock.memory());
+    let before = clock.threads();
     while figure(&mut client, "khronos_delayed_events_total{state=\"settled\"}").await < count {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let seconds = (wall() - due) as f64 / 1e9;
+    let threads = clock.threads();
     let there = Bare::connect(&url).await;
     assert!(there.waiting().await >= count, "they are settled, but not in the queue");
     there.close().await;
@@ -202,6 +204,10 @@ async fn burst(node: &Node, count: usize) {
         count as f64 / seconds,
         clock.memory()
     );
+    for (name, took) in threads {
+        let took = took - before.get(&name).unwrap_or(&0);
+        println!("processor time of {name}: {:.1} us an event", took as f64 * 1e3 / count as f64);
+    }
 }
 
 /// One of the clock's metrics.
@@ -254,6 +260,7 @@ async fn pending(node: &Node, count: usize) {
             clock.memory()
         );
     }
+    println!("events of 100 ms since: {}", ticks.stop());
 }
 
 fn bytes_in(folder: &Path) -> u64 {

@@ -1,6 +1,7 @@
 //! The real program, on a broker, with a folder and a port of its own.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     net::TcpListener,
     path::{Path, PathBuf},
@@ -75,6 +76,21 @@ impl Program {
             line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
         };
         format!("{:.0} MiB resident (peak {:.0})", mib("VmRSS"), mib("VmHWM"))
+    }
+
+    /// Processor time in milliseconds by the name of the thread, since the start.
+    pub fn threads(&self) -> BTreeMap<String, u64> {
+        let mut took = BTreeMap::new();
+        for task in fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap() {
+            // One that ended meanwhile counts no more.
+            let Ok(stat) = fs::read_to_string(task.unwrap().path().join("stat")) else { continue };
+            let (before, rest) = stat.rsplit_once(')').unwrap();
+            let name = before.split_once('(').unwrap().1.to_owned();
+            let fields: Vec<&str> = rest.split_whitespace().collect();
+            let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+            *took.entry(name).or_default() += 10 * ticks; // a hundredth of a second each
+        }
+        took
     }
 }
 
