@@ -42,6 +42,8 @@ pub(crate) struct KeeperParts {
     pub(crate) shown: MemberShown,
     /// The times of the lease, the same for all members.
     pub(crate) times: LeaseTimes,
+    /// Told what a follower sees.
+    pub(crate) seen: watch::Sender<Seen>,
     /// A leadership that says for so long (milliseconds) that it neither begins nor lives leads in vain.
     pub(crate) silent: i64,
 }
@@ -52,7 +54,8 @@ pub(crate) struct Keeper {
     /// What the process is to do.
     pub(crate) role: watch::Receiver<Role>,
     /// What a follower sees.
-    pub(crate) seen: watch::Receiver<Seen>,
+    #[cfg(test)]
+    pub(super) seen: watch::Receiver<Seen>,
     /// Counts up when the broker is to be probed.
     pub(crate) probes: watch::Receiver<u64>,
     has_broker: Arc<AtomicBool>,
@@ -126,7 +129,7 @@ pub(crate) async fn keep(parts: KeeperParts) -> Result<Keeper, StoreError> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let handle = runtime.handle().clone();
     let (role_in, role) = watch::channel(Role::Following);
-    let (seen_in, seen) = watch::channel(Seen::default());
+    let seen_in = parts.seen.clone();
     let (probes_in, probes) = watch::channel(0);
     // Bounded by those that tell: writers one at a time each, one confirm a second, one change of the work a step of the loop.
     let (inputs_in, inputs) = mpsc::unbounded_channel();
@@ -138,7 +141,8 @@ pub(crate) async fn keep(parts: KeeperParts) -> Result<Keeper, StoreError> {
     let limit = Duration::from_millis(parts.times.call.unsigned_abs());
     let keeper = Keeper {
         role,
-        seen,
+        #[cfg(test)]
+        seen: parts.seen.subscribe(),
         probes,
         has_broker: has_broker.clone(),
         heartbeat: heartbeat.clone(),
@@ -151,7 +155,10 @@ pub(crate) async fn keep(parts: KeeperParts) -> Result<Keeper, StoreError> {
     };
     let work = move || {
         runtime.block_on(async {
-            let line = match prepare(&parts.door, || !ready.is_closed()).await {
+            let waits = |why: &StoreError| {
+                seen_in.send_modify(|seen| seen.failing = Some(format!("{why}; the database is waited for")));
+            };
+            let line = match prepare(&parts.door, || !ready.is_closed(), waits).await {
                 Ok(line) => line,
                 Err(error) => return drop(ready.send(Err(error))),
             };

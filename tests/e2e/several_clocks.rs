@@ -225,3 +225,27 @@ async fn what_is_asked_of_a_follower_the_leader_does_and_while_nobody_leads_it_s
     leader.until("it to lead again", |status, body| status == 200 && body["role"] == "leader");
     leader.stop();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_whose_database_is_not_there_says_that_it_lives_and_what_it_waits_for() {
+    let url = Node::shared().vhost("waits");
+    let postgres = Postgres::start(false);
+    let database = postgres.database("several");
+    postgres.kill9();
+    let mut clock = Clock::new(&url, SCHEDULES).reached().with("KHRONOS_STORE_PATH", &database);
+    clock.start();
+    let waits = clock.until("it to wait", |status, body| {
+        status == 503 && body["reasons"].to_string().contains("the database is waited for")
+    });
+    assert_eq!(waits["role"], "follower");
+    assert_eq!(clock.get("/healthz").map(|(status, _)| status), Some(200));
+    assert!(clock.text("/metrics").is_some_and(|text| text.contains("khronos_ready 0")));
+    postgres.restart();
+    clock.until("it to lead", |status, body| status == 200 && body["role"] == "leader");
+    clock.stop();
+    // It may end while it waits, too.
+    postgres.kill9();
+    clock.start();
+    clock.until("it to wait again", |status, _| status == 503);
+    clock.stop();
+}
