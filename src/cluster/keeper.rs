@@ -5,9 +5,11 @@ use super::{
     calls::{Done, Waiting, call, prepare, turn},
     life::Life,
     notices,
+    role::Outs,
 };
 use crate::{
     clock::{self, Heartbeat},
+    config::ClusterSecret,
     engine::lease::{LeaseAction, LeaseCall, LeaseInput, LeaseReply, LeaseTimes, Member, MemberId},
     postgres::{Door, Led, Line, MemberShown, NEWEST, TurnAsked},
     store::StoreError,
@@ -38,6 +40,8 @@ pub(crate) struct KeeperParts {
     pub(crate) door: Door,
     /// Told until when the process may hand over.
     pub(crate) trust: Trust,
+    /// By which the leader's address is known for one.
+    pub(crate) secret: Option<ClusterSecret>,
     /// What others see of this member.
     pub(crate) shown: MemberShown,
     /// The times of the lease, the same for all members.
@@ -180,12 +184,6 @@ pub(crate) async fn keep(parts: KeeperParts) -> Result<Keeper, StoreError> {
     }
 }
 
-struct Outs {
-    role: watch::Sender<Role>,
-    seen: watch::Sender<Seen>,
-    probes: watch::Sender<u64>,
-}
-
 struct Thread {
     parts: KeeperParts,
     member: Member,
@@ -307,7 +305,7 @@ impl Thread {
             LeaseAction::Probe => self.outs.probes.send_modify(|probes| *probes += 1),
             // What is waited for at the end comes first.
             LeaseAction::End => {}
-            LeaseAction::Notice(notice) => self.see(|seen| notices::tell(notice, seen)),
+            LeaseAction::Notice(notice) => self.outs.see(|seen| notices::tell(notice, seen)),
         }
     }
 
@@ -362,12 +360,13 @@ impl Thread {
         let reply = match told {
             Ok(told) => {
                 let looked = matches!(told.reply, LeaseReply::Looked(_));
-                self.see(|seen| {
+                let (secret, clock) = (self.parts.secret.as_ref(), &*self.parts.door.shard().clock);
+                self.outs.see(|seen| {
                     if told.reply != LeaseReply::Failed {
                         seen.failing = None;
                     }
                     if looked {
-                        seen.leader = told.leader;
+                        seen.show(told.leader, secret, clock);
                     }
                 });
                 told.reply
@@ -377,18 +376,10 @@ impl Thread {
                 if self.outs.seen.borrow().failing.is_none() {
                     warn!("{why}; it is asked again");
                 }
-                self.see(|seen| seen.failing = Some(why));
+                self.outs.see(|seen| seen.failing = Some(why));
                 LeaseReply::Failed
             }
         };
         LeaseInput::Replied { number, reply }
-    }
-
-    fn see(&self, change: impl FnOnce(&mut Seen)) {
-        self.outs.seen.send_if_modified(|seen| {
-            let before = seen.clone();
-            change(seen);
-            *seen != before
-        });
     }
 }

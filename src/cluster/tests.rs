@@ -25,6 +25,7 @@ async fn kept_with(tables: &Tables, address: &str, (times, silent): (LeaseTimes,
     let parts = KeeperParts {
         door: tables.door_with("khronos", options),
         trust: trust.clone(),
+        secret: None,
         shown,
         times,
         seen: tokio::sync::watch::channel(Seen::default()).0,

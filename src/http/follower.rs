@@ -134,7 +134,7 @@ impl Follower {
         ];
         status.degraded.extend(degraded.into_iter().filter(|(_, is_so)| *is_so).map(|(what, _)| what));
         status.reasons = failing.into_iter().chain(broker).collect();
-        status.warnings.extend(seen.hindered);
+        status.warnings.extend(seen.hindered.into_iter().chain(seen.unsealed));
         status
     }
 
@@ -146,11 +146,10 @@ impl Follower {
         if request.headers().contains_key(PASSED) {
             return Err(Problem::unavailable("the leader changed a moment ago: ask again"));
         }
-        let leader = self.seen.borrow().leader.clone();
+        let Seen { leader, unsealed, .. } = self.seen.borrow().clone();
         let none = || {
-            Problem::unavailable(
-                "no clock leads at present, or it does not say where it is reached (cluster.address): ask again",
-            )
+            let usual = "no clock leads at present, or it does not say where it is reached (cluster.address): ask again";
+            Problem::unavailable(unsealed.unwrap_or_else(|| usual.to_owned()))
         };
         let leader = leader.ok_or_else(none)?;
         let target = Target::from_url(&leader).map_err(|error| Problem::unavailable(error.to_string()))?;

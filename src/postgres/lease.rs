@@ -18,6 +18,8 @@ pub(crate) struct Shard {
     pub(crate) holder: Arc<str>,
     /// Where others reach this process; shown to those that follow.
     pub(crate) address: Option<Arc<str>>,
+    /// By which they know that it is that of a clock of this name.
+    pub(crate) seal: Option<Arc<str>>,
     /// For how long a lease holds from the moment of each write.
     pub(crate) ttl: Duration,
 }
@@ -164,7 +166,7 @@ impl Shard {
         let timeline = if tells { TIMELINE } else { "0" };
         // The third: the database's clock went back.
         let acquire = format!(
-            "update {{s}}.shard set term = greatest(term + 1, {timeline}), holder = $3::uuid, address = $4, beat = beat + 1,
+            "update {{s}}.shard set term = greatest(term + 1, {timeline}), holder = $3::uuid, address = $4, seal = $9, beat = beat + 1,
                 wanted_by = null, expires_at = clock_timestamp() + $5::bigint * interval '1 ms',
                 since = clock_timestamp(), gap = case when isfinite(expires_at) then
                     (extract(epoch from clock_timestamp() - expires_at) * 1000)::bigint
@@ -182,7 +184,8 @@ impl Shard {
             .bind(self.ttl())
             .bind(integer(term))
             .bind(integer(beat))
-            .bind(i64::from(super::schema::NEWEST));
+            .bind(i64::from(super::schema::NEWEST))
+            .bind(self.seal.as_deref());
         let row = calls.one(acquire).await?;
         let granted = |row: PgRow| {
             let (term, told) = (number(&row, 0)?, timeline_of(number(&row, 2)?));
@@ -234,7 +237,7 @@ impl Shard {
     /// Lets it go, so that the next one need not wait; whoever listens hears of it. Whether it was there to let go of.
     pub(crate) async fn resign(&self, calls: &mut Calls<'_>, grant: Grant) -> Result<bool, Failed> {
         let resign =
-            "update {s}.shard set holder = null, address = null, beat = beat + 1, expires_at = clock_timestamp()
+            "update {s}.shard set holder = null, address = null, seal = null, beat = beat + 1, expires_at = clock_timestamp()
              where clock = $1 and shard = $2 and term = $3 and holder = $4::uuid and writes = $5";
         let resign = self
             .named(calls, resign)

@@ -51,7 +51,7 @@ pub use members::{ClusterSeen, MemberSeen, Resigning, resign};
 pub(crate) use numbered::{Added, First, Kept, Numbered, PAGE, of};
 pub(crate) use reads::Reads;
 pub use replication::Replication;
-pub(crate) use row::{Line, MemberShown, Told};
+pub(crate) use row::{LeaderShown, Line, MemberShown, Told};
 pub(crate) use schema::NEWEST;
 pub use session::Session;
 pub(crate) use windows::{AT_ONCE_BYTES, Keyed, portions};

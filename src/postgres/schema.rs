@@ -58,7 +58,7 @@ create table {s}.delayed_change (clock text, shard smallint, number bigint, at b
 /// Who leads since when, how long nobody did before, who follows, and what the files of each say. Members write once a second each.
 const MEMBERS: &str = "
 alter table {s}.shard add column since timestamptz, add column gap bigint,
-    add column saved_on bigint not null default 0;
+    add column saved_on bigint not null default 0, add column seal text;
 create table {s}.member (clock text, shard smallint, id uuid, address text, version text not null, zones text not null,
     ahead bigint, has_broker boolean not null, seen_at timestamptz not null, probed_at timestamptz,
     primary key (clock, shard, id))

@@ -112,7 +112,8 @@ pub(super) async fn run(
     // From now on it says how it is, however long the database is waited for.
     let serving = http::start_front(listener, state, served, ends.clone()).map_err(RunError::Http)?;
     let (times, silent) = (LeaseTimes::default(), SILENT);
-    let parts = KeeperParts { door, trust: trust.clone(), shown, times, seen, silent };
+    let secret = config.cluster.secret.clone();
+    let parts = KeeperParts { door, trust: trust.clone(), secret, shown, times, seen, silent };
     let watching = parts.door.clone();
     let beginning = async {
         let keeper = keep(parts).await?;

@@ -197,7 +197,9 @@ async fn what_is_asked_of_a_follower_the_leader_does_and_while_nobody_leads_it_s
     let database = postgres.database("several");
     let clock = || {
         let clock = Clock::new(&url, SCHEDULES).reached().with("KHRONOS_STORE_PATH", &database);
-        clock.with("KHRONOS_HTTP_OPEN", "true")
+        let secret = clock.sandbox.path("secret");
+        std::fs::write(&secret, "sesame, open the cave").unwrap();
+        clock.with("KHRONOS_HTTP_OPEN", "true").with("KHRONOS_CLUSTER_SECRET_FILE", secret.display())
     };
     let mut leader = clock().started();
     leader.until("it to lead", |status, body| status == 200 && body["role"] == "leader");
@@ -211,6 +213,15 @@ async fn what_is_asked_of_a_follower_the_leader_does_and_while_nobody_leads_it_s
     assert_eq!(paused.as_ref().map(|(status, _)| *status), Some(200), "{paused:?}");
     let seen = leader.get("/v1/schedules/all-100").unwrap().1;
     assert!(seen.to_string().contains("by a follower"), "{seen}");
+    // Who can write to the tables can't have anything sent to himself.
+    let real = postgres.sql("several", "select address from khronos.shard");
+    postgres.sql("several", "update khronos.shard set address = 'http://127.0.0.1:1'");
+    let refused = block_until("the address to be refused", LIMIT, || {
+        follower.get("/v1/schedules").filter(|(status, _)| *status != 200)
+    });
+    assert!(refused.0 == 503 && refused.1.to_string().contains("is not sealed"), "{refused:?}");
+    postgres.sql("several", &format!("update khronos.shard set address = '{real}'"));
+    follower.until_at("/v1/schedules", "the leader to be asked again", |status, _| status == 200);
     leader.signal(Signal::STOP);
     let nobody = block_until("nobody to lead", LIMIT, || {
         follower.get("/v1/schedules").filter(|(status, _)| *status != 200)

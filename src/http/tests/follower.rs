@@ -120,3 +120,15 @@ async fn a_follower_shows_in_figures_how_it_is_and_nothing_that_the_leader_count
         assert!(!text.contains("khronos_occurrences"), "{text}");
     }
 }
+
+#[tokio::test]
+async fn an_address_that_is_not_known_for_a_members_is_asked_nothing() {
+    let clock = Clock::start().await;
+    let seen = Seen { unsealed: Some("it is not sealed".into()), ..Seen::default() };
+    let follower = TowerToHyperService::new(following_as(&clock, seen, Limits::patient()));
+    let answer = follower.call(request(Method::GET, "/v1/schedules", &[], Body::empty())).await;
+    let (status, said) = told(answer).await;
+    assert!(status == 503 && said.contains("it is not sealed"), "{said}");
+    let ready = told(follower.call(request(Method::GET, "/readyz", &[], Body::empty())).await).await.1;
+    assert!(ready.contains("it is not sealed"), "{ready}");
+}
