@@ -2,9 +2,11 @@
 //! of it, is for others to say. The database's clock rules all times.
 
 use super::{
+    Address,
     calls::{Calls, Statement, column, integer, number},
     errors::Failed,
 };
+use crate::store::StoreError;
 use khronos_engine::lease::{LeaseReply, MemberId};
 use sqlx::postgres::PgRow;
 use std::{sync::Arc, time::Duration};
@@ -74,6 +76,15 @@ pub(crate) struct Writing {
     pub(crate) goes_first: bool,
     /// Its end need not wait for the disk: a crash of the server may lose it, and never what came before without it.
     pub(crate) may_be_lost: bool,
+    /// It may take hours.
+    pub(crate) is_long: bool,
+}
+
+impl Writing {
+    /// One that changes the tables themselves.
+    pub(super) fn long() -> Self {
+        Self { goes_first: true, is_long: true, ..Self::default() }
+    }
 }
 
 /// What the row answered to a write.
@@ -129,8 +140,27 @@ impl Shard {
         i64::try_from(self.ttl.as_millis()).unwrap_or(i64::MAX)
     }
 
-    /// Makes the row where there is none.
-    pub(super) async fn create(&self, calls: &mut Calls<'_>) -> Result<(), Failed> {
+    /// Makes the row where there is none, in a transaction of its own: one program after the other, for the schema is one clock's. What
+    /// another one left that never wrote anything goes.
+    ///
+    /// # Errors
+    /// [`StoreError::OtherClock`] where it is another one's.
+    pub(super) async fn create(&self, calls: &mut Calls<'_>, address: &Address) -> Result<(), Failed> {
+        let exists = "select 1 from {s}.shard where clock = $1 and shard = $2";
+        if calls.one(self.named(calls, exists)).await?.is_some() {
+            return Ok(());
+        }
+        super::schema::lock(calls).await?;
+        // One that has a row and has not led yet will lead in a moment.
+        let left =
+            "delete from {s}.shard where clock <> $1 and shard = $2 and w is null and isfinite(expires_at)
+            and (holder is null or expires_at < clock_timestamp() - interval '10 s')";
+        calls.execute(self.named(calls, left)).await?;
+        let other = "select clock from {s}.shard where clock <> $1 and shard = $2 limit 1";
+        if let Some(row) = calls.one(self.named(calls, other)).await? {
+            let (path, configured) = (address.shown().to_owned(), self.clock.to_string());
+            return Err(StoreError::OtherClock { path, kept: column(&row, 0)?, configured }.into());
+        }
         let insert = "insert into {s}.shard (clock, shard) values ($1, $2) on conflict do nothing";
         calls.execute(self.named(calls, insert)).await.map(drop)
     }

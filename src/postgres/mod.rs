@@ -12,6 +12,7 @@
 //!
 //! Absent: who acquires when (that is for whoever follows), trust on a monotonic clock, and what the tables mean.
 
+mod acquiring;
 mod address;
 mod calls;
 mod door;

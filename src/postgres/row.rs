@@ -73,12 +73,12 @@ impl Line {
         Ok(line)
     }
 
-    /// Makes what is missing of the tables, and the row.
+    /// Makes what the lease needs of the tables, and the row.
     pub(crate) async fn prepare(&mut self, door: &Door, limit: Duration) -> Result<(), Failed> {
         let mut calls = self.calls(door, limit);
         schema::migrate(&mut calls).await?;
         calls.begin("").await?;
-        door.shard().create(&mut calls).await?;
+        door.shard().create(&mut calls, door.address()).await?;
         calls.simple("commit").await
     }
 

@@ -44,6 +44,30 @@ fn of_many_that_begin_at_once_one_leads_and_the_tables_are_made_once() {
 }
 
 #[test]
+fn of_clocks_of_different_names_that_begin_at_once_in_a_new_schema_one_has_it() {
+    let tables = Tables::new();
+    let ready = Barrier::new(8);
+    let opened: Vec<_> = thread::scope(|scope| {
+        let begin = |number: usize| {
+            let (tables, ready) = (&tables, &ready);
+            scope.spawn(move || {
+                let process = tables.of_another_process();
+                let options = super::DoorOptions { ttl: HOUR, ..process.options() };
+                let door = process.door_with(["khronos", "kairos"][number % 2], options);
+                ready.wait();
+                door.session()
+            })
+        };
+        let all: Vec<_> = (0..8).map(begin).collect();
+        all.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    assert_eq!(opened.iter().filter(|one| one.is_ok()).count(), 1, "{opened:?}");
+    let others = opened.iter().filter(|one| matches!(one, Err(StoreError::OtherClock { .. })));
+    assert_eq!(others.count(), 4, "{opened:?}");
+    assert_eq!(sql(&tables, "select count(*) from {s}.shard"), "1", "those leave nothing behind");
+}
+
+#[test]
 fn while_one_leads_another_is_told_where_and_leads_as_soon_as_that_one_resigns() {
     let tables = Tables::new();
     let address = Some("http://one:8080".into());
