@@ -210,6 +210,8 @@ pub enum Why {
     Skewed,
     /// The row is not as this member wrote it.
     Fenced,
+    /// The row is this member's own, and has lost its newest writes: the server crashed. It begins anew.
+    WentBack,
 }
 
 /// What people may want to know.

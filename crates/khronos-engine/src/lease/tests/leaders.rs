@@ -94,6 +94,37 @@ fn a_leader_whose_row_is_another_ones_drops_everything() {
 }
 
 #[test]
+fn a_leader_whose_server_lost_its_newest_writes_begins_anew_at_once() {
+    // (the timeline, whether the connection outlives the crash)
+    for (timeline, outlives, again) in [(1, true, true), (1, false, true), (0, true, false)] {
+        let mut one = One::new();
+        (one.row.holder, one.row.left, one.row.timeline) = (None, -1, timeline);
+        one.run_until(3_000, |one| one.member.leads().is_some());
+        one.run(1_000);
+        let (term, begun) = (one.member.leads().unwrap(), one.now);
+        one.await_call(is_save);
+        one.row.writes -= 2;
+        one.row.beat -= 2;
+        if !outlives {
+            one.now += TIMES.call;
+            one.call = None;
+            one.step(LeaseInput::Tick);
+        }
+        one.run_until(500, |one| one.member.leads() != Some(term));
+        assert!(one.has_told(&LeaseAction::Follow) && !one.member.trusts(one.now));
+        if again {
+            one.turn();
+            assert!(one.member.leads() > Some(term), "what was lost is read anew, under another term");
+            assert!(one.now - begun < 900, "{}", one.now - begun);
+        } else {
+            // Where the server does not tell its timeline it may be another one, and somebody may have led on the other.
+            one.run(1_000);
+            assert_eq!(one.member.leads(), None);
+        }
+    }
+}
+
+#[test]
 fn who_is_told_to_stop_drains_resigns_and_ends() {
     let mut one = One::leading();
     one.step(LeaseInput::Stop);
