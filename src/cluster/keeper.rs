@@ -11,7 +11,7 @@ use crate::{
     clock::{self, Heartbeat},
     config::ClusterSecret,
     engine::lease::{LeaseAction, LeaseCall, LeaseInput, LeaseReply, LeaseTimes, Member, MemberId},
-    postgres::{Door, Led, Line, MemberShown, NEWEST, TurnAsked},
+    postgres::{Door, Led, Line, MemberShown, NEWEST, TurnAsked, hear},
     store::StoreError,
 };
 use futures_util::{StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
@@ -25,7 +25,7 @@ use std::{
 };
 use tokio::{
     runtime::{Builder, Handle},
-    sync::{mpsc, oneshot, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     time::{sleep, timeout},
 };
 use tracing::warn;
@@ -173,7 +173,12 @@ pub(crate) async fn keep(parts: KeeperParts) -> Result<Keeper, StoreError> {
             drop(begun.wait_for(|begun| *begun).await);
             let outs = Outs { role: role_in, seen: seen_in, probes: probes_in };
             let life = Life::new(heartbeat);
-            Thread::new(parts, line, (has_broker, life), outs).run(inputs, turns).await;
+            let (hinted, door) = (Notify::new(), parts.door.clone());
+            let thread = Thread::new(parts, line, (has_broker, life), outs);
+            tokio::select! {
+                () = thread.run(inputs, turns, &hinted) => {}
+                never = hear(&door, || hinted.notify_one()) => match never {},
+            }
         });
         runtime.shutdown_background();
     };
@@ -226,6 +231,7 @@ impl Thread {
         mut self,
         mut inputs: mpsc::UnboundedReceiver<LeaseInput>,
         mut turns: mpsc::UnboundedReceiver<TurnAsked>,
+        hinted: &Notify,
     ) {
         let mut is_abandoned = false;
         while let Some(wake) = self.member.next_wakeup() {
@@ -253,6 +259,7 @@ impl Thread {
                     Some(input) => input,
                     None => continue,
                 },
+                () = hinted.notified() => LeaseInput::Hint,
                 () = sleep(wait) => LeaseInput::Tick,
             };
             self.step(input);

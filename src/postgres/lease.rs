@@ -5,6 +5,7 @@ use super::{
     Address,
     calls::{Calls, Statement, column, integer, number},
     errors::Failed,
+    hints::CHANNEL,
 };
 use crate::store::StoreError;
 use khronos_engine::lease::{LeaseReply, MemberId};
@@ -277,9 +278,14 @@ impl Shard {
         if calls.execute(resign).await? == 0 {
             return Ok(false);
         }
-        let notify = calls.statement("select pg_notify('khronos', $1)").bind(&*self.clock);
-        calls.one(notify).await?;
+        self.hint(calls).await?;
         Ok(true)
+    }
+
+    /// Whoever listens looks at the row once this transaction is committed.
+    pub(super) async fn hint(&self, calls: &mut Calls<'_>) -> Result<(), Failed> {
+        let notify = calls.statement("select pg_notify($1, $2)").bind(CHANNEL).bind(self.clock.to_string());
+        calls.one(notify).await.map(drop)
     }
 }
 

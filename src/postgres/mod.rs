@@ -8,7 +8,7 @@
 //! behind it is what was kept.
 //!
 //! Nothing here wants a session of its own in the server: statements are not prepared by name, settings hold for one transaction,
-//! names are qualified. So it works behind a pooler in transaction mode.
+//! names are qualified. So it works behind a pooler in transaction mode. What is heard as a hint alone is not listened to there.
 //!
 //! Absent: who acquires when (that is for whoever follows), trust on a monotonic clock, and what the tables mean.
 
@@ -18,6 +18,7 @@ mod calls;
 mod door;
 mod errors;
 mod follower;
+mod hints;
 mod lease;
 mod led;
 mod members;
@@ -43,6 +44,7 @@ pub(crate) use calls::{Calls, column, integer, number};
 pub use door::{Door, DoorOptions};
 pub(crate) use errors::Failed;
 pub use follower::Follower;
+pub(crate) use hints::hear;
 pub use lease::{Grant, Saved, Seen};
 pub(crate) use lease::{Progress, Shard, Writing, timeline_of};
 pub use led::Led;

@@ -11,7 +11,7 @@ use super::{
     take_commands, unless_stopped, watch_files,
 };
 use crate::{
-    broker,
+    broker, clock,
     clock_loop::{Handle, Lead, NamedCalendars, Proof, Report},
     cluster::{Keeper, KeeperParts, Role, Seen, Standby, Trust, keep},
     config::Config,
@@ -262,6 +262,7 @@ impl Cluster<'_> {
     }
 
     async fn live(&mut self, term: u64, ready: Option<Standby>, ends: &Shutdown) -> Result<Report, RunError> {
+        let begun = clock::reading().boot;
         let heartbeat = self.keeper.heartbeat();
         heartbeat.begin();
         let place = Place::Postgres(self.keeper.door(term));
@@ -288,7 +289,7 @@ impl Cluster<'_> {
         let Some(life) = Box::pin(beginning).await? else { return Ok(Report::default()) };
         let Life { clock_loop, clock, running, warning, rival } = life;
         let Running { schedules, source } = running;
-        info!(term, schedules, source, "leading");
+        info!(term, schedules, source, within_ms = clock::reading().boot - begun, "leading");
         let clock = clock.leading(self.trust.clone()).replicated(self.replication.clone());
         let owners = self.config.owners();
         let taking = take_commands(self.config, &owners, &clock, warning, ends)?;

@@ -115,6 +115,11 @@ impl Leading {
         self.off_since = (is_off && is_set).then(|| self.off_since.unwrap_or(reading.boot));
     }
 
+    /// Its next save says whether somebody is wanted: that is now.
+    pub(super) fn hint(&mut self) {
+        self.must_save |= self.end.is_none();
+    }
+
     pub(super) fn drained(&mut self) {
         if let Some(end) = &mut self.end {
             end.is_drained = true;

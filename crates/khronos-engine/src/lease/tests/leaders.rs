@@ -176,6 +176,26 @@ fn who_leads_in_vain_resigns_for_a_while_if_another_one_would_not() {
 }
 
 #[test]
+fn a_leader_that_is_given_a_hint_looks_at_once_whether_somebody_is_wanted() {
+    let mut one = One::leading();
+    one.await_call(is_save);
+    // The save under way saw nothing yet.
+    let (number, before) =
+        (one.call.unwrap().0, one.reply(LeaseCall::Save { term: 8, writes: 40, job: None }));
+    one.row.wanted_by = Some(OTHER);
+    one.step(LeaseInput::Hint);
+    one.call = None;
+    one.step(LeaseInput::Replied { number, reply: before });
+    assert_eq!(one.call.map(|(_, call)| call), Some(LeaseCall::Save { term: 8, writes: 41, job: None }));
+    one.turn();
+    assert!(one.has_told(&LeaseAction::Drain));
+    // Who is about to go need not be told.
+    one.step(LeaseInput::Hint);
+    one.step(LeaseInput::Drained);
+    assert!(matches!(one.call, Some((_, LeaseCall::Resign { .. }))), "{:?}", one.call);
+}
+
+#[test]
 fn who_is_wanted_comes_next() {
     let mut one = One::leading();
     one.row.wanted_by = Some(OTHER);
