@@ -35,6 +35,8 @@ create table {s}.one_shot (clock text, shard smallint, key bytea, value bytea no
 create table {s}.parked (clock text, shard smallint, key bytea, value bytea not null, primary key (clock, shard, key));
 create table {s}.message (clock text, shard smallint, key bytea, value bytea not null, primary key (clock, shard, key));
 create table {s}.entry (clock text, shard smallint, key bytea, value bytea not null, primary key (clock, shard, key));
+create table {s}.kept (clock text, shard smallint, kind text, rows bigint not null, primary key (clock, shard, kind))
+    with (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 50);
 create table {s}.record (clock text, shard smallint, number bigint, at bigint not null, value bytea not null,
     primary key (clock, shard, number));
 create table {s}.change (clock text, shard smallint, number bigint, at bigint not null, value bytea not null,
