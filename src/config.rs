@@ -15,6 +15,7 @@
 mod build;
 mod ceilings;
 mod cluster;
+mod cluster_secret;
 mod commands;
 mod http;
 mod keys;
@@ -27,6 +28,7 @@ mod url;
 mod tests;
 
 pub use cluster::ClusterConfig;
+pub use cluster_secret::ClusterSecret;
 pub use commands::{CommandsConfig, CommandsUser};
 pub(crate) use http::{check_domains, check_owner, check_tasks};
 pub use layers::{Override, Request};

@@ -1,5 +1,6 @@
-//! The real program, on a broker, with a folder and a port of its own.
+//! The real program, on a broker, with a folder and a port of its own; alone, or one of several on one database.
 
+use rustix::process::{Pid, Signal, kill_process};
 use std::{
     collections::BTreeMap,
     fs::{self, File},
@@ -22,15 +23,7 @@ pub struct Program {
 
 impl Program {
     pub fn start(folder: &Path, broker: &str, config: &str) -> Self {
-        let schedules = folder.join("schedules");
-        fs::create_dir(&schedules).unwrap();
-        let tick = |number: usize| {
-            format!(
-                "[[schedule]]\nname = \"tick-{number}\"\nevent = \"tick.one.passed\"\nevery = \"100ms\"\nphase = \"{}ms\"\n",
-                number * 100 / TICKING
-            )
-        };
-        fs::write(schedules.join("ticks.toml"), (0..TICKING).map(tick).collect::<String>()).unwrap();
+        ticking(folder);
         fs::write(folder.join("config.toml"), config).unwrap();
         let (folder, broker) = (folder.to_owned(), broker.to_owned());
         let (child, port) = spawn(&folder, &broker);
@@ -95,20 +88,91 @@ impl Program {
 }
 
 fn spawn(folder: &Path, broker: &str) -> (Child, u16) {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let out = File::create(folder.join("log")).unwrap();
-    let child = Command::new(env!("CARGO_BIN_EXE_khronos"))
-        .args(["run", "--schedules", "schedules", "--store", "store", "--listen"])
-        .arg(format!("127.0.0.1:{port}"))
-        .env("KHRONOS_BROKER_URL", broker)
-        .env("KHRONOS_CONFIG", folder.join("config.toml"))
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .stdout(out.try_clone().unwrap())
-        .stderr(out)
-        .spawn()
-        .unwrap();
-    (child, port)
+    let port = free_port();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_khronos"));
+    command.args(["run", "--schedules", "schedules", "--store", "store", "--listen"]);
+    command.arg(format!("127.0.0.1:{port}")).env("KHRONOS_BROKER_URL", broker);
+    command.env("KHRONOS_CONFIG", folder.join("config.toml"));
+    (logged(&mut command, folder), port)
+}
+
+/// Begins it in its folder, where it also says what it says.
+fn logged(command: &mut Command, folder: &Path) -> Child {
+    let out = File::options().create(true).append(true).open(folder.join("log")).unwrap();
+    command.current_dir(folder).stdin(Stdio::null()).stdout(out.try_clone().unwrap()).stderr(out);
+    command.spawn().unwrap()
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Makes the folder of a clock, with its schedules.
+pub fn ticking(folder: &Path) {
+    let schedules = folder.join("schedules");
+    fs::create_dir_all(&schedules).unwrap();
+    let tick = |number: usize| {
+        format!(
+            "[[schedule]]\nname = \"tick-{number}\"\nevent = \"tick.one.passed\"\nevery = \"100ms\"\nphase = \"{}ms\"\n",
+            number * 100 / TICKING
+        )
+    };
+    fs::write(schedules.join("ticks.toml"), (0..TICKING).map(tick).collect::<String>()).unwrap();
+}
+
+/// One of several clocks on one database; killed when it is dropped.
+pub struct Member {
+    child: Child,
+    folder: PathBuf,
+    database: String,
+    pub port: u16,
+}
+
+impl Member {
+    /// Starts it in a folder that is [`ticking`].
+    pub fn start(folder: &Path, broker: &str, database: &str) -> Self {
+        let port = free_port();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_khronos"));
+        command.args(["run", "--schedules", "schedules", "--listen"]).arg(format!("127.0.0.1:{port}"));
+        command.env("KHRONOS_BROKER_URL", broker).env("KHRONOS_STORE_PATH", database);
+        command.env("KHRONOS_CLUSTER_ADDRESS", format!("http://127.0.0.1:{port}"));
+        let child = logged(&mut command, folder);
+        Self { child, folder: folder.to_owned(), database: database.to_owned(), port }
+    }
+
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+    }
+
+    /// SIGTERM.
+    pub fn terminate(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+    }
+
+    /// `khronos cluster resign`, which is not waited for.
+    pub fn resign(&self) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_khronos"));
+        command.args(["cluster", "resign"]).env("KHRONOS_STORE_PATH", &self.database);
+        let mut asking = logged(&mut command, &self.folder);
+        std::thread::spawn(move || assert!(asking.wait().unwrap().success()));
+    }
+
+    /// Until it has ended.
+    pub fn wait(&mut self) {
+        self.child.wait().unwrap();
+    }
+
+    /// All that it said.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).unwrap()
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 impl Drop for Program {

@@ -41,11 +41,13 @@ pub enum Degraded {
     Commands,
     /// A failover of the store's database may lose what was committed last, or that can't be told.
     Replication,
+    /// It follows another clock, and would not take over from it.
+    Hindered,
 }
 
 impl Degraded {
     /// All of them: first the reasons for not being ready, then the warnings.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Broker,
         Self::Clock,
         Self::Store,
@@ -64,6 +66,7 @@ impl Degraded {
         Self::Calendars,
         Self::Commands,
         Self::Replication,
+        Self::Hindered,
     ];
 
     /// The word for it.
@@ -87,6 +90,7 @@ impl Degraded {
             Self::Calendars => "calendars",
             Self::Commands => "commands",
             Self::Replication => "replication",
+            Self::Hindered => "hindered",
         }
     }
 }
@@ -190,12 +194,13 @@ mod tests {
             Degraded::Calendars => 15,
             Degraded::Commands => 16,
             Degraded::Replication => 17,
+            Degraded::Hindered => 18,
         }
     }
 
     #[test]
     fn every_reason_is_among_all_of_them() {
-        assert_eq!(Degraded::ALL.map(place).to_vec(), (0..=17).collect::<Vec<_>>());
+        assert_eq!(Degraded::ALL.map(place).to_vec(), (0..=18).collect::<Vec<_>>());
     }
 
     #[test]

@@ -28,8 +28,12 @@ pub(super) struct Done {
     pub(super) has_shown: bool,
 }
 
-/// While the server is not there it is waited for, as long as `is_wanted`.
-pub(super) async fn prepare(door: &Door, is_wanted: impl Fn() -> bool) -> Result<Line, StoreError> {
+/// While the server is not there it is waited for, as long as `is_wanted`; `waits` is told why.
+pub(super) async fn prepare(
+    door: &Door,
+    is_wanted: impl Fn() -> bool,
+    waits: impl Fn(&StoreError),
+) -> Result<Line, StoreError> {
     let mut has_told = false;
     loop {
         let preparing = async {
@@ -40,6 +44,7 @@ pub(super) async fn prepare(door: &Door, is_wanted: impl Fn() -> bool) -> Result
         match preparing.await {
             Err(failed) if Failed::is_of_its_absence(&failed) && is_wanted() => {
                 let error = door.address().explain(failed, 0);
+                waits(&error);
                 if !std::mem::replace(&mut has_told, true) {
                     warn!(%error, "the database is waited for");
                 }

@@ -5,11 +5,13 @@ use super::{
     calls::{Done, Waiting, call, prepare, turn},
     life::Life,
     notices,
+    role::Outs,
 };
 use crate::{
     clock::{self, Heartbeat},
+    config::ClusterSecret,
     engine::lease::{LeaseAction, LeaseCall, LeaseInput, LeaseReply, LeaseTimes, Member, MemberId},
-    postgres::{Door, Led, Line, MemberShown, NEWEST, TurnAsked},
+    postgres::{Door, Led, Line, MemberShown, NEWEST, TurnAsked, hear},
     store::StoreError,
 };
 use futures_util::{StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
@@ -23,7 +25,7 @@ use std::{
 };
 use tokio::{
     runtime::{Builder, Handle},
-    sync::{mpsc, oneshot, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     time::{sleep, timeout},
 };
 use tracing::warn;
@@ -38,10 +40,14 @@ pub(crate) struct KeeperParts {
     pub(crate) door: Door,
     /// Told until when the process may hand over.
     pub(crate) trust: Trust,
+    /// By which the leader's address is known for one.
+    pub(crate) secret: Option<ClusterSecret>,
     /// What others see of this member.
     pub(crate) shown: MemberShown,
     /// The times of the lease, the same for all members.
     pub(crate) times: LeaseTimes,
+    /// Told what a follower sees.
+    pub(crate) seen: watch::Sender<Seen>,
     /// A leadership that says for so long (milliseconds) that it neither begins nor lives leads in vain.
     pub(crate) silent: i64,
 }
@@ -52,7 +58,8 @@ pub(crate) struct Keeper {
     /// What the process is to do.
     pub(crate) role: watch::Receiver<Role>,
     /// What a follower sees.
-    pub(crate) seen: watch::Receiver<Seen>,
+    #[cfg(test)]
+    pub(super) seen: watch::Receiver<Seen>,
     /// Counts up when the broker is to be probed.
     pub(crate) probes: watch::Receiver<u64>,
     has_broker: Arc<AtomicBool>,
@@ -126,7 +133,7 @@ pub(crate) async fn keep(parts: KeeperParts) -> Result<Keeper, StoreError> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let handle = runtime.handle().clone();
     let (role_in, role) = watch::channel(Role::Following);
-    let (seen_in, seen) = watch::channel(Seen::default());
+    let seen_in = parts.seen.clone();
     let (probes_in, probes) = watch::channel(0);
     // Bounded by those that tell: writers one at a time each, one confirm a second, one change of the work a step of the loop.
     let (inputs_in, inputs) = mpsc::unbounded_channel();
@@ -138,7 +145,8 @@ pub(crate) async fn keep(parts: KeeperParts) -> Result<Keeper, StoreError> {
     let limit = Duration::from_millis(parts.times.call.unsigned_abs());
     let keeper = Keeper {
         role,
-        seen,
+        #[cfg(test)]
+        seen: parts.seen.subscribe(),
         probes,
         has_broker: has_broker.clone(),
         heartbeat: heartbeat.clone(),
@@ -151,7 +159,10 @@ pub(crate) async fn keep(parts: KeeperParts) -> Result<Keeper, StoreError> {
     };
     let work = move || {
         runtime.block_on(async {
-            let line = match prepare(&parts.door, || !ready.is_closed()).await {
+            let waits = |why: &StoreError| {
+                seen_in.send_modify(|seen| seen.failing = Some(format!("{why}; the database is waited for")));
+            };
+            let line = match prepare(&parts.door, || !ready.is_closed(), waits).await {
                 Ok(line) => line,
                 Err(error) => return drop(ready.send(Err(error))),
             };
@@ -162,7 +173,12 @@ pub(crate) async fn keep(parts: KeeperParts) -> Result<Keeper, StoreError> {
             drop(begun.wait_for(|begun| *begun).await);
             let outs = Outs { role: role_in, seen: seen_in, probes: probes_in };
             let life = Life::new(heartbeat);
-            Thread::new(parts, line, (has_broker, life), outs).run(inputs, turns).await;
+            let (hinted, door) = (Notify::new(), parts.door.clone());
+            let thread = Thread::new(parts, line, (has_broker, life), outs);
+            tokio::select! {
+                () = thread.run(inputs, turns, &hinted) => {}
+                never = hear(&door, || hinted.notify_one()) => match never {},
+            }
         });
         runtime.shutdown_background();
     };
@@ -171,12 +187,6 @@ pub(crate) async fn keep(parts: KeeperParts) -> Result<Keeper, StoreError> {
         Ok(prepared) => prepared.map(|()| keeper),
         Err(_) => Err(door.address().io("the thread of its lease ended unexpectedly")),
     }
-}
-
-struct Outs {
-    role: watch::Sender<Role>,
-    seen: watch::Sender<Seen>,
-    probes: watch::Sender<u64>,
 }
 
 struct Thread {
@@ -221,6 +231,7 @@ impl Thread {
         mut self,
         mut inputs: mpsc::UnboundedReceiver<LeaseInput>,
         mut turns: mpsc::UnboundedReceiver<TurnAsked>,
+        hinted: &Notify,
     ) {
         let mut is_abandoned = false;
         while let Some(wake) = self.member.next_wakeup() {
@@ -248,6 +259,7 @@ impl Thread {
                     Some(input) => input,
                     None => continue,
                 },
+                () = hinted.notified() => LeaseInput::Hint,
                 () = sleep(wait) => LeaseInput::Tick,
             };
             self.step(input);
@@ -300,7 +312,7 @@ impl Thread {
             LeaseAction::Probe => self.outs.probes.send_modify(|probes| *probes += 1),
             // What is waited for at the end comes first.
             LeaseAction::End => {}
-            LeaseAction::Notice(notice) => self.see(|seen| notices::tell(notice, seen)),
+            LeaseAction::Notice(notice) => self.outs.see(|seen| notices::tell(notice, seen)),
         }
     }
 
@@ -355,12 +367,13 @@ impl Thread {
         let reply = match told {
             Ok(told) => {
                 let looked = matches!(told.reply, LeaseReply::Looked(_));
-                self.see(|seen| {
+                let (secret, clock) = (self.parts.secret.as_ref(), &*self.parts.door.shard().clock);
+                self.outs.see(|seen| {
                     if told.reply != LeaseReply::Failed {
                         seen.failing = None;
                     }
                     if looked {
-                        seen.leader = told.leader;
+                        seen.show(told.leader, secret, clock);
                     }
                 });
                 told.reply
@@ -370,18 +383,10 @@ impl Thread {
                 if self.outs.seen.borrow().failing.is_none() {
                     warn!("{why}; it is asked again");
                 }
-                self.see(|seen| seen.failing = Some(why));
+                self.outs.see(|seen| seen.failing = Some(why));
                 LeaseReply::Failed
             }
         };
         LeaseInput::Replied { number, reply }
-    }
-
-    fn see(&self, change: impl FnOnce(&mut Seen)) {
-        self.outs.seen.send_if_modified(|seen| {
-            let before = seen.clone();
-            change(seen);
-            *seen != before
-        });
     }
 }

@@ -25,6 +25,9 @@ pub(super) fn tell(notice: LeaseNotice, seen: &mut Seen) {
         LeaseNotice::Ended(Why::Fenced) => {
             warn!("another clock leads, or has led meanwhile; this one follows")
         }
+        LeaseNotice::Ended(Why::WentBack) => warn!(
+            "the database has lost its newest writes, which need not last (it crashed); this clock begins anew, and writes them again"
+        ),
         LeaseNotice::Ended(Why::Unproven) => warn!(
             "the broker confirms nothing of this clock, and something of another one, which may lead now"
         ),

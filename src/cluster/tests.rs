@@ -1,6 +1,6 @@
 //! Keepers on a real Postgres: who leads, who writes, who is fenced.
 
-use super::{Keeper, KeeperParts, Role, Trust, keep};
+use super::{Keeper, KeeperParts, Role, Seen, Trust, keep};
 use crate::{
     engine::lease::LeaseTimes,
     postgres::{
@@ -25,8 +25,10 @@ async fn kept_with(tables: &Tables, address: &str, (times, silent): (LeaseTimes,
     let parts = KeeperParts {
         door: tables.door_with("khronos", options),
         trust: trust.clone(),
+        secret: None,
         shown,
         times,
+        seen: tokio::sync::watch::channel(Seen::default()).0,
         silent,
     };
     let keeper = keep(parts).await.unwrap();

@@ -2,10 +2,10 @@
 //! compares them).
 
 use super::{
-    BrokerConfig, BrokerUrl, CalendarSource, ChangesConfig, ClockConfig, ClusterConfig, Config, DEFAULT,
-    DelayedConfig, LimitsConfig, LogConfig, LogFormat, MetricsConfig, OnBackward, PublishConfig,
-    RecordConfig, Request, ScheduleSource, ShutdownConfig, StoreConfig, StorePath, StoreUrl, TlsConfig,
-    ceilings, commands, http, keys, layers, reader::Reader,
+    BrokerConfig, BrokerUrl, CalendarSource, ChangesConfig, ClockConfig, ClusterConfig, ClusterSecret,
+    Config, DEFAULT, DelayedConfig, LimitsConfig, LogConfig, LogFormat, MetricsConfig, OnBackward,
+    PublishConfig, RecordConfig, Request, ScheduleSource, ShutdownConfig, StoreConfig, StorePath, StoreUrl,
+    TlsConfig, ceilings, cluster_secret::LEAST_BYTES, commands, http, keys, layers, reader::Reader,
 };
 use crate::{
     diagnostic::{Diagnostic, Diagnostics, Text},
@@ -251,7 +251,31 @@ fn cluster(reader: &mut Reader<'_>) -> ClusterConfig {
         let help = "write where other clocks reach this one's HTTP: https://clock-1.internal:7650";
         reader.fault("cluster.address", "this is not the URL of a clock's HTTP", help);
     }
-    ClusterConfig { address, ca_file: reader.path("cluster.ca_file") }
+    let (secret, secret_file) = cluster_secret(reader);
+    ClusterConfig { address, ca_file: reader.path("cluster.ca_file"), secret, secret_file }
+}
+
+/// What the clocks of one name share, and the file that has it.
+fn cluster_secret(reader: &mut Reader<'_>) -> (Option<ClusterSecret>, Option<PathBuf>) {
+    let key = "cluster.secret_file";
+    let Some(file) = reader.path(key) else { return (None, None) };
+    let help = format!(
+        "it must hold {LEAST_BYTES} bytes or more, the same for all clocks of this name (openssl rand -hex 32), and be readable by the clock's user"
+    );
+    let secret = match files::read_text(&file, MOST_BYTES) {
+        Ok(text) => {
+            let secret = ClusterSecret::new(text.trim());
+            if secret.is_none() {
+                reader.fault(key, &format!("the file {} holds too little", file.display()), help);
+            }
+            secret
+        }
+        Err(error) => {
+            reader.fault(key, &format!("the file {} can't be read: {error}", file.display()), help);
+            None
+        }
+    };
+    (secret, Some(file))
 }
 
 /// Where the state is kept, and the file that says so.

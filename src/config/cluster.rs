@@ -1,6 +1,6 @@
 //! `[cluster]`: several clocks of one name on one Postgres.
 
-use super::Config;
+use super::{ClusterSecret, Config};
 use std::path::PathBuf;
 
 /// `[cluster]`
@@ -10,6 +10,10 @@ pub struct ClusterConfig {
     pub address: Option<String>,
     /// PEM: which authorities are trusted to say who the leader is, instead of the machine's.
     pub ca_file: Option<PathBuf>,
+    /// By which an address in the tables is known for that of a clock of this name.
+    pub secret: Option<ClusterSecret>,
+    /// The file that it was read from.
+    pub secret_file: Option<PathBuf>,
 }
 
 impl Config {

@@ -115,7 +115,14 @@ pub(super) const KEYS: &[Key] = &[
             ("store.cache", Kind::Text),
         ]),
     ),
-    ("cluster", Kind::Section(&[("cluster.address", Kind::Text), ("cluster.ca_file", Kind::Text)])),
+    (
+        "cluster",
+        Kind::Section(&[
+            ("cluster.address", Kind::Text),
+            ("cluster.ca_file", Kind::Text),
+            ("cluster.secret_file", Kind::Text),
+        ]),
+    ),
     ("record", Kind::Section(&[("record.max_rows", Kind::Integer), ("record.max_age", Kind::Duration)])),
     (
         "changes",

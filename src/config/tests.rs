@@ -94,6 +94,10 @@ fn every_key_is_shown_in_the_default_file_and_overridden_by_its_variable() {
                 fs::write(&secret, "postgres://localhost/clock\n").unwrap();
                 secret.path().to_str().unwrap()
             }
+            "cluster.secret_file" => {
+                fs::write(&secret, "sesame, open the cave\n").unwrap();
+                secret.path().to_str().unwrap()
+            }
             "broker.channels" => "7",
             "publish.resends" => "9",
             key => other_value(key),

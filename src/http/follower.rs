@@ -5,6 +5,7 @@ use super::{
     body,
     client::{Client, Credentials, Target, is_here},
     health::ReadinessAnswer,
+    metrics::expose_as_accepted,
     problem::Problem,
     routes,
     state::HttpState,
@@ -12,8 +13,9 @@ use super::{
 use crate::{
     authority::{Caller, Role},
     clock,
+    clock_loop::{Degraded, Status},
     cluster::Seen,
-    ops::{Alive, OpsError, Readiness, RoleShown},
+    ops::{self, Alive, OpsError, Readiness, RoleShown},
 };
 use axum::{
     Extension, Json, Router,
@@ -89,33 +91,20 @@ async fn live(State(follower): State<Follower>) -> Json<Alive> {
     Json(Alive { status: "alive".into(), clock: follower.state.clock.name(), now: clock::now() })
 }
 
-/// Its own figures are the leader's, who shows them.
-async fn metrics() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], "# EOF\n")
+/// How it is: all else is counted by the leader, who shows it.
+async fn metrics(State(follower): State<Follower>, headers: HeaderMap) -> Result<Response, Problem> {
+    let registry = ops::metrics::of_follower(&follower.state.clock, follower.status()).await?;
+    expose_as_accepted(registry, &headers).await
 }
 
 async fn ready(
     State(follower): State<Follower>,
     caller: Option<Extension<Caller>>,
 ) -> (StatusCode, Json<ReadinessAnswer>) {
-    let mut status = follower.state.clock.status();
-    let seen = follower.seen.borrow().clone();
-    status.now = clock::now();
-    status.link = follower.link.borrow().clone();
-    let broker = match &status.link {
-        Link::Up { .. } => None,
-        Link::Down { error: Some(error), .. } => Some(format!("broker: {error}")),
-        Link::Down { error: None, .. } => Some("broker: connecting".to_owned()),
-        Link::Blocked { reason } => Some(format!("broker: it accepts no messages ({reason})")),
-        Link::Closed => Some("broker: closed".to_owned()),
-    };
-    let failing = seen.failing.map(|why| format!("lease: {why}"));
-    status.reasons = failing.into_iter().chain(broker).collect();
-    status.warnings.extend(seen.hindered);
     let readiness = Readiness {
         role: Some(RoleShown::Follower),
-        leader: seen.leader,
-        ..Readiness::new(status, &follower.state.clock.zone_data())
+        leader: follower.seen.borrow().leader.clone(),
+        ..Readiness::new(follower.status(), &follower.state.clock.zone_data())
     };
     super::health::answer(readiness, caller.is_some())
 }
@@ -125,6 +114,30 @@ async fn pass_on(State(follower): State<Follower>, request: Request) -> Response
 }
 
 impl Follower {
+    fn status(&self) -> Status {
+        let mut status = self.state.clock.status();
+        let seen = self.seen.borrow().clone();
+        status.now = clock::now();
+        status.link = self.link.borrow().clone();
+        let broker = match &status.link {
+            Link::Up { .. } => None,
+            Link::Down { error: Some(error), .. } => Some(format!("broker: {error}")),
+            Link::Down { error: None, .. } => Some("broker: connecting".to_owned()),
+            Link::Blocked { reason } => Some(format!("broker: it accepts no messages ({reason})")),
+            Link::Closed => Some("broker: closed".to_owned()),
+        };
+        let failing = seen.failing.map(|why| format!("lease: {why}"));
+        let degraded = [
+            (Degraded::Store, failing.is_some()),
+            (Degraded::Broker, broker.is_some()),
+            (Degraded::Hindered, seen.hindered.is_some()),
+        ];
+        status.degraded.extend(degraded.into_iter().filter(|(_, is_so)| *is_so).map(|(what, _)| what));
+        status.reasons = failing.into_iter().chain(broker).collect();
+        status.warnings.extend(seen.hindered.into_iter().chain(seen.unsealed));
+        status
+    }
+
     async fn pass_on(&self, request: Request) -> Result<Response, Problem> {
         let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
         if changes && let Some(caller) = request.extensions().get::<Caller>() {
@@ -133,11 +146,10 @@ impl Follower {
         if request.headers().contains_key(PASSED) {
             return Err(Problem::unavailable("the leader changed a moment ago: ask again"));
         }
-        let leader = self.seen.borrow().leader.clone();
+        let Seen { leader, unsealed, .. } = self.seen.borrow().clone();
         let none = || {
-            Problem::unavailable(
-                "no clock leads at present, or it does not say where it is reached (cluster.address): ask again",
-            )
+            let usual = "no clock leads at present, or it does not say where it is reached (cluster.address): ask again";
+            Problem::unavailable(unsealed.unwrap_or_else(|| usual.to_owned()))
         };
         let leader = leader.ok_or_else(none)?;
         let target = Target::from_url(&leader).map_err(|error| Problem::unavailable(error.to_string()))?;

@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use ponos::metrics::{Exposition, accepted, expose};
+use prometheus_client::registry::Registry;
 
 /// Counters and gauges, for Prometheus
 ///
@@ -19,8 +20,12 @@ use ponos::metrics::{Exposition, accepted, expose};
     )))
 )]
 pub(super) async fn metrics(State(state): State<HttpState>, headers: HeaderMap) -> Result<Response, Problem> {
-    let registry = ops::metrics::read(&state.clock).await?;
-    let accept = accepted(&headers);
+    expose_as_accepted(ops::metrics::read(&state.clock).await?, &headers).await
+}
+
+/// Written in the form that is asked for.
+pub(super) async fn expose_as_accepted(registry: Registry, headers: &HeaderMap) -> Result<Response, Problem> {
+    let accept = accepted(headers);
     let exposed = run_blocking(move || expose(&registry, Some(&accept))).await?;
     let Exposition { content_type, text } = exposed.map_err(|_| OpsError::Defect)?;
     Ok(([(header::CONTENT_TYPE, content_type)], text).into_response())

@@ -3,19 +3,21 @@
 //! counted twice. `docs/operating.md` lists all names; a test compares them.
 
 mod delayed;
+mod health;
+
+pub use health::of_follower;
 
 use super::{OpsError, Pages, RunningClock, run_blocking, schedules};
 use crate::{
     clock,
-    clock_loop::{Command, Degraded, Status},
+    clock_loop::{Command, Status},
     engine::ScheduleStatus,
-    schedule::ZoneData,
     telemetry::{Counts, OUTCOMES, OutcomeCounts},
 };
-use ponos::{broker::Link, event::Timestamp};
+use ponos::event::Timestamp;
 use prometheus_client::{
     encoding::EncodeMetric,
-    metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::{Registry, Unit},
 };
 use std::{
@@ -39,13 +41,8 @@ pub async fn read(clock: &RunningClock) -> Result<Registry, OpsError> {
     let (counts, zones, started) = (clock.counts.clone(), clock.zone_data(), clock.started);
     run_blocking(move || {
         let mut registry = Registry::with_prefix("khronos");
-        show_status(&mut registry, &status, age, &zones);
-        registry.register_with_unit(
-            "start_time",
-            "When the clock began",
-            Unit::Seconds,
-            seconds(started.millis()),
-        );
+        show_status(&mut registry, &status, age);
+        health::show(&mut registry, &status, true, (&zones, started));
         delayed::show(&mut registry, status.delayed);
         counts.register(&mut registry);
         show_audit(&mut registry, &counts);
@@ -129,7 +126,7 @@ fn first_due(status: &ScheduleStatus) -> Option<Timestamp> {
     behind.chain(status.in_flight).chain(next).min().map(|due| timing.send_time(due))
 }
 
-fn show_status(registry: &mut Registry, status: &Status, age: i64, zones: &ZoneData) {
+fn show_status(registry: &mut Registry, status: &Status, age: i64) {
     let figures = &status.figures;
     let schedules = Family::<[(&str, &str); 1], Gauge>::default();
     let states = figures.schedules;
@@ -156,10 +153,6 @@ fn show_status(registry: &mut Registry, status: &Status, age: i64, zones: &ZoneD
     );
     show("parked", "Parked events", whole(status.parked));
     show("in_flight", "Events that were handed over and are not answered", whole(figures.in_flight));
-    show("ready", "Whether events can go out", status.reasons.is_empty().into());
-    show("leader", "Whether this clock leads", 1);
-    let connected = matches!(status.link, Link::Up { .. } | Link::Blocked { .. });
-    show("broker_connected", "Whether there is a connection to the broker", connected.into());
     let what = "How long ago the oldest occurrence was to be sent that is neither settled nor parked";
     registry.register_with_unit("oldest_outstanding_age", what, Unit::Seconds, seconds(age));
     let waiting = Family::<[(&str, String); 1], Gauge>::default();
@@ -172,11 +165,6 @@ fn show_status(registry: &mut Registry, status: &Status, age: i64, zones: &ZoneD
     registry.register("ceiling_waiting", what, waiting);
     let what = "Delayed events that wait for the rate ceiling of their domain, as far as they are in memory";
     registry.register("ceiling_waiting_delayed", what, delayed);
-    let degraded = Family::<[(&str, &str); 1], Gauge>::default();
-    for what in Degraded::ALL {
-        degraded.get_or_create(&[("reason", what.word())]).set(status.degraded.contains(&what).into());
-    }
-    registry.register("degraded", "Which reasons and warnings there are", degraded);
     registry.register(
         "refusals",
         "Answers with which the broker refused an event, resends included",
@@ -187,9 +175,6 @@ fn show_status(registry: &mut Registry, status: &Status, age: i64, zones: &ZoneD
         steps.get_or_create(&[("direction", direction)]).inc_by(count);
     }
     registry.register("clock_steps", "Steps of the wall clock that were too long to be believed", steps);
-    let version = env!("CARGO_PKG_VERSION").to_owned();
-    let labels = [("version", version), ("clock", status.clock.clone()), ("time_zones", zones.to_string())];
-    registry.register("build", "Version, name and zone data of the clock", Info::new(labels));
 }
 
 fn show_audit(registry: &mut Registry, counts: &Counts) {

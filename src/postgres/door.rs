@@ -20,6 +20,8 @@ pub struct DoorOptions {
     pub schema: String,
     /// Where other clocks of this name reach this one; shown to them while it leads.
     pub address: Option<Arc<str>>,
+    /// What shows others that this address is that of a clock of this name; stands beside it.
+    pub seal: Option<Arc<str>>,
     /// For how long a write keeps others from leading (1.2 s); the same for all clocks of a name.
     pub ttl: Duration,
     /// How long connecting may take, and each statement of an opening (5 s).
@@ -36,6 +38,7 @@ impl Default for DoorOptions {
         Self {
             schema: "khronos".into(),
             address: None,
+            seal: None,
             ttl: Duration::from_millis(1_200),
             connect_limit: Duration::from_secs(5),
             call_limit: Duration::from_secs(5),
@@ -65,8 +68,8 @@ impl Door {
     /// [`AddressError`].
     pub fn new(url: &str, clock: &str, options: DoorOptions) -> Result<Self, AddressError> {
         let address = Address::parse(url, &options.schema, &format!("khronos {clock}"))?;
-        let DoorOptions { address: reached, ttl, holder, .. } = options.clone();
-        let shard = Shard { clock: clock.into(), shard: 0, holder, address: reached, ttl };
+        let DoorOptions { address: reached, seal, ttl, holder, .. } = options.clone();
+        let shard = Shard { clock: clock.into(), shard: 0, holder, address: reached, seal, ttl };
         Ok(Self(Arc::new(Inner { address, shard, options, session: Mutex::default(), led: None })))
     }
 

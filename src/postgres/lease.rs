@@ -2,9 +2,12 @@
 //! of it, is for others to say. The database's clock rules all times.
 
 use super::{
+    Address,
     calls::{Calls, Statement, column, integer, number},
     errors::Failed,
+    hints::CHANNEL,
 };
+use crate::store::StoreError;
 use khronos_engine::lease::{LeaseReply, MemberId};
 use sqlx::postgres::PgRow;
 use std::{sync::Arc, time::Duration};
@@ -18,6 +21,8 @@ pub(crate) struct Shard {
     pub(crate) holder: Arc<str>,
     /// Where others reach this process; shown to those that follow.
     pub(crate) address: Option<Arc<str>>,
+    /// By which they know that it is that of a clock of this name.
+    pub(crate) seal: Option<Arc<str>>,
     /// For how long a lease holds from the moment of each write.
     pub(crate) ttl: Duration,
 }
@@ -72,6 +77,15 @@ pub(crate) struct Writing {
     pub(crate) goes_first: bool,
     /// Its end need not wait for the disk: a crash of the server may lose it, and never what came before without it.
     pub(crate) may_be_lost: bool,
+    /// It may take hours.
+    pub(crate) is_long: bool,
+}
+
+impl Writing {
+    /// One that changes the tables themselves.
+    pub(super) fn long() -> Self {
+        Self { goes_first: true, is_long: true, ..Self::default() }
+    }
 }
 
 /// What the row answered to a write.
@@ -127,8 +141,27 @@ impl Shard {
         i64::try_from(self.ttl.as_millis()).unwrap_or(i64::MAX)
     }
 
-    /// Makes the row where there is none.
-    pub(super) async fn create(&self, calls: &mut Calls<'_>) -> Result<(), Failed> {
+    /// Makes the row where there is none, in a transaction of its own: one program after the other, for the schema is one clock's. What
+    /// another one left that never wrote anything goes.
+    ///
+    /// # Errors
+    /// [`StoreError::OtherClock`] where it is another one's.
+    pub(super) async fn create(&self, calls: &mut Calls<'_>, address: &Address) -> Result<(), Failed> {
+        let exists = "select 1 from {s}.shard where clock = $1 and shard = $2";
+        if calls.one(self.named(calls, exists)).await?.is_some() {
+            return Ok(());
+        }
+        super::schema::lock(calls).await?;
+        // One that has a row and has not led yet will lead in a moment.
+        let left =
+            "delete from {s}.shard where clock <> $1 and shard = $2 and w is null and isfinite(expires_at)
+            and (holder is null or expires_at < clock_timestamp() - interval '10 s')";
+        calls.execute(self.named(calls, left)).await?;
+        let other = "select clock from {s}.shard where clock <> $1 and shard = $2 limit 1";
+        if let Some(row) = calls.one(self.named(calls, other)).await? {
+            let (path, configured) = (address.shown().to_owned(), self.clock.to_string());
+            return Err(StoreError::OtherClock { path, kept: column(&row, 0)?, configured }.into());
+        }
         let insert = "insert into {s}.shard (clock, shard) values ($1, $2) on conflict do nothing";
         calls.execute(self.named(calls, insert)).await.map(drop)
     }
@@ -164,7 +197,7 @@ impl Shard {
         let timeline = if tells { TIMELINE } else { "0" };
         // The third: the database's clock went back.
         let acquire = format!(
-            "update {{s}}.shard set term = greatest(term + 1, {timeline}), holder = $3::uuid, address = $4, beat = beat + 1,
+            "update {{s}}.shard set term = greatest(term + 1, {timeline}), holder = $3::uuid, address = $4, seal = $9, beat = beat + 1,
                 wanted_by = null, expires_at = clock_timestamp() + $5::bigint * interval '1 ms',
                 since = clock_timestamp(), gap = case when isfinite(expires_at) then
                     (extract(epoch from clock_timestamp() - expires_at) * 1000)::bigint
@@ -182,7 +215,8 @@ impl Shard {
             .bind(self.ttl())
             .bind(integer(term))
             .bind(integer(beat))
-            .bind(i64::from(super::schema::NEWEST));
+            .bind(i64::from(super::schema::NEWEST))
+            .bind(self.seal.as_deref());
         let row = calls.one(acquire).await?;
         let granted = |row: PgRow| {
             let (term, told) = (number(&row, 0)?, timeline_of(number(&row, 2)?));
@@ -234,7 +268,7 @@ impl Shard {
     /// Lets it go, so that the next one need not wait; whoever listens hears of it. Whether it was there to let go of.
     pub(crate) async fn resign(&self, calls: &mut Calls<'_>, grant: Grant) -> Result<bool, Failed> {
         let resign =
-            "update {s}.shard set holder = null, address = null, beat = beat + 1, expires_at = clock_timestamp()
+            "update {s}.shard set holder = null, address = null, seal = null, beat = beat + 1, expires_at = clock_timestamp()
              where clock = $1 and shard = $2 and term = $3 and holder = $4::uuid and writes = $5";
         let resign = self
             .named(calls, resign)
@@ -244,9 +278,14 @@ impl Shard {
         if calls.execute(resign).await? == 0 {
             return Ok(false);
         }
-        let notify = calls.statement("select pg_notify('khronos', $1)").bind(&*self.clock);
-        calls.one(notify).await?;
+        self.hint(calls).await?;
         Ok(true)
+    }
+
+    /// Whoever listens looks at the row once this transaction is committed.
+    pub(super) async fn hint(&self, calls: &mut Calls<'_>) -> Result<(), Failed> {
+        let notify = calls.statement("select pg_notify($1, $2)").bind(CHANNEL).bind(self.clock.to_string());
+        calls.one(notify).await.map(drop)
     }
 }
 

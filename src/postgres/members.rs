@@ -187,6 +187,7 @@ async fn want_another(calls: &mut Calls<'_>, door: &Door) -> Result<Resigning, F
     let want = "update {s}.shard set wanted_by = $3::uuid where clock = $1 and shard = $2 and term = $4";
     let want = calls.statement(want).bind(cluster.clock.clone()).bind(door.shard().shard);
     let done = calls.execute(want.bind(next.id.clone()).bind(super::integer(cluster.term))).await?;
+    door.shard().hint(calls).await?;
     Ok(if done == 0 {
         Resigning::NotLed
     } else {

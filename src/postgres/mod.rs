@@ -8,15 +8,17 @@
 //! behind it is what was kept.
 //!
 //! Nothing here wants a session of its own in the server: statements are not prepared by name, settings hold for one transaction,
-//! names are qualified. So it works behind a pooler in transaction mode.
+//! names are qualified. So it works behind a pooler in transaction mode. What is heard as a hint alone is not listened to there.
 //!
 //! Absent: who acquires when (that is for whoever follows), trust on a monotonic clock, and what the tables mean.
 
+mod acquiring;
 mod address;
 mod calls;
 mod door;
 mod errors;
 mod follower;
+mod hints;
 mod lease;
 mod led;
 mod members;
@@ -42,6 +44,7 @@ pub(crate) use calls::{Calls, column, integer, number};
 pub use door::{Door, DoorOptions};
 pub(crate) use errors::Failed;
 pub use follower::Follower;
+pub(crate) use hints::hear;
 pub use lease::{Grant, Saved, Seen};
 pub(crate) use lease::{Progress, Shard, Writing, timeline_of};
 pub use led::Led;
@@ -51,7 +54,7 @@ pub use members::{ClusterSeen, MemberSeen, Resigning, resign};
 pub(crate) use numbered::{Added, First, Kept, Numbered, PAGE, of};
 pub(crate) use reads::Reads;
 pub use replication::Replication;
-pub(crate) use row::{Line, MemberShown, Told};
+pub(crate) use row::{LeaderShown, Line, MemberShown, Told};
 pub(crate) use schema::NEWEST;
 pub use session::Session;
 pub(crate) use windows::{AT_ONCE_BYTES, Keyed, portions};

@@ -39,7 +39,16 @@ pub(crate) struct MemberShown {
 pub(crate) struct Told {
     pub(crate) reply: LeaseReply,
     /// Of a look: where the leader is reached, while there is one whose lease holds.
-    pub(crate) leader: Option<String>,
+    pub(crate) leader: Option<LeaderShown>,
+}
+
+/// Where a leader is reached, as the tables say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LeaderShown {
+    pub(crate) address: String,
+    /// Its UUID.
+    pub(crate) member: String,
+    pub(crate) seal: Option<String>,
 }
 
 impl From<LeaseReply> for Told {
@@ -64,12 +73,12 @@ impl Line {
         Ok(line)
     }
 
-    /// Makes what is missing of the tables, and the row.
+    /// Makes what the lease needs of the tables, and the row.
     pub(crate) async fn prepare(&mut self, door: &Door, limit: Duration) -> Result<(), Failed> {
         let mut calls = self.calls(door, limit);
         schema::migrate(&mut calls).await?;
         calls.begin("").await?;
-        door.shard().create(&mut calls).await?;
+        door.shard().create(&mut calls, door.address()).await?;
         calls.simple("commit").await
     }
 
@@ -159,15 +168,17 @@ impl Shard {
                      then (extract(epoch from expires_at - clock_timestamp()) * 1000)::bigint else -1 end,
                 wanted_by::text, (select coalesce(max(number), 0)::bigint from {{s}}.migration),
                 (extract(epoch from clock_timestamp()) * 1000)::bigint, pg_is_in_recovery(),
-                case when pg_is_in_recovery() then 0 else {timeline} end, address, saved_on
+                case when pg_is_in_recovery() then 0 else {timeline} end, address, saved_on, holder::text, seal
              from {{s}}.shard where clock = $1 and shard = $2"
         );
         let look = calls.statement(&look).bind(self.clock.to_string()).bind(self.shard);
         let row = calls.one(look).await?;
         let row = row.ok_or_else(|| Failed::Unreadable("the row of the clock is missing".into()))?;
         let seen = looked(&row, tells)?;
-        let address: Option<String> = column(&row, 10)?;
-        let leader = address.filter(|_| seen.holder.is_some() && seen.left > 0);
+        let (address, member): (Option<String>, Option<String>) = (column(&row, 10)?, column(&row, 12)?);
+        let seal = column(&row, 13)?;
+        let leader = address.zip(member).filter(|_| seen.left > 0);
+        let leader = leader.map(|(address, member)| LeaderShown { address, member, seal });
         Ok(Told { reply: LeaseReply::Looked(seen), leader })
     }
 

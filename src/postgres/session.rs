@@ -2,9 +2,10 @@
 
 use super::{
     Address,
-    calls::{Calls, limited, number},
+    acquiring::acquire,
+    calls::{Calls, limited},
     errors::Failed,
-    lease::{self, Grant, Progress, Saved, Seen, Shard, Writing, timeline_of},
+    lease::{Grant, Progress, Saved, Shard, Writing, timeline_of},
     led::{Led, LedTurn, TurnEnd},
     runtime::Blocking,
     schema,
@@ -24,6 +25,8 @@ use std::{
 
 /// How long a transaction may take under a lease that another thread keeps.
 const WRITING: Duration = Duration::from_secs(60);
+/// The same for one that changes the tables themselves.
+const CHANGING: Duration = Duration::from_secs(12 * 60 * 60);
 /// How long letting go of the lease may take at the end; else it runs out by itself.
 const RESIGNING: Duration = Duration::from_secs(1);
 
@@ -112,7 +115,7 @@ impl Session {
         let (address, shard, reached) = (address.clone(), shard.clone(), AtomicU64::new(0));
         let (term, limit, led, freed) = (led.term(), led.limit(), Some(led), Condvar::new());
         let session = Self { address, shard, limit, work_limit, blocking, turns, freed, led, term, reached };
-        session.renew()?;
+        session.write(Writing::long(), async |calls| schema::finish(calls).await)?;
         Ok(session)
     }
 
@@ -190,7 +193,8 @@ impl Session {
         let done = led.run(async {
             let transaction = self.transact(&mut held, writing, work);
             // What is written may be large; each statement has its own limit.
-            tokio::time::timeout(WRITING, transaction).await.unwrap_or(Err(Failed::TooSlow(WRITING)))
+            let limit = if writing.is_long { CHANGING } else { WRITING };
+            tokio::time::timeout(limit, transaction).await.unwrap_or(Err(Failed::TooSlow(limit)))
         });
         let (reply, is_usable) = match &done {
             Ok((saved, _)) => (saved.reply(), true),
@@ -286,61 +290,6 @@ impl Turns {
 }
 
 const RENEWED: &str = "the lease was renewed before this write, which came too late; nothing of it is kept, and it is tried again";
-
-/// How often a row that somebody holds is looked at again.
-const LOOK: Duration = Duration::from_millis(100);
-/// For how long that is done at most.
-const WAIT: Duration = Duration::from_secs(3);
-
-/// Acquires the shard, unless another process holds it and goes on writing: whoever was killed holds it until the lease runs out,
-/// and is waited for. One write of his may still have been on its way.
-async fn acquire(calls: &mut Calls<'_>, address: &Address, shard: &Shard) -> Result<Grant, Failed> {
-    let mut looks = shard.ttl.saturating_mul(2).min(WAIT).as_millis() / LOOK.as_millis();
-    let (mut last, mut writes) = (None, 0);
-    loop {
-        let seen = match try_to_acquire(calls, address, shard).await? {
-            Ok(grant) => return Ok(grant),
-            Err(seen) => seen,
-        };
-        let this = (seen.term, seen.beat);
-        writes += u32::from(last.replace(this).is_some_and(|last| last != this));
-        if writes > 1 || looks == 0 {
-            let by = seen.address.map_or_else(String::new, |address| format!(" at {address}"));
-            return Err(StoreError::Led { path: address.shown().to_owned(), by }.into());
-        }
-        looks -= 1;
-        tokio::time::sleep(LOOK).await;
-    }
-}
-
-/// As the row was seen where another process holds it.
-async fn try_to_acquire(
-    calls: &mut Calls<'_>,
-    address: &Address,
-    shard: &Shard,
-) -> Result<Result<Grant, Seen>, Failed> {
-    calls.begin("").await?;
-    let recovering = calls.statement("select pg_is_in_recovery()::int::bigint");
-    if let Some(row) = calls.one(recovering).await?
-        && number(&row, 0)? > 0
-    {
-        return Err(address.io("the server is a read replica: give the address of the primary").into());
-    }
-    let tells = lease::tells_its_timeline(calls).await?;
-    shard.create(calls).await?;
-    let seen = shard.follow(calls).await?;
-    let seen = seen.ok_or_else(|| Failed::Unreadable("the row of the clock is missing".into()))?;
-    match shard.acquire(calls, &seen, tells).await? {
-        Some(grant) => {
-            calls.simple("commit").await?;
-            Ok(Ok(grant))
-        }
-        None => {
-            calls.simple("rollback").await?;
-            Ok(Err(seen))
-        }
-    }
-}
 
 /// A turn, given back when it is dropped: without its connection where that is not to be used again.
 struct Taken<'a> {

@@ -11,9 +11,9 @@ use super::{
     take_commands, unless_stopped, watch_files,
 };
 use crate::{
-    broker,
+    broker, clock,
     clock_loop::{Handle, Lead, NamedCalendars, Proof, Report},
-    cluster::{Keeper, KeeperParts, Role, Standby, Trust, keep},
+    cluster::{Keeper, KeeperParts, Role, Seen, Standby, Trust, keep},
     config::Config,
     engine::{Snapshot, lease::LeaseTimes},
     http,
@@ -48,6 +48,9 @@ const SILENT: i64 = 10_000;
 const ATTEMPTS: u32 = 2;
 /// How long the last farewell to the database may take.
 const LEAVING: Duration = Duration::from_secs(6);
+
+/// What a clock shows that was never answered by its database.
+const UNASKED: &str = "the database has not answered yet";
 
 /// What the process has, whether it leads or follows.
 pub(super) struct Process<'a> {
@@ -95,15 +98,34 @@ pub(super) async fn run(
     };
     let files = Files::new(door.clone(), &place::of(config, door.shard().member()));
     place::warn_of(config);
+    let limits = http::Limits::for_this_process();
+    let counts = counts(config);
+    let owners = config.owners();
+    let (link_in, link) = watch::channel(Link::Down { attempts: 0, error: None });
+    let (replicated, replication) = watch::channel(None);
+    let clock = at_rest(config, &counts, limits).replicated(replication.clone());
+    let state = http_state(config, &owners, clock, limits, tls.clone());
+    let failing = Some(UNASKED.to_owned());
+    let (seen, shown_seen) = watch::channel(Seen { failing, ..Seen::default() });
+    let following = http::following(state.clone(), shown_seen, link, config.cluster.ca_file.clone());
+    let (front, served) = watch::channel(following.clone());
+    // From now on it says how it is, however long the database is waited for.
+    let serving = http::start_front(listener, state, served, ends.clone()).map_err(RunError::Http)?;
     let (times, silent) = (LeaseTimes::default(), SILENT);
-    let parts = KeeperParts { door, trust: trust.clone(), shown, times, silent };
+    let secret = config.cluster.secret.clone();
+    let parts = KeeperParts { door, trust: trust.clone(), secret, shown, times, seen, silent };
     let watching = parts.door.clone();
-    let Some(kept) = unless_stopped(&ends, keep(parts)).await else { return Ok(Report::default()) };
-    let keeper = kept.map_err(RunError::Store)?;
-    // Whatever ends here has never led: the keeper leads nothing before it is told to begin.
-    let watched = unless_stopped(&ends, replication::watched(&watching, &ends)).await;
-    let Some(replication) = watched else { return Ok(Report::default()) };
-    let replication = replication.map_err(RunError::Store)?;
+    let beginning = async {
+        let keeper = keep(parts).await?;
+        // Whatever ends here has never led: the keeper leads nothing before it is told to begin.
+        replication::watched(&watching, &ends, replicated).await?;
+        Ok::<_, StoreError>(keeper)
+    };
+    let Some(begun) = unless_stopped(&ends, beginning).await else {
+        drop(timeout(FAREWELL, serving.ended()).await);
+        return Ok(Report::default());
+    };
+    let keeper = begun.map_err(RunError::Store)?;
     let risk = replication.borrow().clone().filter(|_| strict);
     if let Some(risk) = risk {
         return Err(RunError::Replication(risk));
@@ -111,15 +133,6 @@ pub(super) async fn run(
     let name = format!("khronos {}", config.clock.name);
     let transport = broker::fenced_transport(&config.broker, &name, trust.fence());
     let (topology, _) = watch::channel(broker::topology(&config.broker, []));
-    let limits = http::Limits::for_this_process();
-    let counts = counts(config);
-    let owners = config.owners();
-    let (link_in, link) = watch::channel(Link::Down { attempts: 0, error: None });
-    let clock = at_rest(config, &counts, limits).replicated(replication.clone());
-    let state = http_state(config, &owners, clock, limits, tls.clone());
-    let following = http::following(state.clone(), keeper.seen.clone(), link, config.cluster.ca_file.clone());
-    let (front, served) = watch::channel(following.clone());
-    let serving = http::start_front(listener, state, served, ends.clone()).map_err(RunError::Http)?;
     let running = Running { schedules: 0, source: "those of the clock that leads".to_owned() };
     announce(config, &running);
     let stopping = {
@@ -249,6 +262,7 @@ impl Cluster<'_> {
     }
 
     async fn live(&mut self, term: u64, ready: Option<Standby>, ends: &Shutdown) -> Result<Report, RunError> {
+        let begun = clock::reading().boot;
         let heartbeat = self.keeper.heartbeat();
         heartbeat.begin();
         let place = Place::Postgres(self.keeper.door(term));
@@ -275,7 +289,7 @@ impl Cluster<'_> {
         let Some(life) = Box::pin(beginning).await? else { return Ok(Report::default()) };
         let Life { clock_loop, clock, running, warning, rival } = life;
         let Running { schedules, source } = running;
-        info!(term, schedules, source, "leading");
+        info!(term, schedules, source, within_ms = clock::reading().boot - begun, "leading");
         let clock = clock.leading(self.trust.clone()).replicated(self.replication.clone());
         let owners = self.config.owners();
         let taking = take_commands(self.config, &owners, &clock, warning, ends)?;

@@ -52,10 +52,26 @@ impl Stores {
     ) -> Result<Option<Self>, RunError> {
         let calendars = CalendarStore::default();
         let opening = open_store(config, place, calendars.clone(), counts.clone());
+        let mut delayed = None;
+        let opening = async {
+            match place {
+                // Over a network neither waits for the other: nobody leads meanwhile.
+                Place::Postgres(_) => {
+                    let (opened, beside) = tokio::join!(opening, open_delayed(config, place));
+                    delayed = Some(beside);
+                    opened
+                }
+                Place::Folder(_) | Place::Memory => opening.await,
+            }
+        };
         // Nothing was begun; a store that hangs is left behind.
         let Some(opened) = unless_stopped(shutdown, opening).await else { return Ok(None) };
         let (store, snapshot, events) = opened.map_err(RunError::Store)?;
-        match unless_stopped(shutdown, open_delayed(config, place)).await {
+        let delayed = match delayed {
+            Some(opened) => Some(opened),
+            None => unless_stopped(shutdown, open_delayed(config, place)).await,
+        };
+        match delayed {
             Some(Ok(delayed)) => Ok(Some(Self { store, snapshot, events, delayed, calendars, counts })),
             given_up => {
                 drop(timeout(super::FAREWELL, store.close()).await);

@@ -12,15 +12,15 @@ use tracing::{debug, info, warn};
 /// How often it is looked at: standbys come and go.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// What a person should know of it, from now on until the shutdown.
+/// Says what a person should know of it, from now on until the shutdown.
 ///
 /// # Errors
 /// [`StoreError::Io`].
 pub(super) async fn watched(
     door: &Door,
     shutdown: &Shutdown,
-) -> Result<watch::Receiver<Option<String>>, StoreError> {
-    let (told, warning) = watch::channel(None);
+    told: watch::Sender<Option<String>>,
+) -> Result<(), StoreError> {
     let follower = Arc::new(Follower::new(door)?);
     let mut last = None;
     tell(&told, &mut last, look(follower.clone()).await);
@@ -34,7 +34,7 @@ pub(super) async fn watched(
             }
         }
     });
-    Ok(warning)
+    Ok(())
 }
 
 /// `None` where it could not be looked at: the store says itself what is wrong then.

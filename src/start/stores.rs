@@ -2,7 +2,7 @@
 
 use super::{RunError, rules::millis};
 use crate::{
-    config::{Config, DelayedConfig, StorePath},
+    config::{ClusterSecret, Config, DelayedConfig, StorePath},
     delayed::{
         self, DelayedHandle, DelayedLimits, DelayedMemory, DelayedSnapshot, DelayedStore, DelayedStoreEvent,
         DelayedTuning, PostgresDelayed, RedbOptions,
@@ -57,8 +57,13 @@ impl Place {
             StorePath::Memory => Self::Memory,
             StorePath::Postgres(url) => {
                 let schema = config.store.schema.clone();
-                let address = config.cluster_address().map(Into::into);
-                let options = DoorOptions { schema, address, ..DoorOptions::default() };
+                let usual = DoorOptions::default();
+                let address = config.cluster_address();
+                let seal = |(secret, address): (&ClusterSecret, &String)| {
+                    secret.seal(&config.clock.name, &usual.holder, address).into()
+                };
+                let seal = config.cluster.secret.as_ref().zip(address.as_ref()).map(seal);
+                let options = DoorOptions { schema, address: address.map(Into::into), seal, ..usual };
                 let door = Door::new(url.secret(), &config.clock.name, options);
                 Self::Postgres(door.map_err(|error| StoreError::Io {
                     path: "Postgres".into(),

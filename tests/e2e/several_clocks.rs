@@ -203,7 +203,9 @@ async fn what_is_asked_of_a_follower_the_leader_does_and_while_nobody_leads_it_s
     let database = postgres.database("several");
     let clock = || {
         let clock = Clock::new(&url, SCHEDULES).reached().with("KHRONOS_STORE_PATH", &database);
-        clock.with("KHRONOS_HTTP_OPEN", "true")
+        let secret = clock.sandbox.path("secret");
+        std::fs::write(&secret, "sesame, open the cave").unwrap();
+        clock.with("KHRONOS_HTTP_OPEN", "true").with("KHRONOS_CLUSTER_SECRET_FILE", secret.display())
     };
     let mut leader = clock().started();
     leader.until("it to lead", |status, body| status == 200 && body["role"] == "leader");
@@ -217,6 +219,15 @@ async fn what_is_asked_of_a_follower_the_leader_does_and_while_nobody_leads_it_s
     assert_eq!(paused.as_ref().map(|(status, _)| *status), Some(200), "{paused:?}");
     let seen = leader.get("/v1/schedules/all-100").unwrap().1;
     assert!(seen.to_string().contains("by a follower"), "{seen}");
+    // Who can write to the tables can't have anything sent to himself.
+    let real = postgres.sql("several", "select address from khronos.shard");
+    postgres.sql("several", "update khronos.shard set address = 'http://127.0.0.1:1'");
+    let refused = block_until("the address to be refused", LIMIT, || {
+        follower.get("/v1/schedules").filter(|(status, _)| *status != 200)
+    });
+    assert!(refused.0 == 503 && refused.1.to_string().contains("is not sealed"), "{refused:?}");
+    postgres.sql("several", &format!("update khronos.shard set address = '{real}'"));
+    follower.until_at("/v1/schedules", "the leader to be asked again", |status, _| status == 200);
     leader.signal(Signal::STOP);
     let nobody = block_until("nobody to lead", LIMIT, || {
         follower.get("/v1/schedules").filter(|(status, _)| *status != 200)
@@ -230,4 +241,28 @@ async fn what_is_asked_of_a_follower_the_leader_does_and_while_nobody_leads_it_s
     follower.stop();
     leader.until("it to lead again", |status, body| status == 200 && body["role"] == "leader");
     leader.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_whose_database_is_not_there_says_that_it_lives_and_what_it_waits_for() {
+    let url = Node::shared().vhost("waits");
+    let postgres = Postgres::start(false);
+    let database = postgres.database("several");
+    postgres.kill9();
+    let mut clock = Clock::new(&url, SCHEDULES).reached().with("KHRONOS_STORE_PATH", &database);
+    clock.start();
+    let waits = clock.until("it to wait", |status, body| {
+        status == 503 && body["reasons"].to_string().contains("the database is waited for")
+    });
+    assert_eq!(waits["role"], "follower");
+    assert_eq!(clock.get("/healthz").map(|(status, _)| status), Some(200));
+    assert!(clock.text("/metrics").is_some_and(|text| text.contains("khronos_ready 0")));
+    postgres.restart();
+    clock.until("it to lead", |status, body| status == 200 && body["role"] == "leader");
+    clock.stop();
+    // It may end while it waits, too.
+    postgres.kill9();
+    clock.start();
+    clock.until("it to wait again", |status, _| status == 503);
+    clock.stop();
 }

@@ -4,7 +4,7 @@
 use super::{PostgresDelayed, meta::FORM};
 use crate::{
     delayed::{
-        DelayedLimits,
+        self, DelayedLimits, DelayedStoreEvent,
         conformance::{batch as steps, event, key, pending, put, settle},
         redb::fixture::{batch, content, limits, twin},
     },
@@ -192,6 +192,25 @@ fn both_stores_of_a_clock_write_by_turns_and_neither_fences_the_other() {
     assert_eq!((store.written().count, delayed.written().count), (40, 40));
     store.save(0, &Commit::default()).unwrap();
     delayed.write(0, &batch(41)).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_that_fails_leaves_the_store_open_for_what_is_due_and_what_is_written() {
+    let door = Tables::new().door("khronos");
+    let opener = move || open(&door).map(|store| Box::new(store) as Box<dyn DelayedStore>);
+    let (store, _, mut events) =
+        delayed::open(Box::new(opener), delayed::DelayedTuning::default()).await.unwrap();
+    let slow = || StoreError::Io { path: "Postgres".into(), what: "no answer within 5000 ms".into() };
+    let asked = store.read_by(move |_| Err::<(), _>(slow())).await;
+    assert!(matches!(asked, Err(StoreError::Io { .. })), "{asked:?}");
+    assert_eq!(store.read_by(|reader| reader.owner("nobody")).await.unwrap().pending, 0);
+    store.write(7, steps(0, vec![put("a", 10)])).unwrap();
+    let told = events.recv().await;
+    assert!(
+        matches!(told, Some(DelayedStoreEvent::Written { ticket: 7, .. })),
+        "it was not opened again: {told:?}"
+    );
+    store.close().await.unwrap();
 }
 
 #[test]

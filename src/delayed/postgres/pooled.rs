@@ -5,8 +5,12 @@ use super::PostgresDelayed;
 use crate::{
     delayed::redb::fixture::{batch, content, limits, twin},
     engine::{Commit, delayed::DelayedStore as _},
-    postgres::{Door, Failed, Follower, Writing, fixture::Tables, number},
-    store::{PostgresOptions, PostgresStore, Store as _},
+    postgres::{
+        Door, Failed, Follower, Writing,
+        fixture::{PATIENCE, Tables},
+        number,
+    },
+    store::{PostgresOptions, PostgresStore, Store as _, StoreError},
 };
 use ponos::event::Timestamp;
 use std::{
@@ -14,7 +18,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
     thread,
 };
-use testkit::{PgBouncer, Postgres};
+use testkit::{PgBouncer, Postgres, block_until};
 
 /// Ends what runs beside a test, when the test fails, too.
 struct Ending<'a>(&'a AtomicBool);
@@ -74,4 +78,51 @@ fn behind_a_pooler_in_transaction_mode_both_stores_keep_what_they_keep_elsewhere
     let mut store = PostgresStore::open(&door, &PostgresOptions::default()).unwrap();
     assert_eq!(store.written().count, WRITES);
     assert_eq!(store.load().unwrap().settled, Some(Timestamp::from_millis(WRITES as i64)));
+}
+
+#[test]
+fn a_server_behind_a_pooler_that_crashes_loses_what_need_not_last_and_nobody_is_taken_for_another_leader() {
+    let postgres = Postgres::start(true);
+    let bouncer = PgBouncer::start(&postgres, 3);
+    let tables = Tables::at(&bouncer.url(&postgres.database("stores")));
+    let door = tables.door("khronos");
+    let (mut delayed, mut twin) = (PostgresDelayed::open(&door, limits()).unwrap(), twin());
+    let mut store = PostgresStore::open(&door, &PostgresOptions::default()).unwrap();
+    let (mut durable, mut written, mut failures) = (0, 0, 0);
+    while written < 60 {
+        if written % 20 == 19 && failures < 3 {
+            // Most likely the last one is lost, which settles something; the connection to the pooler is not.
+            postgres.restart();
+        }
+        let at = Timestamp::from_millis(written as i64);
+        let saved = store.save(0, &Commit { settled: at, handed: at, reached: at, ..Commit::default() });
+        let done = saved.and_then(|_| {
+            durable = written;
+            delayed.write(0, &batch(written + 1))
+        });
+        match done {
+            Ok(done) => {
+                written += 1;
+                if done.is_durable {
+                    durable = written;
+                }
+            }
+            Err(error) => {
+                assert!(matches!(error, StoreError::Io { .. }), "{error}");
+                failures += 1;
+                drop((store, delayed));
+                let open = || {
+                    let delayed = PostgresDelayed::open(&door, limits()).ok()?;
+                    Some((PostgresStore::open(&door, &PostgresOptions::default()).ok()?, delayed))
+                };
+                (store, delayed) = block_until("the server", PATIENCE, open);
+                let kept = delayed.written().count;
+                assert!((durable..=written + 1).contains(&kept), "{durable} to {written}, not {kept}");
+                (written, durable) = (kept, kept);
+            }
+        }
+    }
+    assert!(failures > 0, "nothing was lost\n{}", bouncer.log());
+    (1..=written).try_for_each(|write| twin.write(0, &batch(write)).map(|_| ())).unwrap();
+    assert_eq!(content(&mut delayed, written).unwrap(), content(&mut twin, written).unwrap());
 }

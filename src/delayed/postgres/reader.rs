@@ -99,6 +99,10 @@ impl From<Unreadable> for Failed {
 }
 
 impl DelayedReader for PostgresDelayedReader {
+    fn tells_of_the_store(&self) -> bool {
+        false
+    }
+
     fn due(
         &self,
         range: Range<Timestamp>,

@@ -144,7 +144,9 @@ impl DelayedHandle {
             match &read {
                 Ok(_) => ours.change(Queue::works),
                 // A page that is damaged is the asker's matter alone, until what is due is on it.
-                Err(error @ StoreError::Io { .. }) => ours.change(|queue| queue.failed(opening, error)),
+                Err(error @ StoreError::Io { .. }) if reader.tells_of_the_store() => {
+                    ours.change(|queue| queue.failed(opening, error));
+                }
                 Err(_) => {}
             }
             read

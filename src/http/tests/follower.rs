@@ -21,7 +21,11 @@ fn open() -> Access {
 
 /// One that follows whoever is there.
 fn following(clock: &Clock, leader: std::net::SocketAddr, limits: Limits) -> Serves {
-    let seen = Seen { leader: Some(format!("http://{leader}")), ..Seen::default() };
+    following_as(clock, Seen { leader: Some(format!("http://{leader}")), ..Seen::default() }, limits)
+}
+
+/// One that sees this.
+fn following_as(clock: &Clock, seen: Seen, limits: Limits) -> Serves {
     let link = Link::Down { attempts: 0, error: None };
     let state = HttpState::new(clock.state.clock.clone(), vec![], limits).with_access(open());
     // What they say does not change, so nobody has to go on saying it.
@@ -88,4 +92,43 @@ async fn a_leader_that_does_not_answer_is_waited_for_a_little_longer_than_it_may
         let (status, said) = told(answer).await;
         assert!(status == 503 && said.contains(&format!("no answer within {limit} s")), "{said}");
     }
+}
+
+#[tokio::test]
+async fn a_follower_shows_in_figures_how_it_is_and_nothing_that_the_leader_counts() {
+    let clock = Clock::start().await;
+    let (failing, hindered) = (Some("no answer".to_owned()), Some("its time is wrong".to_owned()));
+    for (seen, degraded) in [
+        (Seen::default(), vec!["broker"]),
+        (Seen { failing, hindered, ..Seen::default() }, vec!["broker", "store", "hindered"]),
+    ] {
+        let follower = TowerToHyperService::new(following_as(&clock, seen, Limits::patient()));
+        let answer = follower.call(request(Method::GET, "/metrics", &[], Body::empty())).await;
+        let (status, text) = told(answer).await;
+        assert_eq!(status, 200, "{text}");
+        for line in ["khronos_leader 0", "khronos_ready 0", "khronos_broker_connected 0"] {
+            assert!(text.lines().any(|shown| shown == line), "{line} of {text}");
+        }
+        for reason in crate::clock_loop::Degraded::ALL.map(crate::clock_loop::Degraded::word) {
+            let is_so = u8::from(degraded.contains(&reason));
+            assert!(text.contains(&format!("khronos_degraded{{reason=\"{reason}\"}} {is_so}")), "{text}");
+        }
+        let page = include_str!("../../../docs/operating.md");
+        for name in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()) {
+            assert!(page.contains(&format!("| `{name}` |")), "{name} is a figure of the leader's, too");
+        }
+        assert!(!text.contains("khronos_occurrences"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_is_not_known_for_a_members_is_asked_nothing() {
+    let clock = Clock::start().await;
+    let seen = Seen { unsealed: Some("it is not sealed".into()), ..Seen::default() };
+    let follower = TowerToHyperService::new(following_as(&clock, seen, Limits::patient()));
+    let answer = follower.call(request(Method::GET, "/v1/schedules", &[], Body::empty())).await;
+    let (status, said) = told(answer).await;
+    assert!(status == 503 && said.contains("it is not sealed"), "{said}");
+    let ready = told(follower.call(request(Method::GET, "/readyz", &[], Body::empty())).await).await.1;
+    assert!(ready.contains("it is not sealed"), "{ready}");
 }

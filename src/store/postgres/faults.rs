@@ -6,7 +6,7 @@ use crate::{
     clock,
     config::MetricsConfig,
     delayed::{DelayedLimits, DelayedStore as _, PostgresDelayed},
-    engine::{Commit, Row},
+    engine::{Commit, Row, Span},
     postgres::{
         Door, DoorOptions,
         fixture::{PATIENCE, Tables},
@@ -236,4 +236,40 @@ fn what_is_not_what_was_written_is_refused_as_damage() {
     sql("update {s}.shard set state = '\\x7f'");
     let newer = store(&tables.door("khronos")).unwrap_err();
     assert!(matches!(newer, StoreError::Newer { form: 127, .. }), "{newer}");
+}
+
+#[test]
+fn a_row_that_is_lost_or_that_nobody_wrote_is_noticed_when_all_is_read() {
+    let tables = Tables::new();
+    let mut kept = store(&tables.door("khronos")).unwrap();
+    let at = Timestamp::from_millis;
+    let span = |revision: u32, through| {
+        let span = Span { revision, after: at(0), through: at(through), handed: at(0), coalesced: None };
+        ("a".into(), revision, Some(span))
+    };
+    let save =
+        |kept: &mut PostgresStore, spans| kept.save(0, &Commit { spans, ..commit(1, Vec::new()) }).unwrap();
+    save(&mut kept, (1..=3).map(|revision| span(revision, 7)).collect());
+    // One goes, one stays as it is, one is another, and one comes.
+    save(&mut kept, vec![("a".into(), 1, None), span(2, 7), span(3, 8), span(4, 7)]);
+    save(&mut kept, vec![("a".into(), 9, None)]);
+    assert_eq!(kept.load().unwrap().spans.len(), 3);
+    drop(kept);
+    let sql = |statement: &str| Postgres::shared().sql("stores", &statement.replace("{s}", tables.schema()));
+    sql("create table {s}.before as select * from {s}.span");
+    for (change, found) in [
+        ("delete from {s}.span where key = (select min(key) from {s}.span)", 2),
+        ("delete from {s}.span", 0),
+        ("insert into {s}.span select clock, shard, set_byte(key, 1, 98), value from {s}.span limit 1", 4),
+    ] {
+        sql(change);
+        let damaged = store(&tables.door("khronos")).unwrap().load().unwrap_err();
+        let told = format!("3 rows were written to its table span, and {found} are there");
+        assert!(
+            matches!(damaged, StoreError::Damaged { .. }) && damaged.to_string().contains(&told),
+            "{damaged}"
+        );
+        sql("delete from {s}.span; insert into {s}.span select * from {s}.before");
+    }
+    assert_eq!(store(&tables.door("khronos")).unwrap().load().unwrap().spans.len(), 3);
 }

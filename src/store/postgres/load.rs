@@ -67,13 +67,21 @@ pub(super) async fn everything(
     calendars: &CalendarStore,
 ) -> Result<Loaded, Failed> {
     let mut loaded = Loaded::default();
+    let counts = tables::counts(calls, shard).await?;
     for table in tables::ALL {
-        let table = Keyed { table, key: "key", columns: "key, value", large: "value" };
+        let (expected, mut found) = (counts.get(table).copied().unwrap_or_default(), 0);
+        let all = Keyed { table, key: "key", columns: "key, value", large: "value" };
         let take = |row: &_| {
+            found += 1;
             let (key, value): (&[u8], &[u8]) = (column(row, 0)?, column(row, 1)?);
             loaded.take(encoding::entry(key, value, calendars)?)
         };
-        table.read_after(calls, shard, &[], usize::MAX, take).await?;
+        all.read_after(calls, shard, &[], usize::MAX, take).await?;
+        if found != expected {
+            return Err(Failed::Unreadable(format!(
+                "{expected} rows were written to its table {table}, and {found} are there"
+            )));
+        }
     }
     let mut after = 0;
     loop {

@@ -154,7 +154,7 @@ impl PostgresStore {
         let shard = self.door.shard();
         let (record, log) = (&self.record, &self.log);
         // It renews the lease, so nothing else goes before it.
-        let writing = Writing { progress, goes_first: true, may_be_lost: false };
+        let writing = Writing { progress, goes_first: true, ..Writing::default() };
         self.session.write(writing, async |calls| {
             tables::write(calls, shard, changes).await?;
             record.write(calls, shard, last_row, &rows, trimmed.rows).await?;

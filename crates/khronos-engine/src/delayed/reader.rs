@@ -16,6 +16,12 @@ use std::{ops::Range, sync::Arc};
 /// # Errors
 /// Each of them: [`StoreError`]; [`StoreError::Io`] once the store is closed.
 pub trait DelayedReader: Send + Sync {
+    /// Whether a question of people that fails tells that the store is to be opened again. Not where it is read by connections of its
+    /// own: there an answer that takes too long says nothing of what is written, and the next question has a new one.
+    fn tells_of_the_store(&self) -> bool {
+        true
+    }
+
     /// What is to be sent in this range of send times (its end exclusive), in the order of places, behind `after`: at most
     /// `most`. Fewer: that was all.
     ///

@@ -151,6 +151,13 @@ impl Member {
         }
     }
 
+    /// Takes a lease at once that is its own, and that nobody else had meanwhile.
+    pub(super) fn take_again(&mut self, row: &LeaseRow, now: i64) {
+        let Role::Following(following) = &mut self.role else { return };
+        following.watch(row, now);
+        following.next = Some(LeaseCall::Acquire { term: row.term, beat: row.beat });
+    }
+
     fn looked(&mut self, reading: Reading, row: &LeaseRow) {
         let now = reading.boot;
         let is_candidate = self.is_candidate(reading) && row.schema <= self.schema;

@@ -33,7 +33,8 @@ pub enum LeaseInput {
     Confirmed,
     /// Somebody wants this member to lead.
     Want,
-    /// The database notified that somebody has resigned. A hint: the row is looked at all the same.
+    /// The database notified that somebody has resigned, or is wanted. A hint: the row is looked at all the same, at the latest at
+    /// the usual time.
     Hint,
     /// What [`LeaseAction::Drain`] asked for is done.
     Drained,
@@ -210,6 +211,8 @@ pub enum Why {
     Skewed,
     /// The row is not as this member wrote it.
     Fenced,
+    /// The row is this member's own, and has lost its newest writes: the server crashed. It begins anew.
+    WentBack,
 }
 
 /// What people may want to know.

@@ -115,6 +115,11 @@ impl Leading {
         self.off_since = (is_off && is_set).then(|| self.off_since.unwrap_or(reading.boot));
     }
 
+    /// Its next save says whether somebody is wanted: that is now.
+    pub(super) fn hint(&mut self) {
+        self.must_save |= self.end.is_none();
+    }
+
     pub(super) fn drained(&mut self) {
         if let Some(end) = &mut self.end {
             end.is_drained = true;
@@ -258,11 +263,12 @@ impl Member {
                 }
             }
             (LeaseCall::Save { .. }, LeaseReply::Unfit) => {
-                // An earlier one, of which nothing was known, may have come to pass meanwhile.
-                if leading.attempt.is_some_and(|attempt| attempt.may_come) {
-                    leading.is_in_doubt = true;
-                } else {
-                    self.fall_back(now, Why::Fenced, 0);
+                leading.is_in_doubt = true;
+                // An earlier one, of which nothing was known, may have come to pass meanwhile. Else another one leads, most likely.
+                if !leading.attempt.is_some_and(|attempt| attempt.may_come) {
+                    leading.trusted_until = leading.trusted_until.min(now);
+                    leading.has_lapsed = true;
+                    self.out.push(LeaseAction::Trust { until: now });
                 }
             }
             (LeaseCall::Resign { .. }, LeaseReply::Failed | LeaseReply::Unfit) => leading.is_in_doubt = true,
@@ -312,6 +318,11 @@ impl Member {
             leading.must_save = true;
         } else if leading.end.is_some_and(|end| end.is_resigning) {
             self.resigned(now);
+        } else if is_ours && row.writes < before && row.timeline != 0 {
+            // The same server, or another one would have another timeline: so nobody has led since. What others have written for this
+            // leader that need not last may be lost, so all is read anew, under another term.
+            self.fall_back(now, Why::WentBack, 0);
+            self.take_again(row, now);
         } else {
             self.fall_back(now, Why::Fenced, 0);
         }
@@ -325,7 +336,7 @@ impl Member {
             Why::Unproven => self.times.rest,
             // Whoever is wanted has the time to come.
             Why::Wanted => self.times.ttl,
-            Why::Stopped | Why::Skewed | Why::Fenced => 0,
+            Why::Stopped | Why::Skewed | Why::Fenced | Why::WentBack => 0,
         };
         self.fall_back(now, why, rest);
         if self.stopped.is_some() {

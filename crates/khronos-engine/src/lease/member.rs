@@ -126,6 +126,7 @@ impl Member {
             (LeaseInput::Confirmed, Role::Following(following)) => following.confirmed(now),
             (LeaseInput::Want, Role::Following(following)) => following.want(),
             (LeaseInput::Hint, Role::Following(following)) => following.hint(now),
+            (LeaseInput::Hint, Role::Leading(leading)) => leading.hint(),
             (LeaseInput::Drained, Role::Leading(leading)) => leading.drained(),
             (LeaseInput::Stop, _) => self.stopped = self.stopped.or(Some(now)),
             // It was fenced meanwhile, or leads already.

@@ -94,6 +94,37 @@ fn a_leader_whose_row_is_another_ones_drops_everything() {
 }
 
 #[test]
+fn a_leader_whose_server_lost_its_newest_writes_begins_anew_at_once() {
+    // (the timeline, whether the connection outlives the crash)
+    for (timeline, outlives, again) in [(1, true, true), (1, false, true), (0, true, false)] {
+        let mut one = One::new();
+        (one.row.holder, one.row.left, one.row.timeline) = (None, -1, timeline);
+        one.run_until(3_000, |one| one.member.leads().is_some());
+        one.run(1_000);
+        let (term, begun) = (one.member.leads().unwrap(), one.now);
+        one.await_call(is_save);
+        one.row.writes -= 2;
+        one.row.beat -= 2;
+        if !outlives {
+            one.now += TIMES.call;
+            one.call = None;
+            one.step(LeaseInput::Tick);
+        }
+        one.run_until(500, |one| one.member.leads() != Some(term));
+        assert!(one.has_told(&LeaseAction::Follow) && !one.member.trusts(one.now));
+        if again {
+            one.turn();
+            assert!(one.member.leads() > Some(term), "what was lost is read anew, under another term");
+            assert!(one.now - begun < 900, "{}", one.now - begun);
+        } else {
+            // Where the server does not tell its timeline it may be another one, and somebody may have led on the other.
+            one.run(1_000);
+            assert_eq!(one.member.leads(), None);
+        }
+    }
+}
+
+#[test]
 fn who_is_told_to_stop_drains_resigns_and_ends() {
     let mut one = One::leading();
     one.step(LeaseInput::Stop);
@@ -142,6 +173,26 @@ fn who_leads_in_vain_resigns_for_a_while_if_another_one_would_not() {
     assert_eq!(one.member.leads(), None);
     one.run(700);
     assert!(one.member.leads().is_some());
+}
+
+#[test]
+fn a_leader_that_is_given_a_hint_looks_at_once_whether_somebody_is_wanted() {
+    let mut one = One::leading();
+    one.await_call(is_save);
+    // The save under way saw nothing yet.
+    let (number, before) =
+        (one.call.unwrap().0, one.reply(LeaseCall::Save { term: 8, writes: 40, job: None }));
+    one.row.wanted_by = Some(OTHER);
+    one.step(LeaseInput::Hint);
+    one.call = None;
+    one.step(LeaseInput::Replied { number, reply: before });
+    assert_eq!(one.call.map(|(_, call)| call), Some(LeaseCall::Save { term: 8, writes: 41, job: None }));
+    one.turn();
+    assert!(one.has_told(&LeaseAction::Drain));
+    // Who is about to go need not be told.
+    one.step(LeaseInput::Hint);
+    one.step(LeaseInput::Drained);
+    assert!(matches!(one.call, Some((_, LeaseCall::Resign { .. }))), "{:?}", one.call);
 }
 
 #[test]

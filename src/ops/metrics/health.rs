@@ -1,0 +1,50 @@
+//! How a clock is, for metrics: of one that follows another that is all.
+
+use super::{gauge, seconds};
+use crate::{
+    clock_loop::{Degraded, Status},
+    ops::{OpsError, RunningClock, run_blocking},
+    schedule::ZoneData,
+};
+use ponos::{broker::Link, event::Timestamp};
+use prometheus_client::{
+    metrics::{family::Family, gauge::Gauge, info::Info},
+    registry::{Registry, Unit},
+};
+
+/// The metrics of a clock that follows another one, of this status. All else is the leader's, who shows it.
+///
+/// # Errors
+/// [`OpsError::Defect`].
+pub async fn of_follower(clock: &RunningClock, status: Status) -> Result<Registry, OpsError> {
+    let (zones, started) = (clock.zone_data(), clock.started);
+    run_blocking(move || {
+        let mut registry = Registry::with_prefix("khronos");
+        show(&mut registry, &status, false, (&zones, started));
+        registry
+    })
+    .await
+}
+
+pub(super) fn show(
+    registry: &mut Registry,
+    status: &Status,
+    leads: bool,
+    (zones, started): (&ZoneData, Timestamp),
+) {
+    let mut show = |name: &str, what: &str, value: bool| registry.register(name, what, gauge(value.into()));
+    show("ready", "Whether events can go out, or would if this clock led", status.reasons.is_empty());
+    show("leader", "Whether this clock leads", leads);
+    let connected = matches!(status.link, Link::Up { .. } | Link::Blocked { .. });
+    show("broker_connected", "Whether there is a connection to the broker", connected);
+    let degraded = Family::<[(&str, &str); 1], Gauge>::default();
+    for what in Degraded::ALL {
+        degraded.get_or_create(&[("reason", what.word())]).set(status.degraded.contains(&what).into());
+    }
+    registry.register("degraded", "Which reasons and warnings there are", degraded);
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let labels = [("version", version), ("clock", status.clock.clone()), ("time_zones", zones.to_string())];
+    registry.register("build", "Version, name and zone data of the clock", Info::new(labels));
+    let began = seconds(started.millis());
+    registry.register_with_unit("start_time", "When the clock began", Unit::Seconds, began);
+}
