@@ -67,7 +67,7 @@ pub(super) const INDEX: &[(&str, &str)] = &[
         "how occurrences ended; ?schedule= ?kind= ?outcome= ?from= ?to= ?late= ?after= ?before= ?limit=",
     ),
     ("/v1/audit", "compares the record with the arithmetic; ?schedule= ?from= ?to="),
-    ("/v1/parked", "events that were given up on"),
+    ("/v1/parked", "events that were given up on; ?limit= ?page="),
     ("/v1/parked/release", "POST {\"ids\": [NUMBER, ...]}: sends parked events again"),
     ("/v1/parked/drop", "POST {\"ids\": [NUMBER, ...]}: drops parked events for good"),
     ("/v1/parked-events", "delayed events that were given up on; ?limit= ?page="),
