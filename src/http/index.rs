@@ -55,6 +55,7 @@ pub(super) const INDEX: &[(&str, &str)] = &[
     ),
     ("/v1/export", "calendars and schedules that were created at run time, to be put again; ?format="),
     ("/v1/schedules/{name}/next", "its next occurrences; ?from= ?count="),
+    ("/v1/forecast", "how many occurrences are coming, and when most of them; ?hours="),
     ("/v1/preview", "POST a definition as JSON: its next occurrences; ?from= ?count="),
     ("/v1/calendars", "calendars that a definition may name; ?limit= ?page="),
     (

@@ -177,7 +177,7 @@ fn all(state: &HttpState, shutdown: Shutdown) -> Router {
         .routes(routes!(event_logs::changes))
         .routes(routes!(parked_events::list));
     let logged = OpenApiRouter::new().routes(routes!(changes::changes)).routes(routes!(changes::export));
-    let next = dear(OpenApiRouter::new().routes(routes!(preview::next)));
+    let next = dear(OpenApiRouter::new().routes(routes!(preview::next)).routes(routes!(preview::forecast)));
     let preview = with_body(state, dear(OpenApiRouter::new().routes(routes!(preview::preview))));
     let health = health().routes(routes!(index::index)).layer(prompt.clone()).with_state(state.clone());
 

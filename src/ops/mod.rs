@@ -20,6 +20,7 @@ mod error;
 mod events;
 pub mod export;
 pub mod feed;
+pub mod forecast;
 pub mod history;
 pub mod judge;
 mod message;
