@@ -103,6 +103,7 @@ pub(super) const INDEX: &[(&str, &str)] = &[
     ("/v1/operations/{id}", "one of them; DELETE: cancels it"),
     ("/v1/schedules/{name}/trigger", "POST with Idempotency-Key: KEY: sends an event of one schedule now"),
     ("/v1/reload", "POST: reads the schedules again"),
+    ("/v1/cluster", "the clocks of this name on one database: which one leads, since when, and who follows"),
     ("/v1/caller", "who asks, and what he may change"),
     ("/v1/openapi.json", "all of this for programs (OpenAPI 3.1)"),
     ("/healthz", "whether the clock's loop is running"),

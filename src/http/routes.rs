@@ -2,7 +2,7 @@
 
 use super::{
     access::{Access, authenticate},
-    aliases, body, calendars, caller, changes,
+    aliases, body, calendars, caller, changes, cluster,
     connection::Connection,
     control, event_batch, event_logs, events, feed, gate, guard, health,
     index::{self, INDEX},
@@ -200,6 +200,7 @@ fn all(state: &HttpState, shutdown: Shutdown) -> Router {
         .merge(changing(state, many))
         .merge(changing(state, written))
         .merge(watched)
+        .merge(dear(OpenApiRouter::new().routes(routes!(cluster::cluster))))
         .routes(routes!(caller::caller))
         .routes(routes!(openapi::openapi));
     let whole = OpenApiRouter::with_openapi(Interface::openapi())

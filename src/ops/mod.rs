@@ -13,6 +13,7 @@ pub mod change;
 pub mod change_calendar;
 pub mod changes;
 mod clock;
+pub mod cluster;
 pub mod delayed;
 pub mod delete;
 pub mod delete_some;

@@ -89,3 +89,23 @@ async fn a_leader_that_does_not_answer_is_waited_for_a_little_longer_than_it_may
         assert!(status == 503 && said.contains(&format!("no answer within {limit} s")), "{said}");
     }
 }
+
+#[tokio::test]
+async fn a_follower_answers_the_page_and_who_asks_itself_also_while_nobody_leads() {
+    let clock = Clock::start().await;
+    let nobody = "127.0.0.1:1".parse().unwrap();
+    let follower = TowerToHyperService::new(following(&clock, nobody, Limits::patient()));
+    for (path, accept, status, part) in [
+        ("/", "text/html", 200, "<!doctype html>"),
+        ("/page/app.js", "*/*", 200, "import"),
+        ("/page/other.js", "*/*", 404, "the page has no file"),
+        ("/v1/caller", "application/json", 200, "\"role\":\"admin\""),
+        ("/v1/cluster", "application/json", 404, "is alone"),
+        ("/", "application/json", 503, "the leader does not answer"),
+        ("/v1/schedules", "application/json", 503, "the leader does not answer"),
+    ] {
+        let asked = request(Method::GET, path, &[("accept", accept)], Body::empty());
+        let (found, said) = told(follower.call(asked).await).await;
+        assert!(found == status && said.contains(part), "{path}: {found} {said}");
+    }
+}
