@@ -46,8 +46,8 @@ const FILES: &[File] = files! {
     CSS: "page.css";
     SVG: "icon.svg";
     SCRIPT:
-        "actions.js", "api.js", "app.js", "changes.js", "delayed.js", "dialog.js", "dom.js", "feed.js",
-        "health.js", "keys.js", "lateness.js", "notices.js", "now.js", "operations.js", "outcome.js",
+        "actions.js", "api.js", "app.js", "changes.js", "cluster.js", "delayed.js", "dialog.js", "dom.js", "feed.js",
+        "forecast.js", "health.js", "keys.js", "lateness.js", "notices.js", "now.js", "operations.js", "outcome.js",
         "parked.js", "renew.js", "schedule.js", "schedules.js", "session.js", "sign_in.js", "time.js", "why.js";
 };
 

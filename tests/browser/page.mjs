@@ -12,7 +12,7 @@ import * as trouble from "./trouble.mjs";
 
 const [base = "", folder = "", ...chosen] = process.argv.slice(2);
 const [reader = "", admin = ""] = [process.env.READ_TOKEN, process.env.ADMIN_TOKEN];
-const VIEWS = ["now", "schedules", "schedules/nightly-report", "schedules/quick", "delayed", "parked", "changes", "operations"];
+const VIEWS = ["now", "schedules", "schedules/nightly-report", "schedules/quick", "delayed", "parked", "changes", "forecast", "operations"];
 
 /** Asks the clock itself. @param {string} route @param {RequestInit} [request] */
 async function ask(route, request = {}) {

@@ -3,7 +3,7 @@
  * the clock does not do by itself is played between it and the browser.
  */
 
-import { act, expect, open, settled, signIn, visit } from "./browser.mjs";
+import { act, expect, inspect, open, settled, signIn, visit } from "./browser.mjs";
 
 /** @typedef {{ base: string, admin: string, ask: (route: string, request?: RequestInit) => Promise<any>, until: (what: string, is: () => Promise<boolean>) => Promise<void> }} Clock */
 
@@ -254,5 +254,21 @@ export async function times(browser, clock) {
   });
   await page.waitForFunction(() => document.querySelector("main time")?.textContent?.includes("-"));
   expect(true, "when the day is over it is said");
+  await page.context().close();
+}
+
+/** @param {any} browser @param {Clock} clock */
+export async function coming(browser, clock) {
+  const page = await shown(browser, clock, "forecast?hours=1");
+  const many = await page.locator(".facts").innerText();
+  expect(/Schedules\s+\d/.test(many) && (await page.locator(".chart rect").count()) >= 60, `an hour is shown by the minute (${many.replace(/\s+/g, " ")})`);
+  await page.getByRole("link", { name: "a day" }).click();
+  await page.waitForFunction(() => document.querySelectorAll(".chart rect").length < 60);
+  expect((await page.locator(".choice[aria-current]").innerText()) === "a day", "a day is shown by the half hour");
+  await inspect(page, "forecast");
+  expect(await page.locator("#views a[data-view=cluster]").isHidden(), "a clock that is alone has no view of several");
+  await page.goto(`${clock.base}#/cluster`);
+  await page.waitForSelector("main .wrong");
+  expect((await page.locator("main .wrong").innerText()).includes("is alone"), "it says that it is alone");
   await page.context().close();
 }

@@ -15,7 +15,9 @@ import { notice } from "./notices.js";
 import { signIn } from "./sign_in.js";
 import { countDown, isUtc, showUtc } from "./time.js";
 import { changes } from "./changes.js";
+import { cluster } from "./cluster.js";
 import { delayed } from "./delayed.js";
+import { forecast } from "./forecast.js";
 import { now } from "./now.js";
 import { operations } from "./operations.js";
 import { parked } from "./parked.js";
@@ -41,6 +43,8 @@ const VIEWS = {
   parked: { title: "Parked", list: parked },
   changes: { title: "Changes", list: changes },
   operations: { title: "Backfills", list: operations },
+  forecast: { title: "Forecast", list: forecast },
+  cluster: { title: "Cluster", list: cluster },
 };
 
 /** How often the clock is asked how it is, in ms. */
@@ -143,7 +147,7 @@ async function enter() {
 }
 
 function frame() {
-  show(byId("views"), Object.entries(VIEWS).map(([key, { title }]) => h("a", { href: `#/${key}`, "data-view": key }, title)));
+  show(byId("views"), Object.entries(VIEWS).map(([key, { title }]) => h("a", { href: `#/${key}`, "data-view": key, hidden: key === "cluster" }, title)));
   const zone = byId("zone");
   const name = () => (zone.textContent = isUtc() ? "UTC" : "local time");
   name();

@@ -16,6 +16,7 @@ export async function health(signal) {
     // Something else than how it is: it can't even tell.
     if (!Array.isArray(ready?.reasons)) throw new Refused(503, String(ready?.code ?? "other"), String(ready?.detail ?? "it does not say how it is"));
     if (ready.now) setClockTime(ready.now);
+    among(ready);
     byId("clock-name").textContent = ready.clock;
     light(mood(ready));
     return ready;
@@ -42,6 +43,15 @@ export function mood(ready) {
  */
 export function follows(ready) {
   return ready.role === "follower";
+}
+
+/**
+ * What is of several clocks is there where there are several.
+ *
+ * @param {any} ready
+ */
+function among(ready) {
+  for (const link of byId("views").querySelectorAll("[data-view=cluster]")) link.toggleAttribute("hidden", !ready.role);
 }
 
 /** @param {"good" | "busy" | "bad"} color */

@@ -93,7 +93,7 @@ function verdictOf(ready, paused, again) {
       ? h("button", { type: "button", class: "main", "data-key": "resume", onclick: async () => (await resumeEverything()) && again() }, "Resume everything …")
       : h("button", { type: "button", "data-key": "pause", onclick: async () => (await pauseEverything()) && again() }, "Pause everything …");
   if (follows(ready)) {
-    const leader = ready.leader ? `The clock at ${ready.leader} leads; what stands below is the leader's.` : "No clock has said that it leads and where it is reached: khronos cluster shows who does.";
+    const leader = ready.leader ? `The clock at ${ready.leader} leads; what stands below is the leader's.` : "No clock has said that it leads and where it is reached: Cluster shows who does.";
     const why = [...ready.reasons, ...(ready.warnings ?? [])].map((/** @type {string} */ text) => h("li", {}, text));
     const rests = pause ? h("p", {}, h("strong", {}, "Everything is paused.")) : null;
     return h("section", { class: `verdict ${pause ? "busy" : mood(ready)}` }, h("div", {}, h("h2", {}, "This clock follows"), h("p", {}, leader), rests, told, why.length ? h("ul", {}, why) : null), button);
@@ -118,12 +118,16 @@ function figuresOf(ready, lateness) {
   const broker = { up: "connected", blocked: "takes no messages", down: "away", closed: "closed" }[/** @type {string} */ (ready.broker.link)] ?? ready.broker.link;
   const about = ready.broker.broker ?? ready.broker.reason ?? ready.broker.error ?? "";
   const { value, about: when, alarms } = lateness.shown();
+  /** @type {Record<string, string>} */
+  const roles = { leader: "leads", follower: "follows", lapsed: "leads, unconfirmed" };
   const [late, link] = [figure("Lateness", value, when, "", alarms), figure("Broker", broker, about, "", ready.broker.link !== "up")];
+  const role = ready.role ? figure("Among several", roles[ready.role] ?? ready.role, "which of them does what", "#/cluster", ready.role === "lapsed") : null;
   // What else a follower says of itself is of nobody.
-  if (follows(ready)) return h("div", { class: "figures" }, late, link);
+  if (follows(ready)) return h("div", { class: "figures" }, late, link, role);
   return h("div", { class: "figures" }, [
     late,
     link,
+    role,
     figure("Outstanding", number(ready.outstanding), "schedules with something unsettled", "#/schedules?state=catching-up", ready.outstanding > 0),
     figure("Parked", number(ready.parked), "events that wait for a person", "#/parked", ready.parked > 0),
     figure("Sent", number(ready.confirmed), `since the start; ${number(ready.returned)} reached nobody`, "", false),
