@@ -40,6 +40,9 @@ pub(super) struct BackfillArgs {
     /// Say how many, and send nothing
     #[arg(long)]
     dry_run: bool,
+    /// Begin nothing unless it is so many events, as --dry-run has counted them
+    #[arg(long, value_name = "NUMBER")]
+    expect_count: Option<u64>,
     /// Names the operation: asked for again with the same key, it is the same one. Made up if left out
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
@@ -76,9 +79,10 @@ pub(super) fn operations(globals: &Globals, args: OperationArgs) -> ExitCode {
 
 async fn begin(globals: &Globals, args: BackfillArgs) -> Result<Exit, CliError> {
     let client = args.clock.operate(globals, "backfill").await?;
-    let BackfillArgs { name, from, to, only_missing, rate, queue, dry_run, key, json, .. } = args;
+    let BackfillArgs { name, from, to, only_missing, rate, queue, dry_run, expect_count, key, json, .. } =
+        args;
     let key = key.unwrap_or_else(|| format!("{:016x}", made_up()));
-    let asked = BackfillAsked { from, to, only_missing, rate, queue, dry_run };
+    let asked = BackfillAsked { from, to, only_missing, rate, queue, dry_run, expect_count };
     let path = format!("/v1/schedules/{}/backfill", encode(&name));
     let answer = client.post_as(&path, &key, &asked).await;
     let answer: BackfillDecision = answer.inspect_err(|_| {

@@ -128,7 +128,7 @@ impl ClockSource {
             Self::Stopped(clock) => {
                 let all = ops::parked::all(clock.clone());
                 let parked = ops::collect(all, |all, one| all.view(&one)).await?;
-                ParkedList { clock: clock.name().to_owned(), parked }
+                ParkedList { clock: clock.name().to_owned(), next: None, parked }
             }
         })
     }

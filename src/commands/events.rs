@@ -131,7 +131,8 @@ impl EventRequest {
                 Ok(Answer::of_nothing(204))
             }
             Self::SendNow { name, id } => {
-                let sent = delayed::send_now(clock, caller, &name, Some(id)).await.map_err(in_body)?;
+                let sent =
+                    delayed::send_now(clock, caller, &name, Expect::Any, Some(id)).await.map_err(in_body)?;
                 let status = if matches!(sent.verdict, Verdict::Settled { .. }) { 200 } else { 202 };
                 Ok(outcome(clock, status, &sent)?)
             }

@@ -5,7 +5,7 @@
 
 use super::{
     body::of_json,
-    conditions::{expected, expected_of_deletion, tag},
+    conditions::{expected, expected_of_what_is_there, tag},
     problem::Problem,
     query::Asked,
     state::HttpState,
@@ -186,7 +186,7 @@ pub(super) async fn delete(
     name: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
-    let (name, expect) = (name?.0, expected_of_deletion(&headers)?);
+    let (name, expect) = (name?.0, expected_of_what_is_there(&headers)?);
     change(&state.clock, &caller, CalendarChange { name, wanted: None, expect, message: None }).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -34,12 +34,10 @@ pub(super) fn expected(headers: &HeaderMap) -> Result<Expect, Problem> {
     }
 }
 
-/// The same of a deletion, which nothing but what is there can be asked of.
-pub(super) fn expected_of_deletion(headers: &HeaderMap) -> Result<Expect, Problem> {
+/// The same of what is deleted, or sent: nothing but what is there can be asked for.
+pub(super) fn expected_of_what_is_there(headers: &HeaderMap) -> Result<Expect, Problem> {
     match expected(headers)? {
-        Expect::Absent => {
-            Err(Problem::bad("If-None-Match: what is not there can't be deleted; leave it out"))
-        }
+        Expect::Absent => Err(Problem::bad("If-None-Match: this is asked of what is there; leave it out")),
         expect => Ok(expect),
     }
 }

@@ -4,7 +4,7 @@
 
 use super::{
     body::check_json,
-    conditions::{expected, expected_of_deletion, tag},
+    conditions::{expected, expected_of_what_is_there, tag},
     problem::Problem,
     query,
     state::HttpState,
@@ -223,7 +223,7 @@ pub(super) async fn delete(
     name: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
-    let (name, expect) = (name?.0, expected_of_deletion(&headers)?);
+    let (name, expect) = (name?.0, expected_of_what_is_there(&headers)?);
     ops::delayed::delete(&state.clock, &caller, &name, expect, None).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -233,13 +233,17 @@ pub(super) async fn delete(
 /// As it is; it is due now, and its id is that of now. It takes the role `write`.
 #[utoipa::path(
     post, path = "/events/{name}/send-now", tag = "events", operation_id = "send_event_now",
-    params(("name" = String, Path, description = "The event's name")),
+    params(
+        ("name" = String, Path, description = "The event's name"),
+        ("If-Match" = Option<String>, Header, description = "Only if this revision is pending, as in `\"17.3\"` (creation and revision), or any: `*`"),
+    ),
     responses(
         (status = 200, description = "It was sent, or given up, within the last hour", body = EventOutcomeView),
         (status = 202, description = "It is durable, and is sent until the broker has it", body = EventOutcomeView,
             headers(("ETag" = String, description = "Its creation and revision"))),
         (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "It may have been sent already", body = Problem, content_type = "application/problem+json"),
+        (status = 412, description = "Another revision is pending", body = Problem, content_type = "application/problem+json"),
         (status = 507, description = "The disk has no room for it", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -247,8 +251,10 @@ pub(super) async fn send_now(
     State(state): State<HttpState>,
     Extension(caller): Extension<Caller>,
     name: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let sent = ops::delayed::send_now(&state.clock, &caller, &name?.0, None).await?;
+    let (name, expect) = (name?.0, expected_of_what_is_there(&headers)?);
+    let sent = ops::delayed::send_now(&state.clock, &caller, &name, expect, None).await?;
     let mut response = answer(&state, &sent).into_response();
     if !matches!(sent.verdict, Verdict::Settled { .. }) {
         *response.status_mut() = StatusCode::ACCEPTED;

@@ -1,11 +1,14 @@
-//! What a clock answers that follows another one: how it is; all else goes to the leader, one hop, as it came. Who asks is asked for
-//! his token here as there.
+//! What a clock answers that follows another one: how it is, who leads, and the page that shows it; all else goes to the leader, one
+//! hop, as it came. Who asks is asked for his token here as there.
 
 use super::{
-    body,
+    body, caller,
     client::{Client, Credentials, Target, is_here},
+    cluster, guard,
     health::ReadinessAnswer,
+    large,
     metrics::expose_as_accepted,
+    page,
     problem::Problem,
     routes,
     state::HttpState,
@@ -22,6 +25,7 @@ use axum::{
     body::Body,
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header},
+    middleware,
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -66,12 +70,22 @@ pub(crate) fn following(
     ca_file: Option<PathBuf>,
 ) -> Serves {
     let follower = Follower { state: state.clone(), seen, link, ca_file };
+    // Also while nobody leads: then somebody looks at it.
+    let own = Router::new()
+        .route("/v1/cluster", get(cluster::cluster))
+        .layer(middleware::from_fn_with_state(state.clone(), large::limit_answers))
+        .layer(middleware::from_fn(guard::same_origin))
+        .route("/v1/caller", get(caller::caller))
+        .with_state(state.clone());
     let router = Router::new()
+        .route("/", get(index).fallback(pass_on))
         .route("/healthz", get(live))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .fallback(pass_on)
-        .with_state(follower);
+        .with_state(follower)
+        .merge(page::router())
+        .merge(own);
     routes::guarded(router, state)
 }
 
@@ -107,6 +121,14 @@ async fn ready(
         ..Readiness::new(follower.status(), &follower.state.clock.zone_data())
     };
     super::health::answer(readiness, caller.is_some())
+}
+
+/// The page is the same at all of them; what else is there, the leader says.
+async fn index(state: State<Follower>, request: Request) -> Response {
+    match page::wants_html(request.headers()) {
+        true => page::document(request.headers()),
+        false => pass_on(state, request).await,
+    }
 }
 
 async fn pass_on(State(follower): State<Follower>, request: Request) -> Response {

@@ -17,6 +17,7 @@ mod calendars;
 mod caller;
 mod changes;
 pub mod client;
+mod cluster;
 mod conditions;
 mod connection;
 mod control;

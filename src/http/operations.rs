@@ -16,7 +16,7 @@ use axum::{
 /// Sends occurrences of the past
 ///
 /// Made from the schedule's present definition, beside and behind all that is due, at a rate of its own. With `dry_run` it says
-/// how many. The key names the operation: asked for again, the same one is answered, and something else is refused under it. Of a
+/// how many, and with `expect_count` nothing begins unless it is so many. The key names the operation: asked for again, the same one is answered, and something else is refused under it. Of a
 /// schedule one runs at a time. It takes the role `operate`, and a token
 /// of its event's domain; to a queue that is named, one of all domains.
 #[utoipa::path(
@@ -30,6 +30,8 @@ use axum::{
         (status = 202, description = "It is durable, and its events are sent", body = BackfillDecision),
         (status = 404, description = "There is no such schedule", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "Another operation of the schedule runs", body = Problem, content_type = "application/problem+json"),
+        (status = 412, description = "It is not as many as expected, and nothing was begun", body = Problem,
+            content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn backfill(

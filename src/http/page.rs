@@ -46,9 +46,9 @@ const FILES: &[File] = files! {
     CSS: "page.css";
     SVG: "icon.svg";
     SCRIPT:
-        "actions.js", "api.js", "app.js", "changes.js", "delayed.js", "dialog.js", "dom.js", "feed.js", "health.js", "keys.js", "notices.js",
-        "now.js", "operations.js", "outcome.js", "parked.js", "schedule.js", "schedules.js", "session.js", "sign_in.js", "time.js",
-        "why.js";
+        "actions.js", "api.js", "app.js", "changes.js", "cluster.js", "delayed.js", "dialog.js", "dom.js", "feed.js",
+        "forecast.js", "health.js", "keys.js", "lateness.js", "notices.js", "now.js", "operations.js", "outcome.js",
+        "parked.js", "renew.js", "schedule.js", "schedules.js", "session.js", "sign_in.js", "time.js", "why.js";
 };
 
 /// What each is known by in caches: a digest of its content, in quotes.
@@ -71,11 +71,21 @@ pub(super) fn is_asked(method: &Method, uri: &Uri, headers: &HeaderMap) -> bool 
     is_read && (uri.path().starts_with(FOLDER) || uri.path() == "/" && wants_html(headers))
 }
 
-/// Whether HTML is what the caller wants of what there is at `/`: a browser names it first.
+/// Whether HTML is what the caller wants most of what there is at `/`: a browser names it first. Of those that are wanted equally,
+/// the one that is named first counts (RFC 9110, §12.5.1, leaves that open).
 pub(super) fn wants_html(headers: &HeaderMap) -> bool {
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    let asked = |kind| accept.find(kind).unwrap_or(usize::MAX);
-    asked("text/html") < asked("application/json").min(asked("text/plain"))
+    let mut best: Option<(&str, f32)> = None;
+    for range in accept.split(',') {
+        let mut parts = range.split(';').map(str::trim);
+        let kind = parts.next().unwrap_or_default();
+        let weight = parts.find_map(|part| part.strip_prefix("q=")).map_or(1.0, |q| q.parse().unwrap_or(0.0));
+        let is_served = ["text/html", "application/json", "text/plain"].contains(&kind);
+        if is_served && weight > best.map_or(0.0, |(_, most)| most) {
+            best = Some((kind, weight));
+        }
+    }
+    best.is_some_and(|(kind, _)| kind == "text/html")
 }
 
 /// The document.
@@ -155,6 +165,27 @@ mod tests {
         for file in FILES {
             assert!(named.contains(&file.name), "{} is served and not used", file.name);
         }
+    }
+
+    #[test]
+    fn html_is_for_who_wants_it_most() {
+        let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+        for (accept, is) in [
+            (browser, true),
+            ("text/html;q=0.5, application/json", false),
+            ("application/json;q=0.5, text/html", true),
+            ("text/html, application/json", true),
+            ("application/json, text/html", false),
+            ("text/plain, text/html", false),
+            ("text/html;q=0", false),
+            ("text/html;q=x", false),
+            ("*/*", false),
+            ("", false),
+        ] {
+            let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
+            assert_eq!(wants_html(&headers), is, "{accept}");
+        }
+        assert!(!wants_html(&HeaderMap::new()));
     }
 
     #[test]

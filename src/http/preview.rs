@@ -1,4 +1,5 @@
-//! When schedules are due next: `GET /v1/schedules/{name}/next`, and `POST /v1/preview` of a definition that no clock has yet.
+//! When schedules are due next: `GET /v1/schedules/{name}/next`, and `POST /v1/preview` of a definition that no clock has yet;
+//! `GET /v1/forecast` of all of them.
 
 #![allow(unused_qualifications, reason = "the macros that describe routes write paths in full")]
 
@@ -7,6 +8,7 @@ use crate::{
     clock,
     ops::{
         OpsError,
+        forecast::{self, Forecast, ForecastQuery},
         next::{self, NextQuery, Preview},
     },
     schedule::Definition,
@@ -22,10 +24,10 @@ use axum::{
 };
 
 /// One at a time.
-async fn in_turn(
+async fn in_turn<T: Send + 'static>(
     state: &HttpState,
-    work: impl Future<Output = Result<Preview, OpsError>> + Send + 'static,
-) -> Result<Json<Preview>, Problem> {
+    work: impl Future<Output = Result<T, OpsError>> + Send + 'static,
+) -> Result<Json<T>, Problem> {
     let place = state.previews.clone().acquire_owned().await.map_err(|_| OpsError::Defect)?;
     let (done, _place) = large::keeping(place, work).await?;
     Ok(Json(done?))
@@ -50,6 +52,25 @@ pub(super) async fn next(
 ) -> Result<Json<Preview>, Problem> {
     let (asked, name) = (state.clock.clone(), name?.0);
     in_turn(&state, async move { next::of_schedule(asked, &name, &wanted, clock::now()).await }).await
+}
+
+/// How many occurrences are coming
+///
+/// Of all schedules that are neither paused nor finished, up to a day ahead: by spans of time, and the busiest seconds.
+#[utoipa::path(
+    get, path = "/forecast", tag = "schedules", params(ForecastQuery),
+    responses(
+        (status = 200, description = "How many, and when", body = Forecast),
+        (status = 422, description = "It is too much to be counted for an answer", body = Problem,
+            content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn forecast(
+    State(state): State<HttpState>,
+    Asked(wanted): Asked<ForecastQuery>,
+) -> Result<Json<Forecast>, Problem> {
+    let asked = state.clock.clone();
+    in_turn(&state, async move { forecast::forecast(asked, &wanted, clock::now()).await }).await
 }
 
 /// The next occurrences of a definition

@@ -10,6 +10,7 @@ use crate::{
         self, History, OpsError, ParkedList, PauseView, ScheduleList, ScheduleView, ZoneView,
         audit::Window,
         history::HistoryQuery,
+        parked::ParkedPageQuery,
         schedules::{DueQuery, ScheduleQuery},
     },
 };
@@ -132,12 +133,20 @@ pub(super) async fn history(
 }
 
 /// Events that were given up on
+///
+/// By number: all of them, or with `limit` in pages, of which `next` says where to go on.
 #[utoipa::path(
-    get, path = "/parked", tag = "parked",
-    responses((status = 200, description = "All parked events", body = ParkedList))
+    get, path = "/parked", tag = "parked", params(ParkedPageQuery),
+    responses((status = 200, description = "The parked events, or a page of them", body = ParkedList))
 )]
-pub(super) async fn parked(State(state): State<HttpState>) -> Result<Response, Problem> {
-    large::list(state.head(), "parked", ops::parked::all(state.clock)).await
+pub(super) async fn parked(
+    State(state): State<HttpState>,
+    Asked(wanted): Asked<ParkedPageQuery>,
+) -> Result<Response, Problem> {
+    let mut head = state.head();
+    let page = ops::parked::page(state.clock, &wanted).await?;
+    head.insert("next".into(), page.next.clone().into());
+    large::list(head, "parked", page).await
 }
 
 /// Which schedule, if not all, and which time: (from, to].

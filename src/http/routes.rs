@@ -2,7 +2,7 @@
 
 use super::{
     access::{Access, authenticate},
-    aliases, body, calendars, caller, changes,
+    aliases, body, calendars, caller, changes, cluster,
     connection::Connection,
     control, event_batch, event_logs, events, feed, gate, guard, health,
     index::{self, INDEX},
@@ -177,7 +177,7 @@ fn all(state: &HttpState, shutdown: Shutdown) -> Router {
         .routes(routes!(event_logs::changes))
         .routes(routes!(parked_events::list));
     let logged = OpenApiRouter::new().routes(routes!(changes::changes)).routes(routes!(changes::export));
-    let next = dear(OpenApiRouter::new().routes(routes!(preview::next)));
+    let next = dear(OpenApiRouter::new().routes(routes!(preview::next)).routes(routes!(preview::forecast)));
     let preview = with_body(state, dear(OpenApiRouter::new().routes(routes!(preview::preview))));
     let health = health().routes(routes!(index::index)).layer(prompt.clone()).with_state(state.clone());
 
@@ -200,6 +200,7 @@ fn all(state: &HttpState, shutdown: Shutdown) -> Router {
         .merge(changing(state, many))
         .merge(changing(state, written))
         .merge(watched)
+        .merge(dear(OpenApiRouter::new().routes(routes!(cluster::cluster))))
         .routes(routes!(caller::caller))
         .routes(routes!(openapi::openapi));
     let whole = OpenApiRouter::with_openapi(Interface::openapi())

@@ -4,7 +4,7 @@
 
 use super::{
     body::{JsonBody, check_json},
-    conditions::{expected, expected_of_deletion, tag},
+    conditions::{expected, expected_of_what_is_there, tag},
     problem::Problem,
     query,
     state::HttpState,
@@ -124,7 +124,7 @@ pub(super) async fn delete(
     name: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
-    let (name, expect) = (name?.0, expected_of_deletion(&headers)?);
+    let (name, expect) = (name?.0, expected_of_what_is_there(&headers)?);
     ops::delete::delete(&state.clock, &caller, &name, expect, None).await?;
     Ok(StatusCode::NO_CONTENT)
 }

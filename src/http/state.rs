@@ -10,7 +10,10 @@ use super::{
     shares::{Shares, Whose},
     tls::Tls,
 };
-use crate::{authority::Caller, ops::RunningClock};
+use crate::{
+    authority::Caller,
+    ops::{RunningClock, cluster::ClusterReader},
+};
 use serde_json::{Map, Value};
 use std::{net::IpAddr, sync::Arc};
 use tokio::sync::Semaphore;
@@ -22,6 +25,8 @@ pub struct HttpState {
     pub(super) hosts: Arc<[String]>,
     pub(super) access: Access,
     pub(super) tls: Option<Tls>,
+    /// The others of its name; none where it is alone.
+    pub(super) cluster: Option<ClusterReader>,
     pub(super) limits: Limits,
     pub(super) feeds: Shares,
     pub(super) audits: Audits,
@@ -46,6 +51,7 @@ impl HttpState {
             hosts: hosts.into(),
             access: Access::default(),
             tls: None,
+            cluster: None,
             feeds: Shares::new(limits.feeds),
             audits: Audits::new(limits.hold),
             previews: Arc::new(Semaphore::new(1)),
@@ -68,6 +74,12 @@ impl HttpState {
     #[must_use]
     pub fn with_tls(self, tls: Option<Tls>) -> Self {
         Self { tls, ..self }
+    }
+
+    /// The same of one of several clocks.
+    #[must_use]
+    pub fn among(self, cluster: ClusterReader) -> Self {
+        Self { cluster: Some(cluster), ..self }
     }
 
     /// The same with places of its own: a flood from elsewhere takes none of the operators'.

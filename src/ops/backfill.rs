@@ -33,7 +33,7 @@ const QUEUE: usize = 255;
 ///
 /// # Errors
 /// [`OpsError::Denied`], [`OpsError::NotFound`], [`OpsError::Invalid`], [`OpsError::Parameter`], [`OpsError::Refused`],
-/// [`OpsError::Conflict`], [`OpsError::TooMany`], [`OpsError::Unavailable`]: nothing begins; [`OpsError::Unknown`]: it may have
+/// [`OpsError::OtherCount`], [`OpsError::Conflict`], [`OpsError::TooMany`], [`OpsError::Unavailable`]: nothing begins; [`OpsError::Unknown`]: it may have
 /// begun.
 pub async fn backfill(
     clock: &RunningClock,
@@ -85,6 +85,11 @@ pub async fn backfill(
         recorded_since: sent.since.filter(|since| *since > asked.from),
         operation: None,
     };
+    if let Some(expected) = asked.expect_count.filter(|expected| *expected != decided.count) {
+        let [found, expected] =
+            [decided.count, expected].map(|count| usize::try_from(count).unwrap_or(usize::MAX));
+        return Err(OpsError::OtherCount { found, expected });
+    }
     match id {
         None => Ok(decided),
         Some(id) => begin(clock, caller, (id, digest), decided, (asked, covered, runs)).await,

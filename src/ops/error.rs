@@ -72,9 +72,9 @@ pub enum OpsError {
         /// What in its definition says so.
         faults: FieldFaults,
     },
-    /// Another number of schedules passes a filter than was expected.
+    /// Another number is found than was expected: of schedules that pass a filter, or of events of a backfill.
     #[error(
-        "nothing changed: {found} schedules pass the filter, and {expected} were expected; look at what it finds (dry_run)"
+        "nothing changed: {found} are found, and {expected} were expected; look at what it finds (dry_run)"
     )]
     OtherCount {
         /// How many do.

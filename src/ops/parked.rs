@@ -1,16 +1,20 @@
-//! Parked events: all in pages; released or dropped by their numbers.
+//! Parked events: all, or a page of them; released or dropped by their numbers.
 
 use super::{
     Clock, OpsError, Pages, ParkedDecision, ParkedView, RunningClock, message::asker, permit::permit,
+    schedules::MOST_OF_A_PAGE,
 };
 use crate::{
     authority::{Caller, Role},
     clock_loop::{Command, Decided, DecidedAnswer, PAGE},
     engine::Parked,
+    schedule::FaultCode,
 };
+use serde::Deserialize;
 use std::collections::BTreeSet;
 use tokio::{sync::oneshot, time::Instant};
 use tracing::{debug, info, warn};
+use utoipa::IntoParams;
 
 /// Numbers in one command of the loop: one turn of it, which what is due must not wait for.
 const TOGETHER: usize = 256;
@@ -54,6 +58,72 @@ impl Pages for ParkedEvents {
 
     fn view(&self, (number, parked, being_sent): &(u64, Parked, bool)) -> ParkedView {
         ParkedView::new(*number, parked, *being_sent)
+    }
+}
+
+/// Which page of the parked events of schedules.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct ParkedPageQuery {
+    /// At most so many, 1 to 1,000; all if left out.
+    #[param(minimum = 1, maximum = 1_000)]
+    pub limit: Option<usize>,
+    /// Where to go on: `next` of the page before.
+    pub page: Option<String>,
+}
+
+/// Parked events by number, and where to go on.
+#[derive(Debug)]
+pub struct ParkedPage {
+    entries: ParkedEvents,
+    /// Those that were read, of a page.
+    list: Option<Vec<(u64, Parked, bool)>>,
+    /// The next value of `page`; none at the end, and where all of them are asked for.
+    pub next: Option<String>,
+}
+
+/// Reads one page of the parked events, or makes all of them be read bit by bit.
+///
+/// # Errors
+/// [`OpsError::Parameter`], [`OpsError::Unavailable`].
+pub async fn page(clock: impl Into<Clock>, wanted: &ParkedPageQuery) -> Result<ParkedPage, OpsError> {
+    let after = wanted.page.as_deref().map(str::parse::<u64>).transpose().map_err(|_| {
+        OpsError::parameter("page", FaultCode::InvalidValue, "it is not the `next` of a page before")
+    })?;
+    let mut entries = ParkedEvents { clock: clock.into(), after };
+    let Some(limit) = wanted.limit else { return Ok(ParkedPage { entries, list: None, next: None }) };
+    if !(1..=MOST_OF_A_PAGE).contains(&limit) {
+        return Err(OpsError::parameter("limit", FaultCode::OutOfRange, format!("1 to {MOST_OF_A_PAGE}")));
+    }
+    let mut list = Vec::new();
+    // One more says that there is a next page.
+    while list.len() <= limit {
+        let found = entries.next().await?;
+        if found.is_empty() {
+            break;
+        }
+        list.extend(found);
+    }
+    let is_more = list.len() > limit;
+    list.truncate(limit);
+    let next = list.last().filter(|_| is_more).map(|(number, ..)| number.to_string());
+    Ok(ParkedPage { entries, list: Some(list), next })
+}
+
+impl Pages for ParkedPage {
+    type Item = (u64, Parked, bool);
+    type View<'a> = ParkedView;
+
+    async fn next(&mut self) -> Result<Vec<Self::Item>, OpsError> {
+        match &mut self.list {
+            Some(list) => Ok(std::mem::take(list)),
+            None => self.entries.next().await,
+        }
+    }
+
+    fn view(&self, item: &Self::Item) -> ParkedView {
+        self.entries.view(item)
     }
 }
 
@@ -192,7 +262,11 @@ async fn within_domains(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::tests::unanswered::played;
+    use crate::{
+        engine::Coalesced,
+        ops::{collect, tests::unanswered::played},
+    };
+    use ponos::event::{EventKind, Timestamp};
     use std::time::Duration;
 
     #[tokio::test]
@@ -229,6 +303,57 @@ mod tests {
         });
         let partly = release(&clock, &Caller::operator(), (1..=300).collect()).await.unwrap_err();
         assert!(matches!(partly, OpsError::Partly { done: 256, of: 300, .. }), "{partly}");
+    }
+
+    #[tokio::test]
+    async fn parked_events_are_read_a_page_at_a_time_or_all_of_them() {
+        let (clock, mut asked) = played(Duration::from_secs(60)).await;
+        tokio::spawn(async move {
+            while let Some(Command::Parked(after, reply)) = asked.recv().await {
+                let numbers = (after.unwrap_or(0) + 1..=5).take(2);
+                drop(reply.send(numbers.map(|number| (number, entry(), false)).collect()));
+            }
+        });
+        let read = async |limit, from: Option<&str>| {
+            let wanted = ParkedPageQuery { limit, page: from.map(str::to_owned) };
+            let read = page(clock.clone(), &wanted).await?;
+            let next = read.next.clone();
+            Ok::<_, OpsError>((collect(read, |_, (number, ..)| number).await?, next))
+        };
+        for (limit, from, expected) in [
+            (None, None, (vec![1, 2, 3, 4, 5], None)),
+            (None, Some("3"), (vec![4, 5], None)),
+            (Some(3), None, (vec![1, 2, 3], Some("3"))),
+            (Some(3), Some("3"), (vec![4, 5], None)),
+            (Some(5), None, (vec![1, 2, 3, 4, 5], None)),
+            (Some(1), Some("4"), (vec![5], None)),
+            (Some(1), Some("9"), (vec![], None)),
+        ] {
+            let (numbers, next) = read(limit, from).await.unwrap();
+            assert_eq!((numbers, next.as_deref()), expected, "{limit:?} {from:?}");
+        }
+        for (limit, from, wrong) in
+            [(Some(0), None, "limit"), (Some(1_001), None, "limit"), (None, Some("x"), "page")]
+        {
+            let refused = read(limit, from).await.unwrap_err();
+            assert!(matches!(&refused, OpsError::Parameter(fault) if fault.name == wrong), "{refused}");
+        }
+    }
+
+    fn entry() -> Parked {
+        let at = Timestamp::from_millis(0);
+        Parked {
+            schedule: "a".into(),
+            revision: 1,
+            stands_for: Coalesced { first: at, last: at, count: 1 },
+            reason: "full".into(),
+            at,
+            released: false,
+            singly: true,
+            refused: 0,
+            retry_at: None,
+            kind: EventKind::Occurrence,
+        }
     }
 
     #[test]

@@ -217,12 +217,15 @@ impl ZoneView {
     }
 }
 
-/// All parked events of a clock, by number.
+/// Parked events of a clock, by number.
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ParkedList {
     /// The clock's name.
     #[serde(default)]
     pub clock: String,
+    /// The next value of `page`; null at the end.
+    #[serde(default)]
+    pub next: Option<String>,
     /// Its parked events.
     pub parked: Vec<ParkedView>,
 }

@@ -10,6 +10,7 @@ use crate::store::StoreError;
 use serde::Serialize;
 use sqlx::postgres::PgRow;
 use std::time::Duration;
+use utoipa::ToSchema;
 
 /// How long each call may take: somebody waits for it.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -17,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 const LIVES: i64 = 3_000;
 
 /// The clocks of one name on one database.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ClusterSeen {
     /// The clock's name.
     pub clock: String,
@@ -38,7 +39,7 @@ pub struct ClusterSeen {
 }
 
 /// One of them.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct MemberSeen {
     /// Made up when its process starts.
     pub id: String,

@@ -17,7 +17,7 @@ use crate::{
     config::Config,
     engine::{Snapshot, lease::LeaseTimes},
     http,
-    ops::{RecordReader, RunningClock, self_audit},
+    ops::{RecordReader, RunningClock, cluster::ClusterReader, self_audit},
     postgres::{Door, MemberShown},
     reading::{Beside, Ends, Reader, reader},
     schedule::{CalendarStore, Demand},
@@ -75,6 +75,8 @@ struct Cluster<'a> {
     limits: http::Limits,
     /// What a failover of the database may lose.
     replication: watch::Receiver<Option<String>>,
+    /// All of them, as the tables say.
+    members: ClusterReader,
     /// What its files say, among those of the others.
     files: Files,
     /// Counts up when they have changed.
@@ -104,7 +106,8 @@ pub(super) async fn run(
     let (link_in, link) = watch::channel(Link::Down { attempts: 0, error: None });
     let (replicated, replication) = watch::channel(None);
     let clock = at_rest(config, &counts, limits).replicated(replication.clone());
-    let state = http_state(config, &owners, clock, limits, tls.clone());
+    let members = ClusterReader::new(door.clone(), replication.clone());
+    let state = http_state(config, &owners, clock, limits, tls.clone()).among(members.clone());
     let failing = Some(UNASKED.to_owned());
     let (seen, shown_seen) = watch::channel(Seen { failing, ..Seen::default() });
     let following = http::following(state.clone(), shown_seen, link, config.cluster.ca_file.clone());
@@ -157,6 +160,7 @@ pub(super) async fn run(
         counts,
         limits,
         replication,
+        members,
         files,
         changed,
         ends,
@@ -294,6 +298,7 @@ impl Cluster<'_> {
         let owners = self.config.owners();
         let taking = take_commands(self.config, &owners, &clock, warning, ends)?;
         let state = http_state(self.config, &owners, clock.clone(), self.limits, self.tls.clone());
+        let state = state.among(self.members.clone());
         drop(self.front.send_replace(http::serves(state, ends.clone())));
         let present = show_presence(self.config, (store_id, term), rival, ends.clone());
         let audits = tokio::spawn(self_audit::run(clock.clone(), ends.clone()));

@@ -1,16 +1,17 @@
-/** A proxy that serves a clock under a prefix, as an ingress does. */
+/** A proxy that serves a clock under prefixes, as an ingress does several clocks. */
 
 import http from "node:http";
 
 /**
  * @param {string} base the clock's address
- * @param {string} prefix without a slash at its end
- * @returns {Promise<{ url: string, close: () => void }>}
+ * @param {...string} prefixes without a slash at their ends
+ * @returns {Promise<{ urls: string[], close: () => void }>}
  */
-export function behind(base, prefix) {
+export function behind(base, ...prefixes) {
   const { hostname, port } = new URL(base);
   const server = http.createServer((request, response) => {
-    if (!request.url?.startsWith(`${prefix}/`)) return void response.writeHead(404).end();
+    const prefix = prefixes.find((one) => request.url?.startsWith(`${one}/`));
+    if (prefix === undefined || !request.url) return void response.writeHead(404).end();
     const path = request.url.slice(prefix.length);
     const { method, headers } = request;
     const passed = http.request({ hostname, port, path, method, headers }, (answer) => {
@@ -25,7 +26,7 @@ export function behind(base, prefix) {
     server.listen(0, "127.0.0.1", () => {
       const address = server.address();
       const own = typeof address === "object" ? address?.port : 0;
-      done({ url: `http://127.0.0.1:${own}${prefix}/`, close: () => (server.closeAllConnections(), server.close()) });
+      done({ urls: prefixes.map((prefix) => `http://127.0.0.1:${own}${prefix}/`), close: () => (server.closeAllConnections(), server.close()) });
     });
   });
 }

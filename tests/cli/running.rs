@@ -297,7 +297,7 @@ async fn a_running_clock_answers_by_its_control_socket_and_its_feed() {
                 &["pause", "--domain", "time", "--note", "x", "--expect-count", "2"],
                 2,
                 "",
-                "1 schedules pass the filter, and 2 were expected",
+                "1 are found, and 2 were expected",
             ),
         ] {
             let done = run(arguments);

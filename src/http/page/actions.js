@@ -14,7 +14,7 @@ const LOOKED_AT = 1_000;
 const LISTED = 5;
 
 /** @type {import("./dialog.js").Field} */
-const NOTE = { name: "note", label: "Why", hint: "Stands in the log of changes and in /readyz.", required: true };
+const NOTE = { name: "note", label: "Why", hint: "Stands in the log of changes and in /readyz.", required: true, isAside: true };
 /** @type {import("./dialog.js").Field} */
 const LENGTH = { name: "for", label: "For how long", hint: "2h, 45 minutes, 1 day; left empty: until somebody resumes." };
 /** @type {import("./dialog.js").Field} */
@@ -25,47 +25,55 @@ const ON_RESUME = {
   choices: [["catch-up", "is caught up, as each schedule's catch_up says"], ["skip", "is skipped, and recorded so"]],
 };
 
-/** @typedef {{ name: string, event: string | null, next_due_at: string | null, pause?: { since: string } | null, outstanding: { after: string, through: string } | null, catch_up?: string, definition: Record<string, any> }} Schedule */
+/** @typedef {{ since: string, by: string, note: string, until: string | null }} Pause */
+/** @typedef {{ name: string, event: string | null, next_due_at: string | null, pause?: Pause | null, definition: Record<string, any> }} Schedule */
 
-/** @param {Schedule} schedule */
-export function pause(schedule) {
+/** @param {{ name: string }} schedule */
+export function pause({ name }) {
   return ask({
-    title: `Pause ${schedule.name}`,
+    title: `Pause ${name}`,
     verb: "Pause",
     fields: [NOTE, LENGTH, ON_RESUME],
     preview: async (values, signal) => {
       const length = span(values.for ?? "");
-      const { from, coming } = await next(schedule.name, signal);
-      const through = length === null ? null : Date.parse(from) + length;
+      const [now, { from, coming }] = await Promise.all([scheduleOf(name, signal), next(name, signal)]);
+      const through = length === null || Number.isNaN(length) ? null : Date.parse(from) + length;
       const held = through === null ? coming : coming.filter((one) => Date.parse(one.due_at) <= through);
       const more = held.length >= LOOKED_AT ? "or more " : "";
       const says = through === null
-        ? "Nothing of it is sent until somebody resumes it. These are the next that it would hold back:"
+        ? `Nothing of it is sent ${until(values.for, length)}. These are the next that it would hold back:`
         : `${several(held.length, "occurrence")} ${more}would be held back in ${lasting(length ?? 0)}:`;
-      return { says: [h("p", {}, says), list(held.map((one) => one.due_at))], possible: values.note !== "" };
+      return { says: [already(now.pause), h("p", {}, says), list(held.map((one) => one.due_at))], kept: now.pause };
     },
-    run: async (values) => {
-      await change("POST", `v1/schedules/${part(schedule.name)}/pause`, { body: paused(values) });
-      return `${schedule.name} is paused.`;
+    run: async (values, before) => {
+      same(before, (await scheduleOf(name)).pause);
+      await change("POST", `v1/schedules/${part(name)}/pause`, { body: paused(values) });
+      return `${name} is paused.`;
     },
   });
 }
 
-/** @param {Schedule} schedule */
-export function resume(schedule) {
+/** @param {{ name: string }} schedule */
+export function resume({ name }) {
   return ask({
-    title: `Resume ${schedule.name}`,
+    title: `Resume ${name}`,
     verb: "Resume",
     fields: [ON_RESUME],
     preview: async (values, signal) => {
-      const [held, { coming }] = await Promise.all([heldBack(schedule, signal), next(schedule.name, signal)]);
-      const fate = values.on_resume === "skip" ? "recorded as skipped" : `treated as its catch_up says (${schedule.definition.catch_up ? JSON.stringify(schedule.definition.catch_up) : "the default"})`;
-      const says = held.length === 0 ? "Nothing fell due since the pause began." : `${several(held.length, "occurrence")} fell due since the pause began, and would be ${fate}:`;
-      return { says: [h("p", {}, says), list(held), h("p", {}, "Next after that: ", moment(coming[0]?.due_at), ".")] };
+      const now = await scheduleOf(name, signal);
+      if (!now.pause) return { says: h("p", {}, "It is not paused any more."), possible: false };
+      const [{ coming: held }, { coming }] = await Promise.all([next(name, signal, now.pause.since), next(name, signal)]);
+      const due = held.map((one) => one.due_at).filter((instant) => Date.parse(instant) <= clockTime());
+      const more = due.length >= LOOKED_AT ? "or more " : "";
+      const rule = now.definition.catch_up ? JSON.stringify(now.definition.catch_up) : "the default";
+      const fate = values.on_resume === "skip" ? "recorded as skipped" : `treated as its catch_up says (${rule}), which may be fewer`;
+      const says = due.length === 0 ? "Nothing fell due since the pause began." : `${several(due.length, "occurrence")} ${more}fell due since the pause began, and would be ${fate}:`;
+      return { says: [h("p", {}, says), list(due), h("p", {}, "Next after that: ", moment(coming[0]?.due_at), ".")], kept: now.pause };
     },
-    run: async (values) => {
-      await change("POST", `v1/schedules/${part(schedule.name)}/resume`, { body: { on_resume: values.on_resume } });
-      return `${schedule.name} goes on.`;
+    run: async (values, before) => {
+      same(before, (await scheduleOf(name)).pause);
+      await change("POST", `v1/schedules/${part(name)}/resume`, { body: { on_resume: values.on_resume } });
+      return `${name} goes on.`;
     },
   });
 }
@@ -76,57 +84,62 @@ function freshKey() {
   return `page-${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 }
 
-/** @param {Schedule} schedule */
-export function trigger(schedule) {
+/** @param {{ name: string }} schedule */
+export function trigger({ name }) {
   // One key for one question: a second press of the button sends no second event.
   const key = freshKey();
   return ask({
-    title: `Send an event of ${schedule.name} now`,
+    title: `Send an event of ${name} now`,
     verb: "Send it now",
-    preview: async () => ({
-      says: [
-        h("p", {}, "1 event ", h("code", {}, schedule.event ?? ""), " is sent now, beside its occurrences, from its present definition."),
-        h("p", {}, "Its occurrences stay as they are: the next one is due ", moment(schedule.next_due_at), "."),
-      ],
-    }),
+    preview: async (_, signal) => {
+      const now = await scheduleOf(name, signal);
+      return {
+        says: [
+          h("p", {}, "1 event ", h("code", {}, now.event ?? ""), " is sent now, beside its occurrences, from its present definition."),
+          h("p", {}, now.next_due_at ? "Its occurrences stay as they are." : "It has no occurrences any more."),
+        ],
+      };
+    },
     run: async () => {
-      await change("POST", `v1/schedules/${part(schedule.name)}/trigger`, { body: {}, key });
-      return `An event of ${schedule.name} is on its way.`;
+      await change("POST", `v1/schedules/${part(name)}/trigger`, { body: {}, key });
+      return `An event of ${name} is on its way.`;
     },
   });
 }
 
-/** @param {Schedule} schedule */
-export function backfill(schedule) {
+/** @param {{ name: string }} schedule */
+export function backfill({ name }) {
   const key = freshKey();
-  const path = `v1/schedules/${part(schedule.name)}/backfill`;
+  const path = `v1/schedules/${part(name)}/backfill`;
   const day = 86_400_000;
   /** @param {Record<string, string>} values */
   const asked = (values) => ({
     from: values.from,
     to: values.to,
     only_missing: values.which === "missing",
-    ...(values.rate ? { rate: Number(values.rate) } : {}),
+    rate: Number(values.rate),
   });
   return ask({
-    title: `Send occurrences of ${schedule.name} of the past`,
+    title: `Send occurrences of ${name} of the past`,
     verb: "Begin",
     fields: [
       { name: "from", label: "From", value: new Date(clockTime() - day).toISOString(), required: true },
       { name: "to", label: "Through", value: new Date(clockTime()).toISOString(), required: true },
       { name: "which", label: "Which", value: "missing", choices: [["missing", "those that the record does not have as sent"], ["all", "all of them, also what was sent"]] },
-      { name: "rate", label: "Events a second", value: "10", hint: "1 to 1000" },
+      { name: "rate", label: "Events a second", value: "10", hint: "1 to 1000", range: [1, 1_000], required: true },
     ],
     preview: async (values, signal) => {
-      const found = await change("POST", path, { body: { ...asked(values), dry_run: true }, key: `${key}-dry`, signal });
+      if (!values.rate) throw new Error("the rate is a number, 1 to 1000");
+      const found = await change("POST", path, { body: { ...asked(values), dry_run: true }, signal, isDry: true });
       const span = found.count ? [" due from ", moment(found.first_due_at), " through ", moment(found.last_due_at)] : [];
       const there = found.there ? h("p", {}, `${several(found.there, "more is", "more are")} left out: sent, or still to be sent.`) : null;
-      const says = h("p", {}, `${several(found.count, "event")} would be sent`, ...span, ".");
+      const rate = found.count ? `, ${number(Number(values.rate))} a second: in about ${lasting(Math.ceil(found.count / Number(values.rate)) * 1_000)}` : "";
+      const says = h("p", {}, `${several(found.count, "event")} would be sent`, ...span, rate, ".");
       const recorded = found.recorded_since ? h("p", { class: "wrong" }, "The record begins at ", moment(found.recorded_since), ": begin there.") : null;
-      return { says: [says, there, recorded], possible: found.count > 0 && !found.recorded_since };
+      return { says: [says, there, recorded], possible: found.count > 0 && !found.recorded_since, kept: found.count };
     },
-    run: async (values) => {
-      const begun = await change("POST", path, { body: asked(values), key });
+    run: async (values, count) => {
+      const begun = await change("POST", path, { body: { ...asked(values), expect_count: count }, key });
       return `A backfill of ${several(begun.count, "event")} has begun.`;
     },
   });
@@ -156,31 +169,34 @@ export function pauseEverything() {
     danger: true,
     fields: [NOTE, LENGTH, ON_RESUME],
     preview: async (values, signal) => {
-      const { schedules } = await read("v1/schedules:due", { query: { limit: LISTED }, signal });
-      const length = span(values.for ?? "");
-      const until = length === null ? "until somebody resumes" : `for ${lasting(length)}`;
+      const { schedules, paused: before } = await read("v1/schedules:due", { query: { limit: LISTED }, signal });
       const first = schedules.map((/** @type {Schedule} */ one) => h("li", {}, moment(one.next_due_at), " ", one.name));
-      return { says: [h("p", {}, `Nothing at all is sent ${until}. The first that it would hold back:`), h("ul", {}, first)], possible: values.note !== "" };
+      const says = `Nothing at all is sent ${until(values.for, span(values.for ?? ""))}. The first that it would hold back:`;
+      return { says: [already(before), h("p", {}, says), h("ul", {}, first)], kept: before };
     },
-    run: async (values) => {
+    run: async (values, before) => {
+      same(before, await pauseOfAll());
       await change("POST", "v1/pause", { body: { ...paused(values), all: true, by: caller()?.owner ?? "page" } });
       return "Everything is paused.";
     },
   });
 }
 
-/** @param {{ since: string }} pause */
-export function resumeEverything(pause) {
+export function resumeEverything() {
   return ask({
     title: "Resume everything",
     verb: "Resume",
     fields: [ON_RESUME],
     preview: async (values, signal) => {
-      const ready = await read("readyz", { signal, also: 503 });
+      const [before, ready] = await Promise.all([pauseOfAll(signal), read("readyz", { signal, also: 503 })]);
+      if (!before) return { says: h("p", {}, "Nothing is paused as a whole any more."), possible: false };
+      // Of a clock that follows, this is not told.
+      const many = ready.role === "follower" ? "What" : `${several(ready.outstanding, "schedule")} had something due: what`;
       const fate = values.on_resume === "skip" ? "is recorded as skipped" : "is treated as each schedule's catch_up says";
-      return { says: h("p", {}, `${several(ready.outstanding, "schedule")} had something due since `, moment(pause.since), `: it ${fate}.`) };
+      return { says: h("p", {}, `${many} fell due since `, moment(before.since), ` ${fate}.`), kept: before };
     },
-    run: async (values) => {
+    run: async (values, before) => {
+      same(before, await pauseOfAll());
       await change("POST", "v1/resume", { body: { all: true, on_resume: values.on_resume } });
       return "The clock goes on.";
     },
@@ -195,26 +211,29 @@ export function resumeEverything(pause) {
  */
 export function chosen(verb, filter) {
   const path = `v1/schedules:${verb}`;
-  /** @param {Record<string, string>} values */
-  const asked = (values) => ({ filter, ...(verb === "pause" ? paused(values) : { on_resume: values.on_resume }) });
+  /** @param {Record<string, string>} values @param {object} which */
+  const asked = (values, which) => ({ filter: which, ...(verb === "pause" ? paused(values) : { on_resume: values.on_resume }) });
   const word = verb === "pause" ? "Pause" : "Resume";
+  const chosenBy = Object.entries(filter).map(([name, value]) => `${name} ${value}`).join(", ");
   return ask({
-    title: `${word} all that pass the filter`,
+    title: `${word} all schedules with ${chosenBy}`,
     verb: word,
     danger: verb === "pause",
     fields: verb === "pause" ? [NOTE, LENGTH, ON_RESUME] : [ON_RESUME],
     preview: async (values, signal) => {
       // A note is wanted also where nothing is done.
-      const body = { ...asked({ ...values, note: values.note || "a look" }), dry_run: true };
-      const found = await change("POST", path, { body, signal });
+      const body = { ...asked({ ...values, note: "a look" }, filter), dry_run: true };
+      const found = await change("POST", path, { body, signal, isDry: true });
       const more = found.count > LISTED ? ` and ${number(found.count - LISTED)} more` : "";
       const names = found.names.slice(0, LISTED).map((/** @type {string} */ name) => h("li", {}, name));
       const were = found.were_paused && verb === "pause" ? ` ${number(found.were_paused)} of them are paused by name already.` : "";
       const says = [h("p", {}, `${several(found.count, "schedule")} would be ${verb}d.${were}`), h("ul", {}, names), more ? h("p", {}, more) : null];
-      return { says, possible: found.count > 0 && (verb === "resume" || values.note !== ""), kept: found.count };
+      // Those that were looked at, where all of them are known; else as many.
+      const which = found.count <= found.names.length ? { names: found.names } : filter;
+      return { says, possible: found.count > 0, kept: { which, count: found.count } };
     },
-    run: async (values, count) => {
-      const done = await change("POST", path, { body: { ...asked(values), expect_count: count } });
+    run: async (values, { which, count }) => {
+      const done = await change("POST", path, { body: { ...asked(values, which), expect_count: count } });
       return `${several(done.count, "schedule")}: ${verb}d.`;
     },
   });
@@ -226,7 +245,50 @@ function paused(values) {
 }
 
 /**
- * What is due next of a schedule.
+ * @param {string} name
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<Schedule>} as it is now
+ */
+function scheduleOf(name, signal) {
+  return read(`v1/schedules/${part(name)}`, { signal });
+}
+
+/**
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<Pause | null>} the pause of everything, if there is one, of the clock that leads
+ */
+async function pauseOfAll(signal) {
+  const { paused: pause } = await read("v1/schedules:due", { query: { limit: 1 }, signal });
+  return pause ?? null;
+}
+
+/** @param {Pause | null | undefined} pause */
+function already(pause) {
+  if (!pause) return null;
+  const end = pause.until ? ["; it ends ", moment(pause.until)] : "; it ends when somebody resumes";
+  return h("p", { class: "wrong" }, "It is paused already, since ", moment(pause.since), ` by ${pause.by} (${pause.note})`, end, ". This replaces who paused it, why and until when.");
+}
+
+/**
+ * Nothing is done to another pause than the one that was shown.
+ *
+ * @param {Pause | null | undefined} shown
+ * @param {Pause | null | undefined} now
+ */
+function same(shown, now) {
+  const of = (/** @type {Pause | null | undefined} */ pause) => JSON.stringify(pause && [pause.since, pause.by, pause.note, pause.until]);
+  if (of(shown ?? null) === of(now ?? null)) return;
+  throw new Error(now ? `${now.by} has paused it meanwhile (${now.note}): close this, and look again` : "it was resumed meanwhile: close this, and look again");
+}
+
+/** @param {string | undefined} text @param {number | null} length */
+function until(text, length) {
+  if (length === null) return "until somebody resumes it";
+  return Number.isNaN(length) ? `for '${text}', if the clock takes that as a length` : `for ${lasting(length)}`;
+}
+
+/**
+ * What is due next of a schedule, up to a thousand.
  *
  * @param {string} name
  * @param {AbortSignal} signal
@@ -239,36 +301,23 @@ async function next(name, signal, from) {
   return { from: found.from, coming };
 }
 
-/**
- * What fell due since the present pause began, up to a thousand.
- *
- * @param {Schedule} schedule
- * @param {AbortSignal} signal
- */
-async function heldBack(schedule, signal) {
-  if (!schedule.pause) return [];
-  const now = clockTime();
-  const { coming } = await next(schedule.name, signal, schedule.pause.since);
-  return coming.map((one) => one.due_at).filter((due) => Date.parse(due) <= now);
-}
-
 /** @param {string[]} instants */
 function list(instants) {
-  const more = instants.length > LISTED ? h("li", { class: "quiet" }, `and ${number(instants.length - LISTED)} more`) : null;
+  const more = instants.length > LISTED ? h("li", { class: "quiet" }, instants.length >= LOOKED_AT ? "and more" : `and ${number(instants.length - LISTED)} more`) : null;
   return h("ul", {}, instants.slice(0, LISTED).map((due) => h("li", {}, moment(due))), more);
 }
 
+/** @type {Record<string, number>} */
+const UNITS = { ms: 1, s: 1_000, sec: 1_000, second: 1_000, m: 60_000, min: 60_000, minute: 60_000, h: 3_600_000, hr: 3_600_000, hour: 3_600_000, d: 86_400_000, day: 86_400_000, w: 604_800_000, wk: 604_800_000, week: 604_800_000 };
+
 /**
- * A length of time that is written as the clock takes it, in ms; null where none is written.
+ * A length of time, in ms; null where none is written, NaN where it is written as only the clock can tell.
  *
  * @param {string} text
  */
 function span(text) {
   if (text === "") return null;
-  /** @type {Record<string, number>} */
-  const units = { ms: 1, s: 1_000, sec: 1_000, second: 1_000, m: 60_000, min: 60_000, minute: 60_000, h: 3_600_000, hour: 3_600_000, d: 86_400_000, day: 86_400_000, w: 604_800_000, week: 604_800_000 };
-  const pieces = [...text.matchAll(/(\d+)\s*([a-z]+)/g)];
-  const total = pieces.reduce((sum, [, count, unit]) => sum + Number(count) * (units[unit ?? ""] ?? units[(unit ?? "").replace(/s$/, "")] ?? NaN), 0);
-  if (!pieces.length || Number.isNaN(total)) throw new Error(`'${text}' is not a length of time; write it as 2h or 45 minutes`);
-  return total;
+  const pieces = [...text.toLowerCase().matchAll(/(\d+)\s*([a-z]+)\s*/gy)];
+  if (pieces.map(([whole]) => whole).join("") !== text.toLowerCase()) return NaN;
+  return pieces.reduce((sum, [, count, unit = ""]) => sum + Number(count) * (UNITS[unit] ?? UNITS[unit.replace(/s$/, "")] ?? NaN), 0);
 }

@@ -5,7 +5,7 @@
  * second, ends with it.
  */
 
-import { Refused, read } from "./api.js";
+import { Refused, read, refusals } from "./api.js";
 import { caller, setCaller } from "./session.js";
 import { byId, h, show } from "./dom.js";
 import { words } from "./dialog.js";
@@ -15,7 +15,9 @@ import { notice } from "./notices.js";
 import { signIn } from "./sign_in.js";
 import { countDown, isUtc, showUtc } from "./time.js";
 import { changes } from "./changes.js";
+import { cluster } from "./cluster.js";
 import { delayed } from "./delayed.js";
+import { forecast } from "./forecast.js";
 import { now } from "./now.js";
 import { operations } from "./operations.js";
 import { parked } from "./parked.js";
@@ -41,20 +43,24 @@ const VIEWS = {
   parked: { title: "Parked", list: parked },
   changes: { title: "Changes", list: changes },
   operations: { title: "Backfills", list: operations },
+  forecast: { title: "Forecast", list: forecast },
+  cluster: { title: "Cluster", list: cluster },
 };
 
 /** How often the clock is asked how it is, in ms. */
 const HEALTH = 5_000;
 
 let shown = new AbortController();
+/** The token that there is, or that there is none, was refused: nothing is asked until another one is given. */
+let isRefused = false;
 /** The path of the view that is shown: its filter is no part of it. */
 let place = "";
 
 /** Shows what the address says. */
 async function go() {
   const [path = "", query = ""] = location.hash.replace(/^#\/?/, "").split("?");
-  const [key = "", name = ""] = path.split("/").map(decodeURIComponent);
-  const view = VIEWS[key];
+  const [key = "", name = ""] = path.split("/").map(decoded);
+  const view = Object.hasOwn(VIEWS, key) ? VIEWS[key] : undefined;
   if (!view) {
     location.replace("#/now");
     return;
@@ -63,26 +69,49 @@ async function go() {
   const { signal } = (shown = new AbortController());
   const main = byId("main");
   for (const link of byId("views").querySelectorAll("a")) {
-    if (link.dataset.view === key) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+    if (link.dataset.view === key) {
+      link.setAttribute("aria-current", "page");
+      // On narrow screens they are more than fit.
+      link.scrollIntoView({ block: "nearest", inline: "nearest" });
+    } else link.removeAttribute("aria-current");
   }
   document.title = `${name || view.title} · Khronos`;
   const root = h("div", { class: `view ${key}` });
   const isOther = place !== path;
   place = path;
   try {
-    if (!caller()) await Promise.all([meet(signal), health(signal)]);
+    if (!caller()) await Promise.all([meet(signal), health(signal).catch(() => {})]);
     if (signal.aborted) return;
+    isRefused = false;
     show(main, root);
-    if (isOther) {
-      window.scrollTo(0, 0);
-      if (document.activeElement === document.body || document.activeElement?.closest("nav")) main.focus({ preventScroll: true });
-    }
+    if (isOther) window.scrollTo(0, 0);
+    // Also where an operation has it shown anew: what had the focus is gone then.
+    if (document.activeElement === document.body || isOther && document.activeElement?.closest("nav")) main.focus({ preventScroll: true });
     await (name && view.one ? view.one : view.list)({ root, name, query: new URLSearchParams(query), signal, again: go });
   } catch (error) {
     if (signal.aborted) return;
+    if (error instanceof Refused && error.wantsToken) isRefused = true;
     show(main, refused(error));
   }
+}
+
+/** A part of an address, which anybody may have written. @param {string} text */
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/** The token was replaced, or has run out: what is shown ends. @param {unknown} error */
+function refuse(error) {
+  if (isRefused || !caller()) return;
+  isRefused = true;
+  shown.abort();
+  setCaller(null);
+  place = "";
+  show(byId("main"), refused(error));
 }
 
 /**
@@ -111,13 +140,14 @@ function refused(error) {
 async function enter() {
   if (!(await signIn())) return;
   setCaller(null);
+  isRefused = false;
   byId("caller").textContent = "no token";
   place = "";
   await go();
 }
 
 function frame() {
-  show(byId("views"), Object.entries(VIEWS).map(([key, { title }]) => h("a", { href: `#/${key}`, "data-view": key }, title)));
+  show(byId("views"), Object.entries(VIEWS).map(([key, { title }]) => h("a", { href: `#/${key}`, "data-view": key, hidden: key === "cluster" }, title)));
   const zone = byId("zone");
   const name = () => (zone.textContent = isUtc() ? "UTC" : "local time");
   name();
@@ -129,7 +159,8 @@ function frame() {
   byId("caller").addEventListener("click", () => void enter());
   keys(Object.keys(VIEWS));
   setInterval(countDown, 1_000);
-  setInterval(() => void (document.hidden || health().catch(() => {})), HEALTH);
+  setInterval(() => void (document.hidden || isRefused || health().catch(() => {})), HEALTH);
+  refusals.addEventListener("refused", (event) => event instanceof CustomEvent && refuse(event.detail));
   window.addEventListener("hashchange", () => void go());
   window.addEventListener("unhandledrejection", (event) => {
     if (event.reason?.name !== "AbortError") notice(words(event.reason), "bad");

@@ -1,7 +1,7 @@
 /** Who changed what at run time: schedules, calendars and the clock; and delayed events, which have a log of their own. */
 
 import { read } from "./api.js";
-import { h, panel, row, show, table } from "./dom.js";
+import { byId, h, panel, row, show, table } from "./dom.js";
 import { moment, number } from "./time.js";
 
 /** Entries of a page. */
@@ -33,12 +33,31 @@ async function pages(path, where, view, signal) {
   const look = async (/** @type {string | null} */ before) => {
     const page = await read(path, { query: { limit: ROWS, before }, signal });
     rows = [...rows, ...view(page.changes)];
-    const more = h("button", { type: "button", onclick: () => ((more.disabled = true), void look(page.next)) }, "Earlier →");
+    const more = earlier(() => look(page.next));
     const rest = page.next && page.changes.length ? h("nav", { class: "pages", "aria-label": "Earlier" }, more) : null;
     show(where, table("Changes", HEADS, rows, "Nothing was changed at run time."), rest);
     where.setAttribute("aria-busy", "false");
   };
   await look(null);
+}
+
+/**
+ * A button that reads on, and can be pressed again where that failed.
+ *
+ * @param {() => Promise<void>} reads
+ */
+export function earlier(reads) {
+  const button = h("button", { type: "button" }, "Earlier →");
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    try {
+      await reads();
+    } finally {
+      button.disabled = false;
+      if (document.activeElement === document.body) byId("main").focus({ preventScroll: true });
+    }
+  });
+  return button;
 }
 
 /** @param {any[]} changes */

@@ -1,11 +1,11 @@
 /** Delayed events: those that are pending, by name, in pages; and how the last ones ended. */
 
 import { change, part, read } from "./api.js";
-import { calm, h, panel, row, show, table } from "./dom.js";
+import { byId, calm, h, panel, row, show, table } from "./dom.js";
 import { ask, words } from "./dialog.js";
 import { outcome } from "./outcome.js";
 import { may } from "./session.js";
-import { countdown, lasting, moment } from "./time.js";
+import { countdown, lasting, moment, several } from "./time.js";
 
 /** Rows of a page. */
 const ROWS = 50;
@@ -21,28 +21,44 @@ export async function delayed({ root, query, signal, again }) {
     return h("div", { class: "field" }, h("label", { for: control.id }, label), control);
   };
   const filter = h("form", { class: "filter", role: "search" }, input("prefix", "Name begins with", "order-7"), input("domain", "Domain", "order.*"), input("owner", "Owner", "orders"));
-  const [pending, ended] = [h("div", { "aria-live": "polite" }), h("div")];
-  show(root, h("h1", {}, "Delayed events"), filter, panel("Pending", pending), panel("How the last ones ended", ended));
+  const [pending, ended] = [h("div", { "aria-busy": "true" }), h("div")];
+  // For readers of screens: how many there are, when the filter is another one.
+  const said = h("p", { class: "unseen", role: "status" });
+  show(root, h("h1", {}, "Delayed events"), filter, said, panel("Pending", pending), panel("How the last ones ended", ended));
 
   let last = new AbortController();
+  const values = () => Object.fromEntries([...new FormData(filter)].map(([name, value]) => [name, String(value).trim()]).filter(([, value]) => value));
   const look = async (/** @type {string} */ page) => {
     last.abort();
     last = new AbortController();
     const until = AbortSignal.any([signal, last.signal]);
-    const wanted = Object.fromEntries([...new FormData(filter)].map(([name, value]) => [name, String(value).trim()]));
+    const wanted = values();
+    pending.setAttribute("aria-busy", "true");
     try {
       const found = await search(wanted, page, until);
       const rows = found.events.map((/** @type {Pending} */ one) => pendingRow(one, again));
       const on = h("button", { type: "button", disabled: found.next === null, onclick: () => void look(found.next) }, "On →");
       const first = h("button", { type: "button", disabled: page === "", onclick: () => void look("") }, "← From the beginning");
       show(pending, table("Pending delayed events", ["Name", "Event", "Due", "Owner", "To do"], rows, "None is pending."), page || found.next ? h("nav", { class: "pages", "aria-label": "Pages" }, first, on) : null);
+      said.textContent = `${several(rows.length, "pending event")}${found.next ? ", and more on the pages to come" : ""}`;
+      // A button of the page before had it.
+      if (document.activeElement === document.body) byId("main").focus({ preventScroll: true });
     } catch (error) {
-      if (!until.aborted) show(pending, h("p", { class: "wrong" }, words(error)));
+      if (until.aborted) return;
+      show(pending, h("p", { class: "wrong" }, words(error)));
     }
+    pending.setAttribute("aria-busy", "false");
+  };
+  const anew = () => {
+    // It was typed right before another view was shown.
+    if (signal.aborted) return;
+    const text = new URLSearchParams(values()).toString();
+    history.replaceState(null, "", `#/delayed${text ? `?${text}` : ""}`);
+    void look("");
   };
   filter.addEventListener("submit", (event) => event.preventDefault());
-  filter.addEventListener("input", calm(() => void look(""), 150));
-  const history = async () => {
+  filter.addEventListener("input", calm(anew, 150));
+  const endings = async () => {
     try {
       const { rows } = await read("v1/events:history", { query: { limit: 20 }, signal });
       show(ended, table("Ended delayed events", ["Name", "Event", "Due", "Outcome", "Late"], rows.map(endedRow), "None was sent yet."));
@@ -50,7 +66,7 @@ export async function delayed({ root, query, signal, again }) {
       if (!signal.aborted) show(ended, h("p", { class: "wrong" }, words(error)));
     }
   };
-  await Promise.all([look(""), history()]);
+  await Promise.all([look(""), endings()]);
 }
 
 /**
@@ -82,6 +98,11 @@ function endedRow(one) {
   return row([one.name, h("code", {}, one.event), moment(one.due_at), outcome(one), typeof one.lateness_ms === "number" ? lasting(one.lateness_ms) : ""]);
 }
 
+/** What was shown is meant: it may have changed, or another event may have its name. @param {Pending} one */
+function tag(one) {
+  return `"${one.creation}.${one.revision}"`;
+}
+
 /** @param {Pending} one */
 function sendNow(one) {
   return ask({
@@ -90,7 +111,7 @@ function sendNow(one) {
     danger: true,
     preview: async () => ({ says: h("p", {}, "1 event ", h("code", {}, one.event), " is sent now instead of at ", moment(one.due_at), ".") }),
     run: async () => {
-      await change("POST", `v1/events/${part(one.name)}/send-now`);
+      await change("POST", `v1/events/${part(one.name)}/send-now`, { match: tag(one) });
       return `${one.name} is on its way.`;
     },
   });
@@ -104,8 +125,7 @@ function cancel(one) {
     danger: true,
     preview: async () => ({ says: h("p", {}, "1 event ", h("code", {}, one.event), ", due ", moment(one.due_at), ", is deleted and never sent.") }),
     run: async () => {
-      // Another event may have the name by now.
-      await change("DELETE", `v1/events/${part(one.name)}`, { match: `"${one.creation}.${one.revision}"` });
+      await change("DELETE", `v1/events/${part(one.name)}`, { match: tag(one) });
       return `${one.name} is cancelled.`;
     },
   });

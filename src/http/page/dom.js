@@ -3,13 +3,19 @@
  */
 
 /** @typedef {Node | string | number | null | undefined | false} Child */
+/** @typedef {(event: any) => void} Listener */
+
+/** What elements do, by the name of the event: so that one that stays can take over what another one does. @type {WeakMap<Element, Map<string, Listener>>} */
+const listeners = new WeakMap();
+/** For which events elements look there. @type {WeakMap<Element, Set<string>>} */
+const bound = new WeakMap();
 
 /**
  * An element. Keys of `attributes` that begin with `on` are listeners; `true` and `false` set an attribute, or leave it out.
  *
  * @template {keyof HTMLElementTagNameMap} Tag
  * @param {Tag} tag
- * @param {Record<string, string | number | boolean | null | undefined | ((event: any) => void)>} [attributes]
+ * @param {Record<string, string | number | boolean | null | undefined | Listener>} [attributes]
  * @param {...(Child | Child[])} children
  * @returns {HTMLElementTagNameMap[Tag]}
  */
@@ -17,11 +23,37 @@ export function h(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (value === null || value === undefined || value === false) continue;
-    if (typeof value === "function") element.addEventListener(name.slice(2), value);
+    if (typeof value === "function") listen(element, name.slice(2), value);
     else element.setAttribute(name, value === true ? "" : String(value));
   }
   element.append(...shown(children));
   return element;
+}
+
+/**
+ * @param {Element} element
+ * @param {string} event
+ * @param {Listener} does
+ */
+function listen(element, event, does) {
+  const all = listeners.get(element) ?? new Map();
+  listeners.set(element, all.set(event, does));
+  const events = bound.get(element) ?? new Set();
+  bound.set(element, events);
+  if (events.has(event)) return;
+  events.add(event);
+  element.addEventListener(event, (happened) => listeners.get(element)?.get(event)?.(happened));
+}
+
+/**
+ * Has an element do what another one does, and nothing else.
+ *
+ * @param {Element} element
+ * @param {Element} other
+ */
+export function listenAs(element, other) {
+  listeners.delete(element);
+  for (const [event, does] of listeners.get(other) ?? []) listen(element, event, does);
 }
 
 /**

@@ -2,6 +2,9 @@
 
 import { byId, h } from "./dom.js";
 
+/** Whether keys without a modifier do anything: who speaks to the browser, or types by chance, may not want that (WCAG 2.1.4). */
+const KEY = "khronos-keys";
+
 /**
  * Listens to keys: a digit shows a view, `/` goes to the filter, `j` and `k` go through rows, `?` tells of all that.
  *
@@ -11,7 +14,7 @@ export function keys(views) {
   byId("help").addEventListener("click", () => help(views));
   document.addEventListener("keydown", (event) => {
     const { target } = event;
-    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || localStorage.getItem(KEY) === "off" || document.querySelector("dialog[open]")) return;
     if (target instanceof HTMLInputElement || target instanceof HTMLSelectElement) {
       if (event.key === "Escape") target.blur();
       return;
@@ -46,9 +49,12 @@ function step(by) {
 /** @param {string[]} views */
 function help(views) {
   const all = [...views.map((view, at) => [String(at + 1), `shows ${view}`]), ["/", "goes to the filter"], ["j, k", "go down and up the rows"], ["Enter", "opens a row"], ["Esc", "closes a question, leaves the filter"]];
+  const on = h("input", { type: "checkbox", id: "keys-on", checked: localStorage.getItem(KEY) !== "off" });
+  on.addEventListener("change", () => localStorage.setItem(KEY, on.checked ? "on" : "off"));
+  const choice = h("p", {}, on, " ", h("label", { for: on.id }, "Listen to these keys"));
   const close = h("button", { type: "button", class: "main" }, "Close");
   const list = h("dl", { class: "keys" }, all.map(([key, what]) => h("div", {}, h("dt", {}, h("kbd", {}, key)), h("dd", {}, what))));
-  const dialog = h("dialog", { "aria-label": "Keys" }, h("h2", {}, "Keys"), list, h("div", { class: "buttons" }, close));
+  const dialog = h("dialog", { "aria-label": "Keys" }, h("h2", {}, "Keys"), list, choice, h("div", { class: "buttons" }, close));
   close.addEventListener("click", () => dialog.close());
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);

@@ -2,13 +2,14 @@
 
 import { backfill, pause, resume, trigger } from "./actions.js";
 import { part, read } from "./api.js";
-import { changeRows, HEADS } from "./changes.js";
+import { changeRows, earlier, HEADS } from "./changes.js";
 import { facts, h, panel, row, show, table } from "./dom.js";
 import { words } from "./dialog.js";
+import { renew } from "./renew.js";
 import { outcome } from "./outcome.js";
 import { state } from "./schedules.js";
 import { may } from "./session.js";
-import { countdown, lasting, moment, number, regularly, several } from "./time.js";
+import { clockTime, countdown, lasting, moment, number, regularly, several } from "./time.js";
 import { reason } from "./why.js";
 
 /** Occurrences that are listed. */
@@ -17,36 +18,61 @@ const NEXT = 20;
 const EVERY = 5_000;
 /** Rows of the record on a page. */
 const ROWS = 25;
+/** How long the clock may take to check the record, in ms, and a little longer. */
+const AUDIT = 310_000;
 
 /** @param {import("./app.js").View} view */
 export async function schedule({ root, name, signal, again }) {
   const path = `v1/schedules/${part(name)}`;
-  const [one, coming, record, log] = await Promise.all([
-    read(path, { signal }),
+  const reading = [
     read(`${path}/next`, { query: { count: NEXT }, signal }),
     read("v1/history", { query: { schedule: name, limit: ROWS }, signal }),
     read("v1/changes", { query: { schedule: name, limit: 20 }, signal }),
-  ]);
+  ];
+  // Each by itself: one that fails hides nothing of the others, and takes no button away.
+  const [one, [coming, record, log]] = await Promise.all([read(path, { signal }), Promise.allSettled(reading)]);
   const back = h("a", { href: "#/schedules", class: "back" }, "← Schedules");
-  const [title, trouble, how] = [h("h1"), h("div"), h("div")];
+  const [title, trouble, how, beside, due] = [h("h1"), h("div"), h("div"), h("div", { class: "beside" }), h("div")];
   const draw = (/** @type {any} */ one) => {
-    show(title, name, " ", state(one));
-    show(trouble, troubles(one));
-    show(how, about(one));
+    renew(title, name, " ", state(one));
+    renew(trouble, troubles(one));
+    renew(how, about(one));
+    renew(beside, buttons(one, again));
   };
   draw(one);
-  const head = h("div", { class: "title" }, title, h("div", { class: "beside" }, buttons(one, again)));
+  let known = coming?.status === "fulfilled" ? coming.value : null;
+  show(due, readable(coming, upcoming));
   show(
     root,
     back,
-    head,
+    h("div", { class: "title" }, title, beside),
     trouble,
     h("div", { class: "two" }, panel("How it is", how), panel("Definition", h("pre", { tabindex: "0" }, JSON.stringify(one.definition, null, 2)))),
-    panel("Next", upcoming(coming)),
-    panel("What became of it", history(record, name, signal), audit(name, signal)),
-    log.changes.length ? panel("Who changed it", table("Changes", HEADS, changeRows(log.changes), "")) : null,
+    panel("Next", due),
+    panel("What became of it", readable(record, (value) => history(value, name, signal)), audit(name, signal)),
+    panel("Who changed it", readable(log, ({ changes }) => table("Changes", HEADS, changeRows(changes), "Nobody did at run time."))),
   );
-  regularly(async () => draw(await read(path, { signal })), EVERY, signal);
+  regularly(async () => {
+    draw(await read(path, { signal }));
+    if (known && !isPast(known.occurrences.find((/** @type {any} */ next) => next.due_at)?.due_at)) return;
+    known = await read(`${path}/next`, { query: { count: NEXT }, signal });
+    renew(due, upcoming(known));
+  }, EVERY, signal);
+}
+
+/**
+ * What was read, as `view` has it; or why it was not.
+ *
+ * @param {PromiseSettledResult<any> | undefined} found
+ * @param {(value: any) => import("./dom.js").Child | import("./dom.js").Child[]} view
+ */
+function readable(found, view) {
+  return found?.status === "fulfilled" ? view(found.value) : h("p", { class: "wrong" }, words(found?.reason));
+}
+
+/** @param {string | null | undefined} instant */
+function isPast(instant) {
+  return typeof instant === "string" && Date.parse(instant) < clockTime();
 }
 
 /**
@@ -56,7 +82,7 @@ export async function schedule({ root, name, signal, again }) {
 function buttons(one, again) {
   if (!may("operate")) return h("small", {}, "Give a token to pause or trigger it.");
   /** @param {string} word @param {(one: any) => Promise<boolean>} does */
-  const button = (word, does) => h("button", { type: "button", onclick: async () => (await does(one)) && again() }, word);
+  const button = (word, does) => h("button", { type: "button", "data-key": word, onclick: async () => (await does(one)) && again() }, word);
   return [one.pause ? button("Resume …", resume) : button("Pause …", pause), button("Send one now …", trigger), button("Backfill …", backfill)];
 }
 
@@ -111,11 +137,7 @@ function history(first, name, signal) {
   let rows = [];
   const draw = (/** @type {{ rows: any[], next: string | null }} */ page) => {
     rows = [...rows, ...page.rows.map(outcomeRow)];
-    const more = h("button", { type: "button" }, "Earlier →");
-    more.addEventListener("click", async () => {
-      more.disabled = true;
-      draw(await read("v1/history", { query: { schedule: name, limit: ROWS, before: page.next }, signal }));
-    });
+    const more = earlier(async () => draw(await read("v1/history", { query: { schedule: name, limit: ROWS, before: page.next }, signal })));
     show(whole, table("Outcomes", ["Due", "Outcome", "Sent", "Late"], rows, "The record has nothing of it."), page.next && page.rows.length ? h("nav", { class: "pages", "aria-label": "Earlier" }, more) : null);
   };
   draw(first);
@@ -141,7 +163,7 @@ function audit(name, signal) {
     button.disabled = true;
     show(said, "comparing …");
     try {
-      const { totals } = await read("v1/audit", { query: { schedule: name }, signal });
+      const { totals } = await read("v1/audit", { query: { schedule: name }, signal, limit: AUDIT });
       const wrong = totals.holes + totals.surplus;
       show(said, wrong ? `${several(totals.holes, "hole")}, ${number(totals.surplus)} too many, of ${number(totals.expected)}` : `all ${number(totals.expected)} accounted for`);
     } catch (error) {

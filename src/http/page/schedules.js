@@ -2,7 +2,9 @@
 
 import { read } from "./api.js";
 import { chosen } from "./actions.js";
-import { calm, h, pill, row, show, table } from "./dom.js";
+import { byId, calm, h, pill, row, show, table } from "./dom.js";
+import { words } from "./dialog.js";
+import { renew } from "./renew.js";
 import { may } from "./session.js";
 import { countdown, moment, number, regularly, several } from "./time.js";
 
@@ -35,6 +37,8 @@ export async function schedules({ root, query, signal, again }) {
   /** Where the pages before this one begin. @type {string[]} */
   let before = [];
   let shown = "";
+  /** What is seldom found is looked for when a person asks. */
+  let isDear = false;
   const look = async (/** @type {string} */ page, isQuiet = false) => {
     last.abort();
     const { signal: mine } = (last = new AbortController());
@@ -44,14 +48,19 @@ export async function schedules({ root, query, signal, again }) {
     const wanted = filter.values();
     try {
       const found = await search(wanted, page, until);
-      show(list, listed(found, page), pages(found, page));
+      isDear = found.looked > 1;
+      if (isQuiet) renew(list, listed(found, page), pages(found, page));
+      else show(list, listed(found, page), pages(found, page));
       list.setAttribute("aria-busy", "false");
       if (!isQuiet) said.textContent = `${several(found.schedules.length, "schedule")}${found.next ? ", and more on the pages to come" : ""}`;
-      show(beside, together(wanted, again));
+      if (!isQuiet || !beside.hasChildNodes()) show(beside, together(wanted, again));
+      // A button of the page before had it.
+      if (!isQuiet && document.activeElement === document.body) byId("main").focus({ preventScroll: true });
     } catch (error) {
       if (until.aborted) return;
       list.setAttribute("aria-busy", "false");
-      show(list, h("p", { class: "wrong" }, error instanceof Error ? error.message : String(error)));
+      show(list, h("p", { class: "wrong" }, words(error)));
+      show(beside);
     }
   };
   const pages = (/** @type {Found} */ found, /** @type {string} */ page) => {
@@ -64,17 +73,25 @@ export async function schedules({ root, query, signal, again }) {
     return before.length || found.next ? h("nav", { class: "pages", "aria-label": "Pages" }, back, on) : null;
   };
   const anew = () => {
+    // It was typed right before another view was shown.
+    if (signal.aborted) return;
     before = [];
     const text = new URLSearchParams(filter.values()).toString();
     history.replaceState(null, "", `#/schedules${text ? `?${text}` : ""}`);
     void look("");
   };
   filter.element.addEventListener("submit", (event) => event.preventDefault());
-  filter.element.addEventListener("input", calm(anew, 150));
+  const calmly = calm(anew, 150);
+  filter.element.addEventListener("input", () => {
+    // They are for what passed the former filter.
+    show(beside);
+    last.abort();
+    calmly();
+  });
   signal.addEventListener("abort", () => last.abort(), { once: true });
   await look("");
   // Whoever goes through the rows keeps them as they are.
-  regularly(async () => list.contains(document.activeElement) || look(shown, true), EVERY, signal);
+  regularly(async () => isDear || list.contains(document.activeElement) || look(shown, true), EVERY, signal);
 }
 
 /** @typedef {{ schedules: any[], next: string | null, paused?: { by: string } | null, looked: number }} Found */
@@ -108,7 +125,7 @@ function listed(found, page) {
     moment(one.last_sent_at),
     [number(one.confirmed), one.returned ? h("small", {}, ` ${number(one.returned)} reached nobody`) : null],
     state(one),
-  ]));
+  ], { "data-key": one.name }));
   const none = found.next ? "None among those that were looked through so far." : page ? "There are no more." : "No schedule passes this filter.";
   return table("Schedules", ["Name", "Event", "When", "Next due", "Last sent", "Sent", "State"], rows, none);
 }

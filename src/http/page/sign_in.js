@@ -8,7 +8,7 @@ import { keepToken, token } from "./session.js";
 /** @returns {Promise<boolean>} whether something changed */
 export function signIn() {
   const former = token();
-  const input = h("input", { type: "password", id: "token", autocomplete: "off", spellcheck: "false", "aria-describedby": "token-hint" });
+  const input = h("input", { type: "password", id: "token", autocomplete: "one-time-code", spellcheck: "false", "aria-describedby": "token-hint" });
   const hint = h("small", { id: "token-hint" }, "Kept for this tab, until it is closed. khronos token new makes one.");
   const wrong = h("p", { class: "wrong", role: "alert" });
   const stop = h("button", { type: "button" }, "Cancel");
@@ -19,25 +19,29 @@ export function signIn() {
   const dialog = h("dialog", { "aria-label": "Token" }, form);
   return new Promise((done) => {
     let changed = false;
-    const end = () => {
+    const end = (/** @type {string | null} */ token) => {
+      keepToken(token);
       changed = true;
       dialog.close();
     };
     stop.addEventListener("click", () => dialog.close());
-    forget?.addEventListener("click", () => (keepToken(null), end()));
+    forget?.addEventListener("click", () => end(null));
     dialog.addEventListener("close", () => (dialog.remove(), done(changed)));
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
-      keepToken(input.value.trim());
+      const given = input.value.trim();
+      if (!given || go.disabled) return;
+      go.disabled = true;
       try {
-        const known = await read("v1/caller");
+        // It is kept once it is known to be one; until then nothing else is asked with it.
+        const known = await read("v1/caller", { as: given });
         // A clock without tokens looks at none.
         if (!known.has_token) throw new Refused(401, "unauthenticated", "this clock does not know tokens, or not this one");
-        end();
+        if (dialog.open) end(given);
       } catch (error) {
-        keepToken(former);
         show(wrong, words(error));
       }
+      go.disabled = false;
     });
     document.body.append(dialog);
     dialog.showModal();

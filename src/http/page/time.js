@@ -7,8 +7,8 @@ import { h } from "./dom.js";
 const KEY = "khronos-zone";
 /** How far the clock's time is ahead of the browser's, in ms. */
 let ahead = 0;
-/** Elements that are told how far away their instant is, each second. @type {Set<{ element: HTMLElement, at: number }>} */
-const counted = new Set();
+/** The day by which instants were last written. */
+let day = "";
 
 /**
  * Takes the clock's time over.
@@ -34,16 +34,18 @@ export function showUtc(utc) {
 }
 
 /**
- * `2026-12-01 09:00:00.250`, in the zone that is chosen.
+ * `2026-12-01 09:00:00.250`, in the zone that is chosen; behind it how far that is from UTC, if it is not that.
  *
  * @param {string | number} instant
  * @param {boolean} [fine] with milliseconds
  */
 export function written(instant, fine = false) {
   const at = new Date(instant);
-  const shift = isUtc() ? 0 : at.getTimezoneOffset() * 60_000;
-  const text = new Date(at.getTime() - shift).toISOString();
-  return `${text.slice(0, 10)} ${text.slice(11, fine ? 23 : 19)}`;
+  const shift = isUtc() ? 0 : at.getTimezoneOffset();
+  const text = new Date(at.getTime() - shift * 60_000).toISOString();
+  // An hour that comes twice is told apart by it.
+  const zone = isUtc() ? "" : ` ${shift > 0 ? "−" : "+"}${two(Math.floor(Math.abs(shift) / 60))}:${two(Math.abs(shift) % 60)}`;
+  return `${text.slice(0, 10)} ${text.slice(11, fine ? 23 : 19)}${zone}`;
 }
 
 /**
@@ -54,10 +56,17 @@ export function written(instant, fine = false) {
  */
 export function moment(instant, fine = false) {
   if (!instant) return h("span", { class: "quiet" }, "never");
+  return h("time", { datetime: instant, title: `${instant} (UTC)`, "data-fine": fine }, short(instant, fine));
+}
+
+/** Without the day, where that is today. @param {string} instant @param {boolean} fine */
+function short(instant, fine) {
   const text = written(instant, fine);
-  // The day is said where it is another one.
-  const short = text.slice(0, 10) === written(clockTime()).slice(0, 10) ? text.slice(11) : text;
-  return h("time", { datetime: instant, title: `${instant} (UTC)` }, short);
+  return text.slice(0, 10) === today() ? text.slice(11) : text;
+}
+
+function today() {
+  return written(clockTime()).slice(0, 10);
 }
 
 /**
@@ -66,21 +75,24 @@ export function moment(instant, fine = false) {
  * @param {string | null | undefined} instant
  */
 export function countdown(instant) {
-  const element = h("span", { class: "countdown" });
-  if (!instant) return element;
-  const entry = { element, at: Date.parse(instant) };
-  element.textContent = away(entry.at - clockTime());
-  element.title = `${instant} (UTC)`;
-  counted.add(entry);
-  return element;
+  if (!instant) return h("span", { class: "countdown" });
+  return h("span", { class: "countdown", "data-at": instant, title: `${instant} (UTC)` }, away(Date.parse(instant) - clockTime()));
 }
 
-/** Tells all countdowns anew; those that are not shown any more are forgotten. */
+/** Tells all countdowns anew; and all instants, where another day has begun. */
 export function countDown() {
-  for (const entry of counted) {
-    if (entry.element.isConnected) entry.element.textContent = away(entry.at - clockTime());
-    else counted.delete(entry);
+  for (const element of document.querySelectorAll(".countdown[data-at]")) {
+    const at = element instanceof HTMLElement ? element.dataset.at : undefined;
+    if (at) tell(element, away(Date.parse(at) - clockTime()));
   }
+  if (day === today()) return;
+  day = today();
+  for (const element of document.querySelectorAll("time")) tell(element, short(element.dateTime, "fine" in element.dataset));
+}
+
+/** Touches nothing that stays: somebody may have chosen it. @param {Element} element @param {string} text */
+function tell(element, text) {
+  if (element.textContent !== text) element.textContent = text;
 }
 
 /**

@@ -83,7 +83,11 @@ async fn an_event_is_put_moved_seen_sent_now_and_deleted() {
         (&view["state"], &view["owner"], &view["data"]["order"]),
         (&json!("pending"), &json!("billing"), &json!(7))
     );
-    let (status, head, now) = ask("POST", "/v1/events/a/send-now", "", "").await;
+    for (head, status) in [("If-Match: \"1.1\"\r\n", 412), ("If-None-Match: *\r\n", 400)] {
+        let (found, _, answer) = ask("POST", "/v1/events/a/send-now", head, "").await;
+        assert_eq!(found, status, "{answer}");
+    }
+    let (status, head, now) = ask("POST", "/v1/events/a/send-now", "If-Match: \"1.2\"\r\n", "").await;
     assert_eq!((status, &now["outcome"], &now["revision"]), (202, &json!("changed"), &json!(3)), "{now}");
     assert!(head.contains("\r\netag: \"1.3\"") && now["event_id"] != view["event_id"], "{head}");
     for (head, status) in [

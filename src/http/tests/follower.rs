@@ -132,3 +132,23 @@ async fn an_address_that_is_not_known_for_a_members_is_asked_nothing() {
     let ready = told(follower.call(request(Method::GET, "/readyz", &[], Body::empty())).await).await.1;
     assert!(ready.contains("it is not sealed"), "{ready}");
 }
+
+#[tokio::test]
+async fn a_follower_answers_the_page_and_who_asks_itself_also_while_nobody_leads() {
+    let clock = Clock::start().await;
+    let nobody = "127.0.0.1:1".parse().unwrap();
+    let follower = TowerToHyperService::new(following(&clock, nobody, Limits::patient()));
+    for (path, accept, status, part) in [
+        ("/", "text/html", 200, "<!doctype html>"),
+        ("/page/app.js", "*/*", 200, "import"),
+        ("/page/other.js", "*/*", 404, "the page has no file"),
+        ("/v1/caller", "application/json", 200, "\"role\":\"admin\""),
+        ("/v1/cluster", "application/json", 404, "is alone"),
+        ("/", "application/json", 503, "the leader does not answer"),
+        ("/v1/schedules", "application/json", 503, "the leader does not answer"),
+    ] {
+        let asked = request(Method::GET, path, &[("accept", accept)], Body::empty());
+        let (found, said) = told(follower.call(asked).await).await;
+        assert!(found == status && said.contains(part), "{path}: {found} {said}");
+    }
+}

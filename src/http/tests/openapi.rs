@@ -149,6 +149,8 @@ async fn answers_and_problems_are_of_the_form_that_is_described() {
         ("get", "/v1/audit", "", ""),
         ("get", "/v1/audit?schedule=nobody", "", ""),
         ("get", "/v1/parked", "", ""),
+        ("get", "/v1/cluster", "", ""),
+        ("get", "/v1/forecast", "", ""),
         ("post", "/v1/preview?from=2027-03-26T00:00:00Z&count=5", "/v1/preview", &right),
         ("post", "/v1/preview", "", definition),
         ("post", "/v1/preview", "", "{"),

@@ -102,6 +102,9 @@ async fn a_backfill_is_begun_watched_and_cancelled() {
         "recorded_since": null, "operation": null
     });
     assert_eq!(answer, expected);
+    let asked_as = json!({ "from": at(1), "to": at(3), "expect_count": 3 });
+    let counted: Value = control.post_as(path, "b-0", &asked_as).await.unwrap();
+    assert_eq!((&counted["count"], &counted["operation"]["id"]), (&json!(3), &json!("b-0")));
     let answer: Value = control.post_as(path, "b-1", &asked).await.unwrap();
     assert_eq!((&answer["count"], &answer["operation"]["left"]), (&json!(3), &json!(3)));
     let again: Value = control.post_as(path, "b-1", &asked).await.unwrap();
@@ -113,7 +116,7 @@ async fn a_backfill_is_begun_watched_and_cancelled() {
     });
     for client in [&clock.client, &control] {
         let all: Value = client.get("/v1/operations").await.unwrap();
-        assert_eq!((&all["operations"][1], &all["next"]), (&shown, &Value::Null));
+        assert_eq!((&all["operations"][2], &all["next"]), (&shown, &Value::Null));
         let one: Value = client.get("/v1/operations/op-1").await.unwrap();
         assert_eq!(one, shown);
         assert_eq!(refused(client.get("/v1/operations/op-2").await).await.0, 404);
@@ -133,6 +136,14 @@ async fn a_backfill_is_begun_watched_and_cancelled() {
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let (found, detail) = refused(control.post_as(path, "b-2", &body).await).await;
         assert!(found == status && detail.contains(why), "{more}: {found} {detail}");
+    }
+    for (dry_run, expected) in [(true, 4), (false, 2)] {
+        let body = json!({ "from": at(1), "to": at(3), "dry_run": dry_run, "expect_count": expected });
+        let (status, detail) = refused(control.post_as(path, "b-2", &body).await).await;
+        assert!(
+            status == 412 && detail.contains(&format!("3 are found, and {expected}")),
+            "{status} {detail}"
+        );
     }
     let (status, detail) = refused(control.post_as(path, "a b", &asked).await).await;
     assert!(status == 400 && detail.contains("letters, digits"), "{detail}");

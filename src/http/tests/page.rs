@@ -111,3 +111,22 @@ async fn the_schedules_that_are_due_next_are_given_as_the_loop_has_them() {
         assert_eq!((status, detail.contains("1 to 100")), (400, true), "{detail}");
     }
 }
+
+#[tokio::test]
+async fn what_is_coming_is_counted_and_the_busiest_seconds_come_first() {
+    let clock = Clock::start().await;
+    let coming: Value = clock.client.get("/v1/forecast?hours=1").await.unwrap();
+    assert_eq!((&coming["schedules"], &coming["occurrences"]), (&2.into(), &90.into()));
+    let rows = coming["rows"].as_array().unwrap();
+    assert_eq!(rows.iter().map(|row| row["occurrences"].as_u64().unwrap()).sum::<u64>(), 90);
+    assert!((60..=61).contains(&rows.len()), "{rows:?}");
+    let busiest: Vec<u64> = coming["busiest"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["occurrences"].as_u64().unwrap())
+        .collect();
+    assert_eq!(busiest, [2; 10]);
+    let (status, detail) = refused(clock.client.get("/v1/forecast?hours=25").await).await;
+    assert_eq!((status, detail.contains("1 to 24")), (400, true), "{detail}");
+}

@@ -21,7 +21,7 @@ const TRIES: usize = 3;
 
 /// Has a pending event sent now, as it is: it is due now, and no jitter applies. Done when that is durable; then it is sent until the
 /// broker has it. The same message again is answered as before, for 24 hours. Gives [`Verdict::Changed`]; or [`Verdict::Settled`]
-/// where it was sent, or given up, within the hour.
+/// where it was sent, or given up, within the hour. With `expect` it is that revision, or nothing is done.
 ///
 /// # Errors
 /// [`OpsError::NotFound`]; [`OpsError::Denied`]; [`OpsError::EventUnchanged`], as with [`Refusal::MayHaveBeenSent`];
@@ -31,6 +31,7 @@ pub async fn send_now(
     clock: &RunningClock,
     caller: &Caller,
     name: &str,
+    expect: Expect,
     message: Option<String>,
 ) -> Result<EventOutcome, OpsError> {
     let part = clock.delayed()?;
@@ -55,6 +56,9 @@ pub async fn send_now(
         let mut event = match (found, event) {
             (Found::Nothing, _) => return Err(read::missing(name)),
             (Found::Settled(stone), _) => {
+                if !is_expected(expect, stone.creation, stone.revision) {
+                    return undecided.decided(stale(stone.revision), caller).done();
+                }
                 let verdict =
                     Verdict::Settled { due: stone.due, creation: stone.creation, revision: stone.revision };
                 return Ok(undecided.decided(verdict, caller));
@@ -64,6 +68,9 @@ pub async fn send_now(
         };
         let now = clock.believed_now();
         let head = &mut event.head;
+        if !is_expected(expect, head.creation, head.revision) {
+            return undecided.decided(stale(head.revision), caller).done();
+        }
         let expect = Expect::Revision { creation: head.creation, number: head.revision };
         (head.due, head.key.send, head.refused) = (now, now, 0);
         let mut changes = vec![DelayedChange::Put { event: Box::new(event), expect, past: PastDue::Send }];
@@ -76,6 +83,18 @@ pub async fn send_now(
         }
     }
     Err(OpsError::Unavailable("nothing changed: the event changes all the time; try again".into()))
+}
+
+/// Whether it is what the caller saw.
+fn is_expected(expect: Expect, creation: u64, revision: u32) -> bool {
+    match expect {
+        Expect::Revision { creation: of, number } => (of, number) == (creation, revision),
+        Expect::Any | Expect::Present | Expect::Absent => true,
+    }
+}
+
+fn stale(revision: u32) -> Verdict {
+    Verdict::Refused(Refusal::Stale { revision: Some(revision) })
 }
 
 /// The event has changed between the look at it and the decision.

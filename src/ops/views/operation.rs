@@ -27,6 +27,9 @@ pub struct BackfillAsked {
     /// Say how many, and send nothing.
     #[serde(default)]
     pub dry_run: bool,
+    /// Begin nothing unless it is so many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect_count: Option<u64>,
 }
 
 /// What became of it.

@@ -71,14 +71,17 @@ async fn what_may_have_been_sent_stays_and_what_was_sent_is_said_to_be() {
     assert!(said.contains("the delayed event 'a'") && said.contains("may have been sent"), "{said}");
     assert_eq!(refusal(changed), Refusal::MayHaveBeenSent { due });
     assert_eq!(refusal(delete(&clock, &ann, "a", any, None).await), Refusal::MayHaveBeenSent { due });
-    assert_eq!(refusal(send_now(&clock, &ann, "a", None).await), Refusal::MayHaveBeenSent { due });
+    assert_eq!(
+        refusal(send_now(&clock, &ann, "a", Expect::Any, None).await),
+        Refusal::MayHaveBeenSent { due }
+    );
     machine.settle("b");
     let same = put(item("b", IN)).await.unwrap();
     assert_eq!(same.verdict, Verdict::Settled { due, creation: 2, revision: 1 });
     assert_eq!((same.due, same.send), (Some(due), None));
     assert_eq!(refusal(put(item("b", r#""in":"20m""#)).await), Refusal::AlreadySettled { due });
     assert_eq!(refusal(delete(&clock, &ann, "b", any, None).await), Refusal::AlreadySettled { due });
-    let sent = send_now(&clock, &ann, "b", None).await.unwrap();
+    let sent = send_now(&clock, &ann, "b", Expect::Any, None).await.unwrap();
     assert_eq!(sent.verdict, Verdict::Settled { due, creation: 2, revision: 1 });
 }
 
@@ -88,7 +91,11 @@ async fn an_event_is_sent_now_as_it_is_and_is_known_as_the_same() {
     let ann = ann();
     let asked = item("a", r#""in":"10m","jitter":"1h","data":{"order":7}"#);
     put(&clock, &ann, (None, asked.clone()), Expect::Any, None).await.unwrap();
-    let sent = send_now(&clock, &ann, "a", None).await.unwrap();
+    let former = Expect::Revision { creation: 1, number: 7 };
+    let other = send_now(&clock, &ann, "a", former, None).await;
+    assert_eq!(refusal(other), Refusal::Stale { revision: Some(1) });
+    let seen = Expect::Revision { creation: 1, number: 1 };
+    let sent = send_now(&clock, &ann, "a", seen, None).await.unwrap();
     assert_eq!(sent.verdict, Verdict::Changed { creation: 1, revision: 2, since: NOW });
     assert_eq!((sent.due, sent.send), (Some(NOW), Some(NOW)));
     let view = get(&clock, "a").await.unwrap();
@@ -96,10 +103,13 @@ async fn an_event_is_sent_now_as_it_is_and_is_known_as_the_same() {
     machine.settle("a");
     let again = put(&clock, &ann, (None, asked), Expect::Any, None).await.unwrap();
     assert!(matches!(again.verdict, Verdict::Settled { .. }), "{again:?}");
-    let missing = send_now(&clock, &ann, "b", None).await.unwrap_err();
+    // It was sent as another revision than this one.
+    let other = send_now(&clock, &ann, "a", seen, None).await;
+    assert_eq!(refusal(other), Refusal::Stale { revision: Some(2) });
+    let missing = send_now(&clock, &ann, "b", Expect::Any, None).await.unwrap_err();
     assert!(matches!(missing, OpsError::NotFound(_)), "{missing}");
     put(&clock, &ann, (None, item("c", IN)), Expect::Any, None).await.unwrap();
-    let other = send_now(&clock, &owner("bob", "#"), "c", None).await;
+    let other = send_now(&clock, &owner("bob", "#"), "c", Expect::Any, None).await;
     assert_eq!(refusal(other), Refusal::NotOwner { owner: "ann".into() });
 }
 

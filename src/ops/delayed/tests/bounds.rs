@@ -119,7 +119,7 @@ async fn nothing_is_changed_without_the_role_nor_more_often_than_the_rate() {
         put(&clock, &reader, (None, item("a", IN)), Expect::Any, None).await,
         post(&clock, &reader, item("a", IN), None).await,
         delete(&clock, &reader, "a", Expect::Any, None).await,
-        send_now(&clock, &reader, "a", None).await,
+        send_now(&clock, &reader, "a", Expect::Any, None).await,
     ] {
         assert!(matches!(answer, Err(OpsError::Denied(Denied::Role { .. }))), "{answer:?}");
     }
