@@ -146,7 +146,7 @@ fn count(
     // Some fifty rows.
     let row_seconds = match seconds {
         ..=3_600 => 60,
-        ..=21_600 => 600,
+        3_601..=21_600 => 600,
         _ => 1_800,
     };
     Ok(Forecast {

@@ -29,7 +29,7 @@ const SILENT: Duration = Duration::from_secs(30);
 /// Tells each hint, by a connection of its own, as long as it is polled.
 pub(crate) async fn hear(door: &Door, told: impl Fn()) -> Infallible {
     loop {
-        match listen(door).await {
+        match Box::pin(listen(door)).await {
             Ok(Some(listener)) => {
                 let failed = hear_by(listener, &door.shard().clock, &told).await;
                 debug!(error = ?failed, "the connection on which is heard that a lease is given back was lost");
@@ -51,7 +51,7 @@ async fn listen(door: &Door) -> Result<Option<PgListener>, Failed> {
     let options = door.address().options();
     let alone = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
     let alone = alone.acquire_timeout(LIMIT).connect_lazy_with(options.clone());
-    let mut listener = limited(LIMIT, PgListener::connect_with(&alone)).await?;
+    let mut listener = limited(LIMIT, Box::pin(PgListener::connect_with(&alone))).await?;
     listener.eager_reconnect(false);
     let mut other = limited(LIMIT, options.connect()).await?;
     let (mut ours, mut others) = (BTreeSet::new(), BTreeSet::new());
@@ -65,7 +65,7 @@ async fn listen(door: &Door) -> Result<Option<PgListener>, Failed> {
     if ours.len() > 1 || others.len() > 1 || ours == others {
         return Ok(None);
     }
-    limited(LIMIT, listener.listen(CHANNEL)).await?;
+    limited(LIMIT, Box::pin(listener.listen(CHANNEL))).await?;
     Ok(Some(listener))
 }
 
@@ -134,11 +134,11 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn behind_a_pooler_in_transaction_mode_nothing_is_listened_to() {
         let tables = Tables::new();
-        assert!(listen(&tables.door("khronos")).await.unwrap().is_some());
+        assert!(Box::pin(listen(&tables.door("khronos"))).await.unwrap().is_some());
         for pool in 1..=3 {
             let bouncer = PgBouncer::start(Postgres::shared(), pool);
             let door = tables.by(&bouncer.url(tables.url())).door("khronos");
-            assert!(listen(&door).await.unwrap().is_none(), "a pool of {pool}");
+            assert!(Box::pin(listen(&door)).await.unwrap().is_none(), "a pool of {pool}");
             let busy = door.clone();
             let is_over = AtomicBool::new(false);
             // Others keep the sessions going round.
@@ -150,7 +150,7 @@ mod tests {
             };
             let ours = async {
                 for _ in 0..10 {
-                    assert!(listen(&door).await.unwrap().is_none(), "a pool of {pool}");
+                    assert!(Box::pin(listen(&door)).await.unwrap().is_none(), "a pool of {pool}");
                 }
                 is_over.store(true, Ordering::SeqCst);
             };
