@@ -96,8 +96,7 @@ impl Served {
     responses(
         (status = 200, description = "A delivery", body = Delivery),
         (status = 204, description = "None came in time"),
-        (status = 400, description = "The query can't be used", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "It is stopping: deliveries in hand can be settled, and none are given out", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "It is stopping: deliveries in hand can be settled, and none are given out; or there are too many large bodies at a time", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn receive(served: &Served, query: &str) -> Answer {
@@ -154,22 +153,21 @@ pub(super) async fn receive(served: &Served, query: &str) -> Answer {
     params(("token" = String, Path, description = "The delivery's token")),
     responses(
         (status = 200, description = "How the delivery ended", body = Settled),
-        (status = 400, description = "The body is not JSON", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no such delivery", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "It has another outcome already", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "Its deadline has passed, or it was given back", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The outcome, or what it publishes, is not allowed; the delivery can still be settled", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "It is still being carried out: ask again", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "It is still being carried out, or there are too many large bodies at a time: ask again", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn settle(served: &Served, token: &str, (body, room): Body) -> Answer {
     let fate = match served.deliveries.decide(token, digest(&body)).map_err(|why| not_taken(&why))? {
         Settling::Ended(fate) => return Ok(settled(&fate)),
         Settling::Wait(fate) => fate,
-    // what it publishes is the delivery's now
-    drop((body, room));
         Settling::Open(deciding) => decide(served, deciding, &body)?,
     };
+    // what it publishes is the delivery's now
+    drop((body, room));
     wait_for(fate).await
 }
 
@@ -177,9 +175,9 @@ pub(super) async fn settle(served: &Served, token: &str, (body, room): Body) -> 
 fn decide(
     served: &Served,
     deciding: Deciding<'_>,
-    let request: OutcomeRequest = read(body)?;
     body: &Bytes,
 ) -> Result<watch::Receiver<Option<Fate>>, Problem> {
+    let request: OutcomeRequest = read(body)?;
     let outcome = request.outcome();
     let checked = served.publisher.check(&request.publish);
     let (outcome, checked) = match (outcome, checked) {
@@ -242,8 +240,9 @@ pub(super) fn extend(served: &Served, token: &str, body: &Bytes) -> Answer {
         (status = 200, description = "It is published", body = Published),
         (status = 422, description = "It is not declared, or its data break the contract", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "Too much waits for the broker already", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "There is no connection to the broker, or no clock; nothing was sent", body = Problem, content_type = "application/problem+json"),
-        (status = 504, description = "No confirm came: it may have arrived; publish it again under the same id", body = Problem, content_type = "application/problem+json"),
+        (status = 502, description = "The broker did not take it", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "There is no connection to the broker, no clock, or no room for the body; nothing was sent", body = Problem, content_type = "application/problem+json"),
+        (status = 504, description = "No confirm came, or no answer of the clock: it may have arrived; publish it again under the same id", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn publish(served: &Served, (body, _room): Body) -> Answer {
