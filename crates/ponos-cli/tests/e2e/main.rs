@@ -22,6 +22,8 @@ mod serve_access;
 #[cfg(unix)]
 mod serve_clients;
 #[cfg(unix)]
+mod serve_faults;
+#[cfg(unix)]
 mod serve_openapi;
 mod support;
 mod tail;

@@ -45,7 +45,7 @@ fn clients() -> PathBuf {
 }
 
 /// Python, which finds the client.
-fn python() -> Command {
+pub(crate) fn python() -> Command {
     let mut command = Command::new(env::var_os("KHRONOS_TEST_PYTHON").unwrap_or("/usr/bin/python3".into()));
     command
         .args(["-u", "-W", "error"])
