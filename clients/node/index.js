@@ -210,6 +210,8 @@ export class Bus {
     return new Promise((resolve, reject) => {
       const options = { ...this.#place, method, path, headers, agent: this.#agent, timeout: (WAIT + 70) * 1000 };
       const request = http.request(options, async (response) => {
+        // an answer that has begun is read to its end
+        signal?.removeEventListener("abort", stop);
         try {
           const read = Buffer.concat(await response.toArray()).toString();
           resolve(this.#read(response.statusCode, read));

@@ -14,11 +14,11 @@ const SETTLED = { retry: "retried", release: "released" };
 
 /** Answers each request by its number, counted from 1: a status and a body, or nothing, which closes the connection. */
 async function fake(answer, path) {
-  const came = [], halfway = { call() {} }, open = new Set();
+  const came = [], halfway = { call() {} }, open = new Set(), halves = [];
   const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     let read = Buffer.alloc(0);
     open.add(socket);
-    socket.on("error", () => {}).on("end", () => socket.end()).on("data", async (data) => {
+    socket.on("error", () => {}).on("end", () => halves.push(socket.end())).on("data", async (data) => {
       read = Buffer.concat([read, data]);
       const at = read.indexOf("\r\n\r\n") + 4;
       const head = read.subarray(0, at).toString();
@@ -40,7 +40,7 @@ async function fake(answer, path) {
   const url = path ? `unix:${path}` : `http://127.0.0.1:${server.address().port}`;
   const outcomes = () => came.filter(([target]) => target.startsWith("/v1/deliveries/")).map(([, body]) => body);
   const close = () => { server.close(); for (const socket of open) socket.destroy(); };
-  return { url, came, halfway, outcomes, close };
+  return { url, came, halfway, halves, outcomes, close };
 }
 
 /** The delivery, then these answers to its outcomes, and `done` or what else it was to the others. */
@@ -174,6 +174,21 @@ test("an event that is on its way still comes when it is stopped", async () => {
   await event.settle();
   assert.equal(await bus.receive(), undefined);
   assert.deepEqual(served.outcomes(), [{ outcome: "done" }]);
+  bus.close();
+  served.close();
+});
+
+test("an answer that has begun is left alone when it is stopped", async () => {
+  const served = await fake(oneDelivery());
+  const bus = new Bus({ url: served.url, signals: false });
+  const turns = async () => { for (let turn = 0; turn < 100; turn += 1) await new Promise(setImmediate); };
+  served.halfway.call = async () => {
+    await turns();
+    bus.stop();
+    await turns();
+  };
+  assert.equal((await bus.receive())?.id, "e1");
+  assert.equal(served.halves.length, 0, "its connection was half-closed");
   bus.close();
   served.close();
 });

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import logging
 import os
@@ -214,6 +215,22 @@ class Client(unittest.TestCase):
                 bus.receive()
             bus.close()
             self.assertEqual(fake.outcomes(), [{"outcome": "done"}])
+
+    def test_an_answer_that_has_begun_is_left_alone_when_it_is_stopped(self) -> None:
+        with Fake(one_delivery()) as fake:
+            bus, read = Bus(fake.url, signals=False), http.client.HTTPResponse.read
+            sent: List[int] = []
+
+            def stopped(response: Any) -> bytes:
+                bus.stop()
+                sent.append(response.fp.raw._sock.send(b""))
+                self.assertEqual(bus._polls, set())
+                return read(response)
+
+            with mock.patch.object(http.client.HTTPResponse, "read", stopped):
+                event = bus.receive()
+            self.assertEqual((event.id, sent), ("e1", [0]), "what was half-closed can't be sent to")
+            bus.close()
 
     def test_stopping_ends_a_long_poll(self) -> None:
         asked, ended = threading.Event(), threading.Event()

@@ -319,6 +319,8 @@ class Bus:
                 headers["Authorization"] = f"Bearer {self._token}"
             connection.request(method, path, text, headers)
             response = connection.getresponse()
+            # an answer that has begun is read to its end
+            waiting.discard(sock)
             read = response.read()
         except BaseException:
             connection.close()
