@@ -70,7 +70,7 @@ export interface BusOptions {
   url?: string;
   /** Else `PONOS_TOKEN`. */
   token?: string;
-  /** Whether SIGTERM and SIGINT stop it (true). */
+  /** Whether the first SIGTERM or SIGINT stops it (true); the next one kills. */
   signals?: boolean;
   /** For how many seconds a lost answer is asked for again (60). */
   patience?: number;
@@ -79,8 +79,10 @@ export interface BusOptions {
 
 export class Bus implements AsyncIterable<Event> {
   constructor(options?: BusOptions);
+  /** Ends the waiting for events; what handlers have is still settled. */
   stop(): void;
   receive(queue?: string): Promise<Event | undefined>;
+  /** Rejects where an event could not be settled, once the other handlers have settled theirs. */
   run(handler: (event: Event) => unknown, options?: { concurrency?: number; queue?: string }): Promise<void>;
   [Symbol.asyncIterator](): AsyncGenerator<Event>;
   publish(name: string, data: unknown, options?: SendOptions): Promise<Published>;

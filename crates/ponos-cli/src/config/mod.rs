@@ -19,6 +19,7 @@ use ponos::{
 };
 use ponos_toml::diagnostic::{Diagnostic, Diagnostics, Text, counted};
 use std::{
+    fmt,
     io::ErrorKind,
     path::{Path, PathBuf},
     time::Duration,
@@ -33,7 +34,7 @@ const USUAL: &str = "ponos.toml";
 const MOST: u64 = 1 << 20;
 
 /// All that the file says.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Config {
     pub(crate) described: Described,
     pub(crate) url: Option<String>,
@@ -92,9 +93,9 @@ impl Config {
         let mut config = Self::default();
         config.broker(&mut values);
         config.inbox = inbox(&mut values);
-        let places = queues::read(&mut config.described, &mut values);
+        let (places, unused) = queues::read(&mut config.described, &mut values);
         config.service(&mut values);
-        config.check_worker(&mut values, &places);
+        config.check(&mut values, &places, &unused);
         let mut found = values.faults;
         found.sort();
         (config, found)
@@ -125,20 +126,34 @@ impl Config {
         }
     }
 
-    /// Notes the faults that a worker of this would have.
-    fn check_worker(&self, values: &mut Values<'_>, places: &[queues::Place]) {
+    /// Notes the faults that a worker of this would have, and those of policies that no queue has.
+    fn check(&self, values: &mut Values<'_>, places: &[queues::Place], unused: &[queues::Unused]) {
+        // what each handler of a queue has is told of once
+        let mut told = Vec::new();
         // what can't be read would be told of twice
-        if self.described.service.is_empty() || values.faults.errors() > 0 && self.described.queues.is_empty()
-        {
-            return;
+        let can_be_read = !self.described.queues.is_empty() || values.faults.errors() == 0;
+        if !self.described.service.is_empty() && can_be_read {
+            self.check_worker(&self.described, values, places, &mut told);
         }
-        let worker = self.described.worker(Clone::clone, |_, _| |_, _| async { Ok(Outcome::Done) });
+        for (queue, place) in unused.iter().map(queues::made_up) {
+            let queues = vec![queue];
+            let described = Described { service: "shop".into(), queues, ..Described::default() };
+            self.check_worker(&described, values, &[place], &mut told);
+        }
+    }
+
+    fn check_worker(
+        &self,
+        described: &Described,
+        values: &mut Values<'_>,
+        places: &[queues::Place],
+        told: &mut Vec<(String, String)>,
+    ) {
+        let worker = described.worker(Clone::clone, |_, _| |_, _| async { Ok(Outcome::Done) });
         let Err(WorkerError::Invalid(faults)) = worker.limits(self.limits(Limits::default().grace)).ready()
         else {
             return;
         };
-        // what each handler of a queue has is told of once
-        let mut told = Vec::new();
         for fault in faults {
             let blamed = queues::blame(values, places, &fault);
             if !told.contains(&blamed) {
@@ -155,6 +170,20 @@ impl Config {
             Some(consumer_timeout) => Limits { consumer_timeout, ..limits },
             None => limits,
         }
+    }
+}
+
+/// Without the URL, which may hold a password.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { described, url: _, url_file, consumer_timeout, passive, inbox } = self;
+        f.debug_struct("Config")
+            .field("described", described)
+            .field("url_file", url_file)
+            .field("consumer_timeout", consumer_timeout)
+            .field("passive", passive)
+            .field("inbox", inbox)
+            .finish_non_exhaustive()
     }
 }
 

@@ -9,8 +9,16 @@ use std::collections::HashMap;
 /// The policies of a file.
 pub(super) struct Policies {
     default: Policy,
-    /// By name: each with the path of its table.
-    named: HashMap<String, (Policy, String)>,
+    named: HashMap<String, Named>,
+}
+
+/// A policy of `[[policies]]`.
+struct Named {
+    policy: Policy,
+    /// The path of its table.
+    table: String,
+    /// Whether a queue names it.
+    is_used: bool,
 }
 
 impl Policies {
@@ -26,7 +34,7 @@ impl Policies {
                     let what = format!("two policies have the name '{name}'");
                     values.fault(&format!("{table}.name"), what, "give each a name of its own");
                 }
-                Some(name) => drop(named.insert(name, (policy, table))),
+                Some(name) => drop(named.insert(name, Named { policy, table, is_used: false })),
                 None if values.is_written(&format!("{table}.name")) => {}
                 None => {
                     values.fault(&table, "this policy has no name", "add name = \"...\", which queues say")
@@ -37,15 +45,16 @@ impl Policies {
     }
 
     /// The policy of a queue, by the path of its table, and the tables whose keys made it, the last one first.
-    pub(super) fn of_queue(&self, values: &mut Values<'_>, queue: &str) -> (Policy, Vec<String>) {
+    pub(super) fn of_queue(&mut self, values: &mut Values<'_>, queue: &str) -> (Policy, Vec<String>) {
         let said = format!("{queue}.policy");
         let mut tables = vec!["policy".to_owned()];
         let base = match values.text(&said) {
             None => &self.default,
-            Some(name) => match self.named.get(&name) {
-                Some((policy, table)) => {
-                    tables.insert(0, table.clone());
-                    policy
+            Some(name) => match self.named.get_mut(&name) {
+                Some(named) => {
+                    named.is_used = true;
+                    tables.insert(0, named.table.clone());
+                    &named.policy
                 }
                 None => {
                     let mut known: Vec<&str> = self.named.keys().map(String::as_str).collect();
@@ -62,6 +71,14 @@ impl Policies {
         };
         tables.insert(0, queue.to_owned());
         (over(base.clone(), values, queue), tables)
+    }
+}
+
+impl Policies {
+    /// Those that no queue names, each with the tables whose keys made it, the last one first.
+    pub(super) fn unused(self) -> impl Iterator<Item = (Policy, Vec<String>)> {
+        let unused = self.named.into_values().filter(|named| !named.is_used);
+        unused.map(|named| (named.policy, vec![named.table, "policy".to_owned()]))
     }
 }
 

@@ -9,6 +9,7 @@ use ponos::{
     event::EventName,
     schema::{Contract, Registry},
     schema_files,
+    worker::Policy,
 };
 
 /// Where a queue stands in the file.
@@ -27,10 +28,13 @@ struct Folder {
     said: bool,
 }
 
-/// Reads them, and notes where each queue stands.
-pub(super) fn read(described: &mut Described, values: &mut Values<'_>) -> Vec<Place> {
+/// A policy that no queue has, and the tables whose keys made it, the last one first.
+pub(super) type Unused = (Policy, Vec<String>);
+
+/// Reads them, and notes where each queue stands, and which policies none has.
+pub(super) fn read(described: &mut Described, values: &mut Values<'_>) -> (Vec<Place>, Vec<Unused>) {
     let folder = Folder::read(values);
-    let policies = Policies::read(values);
+    let mut policies = Policies::read(values);
     let mut places = Vec::new();
     for at in 0..values.count("queues") {
         let table = format!("queues.{at}");
@@ -57,7 +61,17 @@ pub(super) fn read(described: &mut Described, values: &mut Values<'_>) -> Vec<Pl
     };
     described.events = declared("publish.events");
     described.tasks = declared("publish.tasks");
-    places
+    (places, policies.unused().collect())
+}
+
+/// A queue that has this policy, so that it can be checked as those are.
+pub(super) fn made_up((policy, tables): &Unused) -> (DescribedQueue, Place) {
+    let label = "made.up.queue".to_owned();
+    let names = vec![(tables.first().cloned().unwrap_or_default(), label.clone())];
+    let handlers = vec![(label.clone(), None)];
+    let queue =
+        DescribedQueue { takes: Takes::Events, label: label.clone(), handlers, policy: policy.clone() };
+    (queue, Place { label, tables: tables.clone(), names })
 }
 
 /// The names and patterns of a queue, each with its path.

@@ -112,7 +112,25 @@ fn a_file_that_says_nothing_is_told_what_is_missing() {
 }
 
 #[test]
+fn a_policy_that_no_queue_names_is_checked_as_the_others_are() {
+    let queue = "service = \"shop\"\n[[queues]]\non = [\"a.b.c\"]\n";
+    let policies =
+        "[[policies]]\nname = \"slow\"\nprefetch = 3\n[[policies]]\nname = \"good\"\nprefetch = 30\n";
+    let (_, faults) = read(&format!("{queue}{policies}"));
+    assert_eq!(faults.len(), 1, "{faults:#?}");
+    assert!(
+        faults[0].starts_with("ponos.toml:6:12: ") && faults[0].contains("less than the 10 tasks"),
+        "{faults:#?}"
+    );
+    // what is wrong with the one of all is told of once
+    let (_, faults) = read(&format!("{queue}[policy]\nprefetch = 3\n[[policies]]\nname = \"slow\"\n"));
+    assert_eq!(faults.len(), 1, "{faults:#?}");
+}
+
+#[test]
 fn passwords_are_shown_nowhere() {
+    let (config, _) = read("service = \"shop\"\n[broker]\nurl = \"amqp://me:hunter2@host\"\n");
+    assert!(config.url.is_some() && !format!("{config:?}").contains("hunter2"), "{config:?}");
     let text = "service = \"shop\"\ninbox = \"mysql://me:hunter2@host\"\n[broker]\nurl = \"amqps://me:hunter2@host:x\"\npasword = \"hunter2\"\n";
     let (_, found) = Config::parse("ponos.toml", text, Path::new(""));
     assert!(found.errors() >= 3, "{found}");

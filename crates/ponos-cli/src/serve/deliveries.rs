@@ -1,6 +1,6 @@
 //! The deliveries that wait for a program, those that programs have, and what became of them.
 //!
-//! A delivery is offered by its handler ([`Deliveries::offer`]), which waits for the outcome. A program that receives it gets a
+//! A delivery is offered by its handler (`offering.rs`), which waits for the outcome. A program that receives it gets a
 //! token; whoever has the token settles it, once. What became of a token is known for ten minutes, so that a lost answer can
 //! be asked for again. Invariant: of one token one outcome goes to the worker. How the delivery ended comes from the worker's
 //! observer, which is called in the delivery's own task, before it is acked.
@@ -8,11 +8,15 @@
 //! Bounds: no more deliveries are here than the queues have places; the tokens that ended are as many as `fates` keeps.
 
 mod fates;
+mod offering;
+mod presence;
 
 pub(super) use fates::Fate;
+pub(super) use offering::{Terms, WAITING};
 
 use fates::Fates;
-use ponos::worker::{Context, Failure, HandlerResult, Observed};
+use ponos::worker::{Context, HandlerResult, Observed};
+use presence::Presence;
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -21,11 +25,8 @@ use std::{
 use tokio::{
     sync::{Notify, oneshot, watch},
     task,
-    time::{Instant, sleep_until, timeout, timeout_at},
+    time::{Instant, timeout_at},
 };
-
-/// How long a delivery waits for a program, before that counts as unavailable: no attempt is spent, and the queue is paused.
-pub(super) const WAITING: Duration = Duration::from_secs(60);
 
 /// What names a delivery to the program that has it.
 pub(super) type Token = Arc<str>;
@@ -51,6 +52,7 @@ struct State {
     held: HashMap<Token, Held>,
     by_task: HashMap<task::Id, Token>,
     fates: Fates,
+    presence: Presence,
 }
 
 /// One that nobody has yet.
@@ -65,6 +67,8 @@ struct Waiting {
 /// One that a program has.
 struct Held {
     delivery: Received,
+    /// The queue that its program asked for, if it asked for one.
+    wanted: Option<Arc<str>>,
     since: Instant,
     timeout: Duration,
     deadline: watch::Sender<Option<Instant>>,
@@ -131,56 +135,6 @@ impl Deliveries {
         Self(Arc::new(Shared { state, came, held, longest }))
     }
 
-    /// Offers a delivery to whoever receives, and waits for its outcome. A program has it for `timeout`, or as long as it
-    /// extends that.
-    pub(super) async fn offer(&self, queue: Arc<str>, context: Context, limit: Duration) -> HandlerResult {
-        let token = token()?;
-        let (decide, mut decided) = oneshot::channel();
-        let deadline = watch::Sender::new(None);
-        let mut deadlines = deadline.subscribe();
-        {
-            let mut state = self.lock();
-            if let Some(id) = task::try_id() {
-                state.by_task.insert(id, Arc::clone(&token));
-            }
-            let delivery = Received { queue, context };
-            let token = Arc::clone(&token);
-            state.waiting.push_back(Waiting { token, delivery, timeout: limit, deadline, decide });
-        }
-        let _offered = Offered { deliveries: self, token: &token };
-        self.0.came.notify_waiters();
-        if timeout(WAITING, deadlines.changed()).await.is_err() && self.withdraw(&token) {
-            let why = format!("nobody received it within {} s", WAITING.as_secs());
-            return Err(Failure::unavailable("a program that receives from ponos serve", why));
-        }
-        loop {
-            let deadline = (*deadlines.borrow_and_update()).unwrap_or_else(Instant::now);
-            tokio::select! {
-                biased;
-                decision = &mut decided => {
-                    return decision.unwrap_or_else(|_| Err(Failure::new("its program is gone")));
-                }
-                changed = deadlines.changed() => if changed.is_err() {
-                    return Err(Failure::new("its program is gone"));
-                },
-                () = sleep_until(deadline) => {
-                    if self.is_over(&token, deadline) {
-                        let had = self.had(&token).as_secs();
-                        return Err(Failure::new(format!("timed out: no program settled it within {had} s")));
-                    }
-                    // it has its outcome, which may yet be refused, or was extended meanwhile
-                    tokio::select! {
-                        biased;
-                        decision = &mut decided => {
-                            return decision.unwrap_or_else(|_| Err(Failure::new("its program is gone")));
-                        }
-                        _ = deadlines.changed() => {}
-                    }
-                },
-            }
-        }
-    }
-
     /// The next delivery, of that queue if one is named, and its token and deadline; `None` if none comes within `wait`.
     pub(super) async fn receive(
         &self,
@@ -197,6 +151,7 @@ impl Deliveries {
                 return Ok(Some(next));
             }
             if timeout_at(until, came).await.is_err() {
+                self.lock().presence.note(queue);
                 return Ok(None);
             }
         }
@@ -207,6 +162,7 @@ impl Deliveries {
         if state.draining {
             return Err(Draining);
         }
+        state.presence.note(queue);
         let mut wanted = state.waiting.iter();
         let found = wanted.position(|one| queue.is_none_or(|queue| *one.delivery.queue == *queue));
         let Some(next) = found.and_then(|at| state.waiting.remove(at)) else { return Ok(None) };
@@ -214,7 +170,8 @@ impl Deliveries {
         let (since, until) = (Instant::now(), Instant::now() + timeout);
         deadline.send_replace(Some(until));
         let (stage, fate) = (HeldStage::Open(decide), watch::Sender::new(None));
-        let held = Held { delivery: delivery.clone(), since, timeout, deadline, stage, fate };
+        let wanted = queue.map(Arc::from);
+        let held = Held { delivery: delivery.clone(), wanted, since, timeout, deadline, stage, fate };
         state.held.insert(Arc::clone(&token), held);
         self.count(&state);
         Ok(Some((token, delivery, until)))
@@ -276,6 +233,9 @@ impl Deliveries {
             HeldStage::Open(_) => (None, false),
             HeldStage::Late => (None, true),
         };
+        if digest.is_some() {
+            state.presence.note(held.wanted.as_deref());
+        }
         let fate = Fate { digest, ended: ended.clone(), was_late };
         held.fate.send_replace(Some(fate.clone()));
         state.fates.insert(token, fate);
@@ -299,31 +259,6 @@ impl Deliveries {
         timeout.max(self.0.longest)
     }
 
-    /// Takes one back that nobody has; whether that was so.
-    fn withdraw(&self, token: &Token) -> bool {
-        let mut state = self.lock();
-        let before = state.waiting.len();
-        state.waiting.retain(|one| one.token != *token);
-        state.waiting.len() < before
-    }
-
-    /// Whether the deadline stands, and no outcome has come.
-    fn is_over(&self, token: &Token, deadline: Instant) -> bool {
-        let mut state = self.lock();
-        let Some(held) = state.held.get_mut(token) else { return false };
-        let is_over = matches!(held.stage, HeldStage::Open(_))
-            && held.deadline.borrow().is_none_or(|now| now <= deadline);
-        if is_over {
-            held.stage = HeldStage::Late;
-        }
-        is_over
-    }
-
-    /// How long a program has had it.
-    fn had(&self, token: &Token) -> Duration {
-        self.lock().held.get(token).map(|held| held.since.elapsed()).unwrap_or_default()
-    }
-
     fn count(&self, state: &State) {
         self.0.held.send_replace(state.held.len());
     }
@@ -335,6 +270,12 @@ impl Deliveries {
 }
 
 impl State {
+    /// When a program was last there that takes deliveries of this queue: now, if one has a delivery.
+    fn seen(&self, queue: &str) -> Option<Instant> {
+        let is_at_work = self.held.values().any(|held| presence::covers(held.wanted.as_deref(), queue));
+        if is_at_work { Some(Instant::now()) } else { self.presence.seen(queue) }
+    }
+
     fn why_not(&self, token: &str) -> NotTaken {
         match self.fates.get(token) {
             None => NotTaken::Unknown,
@@ -366,26 +307,6 @@ impl Drop for Deciding<'_> {
             held.deadline.send_replace(deadline);
         }
     }
-}
-
-/// Takes one back that its handler does not wait for any more.
-struct Offered<'a> {
-    deliveries: &'a Deliveries,
-    token: &'a Token,
-}
-
-impl Drop for Offered<'_> {
-    fn drop(&mut self) {
-        self.deliveries.withdraw(self.token);
-    }
-}
-
-/// One that nobody can guess: 32 hexadecimal digits.
-fn token() -> Result<Token, Failure> {
-    let mut bytes = [0_u8; 16];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| Failure::new(format!("the system gives no random number: {error}")))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into())
 }
 
 #[cfg(test)]

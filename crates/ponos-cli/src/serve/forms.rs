@@ -13,6 +13,9 @@ use super::problem::{BodyFault, Problem};
 use crate::span;
 use hyper::StatusCode;
 
+/// The most bytes of a reason, as in the header of a dead letter.
+const REASON: usize = 4_000;
+
 /// A delivery.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Delivery {
@@ -64,7 +67,7 @@ pub(super) struct OutcomeRequest {
     pub(super) outcome: OutcomeKind,
     /// How long until the next attempt, such as `10m`; with `retry` and `snooze`.
     pub(super) after: Option<String>,
-    /// Why, for people; with `retry`, `snooze` and `dead`.
+    /// Why, for people; with `retry`, `snooze` and `dead`. Cut after 4,000 bytes.
     pub(super) reason: Option<String>,
     /// What is published with it; with `done`.
     #[serde(default)]
@@ -79,9 +82,8 @@ pub(super) struct Publishing {
     pub(super) event: Option<String>,
     /// The name of a task of this service.
     pub(super) task: Option<String>,
-    /// The payload.
+    /// The payload: any JSON.
     #[serde(default)]
-    #[schema(value_type = Object)]
     pub(super) data: Value,
     /// Its id derives from this key: published again, it has the same one.
     pub(super) key: Option<String>,
@@ -196,6 +198,17 @@ pub(super) fn length(pointer: &str, text: Option<&str>) -> Result<Option<Duratio
     text.map(span::duration).transpose().map_err(|what| BodyFault::new(pointer, what))
 }
 
+/// A reason without secrets, and cut: it is kept, logged and sent on.
+fn bounded(reason: &str) -> String {
+    // cut first, half a password could no longer be told from other words
+    let mut reason = ponos::redact::redact(reason).into_owned();
+    if reason.len() > REASON {
+        reason.truncate(reason.floor_char_boundary(REASON - '…'.len_utf8()));
+        reason.push('…');
+    }
+    reason
+}
+
 impl OutcomeRequest {
     /// The outcome for the worker, or what is wrong.
     pub(super) fn outcome(&self) -> Result<Outcome, Vec<BodyFault>> {
@@ -215,7 +228,7 @@ impl OutcomeRequest {
         if kind == Kind::Snooze && self.after.is_none() {
             wrong("/after", "snooze needs it, such as \"10m\"");
         }
-        let reason = self.reason.clone().filter(|reason| !reason.trim().is_empty());
+        let reason = self.reason.as_deref().filter(|reason| !reason.trim().is_empty()).map(bounded);
         if kind == Kind::Dead && reason.is_none() {
             wrong("/reason", "dead needs it: people read it beside the dead letter");
         }
@@ -284,4 +297,25 @@ pub(super) fn structured(event: &Event) -> Value {
         object.insert("data".to_owned(), data);
     }
     object.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_cut_between_characters_and_no_half_of_a_password_is_left() {
+        let outcome = |reason: &str| {
+            let request = serde_json::json!({"outcome": "dead", "reason": reason}).to_string();
+            match read::<OutcomeRequest>(request.as_bytes()).map(|request| request.outcome()) {
+                Ok(Ok(Outcome::Dead { reason })) => reason,
+                other => panic!("{other:?}"),
+            }
+        };
+        let cut = outcome(&"ä".repeat(1 << 20));
+        assert!(cut.len() <= REASON && cut.len() > REASON - 4 && cut.ends_with("ä…"), "{}", cut.len());
+        assert_eq!(outcome(&"x".repeat(REASON)), "x".repeat(REASON));
+        let long = format!("{} amqp://me:hunter2hunter2@host is away", "x".repeat(REASON - 20));
+        assert!(!outcome(&long).contains("hunter"), "{}", outcome(&long));
+    }
 }

@@ -20,7 +20,7 @@ use crate::{
     streams::Streams,
     trouble::Trouble,
 };
-use deliveries::{Deliveries, WAITING};
+use deliveries::{Deliveries, Terms, WAITING};
 use listen::Listener;
 use ponos::{
     broker::Transport,
@@ -90,9 +90,9 @@ pub(crate) struct Args {
 }
 
 const ENDS: &str = "\
-A delivery that nobody receives within 60 seconds goes back, and its queue is paused: no attempt is spent, and one is offered
-again after 1, 2, 4 … 30 seconds. A delivery that a program received and did not settle by its deadline has failed, as after
-any timeout.
+A delivery that nobody receives within 60 seconds goes back, and its queue is paused, unless a program is there that is busy with
+another one: no attempt is spent, and one is offered again after 1, 2, 4 … 30 seconds. A delivery that a program received and did
+not settle by its deadline has failed, as after any timeout.
 
 The first Ctrl-C or SIGTERM gives out no more and lets programs settle what they have (--grace); the second ends it at once: what
 they had goes back to its queue. After Ctrl-C the exit code is 130, after SIGTERM 0.";
@@ -160,12 +160,16 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
 fn worker(config: &Config, deliveries: &Deliveries, grace: Duration) -> ponos::worker::Worker {
     let limits = config.limits(grace);
     let consumer_timeout = limits.consumer_timeout;
-    let policy = |policy: &Policy| offered(policy, deliveries.longest(policy.timeout), consumer_timeout);
+    let terms = |policy: &Policy| terms(policy, deliveries.longest(policy.timeout), consumer_timeout);
+    let policy = |policy: &Policy| {
+        let timeout = terms(policy).busy + deliveries.longest(policy.timeout) + MARGIN;
+        offered(policy, timeout, consumer_timeout)
+    };
     let worker = config.described.worker(policy, |queue, policy| {
-        let (deliveries, queue, timeout) = (deliveries.clone(), Arc::clone(queue), policy.timeout);
+        let (deliveries, queue, terms) = (deliveries.clone(), Arc::clone(queue), terms(policy));
         move |_, context| {
             let (deliveries, queue) = (deliveries.clone(), Arc::clone(&queue));
-            async move { deliveries.offer(queue, context, timeout).await }
+            async move { deliveries.offer(queue, context, terms).await }
         }
     });
     let noting = deliveries.clone();
@@ -173,10 +177,25 @@ fn worker(config: &Config, deliveries: &Deliveries, grace: Duration) -> ponos::w
     if config.passive { worker.passive() } else { worker }
 }
 
-/// The policy of a handler that waits for a program, which then has so long. What is held unsettled becomes less, if else the
+/// On which terms the deliveries of a queue are offered. While programs are busy one waits as long as a program may have one, or
+/// less where the broker would not wait for all that is held.
+fn terms(policy: &Policy, longest: Duration, consumer_timeout: Duration) -> Terms {
+    let rounds = match policy.prefetch {
+        Prefetch::Auto => 2,
+        Prefetch::Fixed(prefetch) => usize::from(prefetch).div_ceil(policy.slots()).max(1),
+    };
+    let each = consumer_timeout / u32::try_from(rounds).unwrap_or(u32::MAX);
+    let busy = match policy.rate {
+        None => longest.min(each.saturating_sub(longest + MARGIN * 2)).max(WAITING),
+        // what is held waits for the rate, too
+        Some(_) => WAITING,
+    };
+    Terms { timeout: policy.timeout, busy, is_exclusive: policy.exclusive }
+}
+
+/// The policy of a handler that waits for a program, which takes so long in all. What is held unsettled becomes less, if else the
 /// broker would not wait for it; where a number was asked for, that is a fault.
-fn offered(policy: &Policy, longest: Duration, consumer_timeout: Duration) -> Policy {
-    let timeout = WAITING + longest + MARGIN;
+fn offered(policy: &Policy, timeout: Duration, consumer_timeout: Duration) -> Policy {
     let mut policy = policy.clone().timeout(timeout);
     if policy.prefetch == Prefetch::Auto {
         let rounds =
@@ -217,4 +236,28 @@ fn token(path: &Path) -> Result<String, Trouble> {
         return Err(unusable("a token is one word of at least 16 printable ASCII characters, such as openssl rand -hex 16 makes".into()));
     }
     Ok(token.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deliveries_wait_for_busy_programs_as_long_as_the_broker_waits_for_them() {
+        const MINUTE: Duration = Duration::from_secs(60);
+        let at_ten = Policy::default().concurrency(10);
+        for (policy, longest, busy) in [
+            (at_ten.clone(), 5, 5 * MINUTE),
+            (at_ten.clone(), 1, MINUTE),
+            // 15 min for each
+            (at_ten.clone(), 12, 3 * MINUTE - MARGIN * 2),
+            (at_ten.clone(), 20, MINUTE),
+            // 7.5 min for each
+            (at_ten.clone().prefetch(40), 5, MINUTE * 5 / 2 - MARGIN * 2),
+            (at_ten.rate(10, MINUTE), 5, MINUTE),
+        ] {
+            let terms = terms(&policy, longest * MINUTE, 30 * MINUTE);
+            assert_eq!(terms.busy, busy, "{policy:?}, {longest} min");
+        }
+    }
 }

@@ -1,11 +1,17 @@
 //! `GET /v1/openapi.json`: the interface described for programs, as its routes and forms are.
 
-use super::{problem::json, routes};
+use super::{
+    problem::{Problem, json},
+    routes,
+};
 use http_body_util::Full;
 use hyper::{Response, StatusCode, body::Bytes};
 use utoipa::{
     Modify, OpenApi,
-    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+    openapi::{
+        Content, ContentBuilder, Ref, RefOr, Response as Described, ResponseBuilder,
+        security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+    },
 };
 
 #[derive(OpenApi)]
@@ -17,7 +23,8 @@ use utoipa::{
                        document (RFC 9457), whose `code` is for programs."
     ),
     paths(routes::receive, routes::settle, routes::extend, routes::publish, routes::contracts),
-    modifiers(&Token)
+    components(schemas(Problem)),
+    modifiers(&Token, &Refusals)
 )]
 struct Interface;
 
@@ -34,6 +41,37 @@ impl Modify for Token {
         let needs_none = SecurityRequirement::default();
         openapi.security = Some(vec![needs_none, SecurityRequirement::new("token", [""; 0])]);
     }
+}
+
+/// What any request may be answered with, before it comes to its route.
+struct Refusals;
+
+const REFUSALS: [(&str, &str); 7] = [
+    ("400", "The body broke off, is not JSON, or the query can't be used"),
+    ("401", "It shows no token, or another than that of --token-file"),
+    ("403", "A page of the web asks, or the Host header names no host of this machine"),
+    ("408", "The body did not come within 30 s"),
+    ("413", "The body has more than 16 MiB"),
+    ("415", "The body is not said to be JSON"),
+    ("503", "There are too many large bodies at a time: ask again"),
+];
+
+impl Modify for Refusals {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let items = openapi.paths.paths.values_mut();
+        for operation in items.flat_map(|item| [&mut item.get, &mut item.post]).flatten() {
+            for (status, description) in REFUSALS {
+                let responses = &mut operation.responses.responses;
+                responses.entry(status.to_owned()).or_insert_with(|| problem(description));
+            }
+        }
+    }
+}
+
+fn problem(description: &str) -> RefOr<Described> {
+    let content: Content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    let response = ResponseBuilder::new().description(description);
+    response.content("application/problem+json", content).build().into()
 }
 
 /// The description.

@@ -4,7 +4,7 @@ use http_body_util::Full;
 use hyper::{
     Response, StatusCode,
     body::Bytes,
-    header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER},
+    header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -25,6 +25,8 @@ pub(super) struct Problem {
     retry_after: Option<u64>,
     #[serde(skip)]
     allow: Option<&'static str>,
+    #[serde(skip)]
+    asks_for_token: bool,
 }
 
 /// What is wrong with a part of the body.
@@ -39,7 +41,8 @@ pub(super) struct BodyFault {
 impl Problem {
     pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         let (status, detail) = (status.as_u16(), ponos::redact::redact(&detail.into()).into_owned());
-        Self { status, code, detail, errors: Vec::new(), retry_after: None, allow: None }
+        let (errors, retry_after, allow) = (Vec::new(), None, None);
+        Self { status, code, detail, errors, retry_after, allow, asks_for_token: false }
     }
 
     /// The body is not what the route takes.
@@ -61,6 +64,11 @@ impl Problem {
         Self { allow: Some(methods), ..self }
     }
 
+    /// A token is to be shown (RFC 9110, section 15.5.2).
+    pub(super) fn asks_for_token(self) -> Self {
+        Self { asks_for_token: true, ..self }
+    }
+
     pub(super) fn into_response(self) -> Response<Full<Bytes>> {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = json(status, &self);
@@ -71,6 +79,9 @@ impl Problem {
         }
         if let Some(methods) = self.allow {
             headers.insert(ALLOW, HeaderValue::from_static(methods));
+        }
+        if self.asks_for_token {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
     }

@@ -55,12 +55,16 @@ pub(super) struct Checked<'a> {
 impl Publisher {
     /// Of that service, on that broker.
     pub(super) fn new(described: &Described, options: &Options) -> Result<Self, Trouble> {
-        let transport =
-            Transport::amqp(options.config(&format!("ponos serve {}, publishing", described.service))?);
+        let config = options.config(&format!("ponos serve {}, publishing", described.service))?;
+        Ok(Self::on(described, Transport::amqp(config)))
+    }
+
+    /// The same by way of this transport.
+    pub(super) fn on(described: &Described, transport: Transport) -> Self {
         let handled = described.queues.iter().filter(|queue| queue.takes == Takes::Tasks);
         let tasks = registry(handled.flat_map(|queue| &queue.handlers).chain(&described.tasks));
         let (events, client) = (registry(&described.events), OnceCell::new());
-        Ok(Self { described: described.clone(), events, tasks, transport, client })
+        Self { described: described.clone(), events, tasks, transport, client }
     }
 
     /// Checks all that an outcome publishes.
@@ -255,14 +259,24 @@ async fn put(client: &Client, checked: &Checked<'_>) -> Result<Published, Proble
         Ok(put) => {
             Ok(Published { id: put.event_id.map(|id| id.to_string()), name: Some(put.name), due: put.due_at })
         }
-        Err(ClockError::Client(error)) => Err(refused(&error)),
-        Err(ref error @ ClockError::Problem { ref problem, .. }) if !problem.is_for_now() => {
-            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", error.to_string()))
-        }
-        Err(error) => {
-            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no-clock", error.to_string()).again_in(1))
-        }
+        Err(error) => Err(not_put(&error)),
     }
+}
+
+/// A clock's error as an answer.
+fn not_put(error: &ClockError) -> Problem {
+    let (status, code) = match error {
+        ClockError::Client(error) => return refused(error),
+        // it may be done all the same
+        ClockError::NoAnswer { .. } | ClockError::Unreadable { .. } => {
+            (StatusCode::GATEWAY_TIMEOUT, "unconfirmed")
+        }
+        ClockError::Problem { problem, .. } if !problem.is_for_now() => {
+            return Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", error.to_string());
+        }
+        _ => (StatusCode::SERVICE_UNAVAILABLE, "no-clock"),
+    };
+    Problem::new(status, code, error.to_string()).again_in(1)
 }
 
 /// A client's error as an answer.

@@ -19,14 +19,14 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::watch,
+    sync::{OwnedSemaphorePermit, watch},
     time::{Instant, timeout},
 };
 
 /// The longest that a request for a delivery may wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// How long an outcome waits for its end; then it is asked for again.
-const LONGEST_SETTLING: Duration = Duration::from_secs(60);
+const LONGEST_SETTLING: Duration = Duration::from_secs(20);
 
 /// What all requests share.
 pub(super) struct Served {
@@ -41,27 +41,36 @@ pub(super) struct Asked {
     pub(super) path: String,
     pub(super) query: String,
     pub(super) body: Bytes,
+    /// Its part of the room for bodies, for as long as it is held.
+    pub(super) room: OwnedSemaphorePermit,
 }
 
+/// A body, and its part of the room for bodies.
+type Body = (Bytes, OwnedSemaphorePermit);
 type Answer = Result<Response<Full<Bytes>>, Problem>;
 
 impl Served {
     /// Answers a request.
-    pub(super) async fn answer(&self, asked: &Asked) -> Response<Full<Bytes>> {
+    pub(super) async fn answer(&self, asked: Asked) -> Response<Full<Bytes>> {
         self.routed(asked).await.unwrap_or_else(Problem::into_response)
     }
 
-    async fn routed(&self, asked: &Asked) -> Answer {
-        let is = |method: Method| asked.method == method;
-        let words: Vec<&str> = asked.path.trim_matches('/').split('/').collect();
+    async fn routed(&self, asked: Asked) -> Answer {
+        let Asked { method, path, query, body, room } = asked;
+        let is = |wanted: Method| method == wanted;
+        let words: Vec<&str> = path.trim_matches('/').split('/').collect();
         let only = |methods| {
             Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", "see Allow").allows(methods))
         };
         match &words[..] {
-            ["v1", "receive"] if is(Method::POST) => receive(self, &asked.query).await,
-            ["v1", "deliveries", token] if is(Method::POST) => settle(self, token, &asked.body).await,
-            ["v1", "deliveries", token, "extend"] if is(Method::POST) => extend(self, token, &asked.body),
-            ["v1", "publish"] if is(Method::POST) => publish(self, &asked.body).await,
+            ["v1", "receive"] if is(Method::POST) => {
+                // for it is long
+                drop((body, room));
+                receive(self, &query).await
+            }
+            ["v1", "deliveries", token] if is(Method::POST) => settle(self, token, (body, room)).await,
+            ["v1", "deliveries", token, "extend"] if is(Method::POST) => extend(self, token, &body),
+            ["v1", "publish"] if is(Method::POST) => publish(self, (body, room)).await,
             ["v1", "contracts"] if is(Method::GET) => Ok(contracts(self)),
             ["v1", "openapi.json"] if is(Method::GET) => Ok(openapi::document()),
             ["v1", "receive" | "publish"] | ["v1", "deliveries", ..] => only("POST"),
@@ -87,8 +96,7 @@ impl Served {
     responses(
         (status = 200, description = "A delivery", body = Delivery),
         (status = 204, description = "None came in time"),
-        (status = 400, description = "The query can't be used", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "It is stopping: deliveries in hand can be settled, and none are given out", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "It is stopping: deliveries in hand can be settled, and none are given out; or there are too many large bodies at a time", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn receive(served: &Served, query: &str) -> Answer {
@@ -145,30 +153,31 @@ pub(super) async fn receive(served: &Served, query: &str) -> Answer {
     params(("token" = String, Path, description = "The delivery's token")),
     responses(
         (status = 200, description = "How the delivery ended", body = Settled),
-        (status = 400, description = "The body is not JSON", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no such delivery", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "It has another outcome already", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "Its deadline has passed, or it was given back", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The outcome, or what it publishes, is not allowed; the delivery can still be settled", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "It is still being carried out: ask again", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "It is still being carried out, or there are too many large bodies at a time: ask again", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn settle(served: &Served, token: &str, body: &Bytes) -> Answer {
-    let request: OutcomeRequest = read(body)?;
-    let fate = match served.deliveries.decide(token, digest(body)).map_err(|why| not_taken(&why))? {
+pub(super) async fn settle(served: &Served, token: &str, (body, room): Body) -> Answer {
+    let fate = match served.deliveries.decide(token, digest(&body)).map_err(|why| not_taken(&why))? {
         Settling::Ended(fate) => return Ok(settled(&fate)),
         Settling::Wait(fate) => fate,
-        Settling::Open(deciding) => decide(served, deciding, &request)?,
+        Settling::Open(deciding) => decide(served, deciding, &body)?,
     };
+    // what it publishes is the delivery's now
+    drop((body, room));
     wait_for(fate).await
 }
 
-/// Checks an outcome and hands it to the worker. Refused, the delivery is open as before.
+/// Reads an outcome, checks it and hands it to the worker. Refused, the delivery is open as before.
 fn decide(
     served: &Served,
     deciding: Deciding<'_>,
-    request: &OutcomeRequest,
+    body: &Bytes,
 ) -> Result<watch::Receiver<Option<Fate>>, Problem> {
+    let request: OutcomeRequest = read(body)?;
     let outcome = request.outcome();
     let checked = served.publisher.check(&request.publish);
     let (outcome, checked) = match (outcome, checked) {
@@ -231,12 +240,15 @@ pub(super) fn extend(served: &Served, token: &str, body: &Bytes) -> Answer {
         (status = 200, description = "It is published", body = Published),
         (status = 422, description = "It is not declared, or its data break the contract", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "Too much waits for the broker already", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "There is no connection to the broker, or no clock; nothing was sent", body = Problem, content_type = "application/problem+json"),
-        (status = 504, description = "No confirm came: it may have arrived; publish it again under the same id", body = Problem, content_type = "application/problem+json"),
+        (status = 502, description = "The broker did not take it", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "There is no connection to the broker, no clock, or no room for the body; nothing was sent", body = Problem, content_type = "application/problem+json"),
+        (status = 504, description = "No confirm came, or no answer of the clock: it may have arrived; publish it again under the same id", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn publish(served: &Served, body: &Bytes) -> Answer {
-    let publishing: Publishing = read(body)?;
+pub(super) async fn publish(served: &Served, (body, _room): Body) -> Answer {
+    let publishing: Publishing = read(&body)?;
+    // its room is not free before what was read of it is
+    drop(body);
     Ok(json(StatusCode::OK, &served.publisher.publish(&publishing).await?))
 }
 

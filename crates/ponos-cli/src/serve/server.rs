@@ -51,13 +51,13 @@ pub(super) struct Server {
     token: Option<String>,
     /// Whether it is reached by an address: then names of hosts count.
     is_tcp: bool,
-    room: Semaphore,
+    room: Arc<Semaphore>,
 }
 
 impl Server {
     /// With that token, if requests must show one.
     pub(super) fn new(served: Served, token: Option<String>, is_tcp: bool) -> Self {
-        Self { served, token, is_tcp, room: Semaphore::new(BODIES) }
+        Self { served, token, is_tcp, room: Arc::new(Semaphore::new(BODIES)) }
     }
 
     /// Serves until the end that is given.
@@ -123,14 +123,14 @@ impl Server {
 
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         match self.read(request).await {
-            Ok(asked) => self.served.answer(&asked).await,
+            Ok(asked) => self.served.answer(asked).await,
             Err(problem) => problem.into_response(),
         }
     }
 
     async fn read(&self, request: Request<Incoming>) -> Result<Asked, Problem> {
         let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
-        if request.headers().contains_key(ORIGIN) || self.is_tcp && !text(HOST).is_none_or(is_here) {
+        if request.headers().contains_key(ORIGIN) || self.is_tcp && !text(HOST).is_some_and(is_here) {
             let what = "web pages may not ask here; ask as http://127.0.0.1 or http://localhost, without an Origin header";
             return Err(Problem::new(StatusCode::FORBIDDEN, "foreign", what));
         }
@@ -140,7 +140,7 @@ impl Server {
             if !bool::from(shown.trim().as_bytes().ct_eq(token.as_bytes())) {
                 let what =
                     "show the token: Authorization: Bearer TOKEN, as it stands in the file of --token-file";
-                return Err(Problem::new(StatusCode::UNAUTHORIZED, "no-token", what));
+                return Err(Problem::new(StatusCode::UNAUTHORIZED, "no-token", what).asks_for_token());
             }
         }
         let length = request.body().size_hint().exact();
@@ -156,10 +156,11 @@ impl Server {
         }
         // of a length that is not said, room for the largest
         let units = length.unwrap_or(BODY as u64).div_ceil(1024);
-        let room = self.room.acquire_many(u32::try_from(units).unwrap_or(u32::MAX));
+        let units = u32::try_from(units).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room).acquire_many_owned(units);
         let busy =
             || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "too many large bodies at a time");
-        let Ok(Ok(_room)) = timeout(READING, room).await else { return Err(busy().again_in(1)) };
+        let Ok(Ok(mut room)) = timeout(READING, room).await else { return Err(busy().again_in(1)) };
         let (head, body) = request.into_parts();
         let body = match timeout(READING, Limited::new(body, BODY).collect()).await {
             Ok(Ok(body)) => body.to_bytes(),
@@ -179,8 +180,10 @@ impl Server {
                 ));
             }
         };
+        // whoever did not say how long it is had room for the largest
+        drop(room.split(room.num_permits().saturating_sub(body.len().div_ceil(1024))));
         let (path, query) = (head.uri.path().to_owned(), head.uri.query().unwrap_or_default().to_owned());
-        Ok(Asked { method: head.method, path, query, body })
+        Ok(Asked { method: head.method, path, query, body, room })
     }
 }
 
@@ -194,16 +197,4 @@ fn is_here(host: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::is_here;
-
-    #[test]
-    fn only_addresses_and_localhost_are_here() {
-        for here in ["127.0.0.1:7070", "[::1]:7070", "localhost", "LOCALHOST:1"] {
-            assert!(is_here(here), "{here}");
-        }
-        for elsewhere in ["evil.example", "127.0.0.1.evil.example:80", "", "[evil]:80"] {
-            assert!(!is_here(elsewhere), "{elsewhere}");
-        }
-    }
-}
+mod tests;

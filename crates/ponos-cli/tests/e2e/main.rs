@@ -21,6 +21,10 @@ mod serve;
 mod serve_access;
 #[cfg(unix)]
 mod serve_clients;
+#[cfg(unix)]
+mod serve_faults;
+#[cfg(unix)]
+mod serve_openapi;
 mod support;
 mod tail;
 mod topology;

@@ -24,11 +24,19 @@ const VALUES: [&str; 10] = [
 ];
 
 /// All that are read.
-const VARIABLES: [&str; 6] =
-    ["PONOS_URL", "PONOS_URL_FILE", "PONOS_INBOX", "PONOS_LOG", "PONOS_LOG_FORMAT", "PONOS_METRICS"];
+const VARIABLES: [&str; 8] = [
+    "PONOS_URL",
+    "PONOS_URL_FILE",
+    "PONOS_INBOX",
+    "PONOS_LOG",
+    "PONOS_LOG_FORMAT",
+    "PONOS_METRICS",
+    "PONOS_CONFIG",
+    "PONOS_TOKEN_FILE",
+];
 
 /// Verbs, with what they can't do without.
-const VERBS: [(&str, &[&str]); 9] = [
+const VERBS: [(&str, &[&str]); 12] = [
     ("tail", &[]),
     ("publish", &["a.b.c", "1"]),
     ("dead list", &["--queue", "q"]),
@@ -36,7 +44,10 @@ const VERBS: [(&str, &[&str]); 9] = [
     ("dead requeue", &["--queue", "q"]),
     ("dead drop", &["--queue", "q"]),
     ("topology", &["--service", "s", "--on", "a.b.c"]),
+    ("declare", &["--service", "s", "--on", "a.b.c"]),
+    ("check", &[]),
     ("run", &["--service", "s", "--on", "a.b.c"]),
+    ("serve", &["--service", "s", "--on", "a.b.c"]),
     ("schema check", &["nowhere.json", "nowhere.json"]),
 ];
 

@@ -2,13 +2,13 @@
 
 use super::{
     serve::{SHOP, ask_on, serve},
-    support::ponos_ends,
+    support::{LIMIT, ponos_ends},
 };
 use serde_json::json;
 use std::{
     fs,
     io::{Read, Write},
-    net::TcpStream,
+    net::{Shutdown, TcpStream},
     os::unix::{fs::PermissionsExt, net::UnixStream},
     time::Duration,
 };
@@ -80,6 +80,16 @@ fn what_is_no_request_of_ours_is_refused() {
     stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
     assert!(stream.read(&mut [0_u8; 1]).is_err(), "nothing was to come");
     drop(stream);
+    // nor does one who closes the half that he writes to, as the clients do when they are stopped
+    let mut stream = TcpStream::connect(&serving.address).unwrap();
+    stream
+        .write_all(b"POST /v1/receive?wait=60s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
+        .unwrap();
+    stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    assert!(stream.read(&mut [0_u8; 1]).is_err(), "nothing was to come");
+    stream.shutdown(Shutdown::Write).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    assert_eq!(stream.read(&mut [0_u8; 1]).unwrap(), 0, "he is not waited with");
     serving.publish(&["order.item.placed", "{}"]);
     let delivery = serving.receive();
     assert_eq!(delivery["attempt"], 1);

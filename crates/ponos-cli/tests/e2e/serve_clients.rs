@@ -44,14 +44,19 @@ fn clients() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../clients")
 }
 
+/// Python, which finds the client.
+pub(crate) fn python() -> Command {
+    let mut command = Command::new(env::var_os("KHRONOS_TEST_PYTHON").unwrap_or("/usr/bin/python3".into()));
+    command
+        .args(["-u", "-W", "error"])
+        .env("PYTHONPATH", clients().join("python/src"))
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+}
+
 impl Beside {
     fn python(serving: &Serving, script: &str) -> Self {
-        let python = env::var_os("KHRONOS_TEST_PYTHON").unwrap_or("/usr/bin/python3".into());
-        let mut command = Command::new(python);
-        command
-            .args(["-u", "-W", "error"])
-            .env("PYTHONPATH", clients().join("python/src"))
-            .env("PYTHONDONTWRITEBYTECODE", "1");
+        let command = python();
         Self::start(serving, command, "script.py", script)
     }
 
@@ -164,6 +169,19 @@ fn handles_what_comes(serving: Serving, mut program: Beside, raised: &str) {
     serving.running.program.signal(Signal::TERM);
     let ended = serving.running.end();
     assert_eq!(ended.code, Some(0), "{}", ended.err);
+}
+
+#[track_caller]
+fn succeeds(command: &mut Command) {
+    let output = command.env_remove("PONOS_SERVE").output().unwrap();
+    let said = [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned());
+    assert!(output.status.success(), "{}", said.join("\n"));
+}
+
+#[test]
+fn the_clients_do_by_themselves_what_their_own_tests_say() {
+    succeeds(python().args(["-m", "unittest", "discover"]).arg(clients().join("python/tests")));
+    succeeds(Command::new("node").arg("--test").arg(clients().join("node")));
 }
 
 #[test]

@@ -127,7 +127,7 @@ pub enum Observed {
         id: Option<EventId>,
         /// Its type, if it could be read.
         name: Option<EventName>,
-        /// Which attempt it was, from 1.
+        /// Which attempt it was, from 1; 1, too, if it could not be read.
         attempt: u32,
         /// How it ended.
         ended: Ended,

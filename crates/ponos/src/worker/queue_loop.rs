@@ -7,6 +7,7 @@ use super::{
     auto_prefetch::AutoPrefetch,
     breaker::Ticket,
     delivery::{self, is_new, needs_to_be_alone},
+    ended::{Ended, Observed},
     queue_context::QueueContext,
     rate::Limiter,
 };
@@ -256,7 +257,8 @@ impl QueueLoop {
 
 /// Runs one task, from taking its slot to giving it back.
 async fn begin(queue: Arc<QueueContext>, delivery: Delivery, slot: OwnedSemaphorePermit, ticket: Ticket) {
-    let tag = delivery.tag;
+    let (tag, began) = (delivery.tag, Instant::now());
+    let id = delivery.message.properties.message_id.as_deref().and_then(|id| id.parse().ok());
     let metrics = queue.plan.metrics.as_ref();
     if let Some(metrics) = metrics {
         metrics.in_progress.inc();
@@ -266,6 +268,11 @@ async fn begin(queue: Arc<QueueContext>, delivery: Delivery, slot: OwnedSemaphor
         let words = delivery::panic_message(panic.as_ref());
         tracing::error!(queue = %queue.plan.name, panic = words, "a task failed outside of its handler; its delivery is released");
         queue.given_back(None);
+        if let Some(observer) = &queue.service.observer {
+            let ended = Ended::Released(format!("its task failed outside of its handler: {words}"));
+            let (queue, took) = (queue.plan.name.clone(), began.elapsed());
+            observer(&Observed::Ended { queue, id, name: None, attempt: 1, ended, took });
+        }
         let _ = queue.settler.settle(tag, Settle::Reject).await;
     }
     queue.pulse.settled();

@@ -194,6 +194,22 @@ async fn a_lost_connection_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_sent_and_not_answered_may_be_done_though_it_is_refused_when_it_is_sent_again() {
+    let broker = Broker::new();
+    let gone = broker.clone();
+    let _clock = FakeClock::start(
+        &broker,
+        Box::new(move |_, _| {
+            gone.delete_exchange("khronos.commands");
+            None
+        }),
+    )
+    .await;
+    let unknown = client(&broker).await.clock().cancel_event("a").id("mine").await.unwrap_err();
+    assert!(matches!(&unknown, ClockError::NoAnswer { id, .. } if id == "mine"), "{unknown}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_problem_says_what_is_wrong_and_whether_it_is_for_now() {
     let broker = Broker::new();
     let _clock = FakeClock::start(

@@ -12,6 +12,8 @@ use tokio::time::Instant;
 pub(super) const REMEMBERED: Duration = Duration::from_secs(600);
 /// Of how many tokens that is known.
 const KNOWN: usize = 100_000;
+/// The most bytes of all their reasons together.
+const REASONS: usize = 32 << 20;
 
 /// How a delivery ended.
 #[derive(Debug, Clone)]
@@ -26,26 +28,65 @@ pub(in crate::serve) struct Fate {
 /// The fates by token.
 #[derive(Default)]
 pub(super) struct Fates {
-    fates: HashMap<Token, Fate>,
+    /// Each with when it was known.
+    fates: HashMap<Token, (Instant, Fate)>,
     /// The oldest first.
-    order: VecDeque<(Instant, Token)>,
+    order: VecDeque<Token>,
+    /// Of their reasons.
+    bytes: usize,
 }
 
 impl Fates {
     pub(super) fn get(&self, token: &str) -> Option<&Fate> {
-        self.fates.get(token)
+        self.fates.get(token).filter(|(at, _)| !is_old(*at)).map(|(_, fate)| fate)
     }
 
-    /// Adds one, and forgets those that are too old or too many.
+    /// Adds one, and forgets those that are too old or too many, or whose reasons are too long.
     pub(super) fn insert(&mut self, token: Token, fate: Fate) {
-        let now = Instant::now();
-        let is_old = |at: &Instant| now.saturating_duration_since(*at) >= REMEMBERED;
-        self.order.push_back((now, Token::clone(&token)));
-        self.fates.insert(token, fate);
-        while self.order.len() > KNOWN || self.order.front().is_some_and(|(at, _)| is_old(at)) {
-            if let Some((_, token)) = self.order.pop_front() {
-                self.fates.remove(&token);
-            }
+        self.bytes += reason(&fate);
+        self.order.push_back(Token::clone(&token));
+        self.fates.insert(token, (Instant::now(), fate));
+        while self.order.len() > KNOWN || self.bytes > REASONS || self.is_first_old() {
+            let Some((_, fate)) = self.order.pop_front().and_then(|token| self.fates.remove(&token)) else {
+                return;
+            };
+            self.bytes -= reason(&fate);
         }
+    }
+
+    fn is_first_old(&self) -> bool {
+        self.order.front().and_then(|token| self.fates.get(token)).is_some_and(|(at, _)| is_old(*at))
+    }
+}
+
+fn is_old(at: Instant) -> bool {
+    at.elapsed() >= REMEMBERED
+}
+
+/// How many bytes its reason has.
+fn reason(fate: &Fate) -> usize {
+    match &fate.ended {
+        Ended::Retried { reason, .. } | Ended::Snoozed { reason, .. } => reason.len(),
+        Ended::Skipped(why) | Ended::Released(why) => why.len(),
+        Ended::Dead(death) => death.reason.len(),
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_reasons_are_known_of_fewer_tokens() {
+        let mut fates = Fates::default();
+        let token = |n: usize| Token::from(n.to_string());
+        let fate = || Fate { digest: Some(1), ended: Ended::Released("x".repeat(1 << 20)), was_late: false };
+        for n in 0..40 {
+            fates.insert(token(n), fate());
+        }
+        assert_eq!(fates.bytes, REASONS);
+        let known: Vec<usize> = (0..40).filter(|n| fates.get(&token(*n)).is_some()).collect();
+        assert_eq!(known, (8..40).collect::<Vec<_>>(), "the oldest are forgotten");
     }
 }

@@ -7,10 +7,10 @@ use ponos::{
     Client,
     broker::{Transport, memory::Broker},
     shutdown::{Trigger, shutdown},
-    worker::{Ended, Outcome, Policy},
+    worker::{Ended, Liveness, Outcome, Policy},
 };
 use serde_json::{Value, json};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 const TASK: &str = "stock.shelf.clean";
 const SECOND: Duration = Duration::from_secs(1);
@@ -22,23 +22,29 @@ struct Running {
     deliveries: Deliveries,
     client: Client,
     trigger: Trigger,
+    liveness: Liveness,
 }
 
 async fn start(policy: Policy) -> Running {
+    start_for(policy, LONGEST).await
+}
+
+async fn start_for(policy: Policy, longest: Duration) -> Running {
     let handlers = vec![(TASK.to_owned(), None)];
     let queue =
         DescribedQueue { takes: Takes::Tasks, label: TASK.into(), handlers, policy: policy.timeout(TIMEOUT) };
     let described = Described { service: "shop".into(), queues: vec![queue], ..Described::default() };
     let config = Config { described, ..Config::default() };
-    let deliveries = Deliveries::new(LONGEST);
+    let deliveries = Deliveries::new(longest);
     let ready = super::super::worker(&config, &deliveries, SECOND).ready().unwrap();
     let broker = Broker::new();
     broker.declare(ready.topology()).unwrap();
     let (trigger, asked) = shutdown();
+    let liveness = ready.liveness();
     tokio::spawn(Box::pin(ready.run_on(Transport::memory(broker.clone()), asked)));
     let client =
         Client::connect_on(Transport::memory(broker), "shop").sends_task::<Value>(TASK).await.unwrap();
-    Running { deliveries, client, trigger }
+    Running { deliveries, client, trigger, liveness }
 }
 
 impl Running {
@@ -133,6 +139,74 @@ async fn what_nobody_receives_spends_no_attempt_and_waits_for_who_comes() {
     let (token, delivery, _) = running.next().await;
     assert_eq!(delivery.context.attempt(), 1);
     assert_eq!(running.settle(&token, 1, Ok(Outcome::Done)).await.ended, Ended::Done);
+}
+
+impl Running {
+    async fn send(&self, numbers: std::ops::Range<usize>) {
+        for n in numbers {
+            self.client.task(TASK, &json!({ "n": n })).await.unwrap();
+        }
+    }
+
+    /// One program, which takes so long for each of so many; in which order they came.
+    async fn handle(&self, count: usize, each: Duration) -> Vec<u64> {
+        let mut order = Vec::new();
+        for _ in 0..count {
+            let (token, delivery, _) = self.next().await;
+            assert_eq!(delivery.context.attempt(), 1);
+            assert!(self.liveness.paused().is_empty(), "{:?}", self.liveness.paused());
+            let data: Value = serde_json::from_slice(&delivery.context.event().data).unwrap();
+            order.push(data["n"].as_u64().unwrap());
+            sleep(each).await;
+            assert_eq!(self.settle(&token, 1, Ok(Outcome::Done)).await.ended, Ended::Done);
+        }
+        order
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn deliveries_wait_for_a_program_that_is_busy_with_others_and_their_queue_goes_on() {
+    let running = start_for(Policy::default().concurrency(10), SECOND * 300).await;
+    running.send(0..12).await;
+    // the tenth waits for 81 s
+    assert_eq!(running.handle(12, SECOND * 9).await, (0..12).collect::<Vec<_>>());
+    // whoever asks for this queue alone is there for it, too
+    running.send(0..9).await;
+    let receiving = running.deliveries.receive(Some("shop.stock.shelf.clean"), SECOND).await;
+    let (token, ..) = receiving.unwrap().unwrap();
+    sleep(TIMEOUT - SECOND).await;
+    running.deliveries.extend(&token, SECOND * 100).unwrap();
+    sleep(SECOND * 80).await;
+    assert!(running.liveness.paused().is_empty());
+    running.settle(&token, 1, Ok(Outcome::Done)).await;
+    running.handle(8, Duration::ZERO).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waited_for_long_enough_while_programs_were_busy_goes_back_and_its_queue_goes_on() {
+    // they may wait for a minute
+    let running = start(Policy::default().concurrency(10)).await;
+    running.send(0..12).await;
+    let mut order = running.handle(12, SECOND * 9).await;
+    order.sort_unstable();
+    assert_eq!(order, (0..12).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_is_paused_a_minute_after_its_last_program_was_there() {
+    let running = start_for(Policy::default().concurrency(2), SECOND * 300).await;
+    running.send(0..3).await;
+    running.handle(1, SECOND * 9).await;
+    sleep(SECOND * 50).await;
+    // who asks for another queue is not there for this one
+    assert!(running.deliveries.receive(Some("shop.other"), SECOND * 9).await.unwrap().is_none());
+    assert!(running.liveness.paused().is_empty(), "{:?}", running.liveness.paused());
+    sleep(SECOND * 2).await;
+    assert_eq!(running.liveness.paused().len(), 1);
+    for _ in 0..2 {
+        let (token, ..) = running.next().await;
+        running.settle(&token, 1, Ok(Outcome::Done)).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

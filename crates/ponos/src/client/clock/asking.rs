@@ -58,19 +58,15 @@ pub(crate) async fn ask(requester: &Requester, ask: &Ask, limit: Duration) -> Re
         let patience = PATIENCE.min(deadline.saturating_duration_since(Instant::now()));
         unanswered = Some(match timeout(patience, requester.ask(EXCHANGE, ask.message())).await {
             Ok(Ok(RequestEnd::Answered(answer))) => return ask.read(&answer),
-            Ok(Ok(RequestEnd::Unanswered(outcome))) => match outcome {
-                PublishOutcome::Confirmed { .. } => {
-                    let why = format!("no queue is bound to the exchange '{EXCHANGE}'");
-                    return Err(ClockError::NoClock { kind, why });
-                }
-                PublishOutcome::Missing(why) => return Err(ClockError::NoClock { kind, why }),
-                PublishOutcome::Nacked => {
-                    let why = "the clock's queue is full, or its node is in trouble; try again later".into();
-                    return Err(ClockError::Refused { kind, why });
-                }
-                PublishOutcome::Refused(why) => return Err(ClockError::Refused { kind, why }),
-                PublishOutcome::Lost => "the connection was lost",
-            },
+            Ok(Ok(RequestEnd::Unanswered(PublishOutcome::Lost))) => "the connection was lost",
+            Ok(Ok(RequestEnd::Unanswered(outcome))) => {
+                let refused = refused(kind, outcome);
+                // what was sent before may be done all the same
+                return Err(match unanswered {
+                    None => refused,
+                    Some(_) => ask.no_answer(limit, &refused.to_string()),
+                });
+            }
             Ok(Err(_)) => return Err(ClientError::Closed.into()),
             Err(_) => "the clock is away, or busy",
         });
@@ -78,6 +74,22 @@ pub(crate) async fn ask(requester: &Requester, ask: &Ask, limit: Duration) -> Re
             return Err(ask.no_answer(limit, unanswered.unwrap_or_default()));
         }
         sleep(PAUSE).await;
+    }
+}
+
+/// Why the broker did not take a command.
+fn refused(kind: &'static str, outcome: PublishOutcome) -> ClockError {
+    match outcome {
+        PublishOutcome::Confirmed { .. } => {
+            ClockError::NoClock { kind, why: format!("no queue is bound to the exchange '{EXCHANGE}'") }
+        }
+        PublishOutcome::Missing(why) => ClockError::NoClock { kind, why },
+        PublishOutcome::Nacked => {
+            let why = "the clock's queue is full, or its node is in trouble; try again later".into();
+            ClockError::Refused { kind, why }
+        }
+        PublishOutcome::Refused(why) => ClockError::Refused { kind, why },
+        PublishOutcome::Lost => ClockError::Refused { kind, why: "the connection was lost".into() },
     }
 }
 

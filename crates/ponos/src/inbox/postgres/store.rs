@@ -24,11 +24,13 @@ const UNDO: (u32, Duration) = (3, Duration::from_secs(1));
 /// Rows in one step of pruning.
 const STEP: i64 = 5000;
 
-/// Makes the server notice within about a minute that a worker's machine is gone, and free its locks. Settings that a
-/// version does not know are left out.
+/// Makes the server notice within about a minute that a worker's machine is gone, and free its locks; and lets a handler take
+/// as long as its policy allows, in whose transaction nothing may happen meanwhile, whatever is set for other programs. Settings
+/// that a version does not know are left out.
 const SETTINGS: &str = "select set_config(wanted.name, wanted.value, false)
     from (values ('tcp_keepalives_idle', '30'), ('tcp_keepalives_interval', '10'), ('tcp_keepalives_count', '3'),
-                 ('client_connection_check_interval', '5s')) as wanted (name, value)
+                 ('client_connection_check_interval', '5s'), ('idle_in_transaction_session_timeout', '0'),
+                 ('transaction_timeout', '0')) as wanted (name, value)
     join pg_settings using (name)";
 
 /// Clears what a handler may have left on a connection, in one round trip: settings, role, advisory locks, temporary tables,

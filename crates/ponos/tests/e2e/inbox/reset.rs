@@ -99,6 +99,24 @@ async fn nothing_of_a_handlers_session_stays_for_the_next_one() {
 }
 
 #[tokio::test]
+async fn a_handlers_transaction_may_idle_longer_than_the_server_allows_others() {
+    let name = "idles";
+    Postgres::shared().database(name);
+    let set = format!("alter database {name} set idle_in_transaction_session_timeout = '50ms'");
+    Postgres::shared().sql(name, &set);
+    let url = Postgres::shared().url("postgres", "testkit-secret", name);
+    let options = PostgresOptions { connections: 1, connect_timeout: LIMIT, ..PostgresOptions::new("shop") };
+    let inbox = Inbox::postgres(&url, options).await.unwrap();
+    const IDLE: &str = "select current_setting('idle_in_transaction_session_timeout')";
+    // the second has what was reset after the first
+    for id in ["first", "second"] {
+        let entry = run(&inbox, id).await;
+        assert_eq!(text(&entry, IDLE).await, "0", "{id}");
+        entry.done(vec![]).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_connection_that_cannot_be_reset_is_given_up() {
     use sqlx::Connection;
     let (server, name) = (Postgres::shared(), "reset_fails");

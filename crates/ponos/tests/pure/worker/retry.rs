@@ -5,7 +5,7 @@ use ponos::{
     event::{HeaderValue, Message, Timestamp},
     prelude::*,
     testing::Kit,
-    worker::Backoff,
+    worker::{Backoff, Observed},
 };
 use serde_json::{Value, json};
 use std::{
@@ -172,6 +172,46 @@ async fn a_panic_ends_that_attempt_alone() {
     }
 }
 
+/// An error that can't be dropped in peace.
+#[derive(Debug)]
+struct Explosive;
+
+impl std::fmt::Display for Explosive {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("no route")
+    }
+}
+
+impl std::error::Error for Explosive {}
+
+impl Drop for Explosive {
+    fn drop(&mut self) {
+        panic!("oh no");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_sees_the_end_of_a_task_that_failed_outside_of_its_handler() {
+    let runs = AtomicUsize::new(0);
+    let handler = move |_: Value, _: Context| {
+        let is_first = runs.fetch_add(1, SeqCst) == 0;
+        async move { if is_first { Err(Explosive.into()) } else { Ok(Done) } }
+    };
+    let mut kit = Kit::start(Worker::new("shop").on::<Value>(NAME, handler)).await;
+    let id = kit.publish(NAME, &json!({})).await;
+    kit.settled().await;
+    let ends: Vec<_> = kit
+        .observed()
+        .into_iter()
+        .filter_map(|observed| match observed {
+            Observed::Ended { id, ended, .. } => Some((id, ended)),
+            _ => None,
+        })
+        .collect();
+    let released = Ended::Released("its task failed outside of its handler: oh no".into());
+    assert_eq!(ends, [(Some(id.clone()), released), (Some(id), Ended::Done)]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn no_reason_holds_a_password_wherever_it_came_from() {
     let handler = async |payload: Value, context: Context| match payload.as_str().unwrap_or_default() {
@@ -184,9 +224,6 @@ async fn no_reason_holds_a_password_wherever_it_came_from() {
     };
     let last = async |_: Value, _: Context| Err(Failure::new("postgres://me:hunter2@host/db is away"));
     let worker = Worker::new("shop").on::<Value>(NAME, handler.with(Policy::retry(2)).finally_or_dead(last));
-    let ended = Arc::new(Mutex::new(Vec::new()));
-    let noting = Arc::clone(&ended);
-    let worker = worker.observe(move |observed| noting.lock().unwrap().push(format!("{observed:?}")));
     let mut kit = Kit::start(worker).await;
     for case in ["panic", "blocking", "error", "dead", "retry", "snooze"] {
         kit.publish(NAME, &json!(case)).await;
@@ -201,8 +238,8 @@ async fn no_reason_holds_a_password_wherever_it_came_from() {
     for letter in kit.dead() {
         assert!(letter.reason.matches("***").count() == 2, "{}", letter.reason);
     }
-    let all = format!("{:?} {:?} {reasons:?}", kit.dead(), ended.lock().unwrap());
-    assert!(!all.contains("hunter2"), "{all}");
+    let all = format!("{:?} {:?} {reasons:?}", kit.dead(), kit.observed());
+    assert!(all.contains("Ended {") && !all.contains("hunter2"), "{all}");
 }
 
 #[tokio::test(start_paused = true)]
