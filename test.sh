@@ -91,6 +91,7 @@ install_missing() {
     # For examples/. Another Python may come first in PATH: the tests use Debian's.
     /usr/bin/python3 -c 'import pika, requests' 2>/dev/null || apt_install python3-pika python3-requests
     command -v node >/dev/null || apt_install nodejs
+    command -v go >/dev/null || apt_install golang-go # for clients/go
     install_amqplib
     install_schemathesis
 }

@@ -66,7 +66,7 @@ fn item(name: &str, due: Timestamp) -> Value {
 /// The way by which a client asks, until it is answered.
 enum Door {
     Http(Http),
-    Messages(Messages),
+    Messages(Box<Messages>),
 }
 
 impl Door {
@@ -193,7 +193,7 @@ async fn each_delayed_event_arrives_at_its_time_whatever_becomes_of_the_clock() 
             runtime.block_on(async {
                 let door = match prefix {
                     "h" => Door::Http(socket),
-                    _ => Door::Messages(Messages::connect(&url, "delayed".into()).await),
+                    _ => Door::Messages(Box::new(Messages::connect(&url, "delayed".into()).await)),
                 };
                 ask_all(door, (prefix, total / 2), &time, &asked, random).await
             })

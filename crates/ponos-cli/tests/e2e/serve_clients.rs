@@ -54,6 +54,14 @@ pub(crate) fn python() -> Command {
     command
 }
 
+/// Go, which fetches nothing.
+fn go() -> Command {
+    let mut command = Command::new("go");
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("go");
+    command.env("GOFLAGS", "-mod=mod").env("GOPROXY", "off").env("GOCACHE", cache);
+    command
+}
+
 impl Beside {
     fn python(serving: &Serving, script: &str) -> Self {
         let command = python();
@@ -66,11 +74,31 @@ impl Beside {
         Self::start(serving, Command::new("node"), "script.mjs", &script)
     }
 
+    /// A module of its own, which takes the client from its folder.
+    fn go(serving: &Serving, script: &str) -> Self {
+        let sandbox = Sandbox::new();
+        fs::write(sandbox.path("main.go"), script).unwrap();
+        let client = clients().join("go").canonicalize().unwrap();
+        let module = format!(
+            "module shop\n\ngo 1.19\n\nrequire ponosbus v0.0.0\n\nreplace ponosbus => {}\n",
+            client.display()
+        );
+        fs::write(sandbox.path("go.mod"), module).unwrap();
+        succeeds(go().args(["build", "-o", "shop", "."]).current_dir(sandbox.path("")));
+        let program = Command::new(sandbox.path("shop"));
+        Self::start_in(sandbox, serving, program)
+    }
+
     fn start(serving: &Serving, mut command: Command, name: &str, script: &str) -> Self {
         let sandbox = Sandbox::new();
         fs::write(sandbox.path(name), script).unwrap();
+        command.arg(sandbox.path(name));
+        Self::start_in(sandbox, serving, command)
+    }
+
+    fn start_in(sandbox: Sandbox, serving: &Serving, mut command: Command) -> Self {
         command
-            .arg(sandbox.path(name))
+            .current_dir(sandbox.path(""))
             .env("PONOS_SERVE", format!("http://{}", serving.address))
             .stdout(File::create(sandbox.path("out")).unwrap())
             .stderr(File::create(sandbox.path("err")).unwrap());
@@ -142,6 +170,73 @@ await bus.run(async (event) => {
 bus.close();
 "#;
 
+const GO: &str = r#"
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"ponosbus"
+)
+
+func handle(ctx context.Context, event *ponosbus.Event) error {
+	fmt.Println("got", event.Name, event.Attempt, string(event.Data))
+	if event.Name == "stock.shelf.clean" {
+		return nil
+	}
+	var data struct{ Kind string }
+	if err := event.Bind(&data); err != nil {
+		return err
+	}
+	switch {
+	case data.Kind == "raise" && event.Attempt == 1:
+		return errors.New("not yet")
+	case data.Kind == "dead":
+		return ponosbus.Dead("no such order")
+	case data.Kind == "publish":
+		if err := event.Extend(ctx, time.Minute); err != nil {
+			return err
+		}
+		if err := event.Task("stock.shelf.clean", map[string]int{"shelf": 1}, ponosbus.With{Key: "one"}); err != nil {
+			return err
+		}
+		return event.Publish("order.label.printed", map[string]int{"order": 7})
+	case data.Kind == "wrong":
+		return event.Publish("order.label.printed", map[string]string{"order": "seven"})
+	}
+	return nil
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	bus, err := ponosbus.New(ponosbus.Config{Concurrency: 2})
+	if err != nil {
+		log.Fatal(err)
+	}
+	text, err := bus.Contracts(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	var contracts struct{ Service string }
+	if err := json.Unmarshal(text, &contracts); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("ready", contracts.Service)
+	if err := bus.Run(ctx, handle); err != nil {
+		log.Fatal(err)
+	}
+}
+"#;
+
 /// What comes is handled in each way, and a signal ends it cleanly.
 fn handles_what_comes(serving: Serving, mut program: Beside, raised: &str) {
     program.says("ready shop");
@@ -182,6 +277,8 @@ fn succeeds(command: &mut Command) {
 fn the_clients_do_by_themselves_what_their_own_tests_say() {
     succeeds(python().args(["-m", "unittest", "discover"]).arg(clients().join("python/tests")));
     succeeds(Command::new("node").arg("--test").arg(clients().join("node")));
+    succeeds(go().args(["vet", "./..."]).current_dir(clients().join("go")));
+    succeeds(go().args(["test", "./..."]).current_dir(clients().join("go")));
 }
 
 #[test]
@@ -196,6 +293,13 @@ fn a_node_program_handles_what_comes_and_a_signal_ends_it_cleanly() {
     let serving = serve("serve-node", SHOP, &[]);
     let program = Beside::node(&serving, NODE);
     handles_what_comes(serving, program, "Error: not yet");
+}
+
+#[test]
+fn a_program_in_go_handles_what_comes_and_a_signal_ends_it_cleanly() {
+    let serving = serve("serve-go", SHOP, &[]);
+    let program = Beside::go(&serving, GO);
+    handles_what_comes(serving, program, "failed: not yet");
 }
 
 #[test]
