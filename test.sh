@@ -245,6 +245,7 @@ everything() {
     heading "style"
     cargo fmt --all -- --check
     cargo fmt --manifest-path fuzz/Cargo.toml --check
+    cargo fmt --manifest-path benches/stores/Cargo.toml --check
     heading "lints"
     cargo clippy --release --all-features --all-targets -- -D warnings
     # The targets of fuzzing alone, on the stable compiler: they are not to rot.
