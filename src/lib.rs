@@ -11,6 +11,7 @@ pub mod clock_loop;
 mod cluster;
 pub mod commands;
 pub mod config;
+mod copying;
 pub mod delayed;
 mod event_batch;
 pub mod http;

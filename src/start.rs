@@ -2,6 +2,7 @@
 
 mod cluster;
 mod files;
+mod held;
 mod life;
 mod place;
 mod replication;
@@ -119,6 +120,14 @@ async fn alone(
     let name = format!("khronos {}", config.clock.name);
     let transport = broker::transport(&config.broker, &name);
     let counts = counts(config);
+    let listener = match place {
+        Place::Folder(folder) => {
+            let accepted = held::until_accepted(config, folder, tls.clone(), listener, &shutdown);
+            let Some(listener) = accepted.await? else { return Ok(Report::default()) };
+            listener
+        }
+        _ => listener,
+    };
     let Some(stores) = Stores::open(config, place, counts, &shutdown).await? else {
         return Ok(Report::default());
     };

@@ -1,8 +1,9 @@
 //! How a verb ends: its work's result, or what went wrong, as an exit code.
 
-use super::{exit::Exit, output};
+use super::{exit::Exit, output, store::copy_exit};
 use crate::{
     authority::Denied,
+    copying::CopyError,
     http::client::ClientError,
     ops::{Missing, MissingKind, OpsError},
     store::StoreError,
@@ -26,6 +27,8 @@ pub(super) enum CliError {
     Ops(#[from] OpsError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Copy(#[from] CopyError),
     #[error(
         "there is no store at {0}, and no clock runs on it or answers at http.listen; name another with --store, or a running clock with --url"
     )]
@@ -85,6 +88,7 @@ impl CliError {
             Self::Client(_) | Self::NotRunning(..) => Exit::Unavailable,
             Self::Ops(error) => ops_exit(error),
             Self::Store(error) => store_exit(error),
+            Self::Copy(error) => copy_exit(error, store_exit),
             Self::NoStore(_) => Exit::InputOutput,
             Self::Start(_) => Exit::Software,
             Self::Said(exit) => *exit,
@@ -126,14 +130,20 @@ pub(super) fn store_exit(error: &StoreError) -> Exit {
         StoreError::OtherClock { .. }
         | StoreError::Locked { .. }
         | StoreError::Led { .. }
-        | StoreError::Newer { .. } => Exit::Configuration,
+        | StoreError::Newer { .. }
+        | StoreError::Unfinished { .. } => Exit::Configuration,
         _ => Exit::InputOutput,
     }
 }
 
 /// Runs a verb's work to its end and says what went wrong.
 pub(super) fn finish(work: impl Future<Output = Result<Exit, CliError>>) -> ExitCode {
-    let exit = wait(work).unwrap_or_else(|error| {
+    end(wait(work))
+}
+
+/// Says what went wrong with work that has ended.
+pub(super) fn end(ended: Result<Exit, CliError>) -> ExitCode {
+    let exit = ended.unwrap_or_else(|error| {
         if !matches!(error, CliError::Said(_)) {
             output::complain(&format!("error: {error}"));
         }

@@ -9,7 +9,7 @@
 //! | 70 | a fault of the program itself: please report it |
 //! | 74 | input or output failed: the store can't be used, or is damaged; `list`, `history`, `audit`, `parked list`, `plan`: no clock runs and there is no store; standard output can't be written |
 //! | 77 | access refused: wrong user or password, no such virtual host, no permission; a clock that wants another token, or none from there; an exchange or queue that is not there |
-//! | 78 | the configuration can't be used: a fault in it or in a schedule file, a port in use, an exchange of another type (406), TLS against a plain port, a store of another clock, of a newer version of khronos, or in use by another process |
+//! | 78 | the configuration can't be used: a fault in it or in a schedule file, a port in use, an exchange of another type (406), TLS against a plain port, a store of another clock, of a newer version of khronos, in use by another process, or the target of a copy that did not end |
 //! | 130 | ended by Ctrl-C (SIGINT); `run`: in good order |
 
 pub(super) use ponos::exit::Exit;

@@ -36,6 +36,7 @@ mod run;
 mod schemas;
 mod source;
 mod source_now;
+mod store;
 mod table;
 mod tail;
 mod terminal;
@@ -147,6 +148,8 @@ enum Verb {
     Health(health::Args),
     // Its help is longer, and stands with its arguments.
     Cluster(cluster::Args),
+    /// Moves a clock's state, copies it while the clock runs, and has such a copy go on.
+    Store(store::Args),
     /// Makes tokens, by which callers over HTTP show who they are.
     Token(token::Args),
     /// Prints the JSON Schema of an event's data, of a command, or of the answers to commands.
@@ -190,6 +193,7 @@ pub fn main() -> ExitCode {
         Verb::Tail(args) => tail::run(&cli.globals, args),
         Verb::Health(args) => health::run(&cli.globals, args),
         Verb::Cluster(args) => cluster::run(&cli.globals, args),
+        Verb::Store(args) => store::run(&cli.globals, args),
         Verb::Token(args) => token::run(args),
         Verb::Schemas(args) => schemas::run(&args),
         Verb::Completions(args) => completions::run(&cli.globals, args),

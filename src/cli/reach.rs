@@ -200,7 +200,7 @@ impl ClockSource {
 }
 
 /// A client of the clock that runs on this store; an error tells that none does.
-async fn control_client(folder: &Path) -> Result<Client, ClientError> {
+pub(super) async fn control_client(folder: &Path) -> Result<Client, ClientError> {
     let client = Client::new(Target::of_store(folder));
     client.get::<serde_json::Value>("/").await.map(|_| client)
 }

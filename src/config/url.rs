@@ -49,7 +49,7 @@ impl StoreUrl {
     }
 
     /// Whether a text is meant to be one.
-    pub(super) fn is_meant(text: &str) -> bool {
+    pub fn is_meant(text: &str) -> bool {
         ["postgres:", "postgresql:"].iter().any(|scheme| text.trim_start().starts_with(scheme))
     }
 

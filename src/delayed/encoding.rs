@@ -175,6 +175,12 @@ pub(super) fn read_head(key: &[u8], bytes: &[u8]) -> Result<DelayedHead, Unreada
     Ok(split_head(read_place(key)?, bytes)?.0)
 }
 
+/// The two parts of an event: without its content, and what is published.
+pub(super) fn split_event(bytes: &[u8]) -> Result<(&[u8], &[u8]), Unreadable> {
+    let (_, content) = begin::<KeptHead<'_>>(bytes)?;
+    Ok(bytes.split_at(bytes.len() - content.len()))
+}
+
 pub(super) fn row(row: &DelayedRow) -> Result<Vec<u8>, Unreadable> {
     let DelayedRow { at, name, creation, revision, due, owner, event, queue, outcome, content } = row;
     let bytes = value(&KeptRow {

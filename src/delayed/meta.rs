@@ -10,7 +10,7 @@ pub(super) const FORM: u32 = 2;
 /// What the store says about itself.
 // Lies in the store: what is added goes behind what is there, and first in every form is the form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Meta {
+pub(crate) struct Meta {
     /// At most [`FORM`].
     pub(super) form: u32,
     /// Made up when the store was created.

@@ -1,6 +1,7 @@
 //! Where delayed events are kept: adapters of the port [`DelayedStore`], which stands in the engine, and the threads that one of
 //! them lives on. `redb` is the embedded default; all are held to one conformance suite.
 
+mod copying;
 mod encoding;
 mod meta;
 mod postgres;
@@ -11,9 +12,14 @@ mod thread;
 mod conformance;
 
 pub use self::postgres::PostgresDelayed;
+pub(crate) use self::postgres::{PostgresDelayedSource, PostgresDelayedTarget};
+#[cfg(test)]
+pub(crate) use self::redb::fixture;
+pub(crate) use self::redb::{DelayedWholeSource, RedbSource, RedbTarget};
 pub use self::redb::{RedbDelayed, RedbOptions};
 pub use crate::store::Closed;
 pub use khronos_engine::delayed::*;
+pub(crate) use meta::Meta;
 pub use thread::{
     DelayedHandle, DelayedOpener, DelayedStoreEvent, DelayedTuning, NotNow, Room, open, open_memory,
     open_redb, unopened,

@@ -2,8 +2,9 @@
 
 use super::{
     follower::{Serves, front},
+    held::{self, HeldStore},
     listener::{ControlSocket, HttpError},
-    server::{serve, serve_control, serve_router},
+    server::{serve, serve_control, serve_control_router, serve_router},
     state::HttpState,
 };
 use crate::{apart::yield_to_publishing, ops};
@@ -73,6 +74,31 @@ pub fn start_front(
         if let Some(listener) = bound_again(listener) {
             serve_router(listener, state, front(served), shutdown).await;
         }
+    })
+}
+
+/// Serves what a clock answers whose store is held, on a thread of its own.
+///
+/// # Errors
+/// [`HttpError::Start`].
+pub(crate) fn start_held(
+    listener: Option<TcpListener>,
+    control: ControlSocket,
+    state: HttpState,
+    held: HeldStore,
+    shutdown: Shutdown,
+) -> Result<Serving, HttpError> {
+    let listener = unbound(listener)?;
+    let (public, operators) = (held::public(state.clone(), held.clone()), held::control(state.clone(), held));
+    apart(async move || {
+        let limits = state.limits;
+        let public = async {
+            if let Some(listener) = bound_again(listener) {
+                serve_router(listener, state, public, shutdown.clone()).await;
+            }
+        };
+        let operators = serve_control_router(control, limits, operators, shutdown.clone());
+        tokio::join!(public, operators);
     })
 }
 

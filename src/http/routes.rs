@@ -2,7 +2,7 @@
 
 use super::{
     access::{Access, authenticate},
-    aliases, body, calendars, caller, changes, cluster,
+    aliases, backups, body, calendars, caller, changes, cluster,
     connection::Connection,
     control, event_batch, event_logs, events, feed, gate, guard, health,
     index::{self, INDEX},
@@ -40,7 +40,8 @@ pub(super) fn public(state: HttpState, shutdown: Shutdown) -> Router {
 
 /// All routes, for users who may open the control socket.
 pub(super) fn control(state: HttpState, shutdown: Shutdown) -> Router {
-    let known = all(&state, shutdown).layer(Extension(Caller::operator()));
+    let all = all(&state, shutdown).merge(backups::router(state));
+    let known = all.layer(Extension(Caller::operator()));
     known.layer(middleware::map_response(headers))
 }
 

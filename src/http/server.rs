@@ -114,9 +114,19 @@ pub(super) async fn serve_router(
 }
 
 /// Serves everything to users who may open the socket.
-pub async fn serve_control(mut socket: ControlSocket, state: HttpState, shutdown: Shutdown) {
+pub async fn serve_control(socket: ControlSocket, state: HttpState, shutdown: Shutdown) {
     let limits = state.limits;
     let router = routes::control(state.for_operators(), shutdown.clone());
+    serve_control_router(socket, limits, router, shutdown).await;
+}
+
+/// The same by this router.
+pub(super) async fn serve_control_router(
+    mut socket: ControlSocket,
+    limits: Limits,
+    router: Router,
+    shutdown: Shutdown,
+) {
     let Some(listener) = socket.listener.take() else { return };
     let listener = match UnixListener::from_std(listener) {
         Ok(listener) => listener,

@@ -1,7 +1,8 @@
 //! The clock that operations work on.
 
 use super::{
-    DefinitionCache, OpsError, RecordReader, RoleShown, ScheduleView, StoppedClock, delayed::DelayedPart,
+    Backups, DefinitionCache, OpsError, RecordReader, RoleShown, ScheduleView, StoppedClock,
+    delayed::DelayedPart,
 };
 use crate::{
     clock,
@@ -99,6 +100,8 @@ pub struct RunningClock {
     delayed: Option<DelayedPart>,
     /// Its feed has them, too.
     feeds_delayed: bool,
+    /// Copies of its state that are made while it runs.
+    backups: Option<Backups>,
     /// Where it leads among several: as long as it may.
     trust: Option<Trust>,
     pub(super) definitions: Arc<DefinitionCache>,
@@ -135,6 +138,7 @@ impl RunningClock {
             replication,
             delayed: None,
             feeds_delayed: false,
+            backups: None,
             trust: None,
             definitions,
             counts,
@@ -215,6 +219,21 @@ impl RunningClock {
     #[must_use]
     pub fn feeding_delayed(self, feeds_delayed: bool) -> Self {
         Self { feeds_delayed, ..self }
+    }
+
+    /// The same, whose state is copied there when somebody asks for it.
+    #[must_use]
+    pub(crate) fn with_backups(self, backups: Backups) -> Self {
+        Self { backups: Some(backups), ..self }
+    }
+
+    /// Copies of its state.
+    ///
+    /// # Errors
+    /// [`OpsError::Unavailable`]: none are made.
+    pub(super) fn backups(&self) -> Result<&Backups, OpsError> {
+        let none = || OpsError::Unavailable("this clock makes no copies of its state".to_owned());
+        self.backups.as_ref().ok_or_else(none)
     }
 
     /// Where its feed has delayed events from, if it has any.

@@ -8,6 +8,7 @@
 
 pub mod audit;
 pub mod backfill;
+pub mod backup;
 pub mod calendars;
 pub mod change;
 pub mod change_calendar;
@@ -46,6 +47,7 @@ pub mod trigger;
 mod views;
 pub mod zones;
 
+pub(crate) use backup::Backups;
 pub use clock::{Clock, RunningClock};
 pub use error::{Missing, MissingKind, OpsError, ParameterFault};
 use events::DefinitionCache;

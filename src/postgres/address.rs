@@ -91,6 +91,14 @@ pub(crate) fn check_url(url: &str) -> Result<(), AddressError> {
     options(url).map(drop)
 }
 
+/// Whether a text that is meant to be a URL has a password in it.
+pub(crate) fn has_password(url: &str) -> bool {
+    let (_, rest) = url.split_once("://").unwrap_or(("", url));
+    let (place, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+    let user = place.rsplit_once('@').map_or("", |(user, _)| user);
+    user.contains(':') || parameters.split('&').any(|parameter| parameter.starts_with("password="))
+}
+
 /// Whether a schema's name can be put into a statement unquoted.
 ///
 /// # Errors

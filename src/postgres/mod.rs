@@ -39,7 +39,7 @@ pub(crate) mod proxy;
 mod tests;
 
 pub use address::AddressError;
-pub(crate) use address::{Address, check_schema, check_url};
+pub(crate) use address::{Address, check_schema, check_url, has_password};
 pub(crate) use calls::{Calls, column, integer, number};
 pub use door::{Door, DoorOptions};
 pub(crate) use errors::Failed;

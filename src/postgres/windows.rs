@@ -82,14 +82,31 @@ impl Keyed {
     ) -> Result<(), Failed> {
         let (mut after, mut left) = (after.to_vec(), most);
         while left > 0 {
-            let page = self.page(calls, shard, "> $3::bytea", left.min(PAGE)).bind(after);
-            let rows = calls.all(page.bind(integer(AT_ONCE_BYTES))).await?;
-            let Some(last) = rows.last() else { break };
-            after = self.key_of(last)?;
-            rows.iter().try_for_each(&mut take)?;
-            left = left.saturating_sub(rows.len());
+            let mut count = 0;
+            let counted = |row: &PgRow| {
+                count += 1;
+                take(row)
+            };
+            let Some(last) = self.read_portion(calls, shard, &after, left, counted).await? else { break };
+            after = last;
+            left = left.saturating_sub(count);
         }
         Ok(())
+    }
+
+    /// The same of some of them: as many as one statement answers with. The key of the last one; none where there is no more.
+    pub(crate) async fn read_portion(
+        &self,
+        calls: &mut Calls<'_>,
+        shard: &Shard,
+        after: &[u8],
+        most: usize,
+        take: impl FnMut(&PgRow) -> Result<(), Failed>,
+    ) -> Result<Option<Vec<u8>>, Failed> {
+        let page = self.page(calls, shard, "> $3::bytea", most.min(PAGE)).bind(after.to_vec());
+        let rows = calls.all(page.bind(integer(AT_ONCE_BYTES))).await?;
+        rows.iter().try_for_each(take)?;
+        rows.last().map(|last| self.key_of(last)).transpose()
     }
 
     /// Its third parameter says which keys, its fourth how many bytes.

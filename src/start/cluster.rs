@@ -175,7 +175,7 @@ pub(super) async fn run(
 }
 
 /// What is asked of a clock that follows: nothing but how it is.
-fn at_rest(config: &Config, counts: &Counts, limits: http::Limits) -> RunningClock {
+pub(super) fn at_rest(config: &Config, counts: &Counts, limits: http::Limits) -> RunningClock {
     let handle = Handle::at_rest(config.clock.name.clone());
     let record = RecordReader::new(|_, _| async {
         Err(StoreError::Io { path: "(follower)".into(), what: "this clock follows another one".into() })

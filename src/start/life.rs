@@ -11,7 +11,7 @@ use crate::{
     clock_loop::{ClockLoop, DelayedParts, Failure, Late, Lead, NamedCalendars, Parts},
     config::Config,
     engine::Snapshot,
-    ops::RunningClock,
+    ops::{Backups, RunningClock},
     reading::{
         Beside, Ends, Reader, created_demand, had_folder, late, loader, read_at_start, reader, remarks,
     },
@@ -205,10 +205,11 @@ pub(super) async fn begin(
         grace,
     };
     let (clock_loop, handle) = ClockLoop::new(parts);
+    let backups = Backups::new(store.clone(), delayed_store.clone());
     let clock = RunningClock::new(handle, store.into(), calendars, counts, answer);
     let clock = clock.naming(named).written(lines).within(config.limits.clone());
     let (warning, door) = watch::channel(None);
-    let clock = clock.with_door(door).with_delayed(delayed_store);
+    let clock = clock.with_door(door).with_delayed(delayed_store).with_backups(backups);
     // There the record keeps what was published.
     let clock = clock.feeding_delayed(config.broker.url.is_embedded());
     Ok(Some(Life { clock_loop, clock, running, warning, rival: rival_in }))

@@ -3,6 +3,7 @@
 use super::{RunError, rules::millis};
 use crate::{
     config::{ClusterSecret, Config, DelayedConfig, StorePath},
+    copying::DELAYED,
     delayed::{
         self, DelayedHandle, DelayedLimits, DelayedMemory, DelayedSnapshot, DelayedStore, DelayedStoreEvent,
         DelayedTuning, PostgresDelayed, RedbOptions,
@@ -19,9 +20,6 @@ use crate::{
 };
 use std::path::PathBuf;
 use tokio::sync::mpsc;
-
-/// The folder of delayed events, within that of the store.
-const DELAYED: &str = "delayed";
 
 /// The store of a clock that does not run.
 ///
@@ -164,7 +162,8 @@ fn or_without(opened: Result<OpenedDelayed, StoreError>, place: &Place) -> Resul
         StoreError::Locked { .. }
         | StoreError::Led { .. }
         | StoreError::OtherClock { .. }
-        | StoreError::Newer { .. } => false,
+        | StoreError::Newer { .. }
+        | StoreError::Unfinished { .. } => false,
         StoreError::Damaged { .. } => true,
         _ => !matches!(place, Place::Postgres(_)),
     };

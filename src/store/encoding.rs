@@ -6,12 +6,12 @@
 #[path = "encoding/rows.rs"]
 mod rows;
 
-pub(super) use rows::{Beside, read_rows, rows_value};
+pub(super) use rows::{Beside, read_rows, row_value, rows_value};
 
 #[path = "encoding/kinds.rs"]
 mod kinds;
 
-pub(super) use kinds::{is_of_definitions, is_of_zones, table};
+pub(super) use kinds::{CHANGES, RECORD, is_of_definitions, is_of_zones, table, what};
 
 #[path = "encoding/run_time.rs"]
 mod run_time;

@@ -23,12 +23,15 @@ pub(super) const FORM_OF_PAUSES: u32 = 6;
 /// answered, a log of changes, pauses by name, what commands triggered, operations, calendars. Written with the first of them: an older
 /// version would give ids anew, and send what is to rest.
 pub(super) const FORM_OF_CREATIONS: u32 = 7;
+/// Of the target of a copy that has not ended, and of nothing else. A version that does not know it takes it for a newer one's, and
+/// does not start on it either.
+pub(crate) const UNFINISHED: u32 = u32::MAX;
 /// Of a store in creation.
 const FIRST_FORM: u32 = 1;
 
 /// What the store says about itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Meta {
+pub(crate) struct Meta {
     /// At most [`FORM`]. First in every form.
     pub(super) form: u32,
     /// Made up when the store was created.
@@ -116,7 +119,7 @@ pub(super) fn writer() -> u64 {
 }
 
 /// FNV-1a of key, its length and value, stirred, so that sums of several differ when any of them does.
-pub(super) fn fingerprint(key: &[u8], value: &[u8]) -> u64 {
+pub(crate) fn fingerprint(key: &[u8], value: &[u8]) -> u64 {
     let length = (key.len() as u64).to_le_bytes();
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for byte in length.iter().chain(key).chain(value) {

@@ -2,7 +2,9 @@
 //! thread that one of them lives on. `sled` is the embedded default; all are held to one conformance suite.
 
 mod changes;
+pub(crate) mod copying;
 mod encoding;
+pub(crate) mod held;
 mod meta;
 mod postgres;
 mod sled;
@@ -12,13 +14,15 @@ mod thread;
 mod conformance;
 
 pub use khronos_engine::store::{
-    ChangePage, Fault, Limits, Memory, MemoryStore, Page, PageReader, Store, StoreError, Written,
+    ChangePage, Fault, Limits, Memory, MemoryStore, Page, PageReader, Store, StoreError, Whole, Written,
 };
 use khronos_engine::store::{complete_after, details_lost, made_up};
+pub(crate) use meta::{Meta, UNFINISHED};
 pub use postgres::{PostgresOptions, PostgresStore};
+pub(crate) use postgres::{PostgresSource, PostgresTarget};
 pub use sled::{NO_ROOM, SledOptions, SledStore};
+pub(crate) use sled::{SEAL, SledSource, SledTarget, WholeSource, exposed, io_error};
 #[cfg(test)]
-pub(crate) use sled::{child, child_folder, copy, scale};
-pub(crate) use sled::{exposed, io_error};
+pub(crate) use sled::{child, child_folder, copy, fixture, scale};
 pub use thread::{Backlog, Closed, Opener, StoreEvent, StoreHandle, Tuning, open, open_sled};
 pub(crate) use thread::{READERS, failure, read_beside, unanswered};

@@ -21,5 +21,6 @@ mod private_store;
 mod record;
 mod running;
 mod secrets;
+mod store;
 mod tail_broker;
 mod token;

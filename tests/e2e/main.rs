@@ -28,6 +28,7 @@ mod guides;
 mod harness;
 mod later_by_client;
 mod metrics;
+mod moved;
 mod on_postgres;
 mod openapi;
 mod outage;

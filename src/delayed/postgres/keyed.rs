@@ -13,3 +13,11 @@ pub(super) const PARKED: Keyed =
 /// Answers to messages.
 pub(super) const ANSWERS: Keyed =
     Keyed { table: "delayed_answer", key: "key", columns: "key, value", large: "value" };
+
+/// Names of events that are settled.
+pub(super) const TOMBSTONES: Keyed =
+    Keyed { table: "delayed_tombstone", key: "name", columns: "name, value", large: "value" };
+
+/// What is each owner's.
+pub(super) const OWNERS: Keyed =
+    Keyed { table: "delayed_owner", key: "owner", columns: "owner, value", large: "value" };

@@ -9,6 +9,7 @@
 
 mod answers;
 mod apply;
+mod copying;
 mod keyed;
 mod overlay;
 mod reader;
@@ -28,8 +29,9 @@ use crate::{
     postgres::{Door, Numbered, Session, Writing},
     store::{StoreError, Written},
 };
+pub(crate) use copying::{PostgresDelayedSource, PostgresDelayedTarget};
 use reader::PostgresDelayedReader;
-use state::{Found, State};
+use state::State;
 use std::{fmt, sync::Arc};
 
 /// The store of delayed events on Postgres.
@@ -58,18 +60,10 @@ impl PostgresDelayed {
         let session = door.session()?;
         let reader = Arc::new(PostgresDelayedReader::new(door)?);
         let shard = door.shard();
-        let path = || door.address().shown().to_owned();
         let read = reader.reads().at_once_by(&session, async |calls| state::read(calls, shard).await)?;
-        let state = match read {
-            Found::Kept(state) => *state,
-            Found::Newer(form) => {
-                return Err(StoreError::Newer { path: path(), form, known: meta::FORM });
-            }
-            Found::OtherClock(kept) => {
-                let configured = shard.clock.to_string();
-                return Err(StoreError::OtherClock { path: path(), kept, configured });
-            }
-            Found::Nothing => {
+        let state = match read.understood(door)? {
+            Some(state) => state,
+            None => {
                 let state = State::new(&shard.clock);
                 // So that its id stays; it counts as no write.
                 session.write(Writing::default(), async |calls| state.write(calls, shard).await)?;

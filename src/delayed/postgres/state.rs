@@ -6,7 +6,8 @@ use crate::{
         encoding::{self, Unreadable},
         meta::{FORM, Meta},
     },
-    postgres::{Calls, Failed, Shard, column, of},
+    postgres::{Calls, Door, Failed, Shard, column, of},
+    store::{StoreError, UNFINISHED, copying::not_understood},
 };
 
 /// What the store says about itself.
@@ -25,8 +26,27 @@ pub(super) enum Found {
     Kept(Box<State>),
     /// A newer version wrote it, in this form.
     Newer(u32),
+    /// A copy into it has not ended.
+    Unfinished(Box<State>),
     /// The schema is that of another clock, of this name.
     OtherClock(String),
+}
+
+impl Found {
+    /// What a clock goes on from.
+    pub(super) fn understood(self, door: &Door) -> Result<Option<State>, StoreError> {
+        let path = door.address().shown();
+        match self {
+            Self::Nothing => Ok(None),
+            Self::Kept(state) => Ok(Some(*state)),
+            Self::Newer(form) => Err(not_understood(path, form, FORM)),
+            Self::Unfinished(_) => Err(not_understood(path, UNFINISHED, FORM)),
+            Self::OtherClock(kept) => {
+                let configured = door.shard().clock.to_string();
+                Err(StoreError::OtherClock { path: path.to_owned(), kept, configured })
+            }
+        }
+    }
 }
 
 impl State {
@@ -57,10 +77,13 @@ pub(super) async fn read(calls: &mut Calls<'_>, shard: &Shard) -> Result<Found, 
         let (clock, number): (String, i16) = (column(&row, 0)?, column(&row, 1)?);
         let value: &[u8] = column(&row, 2)?;
         let form = encoding::read_form(value)?;
-        if form > FORM {
+        if form > FORM && form != UNFINISHED {
             return Ok(Found::Newer(form));
         }
         let state = State::read(value)?;
+        if form == UNFINISHED {
+            return Ok(Found::Unfinished(Box::new(state)));
+        }
         let is_ours = *clock == *shard.clock;
         if !is_ours && state.meta.generation > 0 {
             return Ok(Found::OtherClock(clock));

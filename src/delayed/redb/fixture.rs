@@ -17,31 +17,31 @@ use std::{path::Path, sync::Arc};
 
 /// Everything that can be read from a store; what is known by name and id as far as a number of writes tells of it.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::delayed) struct Content {
-    pub(in crate::delayed) snapshot: DelayedSnapshot,
-    pub(in crate::delayed) events: Vec<DelayedEvent>,
-    pub(in crate::delayed) listed: Vec<Arc<str>>,
-    pub(in crate::delayed) found: Vec<Found>,
-    pub(in crate::delayed) answers: Vec<Option<Answered>>,
-    pub(in crate::delayed) rows: Vec<NumberedRow>,
-    pub(in crate::delayed) first_row: u64,
-    pub(in crate::delayed) parked: Vec<ParkedEvent>,
-    pub(in crate::delayed) changes: Vec<(u64, ChangeEntry)>,
+pub(crate) struct Content {
+    pub(crate) snapshot: DelayedSnapshot,
+    pub(crate) events: Vec<DelayedEvent>,
+    pub(crate) listed: Vec<Arc<str>>,
+    pub(crate) found: Vec<Found>,
+    pub(crate) answers: Vec<Option<Answered>>,
+    pub(crate) rows: Vec<NumberedRow>,
+    pub(crate) first_row: u64,
+    pub(crate) parked: Vec<ParkedEvent>,
+    pub(crate) changes: Vec<(u64, ChangeEntry)>,
 }
 
-pub(in crate::delayed) fn limits() -> DelayedLimits {
+pub(crate) fn limits() -> DelayedLimits {
     DelayedLimits { rows: 60, changes: 30, tombstones: 50, ..DelayedLimits::default() }
 }
 
-pub(in crate::delayed) fn options() -> RedbOptions {
+pub(crate) fn options() -> RedbOptions {
     RedbOptions { limits: limits(), reserve: 1 << 20, ..RedbOptions::default() }
 }
 
-pub(in crate::delayed) fn open(path: &Path) -> Result<RedbDelayed, StoreError> {
+pub(crate) fn open(path: &Path) -> Result<RedbDelayed, StoreError> {
     RedbDelayed::open(path, "khronos", &options())
 }
 
-pub(in crate::delayed) fn twin() -> MemoryDelayed {
+pub(crate) fn twin() -> MemoryDelayed {
     DelayedMemory::default().open("khronos", limits()).unwrap()
 }
 
@@ -61,7 +61,7 @@ fn message(write: u64) -> MessageKey {
 }
 
 /// The write of this number, the first is 1: of four three put and cancel, and are durable; one settles.
-pub(in crate::delayed) fn batch(write: u64) -> DelayedBatch {
+pub(crate) fn batch(write: u64) -> DelayedBatch {
     let now = t(write as i64 * 60_000);
     if write % 4 == 3 {
         let settle = |number: u64| {
@@ -112,7 +112,7 @@ pub(in crate::delayed) fn batch(write: u64) -> DelayedBatch {
 }
 
 /// A store that so many writes were made to, and what it holds.
-pub(in crate::delayed) fn fill(path: &Path, writes: u64) -> Content {
+pub(crate) fn fill(path: &Path, writes: u64) -> Content {
     let mut store = open(path).unwrap();
     for write in 1..=writes {
         store.write(0, &batch(write)).unwrap();
@@ -120,14 +120,14 @@ pub(in crate::delayed) fn fill(path: &Path, writes: u64) -> Content {
     content(&mut store, writes).unwrap()
 }
 
-pub(in crate::delayed) fn content(store: &mut dyn DelayedStore, writes: u64) -> Result<Content, StoreError> {
+pub(crate) fn content(store: &mut dyn DelayedStore, writes: u64) -> Result<Content, StoreError> {
     let snapshot = store.load()?;
     let reader = store.reader();
     Ok(Content { snapshot, ..read(&*reader, writes)? })
 }
 
 /// All that a reader sees.
-pub(in crate::delayed) fn read(reader: &dyn DelayedReader, writes: u64) -> Result<Content, StoreError> {
+pub(crate) fn read(reader: &dyn DelayedReader, writes: u64) -> Result<Content, StoreError> {
     let all = Timestamp::from_millis(i64::MIN)..Timestamp::from_millis(i64::MAX);
     let due = reader.due(all, None, usize::MAX)?;
     let keys: Vec<_> = due.into_iter().map(|event| event.key).collect();
@@ -152,12 +152,12 @@ pub(in crate::delayed) fn read(reader: &dyn DelayedReader, writes: u64) -> Resul
 }
 
 /// Opens a store and reads everything.
-pub(in crate::delayed) fn everything(path: &Path, writes: u64) -> Result<Content, StoreError> {
+pub(crate) fn everything(path: &Path, writes: u64) -> Result<Content, StoreError> {
     content(&mut open(path)?, writes)
 }
 
 /// Asserts that the store is refused as damaged, with a remedy, and still refused when it is tried again.
-pub(in crate::delayed) fn assert_damaged(path: &Path, words: &str) {
+pub(crate) fn assert_damaged(path: &Path, words: &str) {
     for _ in 0..2 {
         let refused = everything(path, 100).err().unwrap();
         assert!(matches!(refused, StoreError::Damaged { .. }), "{refused}");

@@ -9,6 +9,7 @@
 //! Absent: several processes (a lock file refuses the second), and what the steps of a batch mean.
 
 mod apply;
+mod copying;
 mod files;
 mod guard;
 mod open;
@@ -23,7 +24,7 @@ mod upgrade;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
-pub(super) mod fixture;
+pub(crate) mod fixture;
 #[cfg(test)]
 mod forms;
 #[cfg(test)]
@@ -43,6 +44,7 @@ use crate::{
     store::{StoreError, Written},
 };
 use ::redb::{Database, Durability};
+pub(crate) use copying::{DelayedWholeSource, RedbSource, RedbTarget};
 use files::Files;
 use guard::{damaged, guarded};
 use meta::Meta;

@@ -14,7 +14,7 @@ use super::{
     tables,
     upgrade::{self, Counted},
 };
-use crate::store::{StoreError, io_error};
+use crate::store::{StoreError, copying::not_understood, io_error};
 use ::redb::{
     Builder, Database, Durability, ReadableDatabase as _, ReadableTableMetadata as _, StorageBackend as _,
 };
@@ -26,19 +26,47 @@ pub(super) fn open(path: &Path, clock: &str, options: &RedbOptions) -> Result<Re
     let has_database = files::has_database(path)?;
     let (seal, said) = sealed(path, clock, has_database)?;
     if !has_database {
-        create(path, clock, said, options.cache)?;
+        create(path, &Meta { store: said.store, ..Meta::new(clock) }, options.cache)?;
     }
+    let (db, meta) = opened(path, options.cache, read)?;
+    let meta = meta.map_err(|form| not_understood(path, form, FORM))?;
+    let mut store = of(path, (db, meta), options, Files::new(path, seal, lock));
+    accept(&mut store, said, clock)?;
+    if store.meta.form < FORM {
+        bring_up(&mut store)?;
+    }
+    Ok(store)
+}
+
+/// A new store in a folder, which says this of itself: nothing else may be there.
+pub(super) fn begin(path: &Path, meta: Meta, options: &RedbOptions) -> Result<RedbDelayed, StoreError> {
+    let lock = files::lock(path)?;
+    let in_creation = Meta { generation: 0, ..meta.clone() };
+    let seal = seal::create(path, &in_creation).map_err(|error| io_error(path, "creating it", &error))?;
+    create(path, &meta, options.cache)?;
+    let (db, ()) = opened(path, options.cache, |_| Ok(()))?;
+    Ok(of(path, (db, meta), options, Files::new(path, seal, lock)))
+}
+
+/// The database that is there, and what is read of it first.
+fn opened<T>(
+    path: &Path,
+    cache: usize,
+    read: impl FnOnce(&Database) -> Result<T, Failed>,
+) -> Result<(Arc<Database>, T), StoreError> {
     let pages = files::open(path)?;
     if pages.len().map_err(|error| io_error(path, "opening the database", &error))? == 0 {
         return Err(damaged(path, "its database is empty"));
     }
-    let (db, meta) = guarded(path, || {
-        let db = database(pages, options.cache)?;
-        let meta = read(&db)?;
-        Ok((Arc::new(db), meta))
-    })?;
-    let meta = meta.map_err(|form| StoreError::Newer { path: path.to_owned(), form, known: FORM })?;
-    let mut store = RedbDelayed {
+    guarded(path, || {
+        let db = database(pages, cache)?;
+        let read = read(&db)?;
+        Ok((Arc::new(db), read))
+    })
+}
+
+fn of(path: &Path, (db, meta): (Arc<Database>, Meta), options: &RedbOptions, files: Files) -> RedbDelayed {
+    RedbDelayed {
         path: path.to_owned(),
         reader: Arc::new(RedbReader::new(path, db.clone(), meta.store)),
         db: Some(db),
@@ -47,13 +75,8 @@ pub(super) fn open(path: &Path, clock: &str, options: &RedbOptions) -> Result<Re
         reserve: options.reserve,
         limits: options.limits,
         broken: None,
-        files: Files::new(path, seal, lock),
-    };
-    accept(&mut store, said, clock)?;
-    if store.meta.form < FORM {
-        bring_up(&mut store)?;
+        files,
     }
-    Ok(store)
 }
 
 /// Brings a store of an earlier form up to date. What can't be read of single entries is left as it is.
@@ -95,9 +118,8 @@ fn sealed(path: &Path, clock: &str, has_database: bool) -> Result<(Seal, Said), 
     }
 }
 
-fn create(path: &Path, clock: &str, said: Said, cache: usize) -> Result<(), StoreError> {
+fn create(path: &Path, meta: &Meta, cache: usize) -> Result<(), StoreError> {
     let pages = files::create(path)?;
-    let meta = Meta { store: said.store, ..Meta::new(clock) };
     guarded(path, || {
         let db = database(pages, cache)?;
         let mut transaction = db.begin_write()?;
@@ -107,7 +129,7 @@ fn create(path: &Path, clock: &str, said: Said, cache: usize) -> Result<(), Stor
             tables::written(&transaction, table)?;
         }
         let mut entry = tables::written(&transaction, tables::META)?;
-        entry.insert(encoding::META, &encoding::value(&meta)?[..])?;
+        entry.insert(encoding::META, &encoding::value(meta)?[..])?;
         drop(entry);
         transaction.commit()?;
         Ok(())

@@ -1,6 +1,7 @@
 //! Reads the store on any thread, beside what is written: each call sees the last transaction that was committed.
 
 use super::{
+    copying::Reading,
     encoding::{self, Unreadable},
     guard::{Failed, closed, guarded},
     meta::Meta,
@@ -10,8 +11,8 @@ use crate::{
     engine::{
         Answered, MessageKey,
         delayed::{
-            Counted, DelayedEvent, DelayedHead, DelayedKey, DelayedPage, DelayedReader, DueEvent, Found,
-            Listed, NumberedRow, OwnerShare, PAGE_BYTES, ParkedEvent, Tombstone,
+            Counted, DelayedEvent, DelayedHead, DelayedKey, DelayedPage, DelayedReader, DelayedWhole,
+            DueEvent, Found, Listed, NumberedRow, OwnerShare, PAGE_BYTES, ParkedEvent, Tombstone,
         },
     },
     store::{ChangePage, StoreError},
@@ -106,6 +107,12 @@ impl RedbReader {
 }
 
 impl DelayedReader for RedbReader {
+    fn whole(&self) -> Result<Option<DelayedWhole>, StoreError> {
+        let db = self.db.read().unwrap_or_else(PoisonError::into_inner);
+        let db = db.as_ref().map_err(Clone::clone)?;
+        Ok(Some(Box::new(Reading::begin(&self.path, db)?)))
+    }
+
     fn due(
         &self,
         range: Range<Timestamp>,

@@ -1,6 +1,34 @@
 //! What kind of entry a key is of.
 
-use super::{CALENDAR, MESSAGE, ONE_SHOT, PARKED, REVISION, SPAN, ZONE};
+use super::{
+    CALENDAR, CHANGE, CREATED_CALENDAR, MESSAGE, ONE_SHOT, OPERATION, PARKED, PAUSES, REVISION, ROWS, SPAN,
+    TRIGGER, ZONE,
+};
+
+/// What rows of the record are called where entries are counted.
+pub(in super::super) const RECORD: &str = "record";
+/// The same of the log of changes.
+pub(in super::super) const CHANGES: &str = "changes";
+
+/// What kind of entry a key is of, in words.
+pub(in super::super) fn what(key: &[u8]) -> &'static str {
+    match key.first() {
+        Some(&CALENDAR) => "days of calendars",
+        Some(&ZONE) => "rules of zones",
+        Some(&PAUSES) => "pauses",
+        Some(&REVISION) => "definitions",
+        Some(&CREATED_CALENDAR) => "calendars",
+        Some(&CHANGE) => CHANGES,
+        Some(&MESSAGE) => "answers",
+        Some(&ONE_SHOT) => "one-shots",
+        Some(&PARKED) => "parked",
+        Some(&ROWS) => RECORD,
+        Some(&SPAN) => "outstanding",
+        Some(&TRIGGER) => "triggers",
+        Some(&OPERATION) => "operations",
+        _ => "others",
+    }
+}
 
 /// Whether a key stands among the definitions or behind them: all that they refer to stands before.
 pub(in super::super) fn is_of_definitions(key: &[u8]) -> bool {

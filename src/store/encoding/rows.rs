@@ -30,6 +30,13 @@ pub(in super::super) fn rows_value(
     Ok(block)
 }
 
+/// A block of this row alone.
+pub(in super::super) fn row_value(row: &Row) -> Result<Vec<u8>, Unreadable> {
+    let mut beside = Beside::default();
+    beside.note(0, row);
+    rows_value(1, &value(row)?, &beside)
+}
+
 /// What is said of few rows of a block, by their places in it.
 #[derive(Debug, Default)]
 pub(in super::super) struct Beside {

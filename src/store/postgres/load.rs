@@ -3,11 +3,13 @@
 use super::tables;
 use crate::{
     engine::{Sent, Snapshot},
-    postgres::{Calls, Failed, Keyed, Numbered, PAGE, Shard, column},
+    postgres::{Calls, Door, Failed, Keyed, Numbered, PAGE, Shard, column},
     schedule::{CalendarStore, Days, ZoneRules},
     store::{
+        StoreError,
+        copying::not_understood,
         encoding::{self, Entry},
-        meta::{FORM, Meta},
+        meta::{FORM, Meta, UNFINISHED},
     },
 };
 use ponos::event::Timestamp;
@@ -19,8 +21,27 @@ pub(super) enum Found {
     Kept(Box<Meta>),
     /// A newer version wrote it, in this form.
     Newer(u32),
+    /// A copy into it has not ended.
+    Unfinished(Box<Meta>),
     /// The schema is that of another clock, of this name.
     OtherClock(String),
+}
+
+impl Found {
+    /// What a clock goes on from.
+    pub(super) fn understood(self, door: &Door) -> Result<Option<Meta>, StoreError> {
+        let path = door.address().shown();
+        match self {
+            Self::Nothing => Ok(None),
+            Self::Kept(meta) => Ok(Some(*meta)),
+            Self::Newer(form) => Err(not_understood(path, form, FORM)),
+            Self::Unfinished(_) => Err(not_understood(path, UNFINISHED, FORM)),
+            Self::OtherClock(kept) => {
+                let configured = door.shard().clock.to_string();
+                Err(StoreError::OtherClock { path: path.to_owned(), kept, configured })
+            }
+        }
+    }
 }
 
 /// Reads what the row of the shard says, and whether the schema is another clock's.
@@ -33,7 +54,7 @@ pub(super) async fn meta(calls: &mut Calls<'_>, shard: &Shard) -> Result<Found, 
         let state: Vec<u8> = column(&row, 5)?;
         let form = encoding::read_form(&state)?;
         let is_ours = *clock == *shard.clock;
-        if form > FORM {
+        if form > FORM && form != UNFINISHED {
             return Ok(Found::Newer(form));
         }
         let instant =
@@ -42,6 +63,9 @@ pub(super) async fn meta(calls: &mut Calls<'_>, shard: &Shard) -> Result<Found, 
         let meta = Meta { settled, handed, complete, ..encoding::read_meta(&state)? };
         if !is_ours && meta.generation > 0 {
             return Ok(Found::OtherClock(clock));
+        }
+        if form == UNFINISHED {
+            return Ok(Found::Unfinished(Box::new(meta)));
         }
         if is_ours && number == shard.shard {
             found = Found::Kept(Box::new(meta));

@@ -7,6 +7,7 @@
 //!
 //! Keys and values are those of the store on sled: one set of forms, whichever store they lie in.
 
+mod copying;
 mod load;
 mod reader;
 mod tables;
@@ -18,7 +19,7 @@ use super::{
     Limits, PageReader, Store, StoreError, Written,
     changes::Changes,
     complete_after, details_lost,
-    encoding::{self, Beside, Unreadable},
+    encoding::{self, Unreadable},
     meta::{self, FORM, Meta},
 };
 use crate::{
@@ -26,6 +27,7 @@ use crate::{
     postgres::{Added, Door, Failed, First, Kept, Numbered, Progress, Reads, Session, Shard, Writing},
     schedule::CalendarStore,
 };
+pub(crate) use copying::{PostgresSource, PostgresTarget};
 use ponos::event::Timestamp;
 use reader::PostgresReader;
 use std::{fmt, sync::Arc};
@@ -91,18 +93,10 @@ impl PostgresStore {
             unused: Vec::new(),
             broken: None,
         };
-        match found {
-            load::Found::Kept(meta) => store.meta = *meta,
-            load::Found::Newer(form) => {
-                let path = door.address().shown().to_owned();
-                return Err(StoreError::Newer { path, form, known: FORM });
-            }
-            load::Found::OtherClock(kept) => {
-                let path = door.address().shown().to_owned();
-                return Err(StoreError::OtherClock { path, kept, configured: clock.to_owned() });
-            }
+        match found.understood(door)? {
+            Some(meta) => store.meta = meta,
             // So that its id stays; it counts as no write.
-            load::Found::Nothing => store.commit(store.meta.clone(), Changes::default(), &Adds::default())?,
+            None => store.commit(store.meta.clone(), Changes::default(), &Adds::default())?,
         }
         store.reader.record(store.meta.store);
         Ok(store)
@@ -144,13 +138,7 @@ impl PostgresStore {
         let trimmed = self.trim(&mut meta, &rows, &logged)?;
         meta.last_sequence += rows.values.len() as u64;
         meta.last_change += logged.values.len() as u64;
-        let millis = |at: Option<Timestamp>| at.map(Timestamp::millis);
-        let progress = Progress {
-            settled: millis(meta.settled),
-            handed: millis(meta.handed),
-            complete: millis(meta.complete),
-            state: Some(encoding::value(&meta).map_err(|unwritable| failed(unwritable.into()))?),
-        };
+        let progress = progress(&meta).map_err(failed)?;
         let shard = self.door.shard();
         let (record, log) = (&self.record, &self.log);
         // It renews the lease, so nothing else goes before it.
@@ -310,14 +298,23 @@ fn first_kept(
     }
 }
 
+/// What is left in the row of the shard.
+fn progress(meta: &Meta) -> Result<Progress, Failed> {
+    let millis = |at: Option<Timestamp>| at.map(Timestamp::millis);
+    Ok(Progress {
+        settled: millis(meta.settled),
+        handed: millis(meta.handed),
+        complete: millis(meta.complete),
+        state: Some(encoding::value(meta)?),
+    })
+}
+
 /// Each row as a block of one.
 fn rows(rows: &[Row]) -> Result<Added, Failed> {
     let mut added = Added::default();
     for row in rows {
-        let mut beside = Beside::default();
-        beside.note(0, row);
         added.at.push(row.at);
-        added.values.push(encoding::rows_value(1, &encoding::value(row)?, &beside)?);
+        added.values.push(encoding::row_value(row)?);
     }
     Ok(added)
 }

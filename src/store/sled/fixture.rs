@@ -15,36 +15,36 @@ use std::{
 
 /// Everything that can be read from a store.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Content {
-    pub(super) snapshot: Snapshot,
-    pub(super) record: Page,
-    pub(super) changes: ChangePage,
+pub(crate) struct Content {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) record: Page,
+    pub(crate) changes: ChangePage,
 }
 
-pub(super) fn open(path: &Path) -> Result<SledStore, StoreError> {
+pub(crate) fn open(path: &Path) -> Result<SledStore, StoreError> {
     SledStore::open(path, "khronos", &SledOptions::default())
 }
 
-pub(super) fn open_limited(path: &Path, rows: u64) -> Result<SledStore, StoreError> {
+pub(crate) fn open_limited(path: &Path, rows: u64) -> Result<SledStore, StoreError> {
     let limits = Limits { rows, ..Limits::default() };
     SledStore::open(path, "khronos", &SledOptions { limits, ..SledOptions::default() })
 }
 
-pub(super) fn instant(millis: i64) -> Timestamp {
+pub(crate) fn instant(millis: i64) -> Timestamp {
     Timestamp::from_millis(1_764_547_200_000 + millis)
 }
 
 /// Row number `sequence` of any fixture: what a row holds follows from its number.
-pub(super) fn rows(after: u64, count: u64) -> Vec<Row> {
+pub(crate) fn rows(after: u64, count: u64) -> Vec<Row> {
     conformance::rows((after + 1..=after + count).map(|sequence| sequence as i64))
 }
 
 /// The commit that says W = `tick`.
-pub(super) fn commit(tick: i64, rows: Vec<Row>) -> Commit {
+pub(crate) fn commit(tick: i64, rows: Vec<Row>) -> Commit {
     Commit { settled: instant(tick), handed: instant(tick + 1000), rows, ..Commit::default() }
 }
 
-pub(super) fn revision(number: u32) -> Revision {
+pub(crate) fn revision(number: u32) -> Revision {
     Era::first(1, instant(0)).of(Packed::kept(&Definition {
         name: format!("schedule-{number}"),
         every: Some("1 day".into()),
@@ -54,7 +54,7 @@ pub(super) fn revision(number: u32) -> Revision {
 }
 
 /// A store of some hundred kilobytes, several segments, written over and over: 300 schedules, 6000 rows.
-pub(super) fn fill(path: &Path) -> Content {
+pub(crate) fn fill(path: &Path) -> Content {
     let mut store = open(path).unwrap();
     store.save(0, &Commit { revisions: (0..300).map(revision).collect(), ..commit(0, vec![]) }).unwrap();
     for tick in 0..60 {
@@ -67,13 +67,13 @@ pub(super) fn fill(path: &Path) -> Content {
     content(&mut store).unwrap()
 }
 
-pub(super) fn content(store: &mut SledStore) -> Result<Content, StoreError> {
+pub(crate) fn content(store: &mut SledStore) -> Result<Content, StoreError> {
     let snapshot = store.load()?;
     Ok(Content { snapshot, record: store.read(0, usize::MAX)?, changes: store.changes(0, usize::MAX)? })
 }
 
 /// Opens a store and reads everything.
-pub(super) fn everything(path: &Path) -> Result<Content, StoreError> {
+pub(crate) fn everything(path: &Path) -> Result<Content, StoreError> {
     content(&mut open(path)?)
 }
 
@@ -92,7 +92,7 @@ pub(crate) fn copy(from: &Path, to: &Path) {
 }
 
 /// Asserts that the store is refused as damaged, with a remedy, and still refused when it is tried again.
-pub(super) fn assert_damaged(path: &Path, words: &str) {
+pub(crate) fn assert_damaged(path: &Path, words: &str) {
     for _ in 0..2 {
         let refused = open(path).err().unwrap();
         assert!(matches!(refused, StoreError::Damaged { .. }), "{refused}");

@@ -9,6 +9,7 @@
 //! Absent: several processes (a lock file refuses the second), and a bulk store (the record is bounded).
 
 mod batch;
+mod copying;
 mod files;
 mod guard;
 mod log;
@@ -25,7 +26,7 @@ mod calendars;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 #[cfg(test)]
 mod forms;
 #[cfg(test)]
@@ -41,13 +42,15 @@ mod run_time_bytes;
 mod zones;
 
 use super::{
-    Limits, PageReader, Store, StoreError, Written, changes, complete_after, details_lost, encoding, meta,
+    Limits, PageReader, Store, StoreError, Whole, Written, changes, complete_after, details_lost, encoding,
+    meta,
 };
 use crate::{
     engine::{Commit, LoggedChange, Revision, Row, Snapshot},
     schedule::CalendarStore,
 };
 use changes::{Changes, has_pauses, is_of_run_time};
+pub(crate) use copying::{SledSource, SledTarget, WholeSource};
 use encoding::{Entry, Unreadable};
 use files::Files;
 pub(crate) use files::exposed;
@@ -60,6 +63,7 @@ use meta::{FORM_OF_CREATIONS, FORM_OF_ORIGINS, FORM_OF_PAUSES, FORM_OF_RETRIES, 
 use ponos::event::Timestamp;
 use reader::SledReader;
 use record::Record;
+pub(crate) use seal::NAME as SEAL;
 use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -160,25 +164,13 @@ impl SledStore {
             let kept = |key: &[u8]| self.kept(key).map_err(Failed::Store);
             record.trim(self.limits, &mut meta, &mut changes, kept)?;
             log::append(logged, self.limits, &mut meta, &mut changes, kept)?;
-            meta.generation += 1;
-            meta.writer = meta::writer();
-            changes.batch(&mut meta, kept)
+            Ok::<_, Failed>(())
         })();
         self.record = record;
-        let batch = prepared.map_err(|failed| match failed {
-            Failed::Store(error) => error,
-            Failed::Unreadable(Unreadable(what)) => damaged(&self.path, what),
-        })?;
-
-        let db = self.db()?;
-        self.reader.trims(&meta);
-        guarded(&self.path, || db.apply_batch(batch).and_then(|()| db.flush()))?;
-        self.files.sync()?;
-        point("flushed");
-        self.files.seal(&meta)?;
-        point("sealed");
-        self.reader.written(&meta);
-        self.meta = meta;
+        prepared.map_err(|failed| failed.explain(&self.path))?;
+        meta.generation += 1;
+        meta.writer = meta::writer();
+        self.commit(changes, meta)?;
         Ok(self.meta.last_sequence)
     }
 
@@ -316,6 +308,10 @@ impl Store for SledStore {
     fn id(&self) -> u64 {
         self.meta.store
     }
+
+    fn whole(&self) -> Result<Option<Whole>, StoreError> {
+        copying::whole(self).map(Some)
+    }
 }
 
 impl Drop for SledStore {
@@ -362,6 +358,15 @@ type KeyValue = (Vec<u8>, Vec<u8>);
 enum Failed {
     Store(StoreError),
     Unreadable(Unreadable),
+}
+
+impl Failed {
+    fn explain(self, path: &Path) -> StoreError {
+        match self {
+            Self::Store(error) => error,
+            Self::Unreadable(Unreadable(what)) => damaged(path, what),
+        }
+    }
 }
 
 impl From<Unreadable> for Failed {

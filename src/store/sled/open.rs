@@ -12,13 +12,38 @@ use super::{
     scan::Scan,
     seal,
 };
-use crate::{schedule::CalendarStore, store::StoreError};
+use crate::{
+    schedule::CalendarStore,
+    store::{StoreError, copying::not_understood},
+};
 use ponos::file_lock;
-use std::{path::Path, sync::Arc};
+use std::{fs::File, path::Path, sync::Arc};
 
 pub(super) fn open(path: &Path, clock: &str, options: &SledOptions) -> Result<SledStore, StoreError> {
     let lock = files::lock(path)?;
     let sealed = sealed(path, clock)?;
+    let mut store = opened(path, lock, sealed, options)?;
+    match store.db().and_then(|db| scan(path, db, &options.calendars)) {
+        Ok(scan) => accept(store, scan, clock),
+        Err(error) => {
+            // What panicked once is not asked to close properly.
+            if !matches!(error, StoreError::Newer { .. } | StoreError::Unfinished { .. }) {
+                store.abandon();
+            }
+            Err(error)
+        }
+    }
+}
+
+/// A new store in a folder, which says this of itself: nothing else may be there.
+pub(super) fn begin(path: &Path, meta: Meta, options: &SledOptions) -> Result<SledStore, StoreError> {
+    let lock = files::lock(path)?;
+    seal::write(path, &meta).map_err(|error| io_error(path, "creating it", &error))?;
+    opened(path, lock, meta, options)
+}
+
+/// What the seal speaks of; not read yet.
+fn opened(path: &Path, lock: File, sealed: Meta, options: &SledOptions) -> Result<SledStore, StoreError> {
     files::remove_unfinished_snapshots(path)?;
     let config = ::sled::Config::new()
         .path(path)
@@ -28,7 +53,7 @@ pub(super) fn open(path: &Path, clock: &str, options: &SledOptions) -> Result<Sl
         .flush_every_ms(None);
     let db = database(path, &config)?;
     files::close(path)?;
-    let mut store = SledStore {
+    Ok(SledStore {
         path: path.to_owned(),
         files: Files::open(path, lock)?,
         reader: Arc::new(SledReader::new(path, db.clone())),
@@ -41,17 +66,7 @@ pub(super) fn open(path: &Path, clock: &str, options: &SledOptions) -> Result<Sl
         unused: Vec::new(),
         without_rules: Vec::new(),
         broken: None,
-    };
-    match store.db().and_then(|db| scan(path, db, &options.calendars)) {
-        Ok(scan) => accept(store, scan, clock),
-        Err(error) => {
-            // What panicked once is not asked to close properly.
-            if !matches!(error, StoreError::Newer { .. }) {
-                store.abandon();
-            }
-            Err(error)
-        }
-    }
+    })
 }
 
 /// Reads everything, and holds it against what the database says of itself.
@@ -97,7 +112,7 @@ fn check_form(path: &Path, form: u32) -> Result<(), StoreError> {
 }
 
 fn newer(path: &Path, form: u32) -> StoreError {
-    StoreError::Newer { path: path.to_owned(), form, known: FORM }
+    not_understood(path, form, FORM)
 }
 
 fn create(path: &Path, clock: &str) -> Result<Meta, StoreError> {

@@ -11,7 +11,7 @@ use std::{
 };
 
 /// The seal's file name.
-pub(super) const NAME: &str = "seal";
+pub(crate) const NAME: &str = "seal";
 const TEMPORARY: &str = "seal.new";
 
 /// What is wrong with a seal.

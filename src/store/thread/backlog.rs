@@ -7,7 +7,7 @@ use super::{Backlog, Closed, Tuning, failure};
 use crate::{
     clock,
     engine::{Commit, Outcome, Row},
-    store::{PageReader, StoreError},
+    store::{PageReader, StoreError, Whole},
 };
 use ponos::event::{EventKind, Timestamp};
 use std::{
@@ -53,6 +53,8 @@ pub(super) struct Queue {
     dropped: u64,
     /// What was given before each, oldest first.
     flushes: VecDeque<(Progress, Reply<()>)>,
+    /// Those who wait for all that the store holds.
+    pub(super) wholes: Vec<Reply<Option<Whole>>>,
     pub(super) closes: Vec<Reply<()>>,
     /// Ends once everything is written.
     pub(super) closing: bool,
@@ -90,6 +92,8 @@ pub(super) enum Job {
     Append(Vec<Row>, Timestamp),
     /// All that was accepted before these asked is written.
     Flushed(Vec<Reply<()>>),
+    /// All that the store holds is asked for.
+    Whole(Reply<Option<Whole>>),
     Close,
 }
 
@@ -109,6 +113,7 @@ impl Shared {
             lost: None,
             dropped: 0,
             flushes: VecDeque::new(),
+            wholes: Vec::new(),
             closes: Vec::new(),
             closing: false,
             ended: false,
@@ -209,13 +214,14 @@ impl Queue {
         self.ended = true;
         self.closing = true;
         self.flushes.clear();
+        self.wholes.clear();
         self.closes.clear();
     }
 
     /// Whether another question may wait. Those that nobody waits for any more take no room.
     pub(super) fn has_room(&mut self) -> bool {
         self.flushes.retain(|(_, reply)| !reply.is_closed());
-        self.flushes.len() + self.closes.len() < QUESTIONS
+        self.flushes.len() + self.wholes.len() + self.closes.len() < QUESTIONS
     }
 
     fn lose(&mut self, row: Row) {
@@ -259,6 +265,9 @@ impl Queue {
         let flushed = self.flushes.iter().take_while(|flush| written(flush)).count();
         if flushed > 0 {
             return Some(Job::Flushed(self.flushes.drain(..flushed).map(|(_, reply)| reply).collect()));
+        }
+        if let Some(reply) = self.wholes.pop() {
+            return Some(Job::Whole(reply));
         }
         if let Some((ticket, commit)) = self.saves.pop_front() {
             self.begun.saves += 1;

@@ -12,7 +12,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-use super::{ChangePage, Page, PageReader, SledOptions, SledStore, Store, StoreError};
+use super::{ChangePage, Page, PageReader, SledOptions, SledStore, Store, StoreError, Whole};
 use crate::{
     engine::{Commit, Row, Snapshot},
     telemetry::Counts,
@@ -240,6 +240,15 @@ impl StoreHandle {
     /// [`StoreError`] when that is not so in the end.
     pub async fn flush(&self) -> Result<(), StoreError> {
         self.ask(Queue::flush).await
+    }
+
+    /// All that the store holds as of its last write; `None` where that is not asked of it. Writes wait while it is looked up, which
+    /// takes about a second for a million schedules.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn whole(&self) -> Result<Option<Whole>, StoreError> {
+        self.ask(|queue, reply| queue.wholes.push(reply)).await
     }
 
     /// Writes what was accepted before, closes the store and ends the thread. While the disk fails there is one last

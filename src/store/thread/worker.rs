@@ -88,6 +88,13 @@ impl Worker<'_> {
                 Job::Flushed(replies) => replies.into_iter().for_each(|reply| {
                     let _ = reply.send(self.given_up.clone().map_or(Ok(()), Err));
                 }),
+                Job::Whole(reply) => {
+                    let whole = match &self.store {
+                        Some(store) => store.whole(),
+                        None => Err(self.given_up.clone().unwrap_or_else(|| failure("it is closed"))),
+                    };
+                    let _ = reply.send(whole);
+                }
                 Job::Close => break,
             }
         }

@@ -19,7 +19,7 @@ pub use event::{
 };
 pub use limits::{ANSWERS_KEPT, DelayedLimits, PAGE_BYTES, PORTION, TOMBSTONES_KEPT};
 pub use memory::{DelayedMemory, MemoryDelayed};
-pub use reader::{Counted, DelayedPage, DelayedReader, Found, Listed};
+pub use reader::{Counted, DelayedPage, DelayedReader, DelayedWhole, Found, Listed};
 pub use sending::{
     DelayedAction, DelayedAnswer, DelayedChange, DelayedInput, DelayedRequest, DelayedRules, Marks,
     ParkedHead, PastDue, Sending, SinceSetBack, UnparkRequest, Unparked, Unparking, logged_events,

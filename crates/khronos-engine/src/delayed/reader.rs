@@ -106,6 +106,15 @@ pub trait DelayedReader: Send + Sync {
     /// # Errors
     /// As said of all.
     fn count(&self, after: Option<&str>, most: usize) -> Result<Counted, StoreError>;
+
+    /// All that it holds as of its last write, for a copy of it, with what is not durable yet; `None` where that is not asked of the
+    /// store: it is not on a disk, or on that of a database.
+    ///
+    /// # Errors
+    /// As said of all.
+    fn whole(&self) -> Result<Option<DelayedWhole>, StoreError> {
+        Ok(None)
+    }
 }
 
 /// Some of the pending events, counted.
@@ -153,3 +162,7 @@ pub struct DelayedPage {
     /// Which record it is: the [id of its store](super::DelayedStore::id).
     pub record: u64,
 }
+
+/// All that a store holds, entry by entry, in the form of its adapter, each with its kind: first what it says of itself. What is
+/// written afterwards is not in it, and it keeps no write waiting.
+pub type DelayedWhole = Box<dyn Iterator<Item = Result<(&'static str, Vec<u8>, Vec<u8>), StoreError>> + Send>;

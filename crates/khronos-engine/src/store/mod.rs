@@ -10,6 +10,7 @@ pub use memory::{Fault, Memory, MemoryStore};
 use crate::{ChangeEntry, Commit, Outcome, RecordRow, Row, Snapshot};
 use ponos_event::{EventKind, Timestamp};
 use std::{
+    fmt,
     hash::{BuildHasher, RandomState},
     path::PathBuf,
     sync::Arc,
@@ -69,6 +70,25 @@ pub trait Store: Send {
 
     /// Made up when the store was created: tells it from every other store.
     fn id(&self) -> u64;
+
+    /// All that it holds as of its last write, for a copy of it; `None` where that is not asked of the store: it is not on a disk, or
+    /// on that of a database.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn whole(&self) -> Result<Option<Whole>, StoreError> {
+        Ok(None)
+    }
+}
+
+/// All that a store holds, entry by entry, in the form of its adapter: first what it says of itself. What is written afterwards is not
+/// in it.
+pub struct Whole(pub Box<dyn Iterator<Item = (Vec<u8>, Vec<u8>)> + Send>);
+
+impl fmt::Debug for Whole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Whole").finish_non_exhaustive()
+    }
 }
 
 /// Reads a store's record on any thread, beside what is written and without waiting until that is durable.
@@ -191,6 +211,14 @@ pub enum StoreError {
         form: u32,
         /// The newest form that this version understands.
         known: u32,
+    },
+    /// A copy into it did not end, or is being made.
+    #[error(
+        "the store {path} is the target of a copy that did not end (`khronos store copy`): it may lack anything, so no clock starts on it; remove it (delete the folder, or drop the schema), then copy again"
+    )]
+    Unfinished {
+        /// The folder.
+        path: PathBuf,
     },
     /// What is on the disk is not what was written.
     #[error("the store {path} is damaged: {what}; {remedy}")]

@@ -1,0 +1,282 @@
+//! A clock's whole state, copied from one place to another while no clock runs on either: both stores, by the portion, with their
+//! ids, marks and numbers, so that a clock goes on there as if nothing had been.
+//!
+//! Invariant: nothing is written to a place in which something is, and the source stays as it is. Until all of it was read back and
+//! compared, each store of the target says that it is not finished; the store of the progress, which a clock opens first, does so
+//! longest. So whatever interrupts a copy leaves nothing that a clock would start on.
+//!
+//! A clock that goes on is copied into a folder, and that copy is held until somebody says what becomes of what it does not know of
+//! (`backup.rs`, `accept.rs`).
+//!
+//! Absent: the forms of what is copied, which are the stores'.
+
+mod accept;
+mod backup;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use accept::{AcceptAsked, Acceptance, Accepted, Holding};
+pub(crate) use backup::{backup, look_up};
+
+use crate::{
+    delayed::{self, PostgresDelayedSource, PostgresDelayedTarget, RedbOptions, RedbSource, RedbTarget},
+    postgres::Door,
+    store::{
+        self, PostgresSource, PostgresTarget, SledOptions, SledSource, SledTarget, StoreError,
+        copying::{Entry, Mark, Marked, Source, Sums, Target, count},
+        held,
+    },
+};
+use std::{
+    fmt, fs, io,
+    path::{Path, PathBuf},
+};
+
+/// Where a clock's state is, or is to be.
+#[derive(Debug, Clone)]
+pub(crate) enum CopyPlace {
+    Folder(PathBuf),
+    Postgres(Door),
+    /// In a clock that goes on; only its [`backup`] is.
+    Running,
+}
+
+/// What was copied, and found to be the same there.
+#[derive(Debug)]
+pub(crate) struct Copied {
+    /// What both say of themselves.
+    pub(crate) marks: Vec<Mark>,
+    /// What both hold.
+    pub(crate) sums: Sums,
+}
+
+/// Why a state was not copied.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CopyError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(
+        "{0} is a copy that is held: say first what becomes of what was due since it was made (`khronos store accept --send-again`, or `--skip`)"
+    )]
+    Held(CopyPlace),
+    #[error(
+        "there is no store at {0}; name the folder of a clock's state, or the Postgres and the schema that it has"
+    )]
+    NoStore(CopyPlace),
+    #[error(
+        "something is at {0} already, and nothing was changed there: copy into a folder that is missing or empty, or into a schema of Postgres in which no clock has been"
+    )]
+    NotEmpty(CopyPlace),
+    #[error(
+        "the copy at {to} is not what is at {from}: {what}; no clock starts on it: remove it, and check disk, memory and database before you copy again"
+    )]
+    Differs { from: CopyPlace, to: CopyPlace, what: String },
+}
+
+/// The folder of delayed events, within that of the store.
+pub(crate) const DELAYED: &str = "delayed";
+
+/// Entries between two words about how far it has come.
+const TOLD: u64 = 100_000;
+
+type Progress<'a> = Box<dyn Source<store::Meta> + 'a>;
+type Delayed<'a> = Box<dyn Source<delayed::Meta> + 'a>;
+
+/// Copies the state of the clock of this name; `cache`: bytes that each store on a disk keeps in memory. `told` is called now and then
+/// with how many entries are there.
+///
+/// # Errors
+/// [`CopyError`]; no clock starts on what is at the target then.
+pub(crate) fn copy(
+    from: &CopyPlace,
+    to: &CopyPlace,
+    (clock, cache): (&str, u64),
+    mut told: impl FnMut(u64),
+) -> Result<Copied, CopyError> {
+    to.check_nothing_is_there()?;
+    let (mut progress, mut delayed) = from.open(clock, cache)?;
+    let mut progress_to = to.progress(progress.meta(), cache)?;
+    let mut delayed_to = delayed.as_ref().map(|delayed| to.delayed(delayed.meta())).transpose()?;
+
+    let mut copied = Copied { marks: Vec::new(), sums: Sums::new() };
+    let both = (from, to);
+    let mut telling = Telling::new(&mut told);
+    transfer(&mut *progress, &mut *progress_to, both, &mut copied, &mut telling)?;
+    if let (Some(delayed), Some(delayed_to)) = (&mut delayed, &mut delayed_to) {
+        transfer(&mut **delayed, &mut **delayed_to, both, &mut copied, &mut telling)?;
+        delayed_to.finish()?;
+    }
+    // Nothing is left to be read; but a clock that began there meanwhile is seen.
+    progress.next()?;
+    progress_to.finish()?;
+    Ok(copied)
+}
+
+/// Says now and then how many entries are there.
+struct Telling<'a> {
+    told: &'a mut dyn FnMut(u64),
+    entries: u64,
+}
+
+impl<'a> Telling<'a> {
+    fn new(told: &'a mut dyn FnMut(u64)) -> Self {
+        Self { told, entries: 0 }
+    }
+
+    fn note(&mut self, more: usize) {
+        let before = self.entries / TOLD;
+        self.entries += more as u64;
+        if self.entries / TOLD > before {
+            (self.told)(self.entries);
+        }
+    }
+}
+
+/// Refuses a folder in which something is.
+///
+/// # Errors
+/// [`CopyError::NotEmpty`].
+pub(crate) fn check_nothing_is_at(folder: &Path) -> Result<(), CopyError> {
+    CopyPlace::Folder(folder.to_owned()).check_nothing_is_there()
+}
+
+/// Copies one store, reads it back and compares.
+fn transfer<M: Marked>(
+    source: &mut dyn Source<M>,
+    target: &mut dyn Target<M>,
+    (from, to): (&CopyPlace, &CopyPlace),
+    copied: &mut Copied,
+    telling: &mut Telling<'_>,
+) -> Result<(), CopyError> {
+    let mut sums = Sums::new();
+    each(source, |entries| {
+        count(&mut sums, &entries);
+        telling.note(entries.len());
+        target.add(entries)
+    })?;
+    let mut there = Sums::new();
+    let mut back = target.read_back()?;
+    each(&mut *back, |entries| {
+        count(&mut there, &entries);
+        Ok(())
+    })?;
+    let (marks, said) = (source.meta().marks(), back.meta().marks());
+    if let Some(what) = difference(&sums, &there).or_else(|| other_mark(&marks, &said)) {
+        return Err(CopyError::Differs { from: from.clone(), to: to.clone(), what });
+    }
+    copied.marks.extend(marks);
+    copied.sums.extend(sums);
+    Ok(())
+}
+
+fn each<M>(
+    source: &mut dyn Source<M>,
+    mut take: impl FnMut(Vec<Entry>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    loop {
+        let entries = source.next()?;
+        if entries.is_empty() {
+            return Ok(());
+        }
+        take(entries)?;
+    }
+}
+
+fn difference(here: &Sums, there: &Sums) -> Option<String> {
+    let mut kinds = here.keys().chain(there.keys());
+    let of = |sums: &Sums, what: &str| sums.get(what).copied().unwrap_or_default();
+    let what = kinds.find(|what| of(here, what) != of(there, what))?;
+    let (one, other) = (of(here, what), of(there, what));
+    Some(format!(
+        "{what}: {} with the sum {:016x}, and there {} with {:016x}",
+        one.count, one.digest, other.count, other.digest
+    ))
+}
+
+fn other_mark(here: &[Mark], there: &[Mark]) -> Option<String> {
+    let (one, other) = here.iter().zip(there).find(|(one, other)| one != other)?;
+    Some(format!("{}: {}, and there {}", one.what, one.value, other.value))
+}
+
+impl CopyPlace {
+    fn check_nothing_is_there(&self) -> Result<(), CopyError> {
+        let Self::Folder(path) = self else { return Ok(()) };
+        let read = |error: &io::Error| store::io_error(path, "looking for what is there", error);
+        let is_empty = match fs::read_dir(path) {
+            Ok(mut entries) => entries.next().is_none(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+            Err(error) => return Err(read(&error).into()),
+        };
+        if is_empty { Ok(()) } else { Err(CopyError::NotEmpty(self.clone())) }
+    }
+
+    /// What is there of a clock. One without delayed events may never have had a store of them.
+    fn open(
+        &self,
+        clock: &str,
+        cache: u64,
+    ) -> Result<(Progress<'static>, Option<Delayed<'static>>), CopyError> {
+        let none = || CopyError::NoStore(self.clone());
+        match self {
+            Self::Folder(path) => {
+                let held = held::read(path);
+                if held.map_err(|error| store::io_error(path, "looking for its mark", &error))?.is_some() {
+                    return Err(CopyError::Held(self.clone()));
+                }
+                if !path.join(store::SEAL).exists() {
+                    return Err(none());
+                }
+                let options = SledOptions { cache, ..SledOptions::default() };
+                let progress = SledSource::open(path, clock, &options)?;
+                let delayed = path.join(DELAYED);
+                let delayed = match delayed.exists() {
+                    true => Some(RedbSource::open(&delayed, clock, &RedbOptions::default())?),
+                    false => None,
+                };
+                Ok((Box::new(progress), delayed.map(|delayed| Box::new(delayed) as Delayed<'_>)))
+            }
+            Self::Postgres(door) => {
+                let progress = PostgresSource::open(door)?.ok_or_else(none)?;
+                let delayed = PostgresDelayedSource::open(door)?;
+                Ok((Box::new(progress), delayed.map(|delayed| Box::new(delayed) as Delayed<'_>)))
+            }
+            Self::Running => Err(none()),
+        }
+    }
+
+    fn progress(&self, of: &store::Meta, cache: u64) -> Result<Box<dyn Target<store::Meta>>, CopyError> {
+        let taken = || CopyError::NotEmpty(self.clone());
+        Ok(match self {
+            Self::Folder(path) => {
+                let options = SledOptions { cache, ..SledOptions::default() };
+                Box::new(SledTarget::create(path, &options, of)?)
+            }
+            Self::Postgres(door) => Box::new(PostgresTarget::create(door, of)?.ok_or_else(taken)?),
+            Self::Running => return Err(taken()),
+        })
+    }
+
+    fn delayed(&self, of: &delayed::Meta) -> Result<Box<dyn Target<delayed::Meta>>, CopyError> {
+        Ok(match self {
+            Self::Folder(path) => {
+                Box::new(RedbTarget::create(&path.join(DELAYED), &RedbOptions::default(), of)?)
+            }
+            Self::Postgres(door) => Box::new(PostgresDelayedTarget::create(door, of)?),
+            Self::Running => return Err(CopyError::NotEmpty(self.clone())),
+        })
+    }
+
+    fn shown(&self) -> &Path {
+        match self {
+            Self::Folder(path) => path,
+            Self::Postgres(door) => door.address().shown(),
+            Self::Running => Path::new("the running clock"),
+        }
+    }
+}
+
+impl fmt::Display for CopyPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.shown().display().fmt(f)
+    }
+}

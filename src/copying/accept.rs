@@ -1,0 +1,160 @@
+//! What becomes of what a copy does not know of: due since it was made, and sent by the original, or not.
+
+use super::DELAYED;
+use crate::{
+    delayed::{DelayedBatch, DelayedStep, DelayedStore as _, RedbDelayed, RedbOptions},
+    engine::{Commit, Outcome, Reached, SkipReason, SkippedPause, Snapshot},
+    store::{
+        SEAL, SledOptions, SledStore, Store as _, StoreError,
+        held::{self, Held},
+        io_error,
+    },
+};
+use ponos::event::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Delayed events that are settled in one write.
+const AT_ONCE: usize = 1_000;
+
+/// What a person decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Acceptance {
+    /// It is caught up with, as after an outage: what was sent before goes again under the same ids.
+    SendAgain,
+    /// It is recorded as skipped.
+    Skip,
+}
+
+/// A decision, as it is asked for.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AcceptAsked {
+    /// What becomes of what was due since the copy was made.
+    pub(crate) what: Acceptance,
+}
+
+/// What was accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Accepted {
+    /// The copy is of this instant; `None` where its mark can't be understood.
+    pub(crate) made_at: Option<Timestamp>,
+    /// What was decided.
+    pub(crate) what: Acceptance,
+    /// Delayed events that were recorded as skipped.
+    pub(crate) skipped_delayed: u64,
+    /// Everything is paused there, as it was when the copy was made: what becomes of schedules is said by whoever ends the pause.
+    pub(crate) is_paused: bool,
+}
+
+/// A store that is held, opened so that nobody else does.
+#[derive(Debug)]
+pub(crate) struct Holding {
+    folder: PathBuf,
+    held: Option<Held>,
+    store: SledStore,
+    delayed: Option<RedbDelayed>,
+}
+
+impl Holding {
+    /// Opens what is in a folder; `None` where it is not held.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn open(folder: &Path, (clock, cache): (&str, u64)) -> Result<Option<Self>, StoreError> {
+        let held = held::read(folder).map_err(|error| io_error(folder, "reading its mark", &error))?;
+        let Some(held) = held else { return Ok(None) };
+        // Else one would be made there.
+        if !folder.join(SEAL).exists() {
+            return Err(StoreError::Unfinished { path: folder.to_owned() });
+        }
+        let options = SledOptions { cache, ..SledOptions::default() };
+        let store = SledStore::open(folder, clock, &options)?;
+        let delayed = folder.join(DELAYED);
+        let delayed = match delayed.exists() {
+            true => Some(RedbDelayed::open(&delayed, clock, &RedbOptions::default())?),
+            false => None,
+        };
+        Ok(Some(Self { folder: folder.to_owned(), held, store, delayed }))
+    }
+
+    /// Why nothing is sent, and what to do.
+    pub(crate) fn why(&self) -> String {
+        let of = match &self.held {
+            Some(Held { clock, made_at }) => format!("the clock '{clock}', made at {made_at}"),
+            None => "a clock that ran".to_owned(),
+        };
+        format!(
+            "held: this store is a copy of {of}, and does not know what was sent since; nothing is sent before `khronos store accept --send-again` (what was due since goes out, under the ids that it had) or `khronos store accept --skip` (it is recorded as skipped)"
+        )
+    }
+
+    /// Has it go on: the next clock that starts on it sends.
+    ///
+    /// # Errors
+    /// [`StoreError`]; it is held as before then.
+    pub(crate) fn accept(&mut self, what: Acceptance, now: Timestamp) -> Result<Accepted, StoreError> {
+        let made_at = self.held.as_ref().map(|held| held.made_at);
+        let mut accepted = Accepted { made_at, what, skipped_delayed: 0, is_paused: false };
+        let snapshot = self.store.load()?;
+        accepted.is_paused = snapshot.pauses.paused.is_some();
+        if what == Acceptance::Skip {
+            // What may have been sent when the copy was made is above what the clock shows, where that went back since.
+            let through = snapshot.handed.max(snapshot.reached).map_or(now, |ever| ever.max(now));
+            if let Some(delayed) = &mut self.delayed {
+                accepted.skipped_delayed = skip_delayed(delayed, through)?;
+            }
+            if let Some(commit) = skip(snapshot, now) {
+                self.store.save(0, &commit)?;
+            }
+        }
+        let unmarked = held::unmark(&self.folder);
+        unmarked.map_err(|error| io_error(&self.folder, "taking its mark away", &error))?;
+        Ok(accepted)
+    }
+}
+
+/// Settles what is to be sent by then, a portion in each write.
+fn skip_delayed(store: &mut RedbDelayed, through: Timestamp) -> Result<u64, StoreError> {
+    let reader = store.reader();
+    let all = Timestamp::from_millis(i64::MIN)..through.plus(1);
+    let mut skipped = 0;
+    loop {
+        let due = reader.due(all.clone(), None, AT_ONCE)?;
+        if due.is_empty() {
+            return Ok(skipped);
+        }
+        skipped += due.len() as u64;
+        let settle = |event: crate::delayed::DueEvent| DelayedStep::Settle {
+            key: event.key,
+            outcome: Outcome::Skipped(SkipReason::Paused),
+            keeps_content: false,
+        };
+        let steps = due.into_iter().map(settle).collect();
+        store.write(0, &DelayedBatch { now: through, steps, lasts: true, ..DelayedBatch::default() })?;
+    }
+}
+
+/// The write by which what schedules call for until now is skipped: as if all had been paused since the copy was made. What may have
+/// been under way then goes again, singly.
+fn skip(snapshot: Snapshot, now: Timestamp) -> Option<Commit> {
+    let Snapshot { settled, handed, reached, set_backs, pauses, created, .. } = snapshot;
+    // Nothing was ever due; or somebody has all of it paused, and says what becomes of it.
+    let settled = settled.filter(|_| pauses.paused.is_none())?;
+    let handed = handed.unwrap_or(settled);
+    let ever = handed.max(reached.unwrap_or(handed));
+    let skipped =
+        SkippedPause { reached: Reached { lately: ever, ever, set_backs }, through: now, set_backs };
+    let mut pauses = pauses;
+    pauses.skipped.push(skipped);
+    Some(Commit {
+        settled,
+        handed,
+        reached: ever,
+        set_backs,
+        created,
+        pauses: Some(pauses),
+        ..Commit::default()
+    })
+}

@@ -1,0 +1,88 @@
+//! A copy of a clock that goes on, in a folder: another store from then on, and held.
+//!
+//! What the copy holds is of one moment: the delayed events are looked up first, and the progress right after. So its H covers all
+//! that these delayed events may have been handed over by, as after a crash; what was settled in between is pending in the copy, and
+//! goes again under its id. The other way round an event could have been sent above the H of the copy, and be changed there.
+
+use super::{Copied, CopyError, CopyPlace, DELAYED, Telling, transfer};
+use crate::{
+    delayed::{self, DelayedHandle, DelayedWhole, DelayedWholeSource, RedbOptions, RedbTarget},
+    store::{
+        self, SledOptions, SledTarget, StoreError, StoreHandle, Whole, WholeSource,
+        copying::{Source as _, Sums, Target as _},
+        exposed,
+        held::{self, Held},
+        io_error,
+    },
+};
+use ponos::{event::Timestamp, private};
+use std::path::Path;
+
+/// What was looked up of a clock that goes on.
+#[derive(Debug)]
+pub(crate) struct LookedUp {
+    progress: Whole,
+    delayed: Option<WholeOfDelayed>,
+}
+
+struct WholeOfDelayed(DelayedWhole);
+
+impl std::fmt::Debug for WholeOfDelayed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("WholeOfDelayed").finish_non_exhaustive()
+    }
+}
+
+/// Looks up what is to be copied; `None` where the clock has its state in no folder.
+///
+/// # Errors
+/// [`StoreError`].
+pub(crate) async fn look_up(
+    store: &StoreHandle,
+    delayed: Option<&DelayedHandle>,
+) -> Result<Option<LookedUp>, StoreError> {
+    let delayed = match delayed {
+        Some(delayed) => delayed.read_by(|reader| reader.whole()).await?.map(WholeOfDelayed),
+        None => None,
+    };
+    Ok(store.whole().await?.map(|progress| LookedUp { progress, delayed }))
+}
+
+/// Writes it into a folder in which nothing is, and compares. Blocks.
+///
+/// # Errors
+/// [`CopyError`]; no clock starts on what is there then.
+pub(crate) fn backup(
+    found: LookedUp,
+    folder: &Path,
+    (clock, made_at): (&str, Timestamp),
+    mut told: impl FnMut(u64),
+) -> Result<Copied, CopyError> {
+    let to = CopyPlace::Folder(folder.to_owned());
+    to.check_nothing_is_there()?;
+    private::folder(folder).map_err(|error| exposed(folder, error))?;
+    let held = Held { clock: clock.to_owned(), made_at };
+    held::mark(folder, &held).map_err(|error| io_error(folder, "marking it", &error))?;
+
+    let LookedUp { progress, delayed } = found;
+    let mut progress = WholeSource::new(progress, store::Meta::of_a_copy)?;
+    let delayed =
+        delayed.map(|WholeOfDelayed(whole)| DelayedWholeSource::new(whole, delayed::Meta::of_a_copy));
+    let mut delayed = delayed.transpose()?;
+    let mut progress_to = SledTarget::create(folder, &SledOptions::default(), progress.meta())?;
+    let path = folder.join(DELAYED);
+    let created =
+        delayed.as_ref().map(|delayed| RedbTarget::create(&path, &RedbOptions::default(), delayed.meta()));
+    let mut delayed_to = created.transpose()?;
+
+    let running = CopyPlace::Running;
+    let mut copied = Copied { marks: Vec::new(), sums: Sums::new() };
+    let mut telling = Telling::new(&mut told);
+    transfer(&mut progress, &mut progress_to, (&running, &to), &mut copied, &mut telling)?;
+    if let (Some(delayed), Some(delayed_to)) = (&mut delayed, &mut delayed_to) {
+        transfer(delayed, delayed_to, (&running, &to), &mut copied, &mut telling)?;
+        delayed_to.finish()?;
+    }
+    progress_to.finish()?;
+    Ok(copied)
+}

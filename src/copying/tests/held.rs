@@ -1,0 +1,122 @@
+//! Copies of a store that goes on, and what becomes of them.
+
+use super::*;
+use crate::{
+    config::MetricsConfig,
+    delayed::{DelayedHandle, DelayedTuning, open_redb},
+    engine::{Outcome, SkipReason},
+    store::{
+        SledOptions, StoreHandle, Tuning,
+        copying::APART,
+        held::{Held, mark},
+        open_sled,
+    },
+    telemetry::Counts,
+};
+use ponos::event::Timestamp;
+
+/// When the copy is made.
+fn made_at() -> Timestamp {
+    instant(100)
+}
+
+/// The stores of a clock that runs.
+async fn running(path: &Path) -> (StoreHandle, DelayedHandle) {
+    let counts = Counts::new("khronos", &MetricsConfig::default());
+    let options = SledOptions::default();
+    let opened = open_sled(path.into(), "khronos".into(), options, Tuning::default(), counts).await;
+    let (folder, options) = (path.join(DELAYED), delayed_fixture::options());
+    let delayed = open_redb(folder, "khronos".into(), options, DelayedTuning::default()).await;
+    (opened.unwrap().0, delayed.unwrap().0)
+}
+
+/// A copy of a clock that goes on, and what the original held then.
+async fn backed_up(folder: &Path) -> (PathBuf, (Content, DelayedContent)) {
+    let (here, there) = (folder.join("here"), folder.join("there"));
+    let kept = filled(&here);
+    let (store, delayed) = running(&here).await;
+    let found = look_up(&store, Some(&delayed)).await.unwrap().unwrap();
+    // What comes later is not in it.
+    store.save(1, commit(60, fixture::rows(6_000, 3))).unwrap();
+    delayed.write(1, batch(WRITES + 1)).unwrap();
+    store.flush().await.unwrap();
+    let into = there.clone();
+    let making = std::thread::spawn(move || backup(found, &into, ("khronos", made_at()), |_| ()));
+    making.join().unwrap().unwrap();
+    delayed.close().await.unwrap();
+    store.close().await.unwrap();
+    (there, kept)
+}
+
+fn holding(folder: &Path) -> Holding {
+    Holding::open(folder, ("khronos", CACHE)).unwrap().expect("it is held")
+}
+
+#[tokio::test]
+async fn a_backup_is_another_store_with_all_that_was_there_and_is_held_until_it_is_accepted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (there, kept) = backed_up(folder.path()).await;
+    assert!(holding(&there).why().contains(&made_at().to_string()));
+    let held = copied(&CopyPlace::Folder(there.clone()), &CopyPlace::Folder(folder.path().join("further")));
+    assert!(matches!(held, Err(CopyError::Held(_))), "{held:?}");
+
+    let accepted = holding(&there).accept(Acceptance::SendAgain, instant(10_000)).unwrap();
+    assert_eq!((accepted.made_at, accepted.skipped_delayed), (Some(made_at()), 0));
+    assert!(Holding::open(&there, ("khronos", CACHE)).unwrap().is_none());
+    let (mut progress, mut delayed) = in_folder(&there);
+    assert_ne!(
+        progress.record.record, kept.0.record.record,
+        "whoever has a position in the other one sees it"
+    );
+    assert_eq!(progress.snapshot.created, kept.0.snapshot.created + APART);
+    assert_eq!(delayed.snapshot.created, kept.1.snapshot.created + APART);
+    (progress.record.record, progress.changes.record) = (kept.0.record.record, kept.0.changes.record);
+    progress.snapshot.created = kept.0.snapshot.created;
+    delayed.snapshot.created = kept.1.snapshot.created;
+    assert_eq!((progress, delayed), kept);
+}
+
+#[tokio::test]
+async fn what_was_due_since_a_backup_is_recorded_as_skipped_where_that_is_decided() {
+    let folder = tempfile::tempdir().unwrap();
+    let (there, kept) = backed_up(folder.path()).await;
+    let sends = |content: &DelayedContent| -> Vec<Timestamp> {
+        content.events.iter().map(|event| event.head.key.send).collect()
+    };
+    let (before, all) = (kept.0.snapshot, sends(&kept.1));
+    // By now half of them were due.
+    let now = all[all.len() / 2];
+    assert!(now > instant(10_000));
+    let later: Vec<_> = all.iter().copied().filter(|send| *send > now).collect();
+    let pending = (all.len() - later.len()) as u64;
+    assert!(pending > 0 && !later.is_empty());
+
+    let accepted = holding(&there).accept(Acceptance::Skip, now).unwrap();
+    assert_eq!((accepted.skipped_delayed, accepted.is_paused), (pending, false));
+    let (progress, delayed) = in_folder(&there);
+    assert_eq!(sends(&delayed), later);
+    let outcomes = delayed.rows.iter().map(|row| &row.row.outcome);
+    assert!(outcomes.filter(|outcome| **outcome == Outcome::Skipped(SkipReason::Paused)).count() > 0);
+    let skipped = progress.snapshot.pauses.skipped.last().unwrap();
+    assert_eq!((Some(skipped.reached.ever), skipped.through), (before.handed, now));
+    assert_eq!((progress.snapshot.settled, progress.snapshot.handed), (before.settled, before.handed));
+}
+
+#[tokio::test]
+async fn a_backup_that_was_interrupted_can_not_be_accepted() {
+    let folder = tempfile::tempdir().unwrap();
+    // Before anything else was there, …
+    let early = folder.path().join("early");
+    fs::create_dir(&early).unwrap();
+    mark(&early, &Held { clock: "khronos".into(), made_at: made_at() }).unwrap();
+    let refused = Holding::open(&early, ("khronos", CACHE)).unwrap_err();
+    assert!(matches!(refused, StoreError::Unfinished { .. }), "{refused}");
+    // … and in the midst of it.
+    let here = folder.path().join("here");
+    filled(&here);
+    let late = folder.path().join("late");
+    interrupted(&CopyPlace::Folder(here), &CopyPlace::Folder(late.clone()), true);
+    mark(&late, &Held { clock: "khronos".into(), made_at: made_at() }).unwrap();
+    let refused = Holding::open(&late, ("khronos", CACHE)).unwrap_err();
+    assert!(matches!(refused, StoreError::Unfinished { .. }), "{refused}");
+}
