@@ -6,7 +6,7 @@ use super::{calls::Calls, calls::number, errors::Failed};
 pub(crate) const NEWEST: u32 = STEPS.len() as u32;
 
 /// Step n is the (n − 1)th of these. What was released is never changed: what follows goes into a step of its own.
-const STEPS: [&str; 2] = [FIRST, MEMBERS];
+const STEPS: [&str; 3] = [FIRST, MEMBERS, TOUCHED];
 
 /// The row of a shard holds lease and progress, so that one compare-and-swap does both. It is updated several times a second: a
 /// page that is filled to a tenth has room for its next versions, so that no index is touched and nothing grows. All other tables
@@ -65,6 +65,12 @@ create table {s}.member (clock text, shard smallint, id uuid, address text, vers
     with (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 50);
 create table {s}.files (clock text, shard smallint, place text, digest text not null, changed_at timestamptz not null,
     primary key (clock, shard, place));
+";
+
+/// Which keys each write of the progress touched, for those that follow.
+const TOUCHED: &str = "
+create table {s}.touched (clock text, shard smallint, number bigint, value bytea not null,
+    primary key (clock, shard, number));
 ";
 
 /// Makes what is missing, one program after the other.

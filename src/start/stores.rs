@@ -124,7 +124,7 @@ pub(super) async fn open_store(
             store::open_sled(path.clone(), clock, options, Tuning::default(), counts).await
         }
         Place::Postgres(door) => {
-            let (door, options) = (door.clone(), PostgresOptions { limits, calendars });
+            let (door, options) = (door.clone(), PostgresOptions { limits, calendars, warm: None });
             let opener =
                 move || PostgresStore::open(&door, &options).map(|store| Box::new(store) as Box<dyn Store>);
             let tuning = Tuning { batch: POSTGRES_BATCH, ..Tuning::default() };

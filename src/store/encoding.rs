@@ -11,7 +11,7 @@ pub(super) use rows::{Beside, read_rows, rows_value};
 #[path = "encoding/kinds.rs"]
 mod kinds;
 
-pub(super) use kinds::{is_of_definitions, is_of_zones, table};
+pub(super) use kinds::{About, about, is_of_definitions, is_of_zones, table};
 
 #[path = "encoding/run_time.rs"]
 mod run_time;

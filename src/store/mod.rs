@@ -15,7 +15,7 @@ pub use khronos_engine::store::{
     ChangePage, Fault, Limits, Memory, MemoryStore, Page, PageReader, Store, StoreError, Written,
 };
 use khronos_engine::store::{complete_after, details_lost, made_up};
-pub use postgres::{PostgresOptions, PostgresStore};
+pub use postgres::{PostgresOptions, PostgresStore, WarmStore};
 pub use sled::{NO_ROOM, SledOptions, SledStore};
 #[cfg(test)]
 pub(crate) use sled::{child, child_folder, copy, scale};
