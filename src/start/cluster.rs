@@ -22,7 +22,7 @@ use crate::{
     reading::{Beside, Ends, Reader, reader},
     schedule::{CalendarStore, Demand},
     sources::FileLines,
-    store::StoreError,
+    store::{StoreError, WarmStore},
     telemetry::Counts,
 };
 use ponos::{
@@ -64,6 +64,8 @@ struct Cluster<'a> {
     strict: bool,
     transport: Transport,
     keeper: Keeper,
+    /// What the leader keeps, held while this clock follows.
+    warm: WarmStore,
     trust: Trust,
     topology: watch::Sender<Topology>,
     front: watch::Sender<http::Serves>,
@@ -98,6 +100,7 @@ pub(super) async fn run(
     let (times, silent) = (LeaseTimes::default(), SILENT);
     let parts = KeeperParts { door, trust: trust.clone(), shown, times, silent };
     let watching = parts.door.clone();
+    let warm = WarmStore::new(&watching).map_err(RunError::Store)?;
     let Some(kept) = unless_stopped(&ends, keep(parts)).await else { return Ok(Report::default()) };
     let keeper = kept.map_err(RunError::Store)?;
     // Whatever ends here has never led: the keeper leads nothing before it is told to begin.
@@ -137,6 +140,7 @@ pub(super) async fn run(
         strict,
         transport,
         keeper,
+        warm,
         trust,
         topology,
         front,
@@ -177,6 +181,7 @@ impl Cluster<'_> {
             match now {
                 Role::Ended => return Ok(report),
                 Role::Following => {
+                    self.warm.follow();
                     let standby = standby.get_or_insert_with(|| {
                         let topology = self.topology.subscribe();
                         Standby::new(self.transport.publisher_following(topology))
@@ -252,7 +257,9 @@ impl Cluster<'_> {
         let heartbeat = self.keeper.heartbeat();
         heartbeat.begin();
         let place = Place::Postgres(self.keeper.door(term));
-        let Some(stores) = Stores::open(self.config, &place, self.counts.clone(), ends).await? else {
+        let Some(stores) =
+            Stores::open(self.config, &place, Some(&self.warm), self.counts.clone(), ends).await?
+        else {
             return Ok(Report::default());
         };
         let store_id = stores.store.id();
