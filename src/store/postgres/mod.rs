@@ -70,6 +70,9 @@ pub struct PostgresStore {
 
 const CHANGED: &str = "what lies there is not what this clock found when it opened it; it is read again";
 
+/// What was loaded, and the keys of calendars and zones in it that no revision refers to.
+type WithUnused = (Snapshot, BTreeSet<Vec<u8>>);
+
 /// What a write adds to the record, and to the log of changes.
 #[derive(Default)]
 struct Adds<'a> {
@@ -207,8 +210,8 @@ impl PostgresStore {
         Ok(trimmed)
     }
 
-    /// Everything, and what nobody refers to.
-    fn load_everything(&self) -> Result<(Snapshot, BTreeSet<Vec<u8>>), StoreError> {
+    /// Everything.
+    fn load_everything(&self) -> Result<WithUnused, StoreError> {
         let (shard, calendars) = (self.door.shard(), &self.calendars);
         let reads = self.reader.reads();
         let loaded =
@@ -218,7 +221,7 @@ impl PostgresStore {
 
     /// The same from what was held while another clock led, and what was written since: under the grant of this one, so that nothing
     /// is written beside it. `None` where that is not known.
-    fn load_what_changed(&self) -> Result<Option<(Snapshot, BTreeSet<Vec<u8>>)>, StoreError> {
+    fn load_what_changed(&self) -> Result<Option<WithUnused>, StoreError> {
         let Some((warm, held)) = self.warm.as_ref().and_then(|warm| Some((warm, warm.take()?))) else {
             return Ok(None);
         };
