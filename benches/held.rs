@@ -14,7 +14,7 @@ use common::{
     setting,
 };
 use khronos::{
-    engine::{Action, Author, ChangeRequest, Engine, Input, Reading, Snapshot},
+    engine::{Action, Author, ChangeRequest, Engine, Era, Input, Reading, Snapshot, Warm},
     http::client::{Client, Target},
     ops::ScheduleList,
     schedule::{CalendarStore, Created, Definition, DoorKind, Packed},
@@ -223,11 +223,28 @@ fn engine() {
     let schedules = (0..ten).map(|number| Packed::build(&definition(number)).unwrap()).collect();
     step(&mut few, reading, Input::Load(schedules));
     println!("  the engine, among {ten}: {}", puts(&mut few, reading, ten));
-    let snapshot = kept(&engine);
+    let mut snapshot = kept(&engine);
     drop(engine);
     let start = wall();
-    let engine = Engine::start(rules(), snapshot, reading);
+    let engine = Engine::start(rules(), snapshot.clone(), reading);
     println!("  the engine, from what was kept: {:.0} ms", (wall() - start) as f64 / 1e6);
+    assert_eq!(engine.len(), count);
+    drop(engine);
+    // As a clock that follows: it is half a minute behind whoever led, and a thousand schedules were changed last.
+    let mut warm = Warm::of(&mut snapshot, now);
+    let later = Reading { wall: now.plus(30_000), boot: 30_000 };
+    let start = wall();
+    for number in (0..count).step_by(count.div_ceil(1_000)) {
+        warm.put(Era::first(1, now).of(build(number)));
+    }
+    let applied = wall();
+    let left = Snapshot { settled: Some(later.wall), handed: Some(later.wall.plus(2_000)), ..snapshot };
+    let engine = Engine::take_over(rules(), warm, left, later);
+    println!(
+        "  the engine, made ahead: {:.1} ms to be taken over with, {:.1} for a thousand changes before",
+        (wall() - applied) as f64 / 1e6,
+        (applied - start) as f64 / 1e6
+    );
     assert_eq!(engine.len(), count);
 }
 

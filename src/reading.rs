@@ -2,10 +2,10 @@
 
 use crate::{
     broker, clock,
-    clock_loop::{self, Loader, NamedCalendars, Remarks},
+    clock_loop::{self, Loader, NamedCalendars, Remarks, Wanted},
     config::{Config, ScheduleSource},
     diagnostic::{self, Diagnostic, Diagnostics, counted},
-    engine::{CreatedCalendar, ReadCalendars, Snapshot},
+    engine::{CreatedCalendar, ReadCalendars, Snapshot, Warm},
     schedule::{CalendarEnd, CalendarForm, CalendarStore, Demand, Packed, ZoneData},
     sources::{self, FileLines},
 };
@@ -57,7 +57,7 @@ pub(crate) fn late(
     Box::pin(async move {
         let read = finished(reading.await).map_err(|wrong| wrong.to_string())?;
         match tokio::task::spawn_blocking(move || declare(&read).map(|()| read)).await {
-            Ok(declared) => declared,
+            Ok(declared) => declared.map(Wanted::Files),
             Err(error) => Err(format!("declaring the exchanges ended early: {error}")),
         }
     })
@@ -89,20 +89,35 @@ pub(crate) fn remarks(ends: Ends) -> Remarks {
     })
 }
 
-/// The last accepted definitions.
-pub(crate) fn stored(snapshot: &Snapshot) -> impl Iterator<Item = &Packed> {
-    snapshot.revisions.iter().filter(|revision| revision.ended.is_none()).map(|revision| &revision.definition)
+/// The last accepted definitions: where something of an engine was made ahead, they are in that.
+#[derive(Clone, Copy)]
+pub(crate) struct Stored<'a> {
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) warm: Option<&'a Warm>,
 }
 
-/// Whether the store knows schedules of the usual folder.
-pub(crate) fn had_folder(config: &Config, snapshot: &Snapshot) -> bool {
-    matches!(config.schedules, ScheduleSource::Unset(_)) && sources::are_of_a_folder(stored(snapshot))
-}
+impl<'a> Stored<'a> {
+    pub(crate) fn iter(self) -> impl Iterator<Item = &'a Packed> {
+        let revisions = self.snapshot.revisions.iter().filter(|revision| revision.ended.is_none());
+        let ahead = self.warm.into_iter().flat_map(Warm::accepted);
+        revisions.map(|revision| &revision.definition).chain(ahead)
+    }
 
-/// What those schedules demand that were created at run time.
-pub(crate) fn created_demand(snapshot: &Snapshot) -> Demand {
-    let created = stored(snapshot).filter(|definition| definition.is_created());
-    created.map(Demand::of_packed).fold(Demand::default(), Demand::and)
+    /// How many; of those made ahead, those that run.
+    pub(crate) fn count(self) -> usize {
+        self.warm.map_or_else(|| self.iter().count(), Warm::len)
+    }
+
+    /// Whether the store knows schedules of the usual folder.
+    pub(crate) fn had_folder(self, config: &Config) -> bool {
+        matches!(config.schedules, ScheduleSource::Unset(_)) && sources::are_of_a_folder(self.iter())
+    }
+
+    /// What those schedules demand that were created at run time.
+    pub(crate) fn created_demand(self) -> Demand {
+        let all = || self.iter().filter(|definition| definition.is_created()).map(Demand::of_packed);
+        self.warm.map_or_else(|| all().fold(Demand::default(), Demand::and), Warm::created_demand)
+    }
 }
 
 /// What there is beside the files.

@@ -14,16 +14,14 @@ pub(crate) use stores::{cluster_door, open_stopped};
 use crate::{
     authority::Owners,
     broker, clock,
-    clock_loop::{DeclareTasks, Failure, Report},
+    clock_loop::{DeclareTasks, Failure, Report, Wanted},
     commands,
     config::{BrokerUrl, Config, HttpConfig, ScheduleSource, StorePath},
     diagnostic::Diagnostics,
-    engine::Snapshot,
     http,
     ops::RunningClock,
     presence,
-    reading::{Reading, Start, stored},
-    schedule::Packed,
+    reading::{Reading, Start, Stored},
     sources,
     store::{StoreError, Tuning},
     watch,
@@ -128,12 +126,12 @@ async fn alone(
         }
         _ => listener,
     };
-    let Some(stores) = Stores::open(config, place, counts, &shutdown).await? else {
+    let Some(stores) = Stores::open(config, place, None, counts, &shutdown).await? else {
         return Ok(Report::default());
     };
     let control = listen_for_operators(config)?;
     let store_id = stores.store.id();
-    let patience = patience(begun, strict, &stores.snapshot);
+    let patience = patience(begun, strict, stores.stored());
     let around = Around {
         // Before they are read: what changes meanwhile is read again.
         reload: watch_files(config),
@@ -216,25 +214,25 @@ fn listen_for_operators(config: &Config) -> Result<Option<http::ControlSocket>, 
 }
 
 /// How long the start may wait for the files; `None`: until they are read, for nothing else is known or wanted.
-fn patience(begun: i64, strict: bool, snapshot: &Snapshot) -> Option<Duration> {
+fn patience(begun: i64, strict: bool, stored: Stored<'_>) -> Option<Duration> {
     let opening = Duration::from_millis(u64::try_from(clock::reading().boot - begun).unwrap_or_default());
     let patience = PATIENCE.saturating_sub(opening).max(LEAST_PATIENCE);
-    (!strict && stored(snapshot).next().is_some()).then_some(patience)
+    (!strict && stored.iter().next().is_some()).then_some(patience)
 }
 
 /// The schedules read, or why the last accepted ones are used; `None` while they are still being read.
-type FirstSchedules = Option<Result<Vec<Packed>, String>>;
+type FirstSchedules = Option<Result<Wanted, String>>;
 
 fn begin_with(
     start: Start,
     strict: bool,
-    snapshot: &Snapshot,
+    stored: Stored<'_>,
 ) -> Result<(FirstSchedules, Option<Reading>), RunError> {
     match start {
-        Start::Read(Ok(schedules)) => Ok((Some(Ok(schedules)), None)),
+        Start::Read(Ok(schedules)) => Ok((Some(Ok(Wanted::Files(schedules))), None)),
         Start::Read(Err(wrong)) if strict => Err(RunError::Schedules(wrong)),
         Start::Read(Err(wrong)) => {
-            let instead = match stored(snapshot).next() {
+            let instead = match stored.iter().next() {
                 Some(_) => "the last accepted ones are used",
                 None => "none were accepted before, so nothing is due",
             };
@@ -251,10 +249,11 @@ fn begin_with(
 }
 
 impl Running {
-    fn of(config: &Config, first: &FirstSchedules, snapshot: &Snapshot) -> Self {
-        let stored = stored(snapshot).count();
+    fn of(config: &Config, first: &FirstSchedules, stored: Stored<'_>) -> Self {
+        let stored = stored.count();
         let (schedules, source) = match first {
-            Some(Ok(schedules)) => (schedules.len(), config.schedules.to_string()),
+            Some(Ok(Wanted::Files(schedules))) => (schedules.len(), config.schedules.to_string()),
+            Some(Ok(Wanted::Kept)) => (stored, "those of the clock that led before".to_owned()),
             Some(Err(_)) if stored == 0 => (0, "none were accepted before".to_owned()),
             Some(Err(_)) => (stored, "the last accepted ones".to_owned()),
             None => (stored, format!("the last accepted ones, until those {} are read", config.schedules)),
@@ -264,10 +263,10 @@ impl Running {
 }
 
 /// What must be on the broker for the schedules that the clock begins with.
-fn topology(config: &Config, first: &FirstSchedules, snapshot: &Snapshot) -> Topology {
+fn topology(config: &Config, first: &FirstSchedules, stored: Stored<'_>) -> Topology {
     match first {
-        Some(Ok(schedules)) => broker::topology(&config.broker, schedules.iter()),
-        _ => broker::topology(&config.broker, stored(snapshot)),
+        Some(Ok(Wanted::Files(schedules))) => broker::topology(&config.broker, schedules.iter()),
+        _ => broker::topology(&config.broker, stored.iter()),
     }
 }
 

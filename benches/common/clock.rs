@@ -2,7 +2,7 @@
 
 use super::EXCHANGE;
 use khronos::{
-    clock_loop::{ClockLoop, Failure, Handle, Late, Parts},
+    clock_loop::{ClockLoop, Failure, Handle, Late, Parts, Wanted},
     config::MetricsConfig,
     engine::{Ceilings, ClockRules, Resends, Rules},
     schedule::{ADay, Definition, Demand, Packed},
@@ -54,7 +54,8 @@ impl Clock {
             store_events,
             publisher,
             exchange: EXCHANGE.into(),
-            schedules: schedules.map(Ok),
+            warm: None,
+            schedules: schedules.map(|all| Ok(Wanted::Files(all))),
             late,
             loader: Arc::new(|| Err("a benchmark has no files".to_owned())),
             calendars: tokio::sync::watch::channel(None).1,

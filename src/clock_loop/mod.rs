@@ -30,7 +30,7 @@ pub use handle::{
     PauseChanged, PauseFor, PauseLength, Status, TriggerAnswer, Unchanged, UnparkAsked,
 };
 pub use lead::{Lead, PROBE, Proof};
-pub use parts::{Failure, Late, Loader, NamedCalendars, Parts, Remarks, Report};
+pub use parts::{Failure, Late, Loader, NamedCalendars, Parts, Remarks, Report, Wanted};
 
 use crate::{
     clock::{self, Alarm},
@@ -145,7 +145,11 @@ impl ClockLoop {
         let reading = clock::reading();
         let last_sequence = parts.snapshot.last_sequence;
         let settle = parts.rules.clock.settle;
-        let engine = Engine::start(parts.rules, parts.snapshot, reading).below(parts.ceilings);
+        let engine = match parts.warm {
+            Some(warm) => Engine::take_over(parts.rules, warm, parts.snapshot, reading),
+            None => Engine::start(parts.rules, parts.snapshot, reading),
+        };
+        let engine = engine.below(parts.ceilings);
         let engine = if parts.lead.is_some() { engine.among_others() } else { engine };
         let (submit, settled, link) = parts.publisher.split();
         let room = submit.max_capacity().saturating_sub(AHEAD - 1).max(1);

@@ -2,7 +2,7 @@
 
 use super::{DelayedParts, Lead};
 use crate::{
-    engine::{Ceilings, CreatedCalendar, ReadCalendars, Rules, Snapshot},
+    engine::{Ceilings, CreatedCalendar, ReadCalendars, Rules, Snapshot, Warm},
     schedule::{Calendars, Demand, Packed},
     store::{StoreError, StoreEvent, StoreHandle},
 };
@@ -29,8 +29,17 @@ pub struct NamedCalendars {
     pub created: Vec<Arc<CreatedCalendar>>,
 }
 
+/// What the files want.
+#[derive(Debug)]
+pub enum Wanted {
+    /// These, all of them.
+    Files(Vec<Packed>),
+    /// What they wanted last, as it is kept: those of this machine are not applied.
+    Kept,
+}
+
 /// Schedules whose reading did not end before the start.
-pub type Late = Pin<Box<dyn Future<Output = Result<Vec<Packed>, String>> + Send>>;
+pub type Late = Pin<Box<dyn Future<Output = Result<Wanted, String>> + Send>>;
 
 /// What the loop is made of.
 pub struct Parts {
@@ -44,6 +53,8 @@ pub struct Parts {
     pub store: StoreHandle,
     /// The state that the store held.
     pub snapshot: Snapshot,
+    /// What was made of it ahead; then it is without that.
+    pub warm: Option<Warm>,
     /// The store's answers.
     pub store_events: mpsc::UnboundedReceiver<StoreEvent>,
     /// The broker.
@@ -52,7 +63,7 @@ pub struct Parts {
     pub exchange: Arc<str>,
     /// The schedules to start with, or why the last accepted ones are to be used; `None`: these are used until `late`
     /// has the schedules.
-    pub schedules: Option<Result<Vec<Packed>, String>>,
+    pub schedules: Option<Result<Wanted, String>>,
     /// Schedules still being read at the start; they are taken in like a reload.
     pub late: Option<Late>,
     /// Reads them again.

@@ -1,10 +1,10 @@
 //! Reloads schedules on a blocking thread, because reading a folder may be slow.
 
-use super::{ClockLoop, NamedCalendars, commands::by, status};
+use super::{ClockLoop, NamedCalendars, Wanted, commands::by, status};
 use crate::{
     diagnostic::counted,
     engine::{Asker, Author, ClockState, CreatedCalendar, Input, Notice},
-    schedule::{Calendars, Packed},
+    schedule::Calendars,
 };
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -26,7 +26,7 @@ fn in_brief(why: &str) -> String {
 }
 
 /// Schedules that a reload has read.
-pub(super) struct Loaded(Result<Vec<Packed>, String>);
+pub(super) struct Loaded(Result<Wanted, String>);
 
 /// Who wants to know how a reload ended, and who he is.
 pub(super) type Waits = (oneshot::Sender<Result<String, String>>, Option<Box<Asker>>);
@@ -87,7 +87,7 @@ impl Reloads {
 
 impl ClockLoop {
     /// Those that were read at the start, or why they could not be.
-    pub(super) fn begin_with(&mut self, read: Option<Result<Vec<Packed>, String>>) {
+    pub(super) fn begin_with(&mut self, read: Option<Result<Wanted, String>>) {
         match read {
             Some(Ok(accepted)) => self.load(Vec::new(), accepted),
             Some(Err(why)) => self.degraded = Some(in_brief(&why)),
@@ -95,13 +95,16 @@ impl ClockLoop {
         }
     }
 
-    fn load(&mut self, askers: Vec<Asker>, accepted: Vec<Packed>) {
+    fn load(&mut self, askers: Vec<Asker>, accepted: Wanted) {
         let calendars = self.calendars.borrow().clone();
         if let Some(calendars) = calendars {
             self.step(Input::Calendars(calendars));
         }
-        let load =
-            askers.into_iter().rfold(Input::Load(accepted), |load, asker| by(Some(Box::new(asker)), load));
+        let load = match accepted {
+            Wanted::Files(all) => Input::Load(all),
+            Wanted::Kept => Input::LoadKept,
+        };
+        let load = askers.into_iter().rfold(load, |load, asker| by(Some(Box::new(asker)), load));
         self.step(load);
     }
 
@@ -132,7 +135,7 @@ impl ClockLoop {
                 // The engine wants them in the order of names: so it need not sort them while the loop waits.
                 all.sort_by(|a, b| a.name_bytes().cmp(b.name_bytes()));
             }
-            read
+            read.map(Wanted::Files)
         };
         tokio::spawn(async move {
             let read = tokio::task::spawn_blocking(read).await;
@@ -172,7 +175,10 @@ impl ClockLoop {
     fn take_in(&mut self, Loaded(result): Loaded) {
         let said = match result {
             Ok(accepted) => {
-                let count = accepted.len();
+                let read = match &accepted {
+                    Wanted::Files(all) => format!("{} read", counted(all.len(), "schedule")),
+                    Wanted::Kept => "the stored schedules stay".to_owned(),
+                };
                 self.degraded = None;
                 (self.reloads.summary, self.reloads.taken) = (None, None);
                 self.load(self.reloads.askers(), accepted);
@@ -183,7 +189,7 @@ impl ClockLoop {
                 } else {
                     ", and loaded piece by piece"
                 };
-                let later = || format!("{} read{then}", counted(count, "schedule"));
+                let later = || format!("{read}{then}");
                 let said = self.reloads.summary.take().unwrap_or_else(later);
                 // All else is loaded: whoever is told that it was refused would look for what is wrong with it.
                 Ok(match &self.reloads.taken {

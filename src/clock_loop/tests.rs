@@ -1,4 +1,4 @@
-use super::{ClockLoop, Command, Failure, KEPT, NEIGHBOURS, NamedCalendars, PAGE, Parts};
+use super::{ClockLoop, Command, Failure, KEPT, NEIGHBOURS, NamedCalendars, PAGE, Parts, Wanted};
 use crate::{
     config::MetricsConfig,
     engine::{Ceilings, ClockRules, Commit, Resends, Rules},
@@ -24,6 +24,10 @@ mod commands;
 mod delayed;
 mod measured;
 mod pauses;
+
+fn files(all: Vec<Packed>) -> Option<Result<Wanted, String>> {
+    Some(Ok(Wanted::Files(all)))
+}
 
 /// A clock on memory, with one schedule that is often due.
 pub(crate) async fn parts(memory: &Memory, publisher: Publisher) -> Parts {
@@ -63,7 +67,8 @@ pub(crate) async fn parts(memory: &Memory, publisher: Publisher) -> Parts {
         store_events,
         publisher,
         exchange: "events".into(),
-        schedules: Some(Ok(vec![Packed::build(&definition).unwrap()])),
+        warm: None,
+        schedules: files(vec![Packed::build(&definition).unwrap()]),
         late: None,
         loader: Arc::new(|| Err("there are no files".into())),
         calendars: tokio::sync::watch::channel(None).1,
@@ -131,8 +136,7 @@ async fn schedules_are_given_in_pages_by_name() {
     };
     let (publisher, _task) = Publisher::channel(4);
     let mut parts = parts(&Memory::default(), publisher).await;
-    parts.schedules =
-        Some(Ok((0..count).map(|number| Packed::build(&definition(number)).unwrap()).collect()));
+    parts.schedules = files((0..count).map(|number| Packed::build(&definition(number)).unwrap()).collect());
     let (clock_loop, handle) = ClockLoop::new(parts);
     let running = tokio::spawn(clock_loop.run(shutdown().1));
     let page = async |after: Option<&str>| {
@@ -182,8 +186,7 @@ async fn what_is_kept_is_given_in_pages_and_what_is_due_goes_out_between_them() 
     };
     let (publisher, mut task) = Publisher::channel(4);
     let mut parts = parts(&Memory::default(), publisher).await;
-    parts.schedules =
-        Some(Ok((0..count).map(|number| Packed::build(&definition(number)).unwrap()).collect()));
+    parts.schedules = files((0..count).map(|number| Packed::build(&definition(number)).unwrap()).collect());
     let (clock_loop, handle) = ClockLoop::new(parts);
     let running = tokio::spawn(clock_loop.run(shutdown().1));
     task.link.send_replace(Link::Up { generation: 1, broker: "a test".into(), user: None });
@@ -237,7 +240,7 @@ async fn the_record_has_what_the_pages_speak_of_once_everything_is_written() {
         ..Definition::default()
     };
     // What it skips may wait ten seconds to be written.
-    parts.schedules = Some(Ok(vec![Packed::build(&definition).unwrap()]));
+    parts.schedules = files(vec![Packed::build(&definition).unwrap()]);
     let store = parts.store.clone();
     let (clock_loop, handle) = ClockLoop::new(parts);
     let running = tokio::spawn(clock_loop.run(shutdown().1));
@@ -362,7 +365,7 @@ async fn leaping(publisher: Publisher) -> Parts {
 async fn a_reload_says_that_nothing_is_taken_in_while_the_clock_is_not_believed() {
     let (publisher, _task) = Publisher::channel(4);
     let mut parts = leaping(publisher).await;
-    let read = parts.schedules.take().unwrap().unwrap();
+    let Some(Ok(Wanted::Files(read))) = parts.schedules.take() else { panic!("it has files") };
     parts.loader = Arc::new(move || Ok(read.clone()));
     let (clock_loop, handle) = ClockLoop::new(parts);
     let running = tokio::spawn(clock_loop.run(shutdown().1));

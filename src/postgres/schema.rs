@@ -7,7 +7,7 @@ use std::time::Duration;
 pub(crate) const NEWEST: u32 = STEPS.len() as u32;
 
 /// Step n is the (n − 1)th of these. What was released is never changed: what follows goes into a step of its own.
-const STEPS: [&str; 2] = [FIRST, MEMBERS];
+const STEPS: [&str; 3] = [FIRST, MEMBERS, TOUCHED];
 
 /// So many of them the lease needs, so whoever follows: they are there before anybody leads. Those behind are for who leads.
 const OF_THE_LEASE: u32 = 2;
@@ -73,6 +73,12 @@ create table {s}.member (clock text, shard smallint, id uuid, address text, vers
     with (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 50);
 create table {s}.files (clock text, shard smallint, place text, digest text not null, changed_at timestamptz not null,
     primary key (clock, shard, place));
+";
+
+/// Which keys each write of the progress touched, for those that follow.
+const TOUCHED: &str = "
+create table {s}.touched (clock text, shard smallint, number bigint, value bytea not null,
+    primary key (clock, shard, number));
 ";
 
 /// Makes what whoever follows needs, one program after the other; all of it where there is nothing yet.

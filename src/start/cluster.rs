@@ -22,7 +22,7 @@ use crate::{
     reading::{Beside, Ends, Reader, reader},
     schedule::{CalendarStore, Demand},
     sources::FileLines,
-    store::StoreError,
+    store::{StoreError, WarmStore},
     telemetry::Counts,
 };
 use ponos::{
@@ -67,6 +67,8 @@ struct Cluster<'a> {
     strict: bool,
     transport: Transport,
     keeper: Keeper,
+    /// What the leader keeps, held while this clock follows.
+    warm: WarmStore,
     trust: Trust,
     topology: watch::Sender<Topology>,
     front: watch::Sender<http::Serves>,
@@ -118,6 +120,7 @@ pub(super) async fn run(
     let secret = config.cluster.secret.clone();
     let parts = KeeperParts { door, trust: trust.clone(), secret, shown, times, seen, silent };
     let watching = parts.door.clone();
+    let warm = WarmStore::new(&watching).map_err(RunError::Store)?;
     let beginning = async {
         let keeper = keep(parts).await?;
         // Whatever ends here has never led: the keeper leads nothing before it is told to begin.
@@ -153,6 +156,7 @@ pub(super) async fn run(
         strict,
         transport,
         keeper,
+        warm,
         trust,
         topology,
         front,
@@ -194,6 +198,7 @@ impl Cluster<'_> {
             match now {
                 Role::Ended => return Ok(report),
                 Role::Following => {
+                    self.warm.follow();
                     let standby = standby.get_or_insert_with(|| {
                         let topology = self.topology.subscribe();
                         Standby::new(self.transport.publisher_following(topology))
@@ -270,7 +275,9 @@ impl Cluster<'_> {
         let heartbeat = self.keeper.heartbeat();
         heartbeat.begin();
         let place = Place::Postgres(self.keeper.door(term));
-        let Some(stores) = Stores::open(self.config, &place, self.counts.clone(), ends).await? else {
+        let Some(stores) =
+            Stores::open(self.config, &place, Some(&self.warm), self.counts.clone(), ends).await?
+        else {
             return Ok(Report::default());
         };
         let store_id = stores.store.id();

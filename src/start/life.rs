@@ -8,16 +8,14 @@ use super::{
     topology, unless_stopped,
 };
 use crate::{
-    clock_loop::{ClockLoop, DelayedParts, Failure, Late, Lead, NamedCalendars, Parts},
+    clock_loop::{ClockLoop, DelayedParts, Failure, Late, Lead, NamedCalendars, Parts, Wanted},
     config::Config,
-    engine::Snapshot,
+    engine::{Snapshot, Warm},
     ops::{Backups, RunningClock},
-    reading::{
-        Beside, Ends, Reader, created_demand, had_folder, late, loader, read_at_start, reader, remarks,
-    },
-    schedule::{CalendarStore, Packed},
+    reading::{Beside, Ends, Reader, Stored, late, loader, read_at_start, reader, remarks},
+    schedule::CalendarStore,
     sources::FileLines,
-    store::{StoreError, StoreEvent, StoreHandle},
+    store::{StoreError, StoreEvent, StoreHandle, WarmStore},
     telemetry::Counts,
 };
 use ponos::{
@@ -36,6 +34,8 @@ use tracing::warn;
 pub(super) struct Stores {
     pub(super) store: StoreHandle,
     pub(super) snapshot: Snapshot,
+    /// What was made of it ahead.
+    warm: Option<Warm>,
     events: mpsc::UnboundedReceiver<StoreEvent>,
     delayed: OpenedDelayed,
     calendars: CalendarStore,
@@ -47,11 +47,12 @@ impl Stores {
     pub(super) async fn open(
         config: &Config,
         place: &Place,
+        warm: Option<&WarmStore>,
         counts: Counts,
         shutdown: &Shutdown,
     ) -> Result<Option<Self>, RunError> {
         let calendars = CalendarStore::default();
-        let opening = open_store(config, place, calendars.clone(), counts.clone());
+        let opening = open_store(config, place, (calendars.clone(), warm.cloned()), counts.clone());
         let mut delayed = None;
         let opening = async {
             match place {
@@ -67,17 +68,26 @@ impl Stores {
         // Nothing was begun; a store that hangs is left behind.
         let Some(opened) = unless_stopped(shutdown, opening).await else { return Ok(None) };
         let (store, snapshot, events) = opened.map_err(RunError::Store)?;
+        let (warm, calendars) = match warm.and_then(WarmStore::made) {
+            Some((made, calendars)) => (Some(made), calendars),
+            None => (None, calendars),
+        };
         let delayed = match delayed {
             Some(opened) => Some(opened),
             None => unless_stopped(shutdown, open_delayed(config, place)).await,
         };
         match delayed {
-            Some(Ok(delayed)) => Ok(Some(Self { store, snapshot, events, delayed, calendars, counts })),
+            Some(Ok(delayed)) => Ok(Some(Self { store, snapshot, warm, events, delayed, calendars, counts })),
             given_up => {
                 drop(timeout(super::FAREWELL, store.close()).await);
                 given_up.map_or(Ok(None), |opened| opened.map(|_| None).map_err(RunError::Store))
             }
         }
+    }
+
+    /// The last accepted definitions.
+    pub(super) fn stored(&self) -> Stored<'_> {
+        Stored { snapshot: &self.snapshot, warm: self.warm.as_ref() }
     }
 }
 
@@ -118,16 +128,16 @@ pub(super) struct Life {
 
 /// Reads the files for what else they tell, such as which calendars may be named: what runs are the stored schedules, unless these
 /// files are the newest.
-fn reading_beside(read: Reader, stored: Vec<Packed>, files: Files) -> Late {
+fn reading_beside(read: Reader, files: Files) -> Late {
     Box::pin(async move {
         let read = tokio::task::spawn_blocking(move || read()).await;
         let read = read.map_err(|error| format!("reading the schedules ended early: {error}"))?;
         let list = read.map_err(|wrong| wrong.to_string())?;
         if files.are_the_newest_in_the_end(&list).await {
-            return Ok(list);
+            return Ok(Wanted::Files(list));
         }
         warn!("another clock of this name has newer schedule files; the stored schedules go on");
-        Ok(stored)
+        Ok(Wanted::Kept)
     })
 }
 
@@ -140,7 +150,10 @@ pub(super) async fn begin(
     around: Around,
     (shutdown, answer): (&Shutdown, Duration),
 ) -> Result<Option<Life>, RunError> {
-    let Stores { store, snapshot, events, delayed, calendars, counts } = stores;
+    let stored = stores.stored();
+    let (had_folder, created) = (stored.had_folder(config), stored.created_demand());
+    let Stores { store, snapshot, warm, events, delayed, calendars, counts } = stores;
+    let stored = Stored { snapshot: &snapshot, warm: warm.as_ref() };
     let (delayed_store, delayed_kept, delayed_events) = delayed;
     let Around { reload, topology: topology_in, publisher, lead, files, grace } = around;
     let ends = Ends::default();
@@ -148,15 +161,14 @@ pub(super) async fn begin(
     let known = NamedCalendars { all: None, created: snapshot.calendars.clone() };
     let (named_in, named) = watch::channel(known);
     let (lines_in, lines) = watch::channel(FileLines::default());
-    let (demand_in, demand) = watch::channel(created_demand(&snapshot));
-    let beside = Beside { had_folder: had_folder(config, &snapshot), demand, calendars: named.clone() };
+    let (demand_in, demand) = watch::channel(created);
+    let beside = Beside { had_folder, demand, calendars: named.clone() };
     let read = reader(config, beside, &calendars, &ends, read_in, lines_in);
     let mut beside_stored = None;
     let (schedules, reading) = match first {
         First::Stored(files) => {
-            let stored = snapshot.of_files();
-            beside_stored = Some(reading_beside(read.clone(), stored.clone(), files));
-            (Some(Ok(stored)), None)
+            beside_stored = Some(reading_beside(read.clone(), files));
+            (Some(Ok(Wanted::Kept)), None)
         }
         First::Files { patience, strict } => {
             let reading = read_at_start(read.clone(), patience);
@@ -165,11 +177,11 @@ pub(super) async fn begin(
                 drop(timeout(super::FAREWELL, store.close()).await);
                 return Ok(None);
             };
-            begin_with(start, strict, &snapshot)?
+            begin_with(start, strict, stored)?
         }
     };
-    let running = Running::of(config, &schedules, &snapshot);
-    topology_in.send_replace(topology(config, &schedules, &snapshot));
+    let running = Running::of(config, &schedules, stored);
+    topology_in.send_replace(topology(config, &schedules, stored));
     let publisher = publisher.unwrap_or_else(|| transport.publisher_following(topology_in.subscribe()));
     let read = files.map_or(read.clone(), |files| files.only_the_newest(read));
     let loader = loader(read, config, transport, topology_in.clone());
@@ -181,6 +193,7 @@ pub(super) async fn begin(
         ceilings: config.ceilings(),
         store: store.clone(),
         snapshot,
+        warm,
         store_events: events,
         publisher,
         exchange: config.broker.exchange.as_str().into(),

@@ -14,7 +14,7 @@ use crate::{
     schedule::CalendarStore,
     store::{
         self, Limits, Memory, PostgresOptions, PostgresStore, SledOptions, Store, StoreError, StoreHandle,
-        Tuning,
+        Tuning, WarmStore,
     },
     telemetry::Counts,
 };
@@ -28,7 +28,7 @@ use tokio::sync::mpsc;
 pub(crate) async fn open_stopped(config: &Config) -> Result<StoppedClock, StoreError> {
     let calendars = CalendarStore::default();
     let place = Place::of(config)?;
-    let (store, snapshot, _) = open_store(config, &place, calendars.clone(), counts(config)).await?;
+    let (store, snapshot, _) = open_store(config, &place, (calendars.clone(), None), counts(config)).await?;
     let clock = StoppedClock::new(config.clock.name.clone(), store, snapshot, calendars);
     Ok(match place {
         Place::Folder(path) => clock.with_delayed(path.join(DELAYED)),
@@ -111,7 +111,7 @@ pub(super) fn counts(config: &Config) -> Counts {
 pub(super) async fn open_store(
     config: &Config,
     place: &Place,
-    calendars: CalendarStore,
+    (calendars, warm): (CalendarStore, Option<WarmStore>),
     counts: Counts,
 ) -> Result<(StoreHandle, Snapshot, mpsc::UnboundedReceiver<store::StoreEvent>), StoreError> {
     let limits = Limits {
@@ -127,7 +127,7 @@ pub(super) async fn open_store(
             store::open_sled(path.clone(), clock, options, Tuning::default(), counts).await
         }
         Place::Postgres(door) => {
-            let (door, options) = (door.clone(), PostgresOptions { limits, calendars });
+            let (door, options) = (door.clone(), PostgresOptions { limits, calendars, warm });
             let opener =
                 move || PostgresStore::open(&door, &options).map(|store| Box::new(store) as Box<dyn Store>);
             let tuning = Tuning { batch: POSTGRES_BATCH, ..Tuning::default() };
@@ -228,7 +228,7 @@ mod tests {
         for begun in [None, Some(Timestamp::from_millis(7))] {
             let place = Place::of(&config).unwrap();
             let calendars = CalendarStore::default();
-            let opened = open_store(&config, &place, calendars, counts(&config)).await;
+            let opened = open_store(&config, &place, (calendars, None), counts(&config)).await;
             let (store, snapshot, mut events) = opened.unwrap();
             assert_eq!(snapshot.settled, begun);
             let (delayed, kept, mut told) = open_delayed(&config, &place).await.unwrap();
@@ -253,7 +253,7 @@ mod tests {
         let config = configured(&tables);
         let place = Place::of(&config).unwrap();
         let (store, ..) =
-            open_store(&config, &place, CalendarStore::default(), counts(&config)).await.unwrap();
+            open_store(&config, &place, (CalendarStore::default(), None), counts(&config)).await.unwrap();
         let sql = |statement: &str| {
             Postgres::shared().sql("stores", &statement.replace("{s}", tables.schema()));
         };

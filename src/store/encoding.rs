@@ -11,7 +11,7 @@ pub(super) use rows::{Beside, read_rows, row_value, rows_value};
 #[path = "encoding/kinds.rs"]
 mod kinds;
 
-pub(super) use kinds::{CHANGES, RECORD, is_of_definitions, is_of_zones, table, what};
+pub(super) use kinds::{About, CHANGES, RECORD, about, is_of_definitions, is_of_zones, table, what};
 
 #[path = "encoding/run_time.rs"]
 mod run_time;

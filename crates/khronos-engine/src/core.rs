@@ -295,7 +295,8 @@ impl Engine {
             Input::Settled(answers) => self.settle(answers),
             Input::Saved(ticket) => self.saved(ticket),
             Input::Calendars(read) => self.take_calendars(read),
-            Input::Load(wanted) => self.changes.load(wanted, Vec::new()),
+            Input::Load(wanted) => self.changes.load(Some(wanted), Vec::new()),
+            Input::LoadKept => self.changes.load(None, Vec::new()),
             Input::Change(request) => self.take_command(request.command, Change::Schedules(request)),
             Input::By(asker, input) => self.take_in_by(asker, *input),
             Input::Pause { .. }

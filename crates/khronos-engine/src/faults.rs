@@ -129,7 +129,7 @@ pub(super) const fn planted(_: Fault) -> bool {
 }
 
 #[cfg(test)]
-pub(super) use planting::{plant, planted};
+pub(super) use planting::{is_any_planted, plant, planted};
 
 #[cfg(test)]
 mod planting {
@@ -143,6 +143,10 @@ mod planting {
     /// Plants a fault in this thread, or takes it out.
     pub(crate) fn plant(fault: Option<Fault>) {
         PLANTED.set(fault);
+    }
+
+    pub(crate) fn is_any_planted() -> bool {
+        PLANTED.get().is_some()
     }
 
     pub(crate) fn planted(fault: Fault) -> bool {

@@ -47,6 +47,11 @@ impl Going {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn by_time(&self) -> &BTreeSet<(Timestamp, Arc<str>)> {
+        &self.by_time
+    }
+
     fn pop(&mut self, now: Timestamp) -> Option<Arc<str>> {
         self.first().filter(|at| *at <= now)?;
         let (_, name) = self.by_time.pop_first()?;
@@ -81,9 +86,9 @@ impl Engine {
         is_out.then(|| slot.timing().last_on_any_day()).flatten()
     }
 
-    /// The same at the start, for all: as far as it is known when that was.
-    pub(super) fn await_all_going(&mut self) {
-        for id in self.schedules.ids() {
+    /// The same at the start, for all of which nothing may be due any more: as far as it is known when that was.
+    pub(super) fn await_those_going(&mut self, ids: impl IntoIterator<Item = SlotId>) {
+        for id in ids {
             if self.has_finished(id) {
                 let slot = &self.schedules[id];
                 let ends = [slot.timing().last(), slot.sent.last(), Some(slot.era().effective_from)];

@@ -37,6 +37,9 @@ pub enum Input {
     Calendars(ReadCalendars),
     /// The schedules that the files want, all of them. What was created at run time stays as it is.
     Load(Vec<Packed>),
+    /// The same of what they wanted last: what runs of theirs. For whoever takes over from another clock, and does not apply the
+    /// files of its own machine.
+    LoadKept,
     /// Change schedules at run time: put some, delete some. Answered by [`Action::Decided`],
     /// [`Action::TooMany`], [`Action::TooManyMessages`] or [`Action::Unread`].
     Change(Box<ChangeRequest>),

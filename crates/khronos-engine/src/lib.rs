@@ -79,6 +79,7 @@ mod unheard;
 mod unwritten;
 mod verdict;
 mod waiting;
+mod warm;
 
 pub use at_ceilings::CeilingUse;
 pub use author::{Asker, Author, Digest, Message};
@@ -114,3 +115,4 @@ pub use state::{
 };
 pub use trigger::{TriggerKey, Triggered};
 pub use verdict::{ChangeRequest, Expect, ScheduleChange, Verdict};
+pub use warm::Warm;

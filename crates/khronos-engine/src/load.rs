@@ -76,6 +76,8 @@ struct Load {
     /// By name: what was not compared yet, of so many.
     wanted: IntoIter<Packed>,
     count: usize,
+    /// Instead of these, what runs and was not created is wanted.
+    is_kept: bool,
     /// Names up to that of this one were compared.
     after: Option<Packed>,
     /// The first of the names that were created at run time and that the files have all the same, with its owner, and how
@@ -149,7 +151,9 @@ impl Engine {
     }
 
     /// A load that is under way is given up for it.
-    fn begin_load(&mut self, mut wanted: Vec<Packed>, by: Vec<Author>) {
+    fn begin_load(&mut self, wanted: Option<Vec<Packed>>, by: Vec<Author>) {
+        let is_kept = wanted.is_none();
+        let mut wanted = wanted.unwrap_or_default();
         // Mostly they are in order: sorting takes room for as many again.
         if !wanted.is_sorted_by(|a, b| a.name_bytes() < b.name_bytes()) {
             wanted.sort_by(|a, b| a.name_bytes().cmp(b.name_bytes()));
@@ -165,6 +169,7 @@ impl Engine {
         self.changes.load = Some(Load {
             count: wanted.len(),
             wanted: wanted.into_iter(),
+            is_kept,
             after: None,
             taken: None,
             names: Vec::new(),
@@ -245,6 +250,9 @@ impl Engine {
                     load.compared = true;
                     break;
                 }
+                (Some(id), None) if load.is_kept && !self.schedules[*id].definition.is_created() => {
+                    Ordering::Equal
+                }
                 (Some(_), None) => Ordering::Less,
                 (None, Some(_)) => Ordering::Greater,
                 (Some(id), Some(wanted)) => {
@@ -252,7 +260,11 @@ impl Engine {
                 }
             };
             let id = running.next_if(|_| order != Ordering::Greater);
-            let wanted = if order == Ordering::Less { None } else { load.wanted.next() };
+            let wanted = match order {
+                Ordering::Less => None,
+                _ if load.is_kept => id.map(|id| self.schedules[id].definition.clone()),
+                _ => load.wanted.next(),
+            };
             load.after = wanted.clone().or(id.map(|id| self.schedules[id].definition.clone()));
             let creation = match (id, &wanted) {
                 (Some(id), _) => self.schedules[id].definition.created(),
@@ -271,7 +283,7 @@ impl Engine {
                     read += 1;
                     changes.extend(self.read_anew(id).map(|anew| (Some(id), Some(anew))));
                 }
-            } else if self.is_change(id, wanted.as_ref()) {
+            } else if !load.is_kept && self.is_change(id, wanted.as_ref()) {
                 changes.push((id, wanted));
             }
             // To read one takes as long as to change it; or longer, where days are read by zones.

@@ -95,6 +95,11 @@ impl Schedules {
         self.slots.find(name.as_bytes())
     }
 
+    /// See [`Slots::is_behind_all`].
+    pub(super) fn is_behind_all(&self, name: &str) -> bool {
+        self.slots.is_behind_all(name.as_bytes())
+    }
+
     /// See [`Slots::after`].
     pub(super) fn after(&self, name: Option<&str>) -> impl Iterator<Item = SlotId> + '_ {
         self.slots.after(name.map(str::as_bytes))
@@ -288,6 +293,11 @@ impl Schedules {
             Which::Gated => &mut self.gated,
         };
         (queue, &mut self.slots)
+    }
+
+    #[cfg(test)]
+    pub(super) fn place(&self, id: SlotId) -> Where {
+        self.slots.place(id)
     }
 
     /// The first that is to be handed over on time, and its send time.

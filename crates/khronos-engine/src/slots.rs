@@ -103,6 +103,11 @@ impl Slots {
         self.names.get(self.position(name).ok()?)
     }
 
+    /// Whether a name comes behind all of these.
+    pub(super) fn is_behind_all(&self, name: &[u8]) -> bool {
+        self.names.last().is_none_or(|(last, _)| self[last].definition.name_bytes() < name)
+    }
+
     /// In the order of names, from the first on or after this one.
     pub(super) fn after(&self, name: Option<&[u8]>) -> impl Iterator<Item = SlotId> + '_ {
         let place = name.map_or((0, 0), |name| match self.position(name) {

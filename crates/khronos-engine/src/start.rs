@@ -1,7 +1,7 @@
 //! From what was kept to a running engine.
 
 use super::{
-    Coalesced, Notice, Outcome, Reading, Revision, Rules, Sent, Snapshot,
+    Coalesced, Notice, Outcome, Reading, Rules, Sent, Snapshot, Warm,
     backlog::{Backlog, NOT_FIXED, State},
     calendars::CreatedCalendars,
     ceilings::Ceilings,
@@ -16,22 +16,26 @@ use super::{
     pausing::Pausing,
     progress::{Progress, SpanKey, row},
     resting::Resting,
-    schedules::Schedules,
     set_back::SetBack,
-    slot::Slot,
     slots::SlotId,
     trigger::Triggers,
     trust::Trust,
+    warm::settled_of,
 };
 use ponos_event::Timestamp;
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
 
 impl Engine {
     /// Takes up where `snapshot` ends. Nothing is published before the first step.
-    pub fn start(rules: Rules, snapshot: Snapshot, reading: Reading) -> Self {
+    pub fn start(rules: Rules, mut snapshot: Snapshot, reading: Reading) -> Self {
+        let settled = snapshot.settled.unwrap_or(reading.wall);
+        let warm = Warm::of(&mut snapshot, settled);
+        Self::take_over(rules, warm, snapshot, reading)
+    }
+
+    /// The same with what was made ahead, as of the same moment as `snapshot`, which has no revisions, no one-shots and nothing
+    /// of what was sent: that is what was made ahead.
+    pub fn take_over(rules: Rules, mut warm: Warm, snapshot: Snapshot, reading: Reading) -> Self {
         let settled = snapshot.settled.unwrap_or(reading.wall);
         let handed = snapshot.handed.unwrap_or(settled).max(settled);
         let reached = snapshot.reached.unwrap_or(handed).max(handed);
@@ -41,10 +45,16 @@ impl Engine {
         let triggers = Triggers::new(snapshot.triggers, &snapshot.parked, now);
         let operations = Operations::new(snapshot.operations, &snapshot.parked, now);
         let pausing = Pausing::new(snapshot.pauses, snapshot.named_pauses);
+        if settled != warm.settled() {
+            warm.move_on(settled);
+        }
+        // What may have been handed over, and what has a span, is looked at one by one; all else waits where it is to.
+        let mut looked_at = warm.take_due(handed);
+        let Warm { schedules, resting, one_shots, sent, idle, .. } = warm;
         let mut engine = Self {
             rules,
             guard: ClockGuard::new(rules.clock, snapshot.settled.max(pausing.shown())),
-            schedules: Schedules::default(),
+            schedules,
             ceilings: Ceilings::default(),
             outstanding: Outstanding::new(snapshot.parked, rules.in_flight, now),
             progress: Progress::new(settled, handed, reached, (snapshot.set_backs, snapshot.created)),
@@ -66,46 +76,41 @@ impl Engine {
             complete: settled,
             out: Out::default(),
         };
-        let pending: HashMap<_, _> = snapshot.one_shots.into_iter().collect();
-        let outstanding: Vec<SpanKey> =
-            snapshot.spans.iter().map(|(name, span)| (name.clone(), span.revision)).collect();
-        engine.schedules.reserve(snapshot.revisions.iter().filter(|revision| runs(revision)).count());
-        // A store gives them in the order of names: then ids follow it.
-        for revision in snapshot.revisions {
-            let sent = Sent::of(&snapshot.sent, &revision.definition);
-            if runs(&revision) {
-                engine.resting.take_sent(&revision.definition);
-                engine.schedules.insert(Slot::new(&revision).having_sent(sent), 0);
-                continue;
-            }
+        for (_, revision) in resting {
             if let Err(faults) = revision.build() {
                 let reason = faults.first().map(|fault| fault.what.clone()).unwrap_or_default();
                 engine.out.notices.push(Notice::Unreadable { schedule: revision.name().into(), reason });
             }
-            engine.resting.keep_sent(&revision.definition, sent);
-            let row = pending.get(revision.name()).filter(|row| row.revision == revision.number);
+            engine.resting.keep_sent(&revision.definition, Sent::of(&sent, &revision.definition));
+            let row = one_shots.get(revision.name()).filter(|row| row.revision == revision.number);
             let row = row.map(|row| ((revision.name().into(), row.revision), row.due));
             engine.let_rest(revision);
             if let Some((key, due)) = row {
                 engine.resting.keep_pending(key, due);
             }
         }
-        for (key, (_, span)) in outstanding.into_iter().zip(snapshot.spans) {
+        for (name, span) in snapshot.spans {
+            let key: SpanKey = (name, span.revision);
             let Some(revision) = engine.revision(&key) else { continue };
             let Ok(schedule) = revision.build() else { continue };
             let (era, schedule) = (revision.era(), Arc::new(schedule));
             let state = engine.first_state(&key);
+            looked_at.extend(engine.schedules.find(&key.0));
             engine.outstanding.backlogs.insert(key, Backlog { span, era, schedule, state, fixed: NOT_FIXED });
         }
         engine.hold_paused();
         engine.mark_lost_details((settled, handed), reading.wall);
-        for id in engine.schedules.ids() {
+        looked_at.sort_unstable();
+        looked_at.dedup();
+        for id in looked_at.iter().copied() {
+            engine.schedules.dequeue(id);
+            engine.schedules[id].wait_for(None);
             let slot = &engine.schedules[id];
-            let row = pending.get(slot.definition.name()).filter(|row| row.revision == slot.number());
+            let row = one_shots.get(slot.definition.name()).filter(|row| row.revision == slot.number());
             let one_shot = row.map(|row| row.due);
             engine.resume_slot(id, settled, handed, one_shot);
         }
-        engine.await_all_going();
+        engine.await_those_going(idle.into_iter().chain(looked_at));
         if under_way {
             engine.retry_sooner();
         }
@@ -181,9 +186,7 @@ impl Engine {
         if outstanding == Some(Timestamp::HORIZON) {
             return self.schedules.stand(id, true);
         }
-        // W and H are send times: what is due before them and sent after them counts as after.
-        let looks_back = !planted(Fault::RestartWithoutLookingBack);
-        let settled = if looks_back { timing.due_by(settled) } else { settled };
+        let settled = settled_of(&timing, settled);
         let unsettled = if timing.is_one_shot() {
             // Rows decide about one-shots: W may long have passed one that is still pending.
             let Some(due) = pending.filter(|_| outstanding.is_none()) else { return };
@@ -207,9 +210,4 @@ impl Engine {
         }
         self.schedules.queue_up(id, next);
     }
-}
-
-/// Whether it is one that runs, and not one that rests.
-fn runs(revision: &Revision) -> bool {
-    revision.ended.is_none() && revision.definition.is_understood()
 }

@@ -362,14 +362,6 @@ pub struct Snapshot {
     pub calendars: Vec<Arc<CreatedCalendar>>,
 }
 
-impl Snapshot {
-    /// What the files wanted last, as it is kept: who takes over from another clock applies no files, and goes on with this.
-    pub fn of_files(&self) -> Vec<Packed> {
-        let running = self.revisions.iter().filter(|revision| revision.ended.is_none());
-        running.map(|revision| &revision.definition).filter(|one| !one.is_created()).cloned().collect()
-    }
-}
-
 /// Some of the revisions that are kept, and what is outstanding of them. See [`Engine::kept_after`](super::Engine::kept_after).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct KeptPage {

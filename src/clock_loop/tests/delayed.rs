@@ -1,6 +1,6 @@
 //! Delayed events as the loop hands them over: at their time, once they are durable, and until somebody has them.
 
-use super::{Memory, parts};
+use super::{Memory, files, parts};
 use crate::{
     clock,
     clock::Heartbeat,
@@ -66,7 +66,7 @@ async fn start_below(memory: &Memory, delayed: &DelayedMemory, ceilings: Ceiling
     let rules = DelayedRules { resends: Resends { count: 1, over: 50 }, ..DelayedRules::default() };
     let (publisher, broker) = Publisher::channel(4);
     let mut parts = parts(memory, publisher).await;
-    parts.schedules = Some(Ok(Vec::new()));
+    parts.schedules = files(Vec::new());
     parts.ceilings = ceilings;
     parts.delayed = Some(DelayedParts { store: store.clone(), snapshot, events, declare_tasks, rules });
     let (clock_loop, handle) = ClockLoop::new(parts);

@@ -69,7 +69,7 @@ async fn what_got_no_answer_is_the_oldest_that_is_outstanding() {
 async fn the_status_is_kept_up_to_date_however_often_the_loop_is_asked() {
     let (publisher, _task) = Publisher::channel(4);
     let mut parts = parts(&Memory::default(), publisher).await;
-    parts.schedules = Some(Ok(Vec::new()));
+    parts.schedules = files(Vec::new());
     let (clock_loop, mut handle) = ClockLoop::new(parts);
     let running = tokio::spawn(clock_loop.run(shutdown().1));
     let begun = until(&mut handle, "no connection", |status| !status.degraded.is_empty()).await.now;

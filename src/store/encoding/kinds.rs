@@ -2,8 +2,9 @@
 
 use super::{
     CALENDAR, CHANGE, CREATED_CALENDAR, MESSAGE, ONE_SHOT, OPERATION, PARKED, PAUSES, REVISION, ROWS, SPAN,
-    TRIGGER, ZONE,
+    TRIGGER, Unreadable, ZONE, name, name_and_number,
 };
+use std::sync::Arc;
 
 /// What rows of the record are called where entries are counted.
 pub(in super::super) const RECORD: &str = "record";
@@ -51,4 +52,29 @@ pub(in super::super) fn table(key: &[u8]) -> &'static str {
         Some(&MESSAGE) => "message",
         _ => "entry",
     }
+}
+
+/// What a key is about, of those kinds that an engine is made of ahead.
+#[derive(Debug, PartialEq, Eq)]
+pub(in super::super) enum About {
+    /// A calendar, or the rules of a zone.
+    Content,
+    /// The schedule, and the revision's number.
+    Revision(Arc<str>, u32),
+    /// The schedule.
+    OneShot(Arc<str>),
+    /// All else.
+    Other,
+}
+
+pub(in super::super) fn about(key: &[u8]) -> Result<About, Unreadable> {
+    Ok(match key.split_first() {
+        Some((&(CALENDAR | ZONE), _)) => About::Content,
+        Some((&REVISION, rest)) => {
+            let (name, number) = name_and_number(rest)?;
+            About::Revision(name, number)
+        }
+        Some((&ONE_SHOT, rest)) => About::OneShot(name(rest)?),
+        _ => About::Other,
+    })
 }

@@ -2,7 +2,7 @@
 
 use super::tables;
 use crate::{
-    engine::{Sent, Snapshot},
+    engine::{Row, Sent, Snapshot},
     postgres::{Calls, Door, Failed, Keyed, Numbered, PAGE, Shard, column},
     schedule::{CalendarStore, Days, ZoneRules},
     store::{
@@ -91,14 +91,25 @@ pub(super) async fn everything(
     calendars: &CalendarStore,
 ) -> Result<Loaded, Failed> {
     let mut loaded = Loaded::default();
+    entries(calls, shard, |key, value| loaded.take(encoding::entry(key, value, calendars)?)).await?;
+    let sent = &mut loaded.snapshot.sent;
+    rows(calls, shard, (0, u64::MAX), |row| Sent::note_row(sent, row)).await?;
+    Ok(loaded)
+}
+
+/// Gives `take` all entries, by key and value; a failure where a table has not as many as were written to it.
+pub(super) async fn entries(
+    calls: &mut Calls<'_>,
+    shard: &Shard,
+    mut take: impl FnMut(&[u8], &[u8]) -> Result<(), Failed>,
+) -> Result<(), Failed> {
     let counts = tables::counts(calls, shard).await?;
     for table in tables::ALL {
         let (expected, mut found) = (counts.get(table).copied().unwrap_or_default(), 0);
         let all = Keyed { table, key: "key", columns: "key, value", large: "value" };
         let take = |row: &_| {
             found += 1;
-            let (key, value): (&[u8], &[u8]) = (column(row, 0)?, column(row, 1)?);
-            loaded.take(encoding::entry(key, value, calendars)?)
+            take(column(row, 0)?, column(row, 1)?)
         };
         all.read_after(calls, shard, &[], usize::MAX, take).await?;
         if found != expected {
@@ -107,25 +118,34 @@ pub(super) async fn everything(
             )));
         }
     }
-    let mut after = 0;
+    Ok(())
+}
+
+/// Gives `take` the rows of the record behind one, through another; how many numbers there were.
+pub(super) async fn rows(
+    calls: &mut Calls<'_>,
+    shard: &Shard,
+    (mut after, last): (u64, u64),
+    mut take: impl FnMut(&Row),
+) -> Result<u64, Failed> {
+    let mut read = 0;
     loop {
-        let sent = &mut loaded.snapshot.sent;
         let rows =
-            Numbered::read("record", calls, shard, (after, u64::MAX), (PAGE, usize::MAX), |number, value| {
+            Numbered::read("record", calls, shard, (after, last), (PAGE, usize::MAX), |number, value| {
                 Ok(((number, encoding::read_rows(value)?), 0))
             });
         let rows = rows.await?;
-        rows.iter().flat_map(|(_, rows)| rows).for_each(|row| Sent::note_row(sent, row));
+        rows.iter().flat_map(|(_, rows)| rows).for_each(&mut take);
+        read += rows.len() as u64;
         match rows.last() {
             Some((number, _)) if rows.len() == PAGE => after = *number,
-            _ => break,
+            _ => return Ok(read),
         }
     }
-    Ok(loaded)
 }
 
 impl Loaded {
-    fn take(&mut self, entry: Entry) -> Result<(), Failed> {
+    pub(super) fn take(&mut self, entry: Entry) -> Result<(), Failed> {
         let snapshot = &mut self.snapshot;
         match entry {
             Entry::Calendar(id, days) => {

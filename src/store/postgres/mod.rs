@@ -8,18 +8,24 @@
 //! Keys and values are those of the store on sled: one set of forms, whichever store they lie in.
 
 mod copying;
+mod held;
 mod load;
 mod reader;
 mod tables;
+mod touched;
+mod warm;
 
 #[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod following;
 
 use super::{
     Limits, PageReader, Store, StoreError, Written,
     changes::Changes,
     complete_after, details_lost,
-    encoding::{self, Unreadable},
+    encoding::{self, Beside, Unreadable},
+    made_up,
     meta::{self, FORM, Meta},
 };
 use crate::{
@@ -28,9 +34,11 @@ use crate::{
     schedule::CalendarStore,
 };
 pub(crate) use copying::{PostgresSource, PostgresTarget};
+use held::{Held, Parts};
 use ponos::event::Timestamp;
 use reader::PostgresReader;
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
+pub use warm::WarmStore;
 
 /// How a [`PostgresStore`] is opened.
 #[derive(Debug, Clone, Default)]
@@ -39,6 +47,8 @@ pub struct PostgresOptions {
     pub limits: Limits,
     /// Where the days of the calendars go that its definitions name, and the rules of the zones.
     pub calendars: CalendarStore,
+    /// What was held of it while another clock led: then the first load reads what has changed since.
+    pub warm: Option<WarmStore>,
 }
 
 /// The store on Postgres.
@@ -51,11 +61,19 @@ pub struct PostgresStore {
     log: Numbered,
     limits: Limits,
     calendars: CalendarStore,
+    warm: Option<WarmStore>,
+    /// Tells the writes of this opening from all others.
+    opening: u64,
     /// The keys of calendars and zones that no revision referred to when it was loaded; they go with the next commit.
     unused: Vec<Vec<u8>>,
     /// Why nothing more is written.
     broken: Option<StoreError>,
 }
+
+const CHANGED: &str = "what lies there is not what this clock found when it opened it; it is read again";
+
+/// What was loaded, and the keys of calendars and zones in it that no revision refers to.
+type WithUnused = (Snapshot, BTreeSet<Vec<u8>>);
 
 /// What a write adds to the record, and to the log of changes.
 #[derive(Default)]
@@ -90,6 +108,8 @@ impl PostgresStore {
             log: Numbered::new("change"),
             limits: options.limits,
             calendars: options.calendars.clone(),
+            warm: options.warm.clone(),
+            opening: made_up(),
             unused: Vec::new(),
             broken: None,
         };
@@ -141,10 +161,13 @@ impl PostgresStore {
         let progress = progress(&meta).map_err(failed)?;
         let shard = self.door.shard();
         let (record, log) = (&self.record, &self.log);
+        let keys: Vec<_> = changes.all.keys().cloned().collect();
+        let write = (meta.generation, self.opening);
         // It renews the lease, so nothing else goes before it.
         let writing = Writing { progress, goes_first: true, ..Writing::default() };
         self.session.write(writing, async |calls| {
             tables::write(calls, shard, changes).await?;
+            touched::note(calls, shard, write, &keys).await?;
             record.write(calls, shard, last_row, &rows, trimmed.rows).await?;
             log.write(calls, shard, last_change, &logged, trimmed.changes).await
         })?;
@@ -175,6 +198,46 @@ impl PostgresStore {
         Ok(trimmed)
     }
 
+    /// Everything.
+    fn load_everything(&self) -> Result<WithUnused, StoreError> {
+        let (shard, calendars) = (self.door.shard(), &self.calendars);
+        let reads = self.reader.reads();
+        let loaded =
+            reads.at_once_by(&self.session, async |calls| load::everything(calls, shard, calendars).await)?;
+        Ok((loaded.snapshot, loaded.unused))
+    }
+
+    /// The same from what was held while another clock led, and what was written since: under the grant of this one, so that nothing
+    /// is written beside it. `None` where that is not known.
+    fn load_what_changed(&self) -> Result<Option<WithUnused>, StoreError> {
+        let Some((warm, held)) = self.warm.as_ref().and_then(|warm| Some((warm, warm.take()?))) else {
+            return Ok(None);
+        };
+        let (shard, meta) = (self.door.shard(), &self.meta);
+        let read = self.reader.reads().at_once_by(&self.session, async |calls| {
+            match load::meta(calls, shard).await? {
+                load::Found::Kept(kept) if (kept.store, kept.generation) == (meta.store, meta.generation) => {
+                    held.at.difference(calls, shard, &kept).await
+                }
+                _ => Err(Failed::Moved(CHANGED)),
+            }
+        });
+        let difference = match read {
+            Ok(Some(difference)) => difference,
+            Ok(None) => return Ok(None),
+            Err(error) => {
+                warm.keep(held);
+                return Err(error);
+            }
+        };
+        // What can't be read of it is found again where all is read, and told by that.
+        let whole = held.apply(difference).and_then(Held::into_parts);
+        Ok(whole.ok().map(|Parts { snapshot, warm: made, calendars, unused }| {
+            warm.give(made, calendars);
+            (snapshot, unused)
+        }))
+    }
+
     fn fence(&self, term: u64) -> Result<(), StoreError> {
         let seen = self.meta.term;
         if term < seen { Err(StoreError::Fenced { term, seen }) } else { Ok(()) }
@@ -197,13 +260,11 @@ impl Store for PostgresStore {
             self.add(self.meta.term, &[row], complete)?;
         }
         self.meta.complete = self.meta.complete.min(self.meta.settled);
-        let shard = self.door.shard();
-        let calendars = &self.calendars;
-        let loaded = self
-            .reader
-            .reads()
-            .at_once_by(&self.session, async |calls| load::everything(calls, shard, calendars).await)?;
-        self.unused = loaded.unused.into_iter().collect();
+        let (loaded, unused) = match self.load_what_changed()? {
+            Some(loaded) => loaded,
+            None => self.load_everything()?,
+        };
+        self.unused = unused.into_iter().collect();
         let Meta { settled, handed, reached, set_backs, last_sequence, created, .. } = self.meta;
         Ok(Snapshot {
             settled,
@@ -212,7 +273,7 @@ impl Store for PostgresStore {
             set_backs,
             last_sequence,
             created,
-            ..loaded.snapshot
+            ..loaded
         })
     }
 

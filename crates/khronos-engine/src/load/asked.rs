@@ -77,7 +77,7 @@ impl Engine {
     /// What somebody asks for who is known.
     pub(in super::super) fn take_in_by(&mut self, asker: Box<Asker>, input: Input) {
         match &input {
-            Input::Load(_) | Input::By(..) => self.load_by(asker.by, input),
+            Input::Load(_) | Input::LoadKept | Input::By(..) => self.load_by(asker.by, input),
             Input::Release(numbers) | Input::Drop(numbers) => {
                 let is_release = matches!(input, Input::Release(_));
                 let what = if is_release { ChangeKind::Released } else { ChangeKind::Dropped };
@@ -102,8 +102,10 @@ impl Engine {
             all.push(asker.by);
             input = *inner;
         }
-        if let Input::Load(wanted) = input {
-            self.changes.load(wanted, all);
+        match input {
+            Input::Load(wanted) => self.changes.load(Some(wanted), all),
+            Input::LoadKept => self.changes.load(None, all),
+            _ => {}
         }
     }
 

@@ -42,8 +42,8 @@ pub(in super::super) struct Changes {
     /// Commands, until the clock is believed, and until the next write has room; pauses apart.
     waiting: VecDeque<Change>,
     pauses: VecDeque<Change>,
-    /// What the files want, until the clock is believed, and who had them read.
-    pub(super) read: Option<(Vec<Packed>, Vec<Author>)>,
+    /// What the files want, until the clock is believed, and who had them read; `None`: what runs of theirs.
+    pub(super) read: Option<(Option<Vec<Packed>>, Vec<Author>)>,
     /// They were read once at least.
     pub(super) were_read: bool,
     /// The load under way.
@@ -57,7 +57,7 @@ pub(in super::super) struct Changes {
 impl Changes {
     /// What an earlier reading wanted that has not begun is not wanted any more; who asked for it did so all the same. `by` is
     /// who asked for this one, where somebody did.
-    pub(in super::super) fn load(&mut self, wanted: Vec<Packed>, by: Vec<Author>) {
+    pub(in super::super) fn load(&mut self, wanted: Option<Vec<Packed>>, by: Vec<Author>) {
         let mut all = self.read.take().map_or_else(Vec::new, |(_, before)| before);
         add_askers(&mut all, by);
         self.read = Some((wanted, all));

@@ -25,6 +25,7 @@ use crate::{
     Action, ClockRules, Commit, Engine, Handover, Input, Notice, Reading, RecordRow, Revision, Rules,
     Snapshot,
     store::{Limits, Memory, MemoryStore, Store},
+    warm::tests::Followed,
 };
 use khronos_schedule::Definition;
 use ponos_event::{EventKind, Timestamp};
@@ -41,6 +42,7 @@ pub(super) struct World {
     pub(super) highest: Timestamp,
     pub(super) era: u32,
     pub(super) engine: Engine,
+    pub(super) followed: Followed,
     boundary: Boundary,
     pub(super) rules: Rules,
     memory: Memory,
@@ -105,6 +107,7 @@ impl World {
             highest: reading.wall,
             era: 0,
             engine,
+            followed: Followed::default(),
             boundary: Boundary::new(fault),
             rules,
             memory,

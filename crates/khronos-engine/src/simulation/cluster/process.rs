@@ -8,7 +8,7 @@ use super::{
     world::{Event, World},
 };
 use crate::{
-    Action, Answer, Engine, Input, Reading, Snapshot,
+    Action, Answer, Input, Reading, Snapshot,
     delayed::{DelayedInput, Sending},
     lease::{LeaseAction, LeaseInput, LeaseNotice, Why},
 };
@@ -143,9 +143,11 @@ impl World {
         let Some(leader) = &mut process.leader else { return };
         let is_new = read.revisions.is_empty();
         let files = match self.fault {
-            Some(ClusterFault::ApplyOwnFiles) => self.files.iter().skip(at % 2).cloned().collect(),
-            _ if is_new => self.files.clone(),
-            _ => read.of_files(),
+            Some(ClusterFault::ApplyOwnFiles) => {
+                Input::Load(self.files.iter().skip(at % 2).cloned().collect())
+            }
+            _ if is_new => Input::Load(self.files.clone()),
+            _ => Input::LoadKept,
         };
         if let Err(broken) = self.clients.are_kept(&read)
             && self.database.lost == 0
@@ -159,7 +161,7 @@ impl World {
             Some(ClusterFault::SettleWhatMayHaveBeenSent) => Snapshot { settled: read.handed, ..read },
             _ => read,
         };
-        leader.engine = Some(Box::new(Engine::start(rules, read, reading).among_others()));
+        leader.engine = Some(Box::new(self.followed.start(rules, read, reading).among_others()));
         leader.later = Some(Later::new(&later));
         let until = leader.trusted_until;
         if leader.draining.is_some() {
@@ -168,7 +170,7 @@ impl World {
         }
         todos.push_back(Todo::Engine(Input::Trust(self.trust_told(until))));
         todos.push_back(Todo::Engine(Input::Link(has_link)));
-        todos.push_back(Todo::Engine(Input::Load(files)));
+        todos.push_back(Todo::Engine(files));
     }
 
     fn step_engine(&mut self, at: usize, input: Input, todos: &mut Todos) {

@@ -18,6 +18,7 @@ use crate::{
     ClockRules, Handover, RecordRow, Resends, Revision, Rules, Snapshot,
     delayed::{DelayedAction, DelayedEvent},
     lease::{LeaseCall, LeaseReply, LeaseTimes},
+    warm::tests::Followed,
 };
 use khronos_schedule::Packed;
 use std::collections::{BTreeMap, HashSet};
@@ -130,6 +131,8 @@ pub(super) struct World {
     /// A leader was there to end, and did.
     pub(super) ended_well: bool,
     pub(super) disk: Snapshot,
+    /// As a leader found it last.
+    pub(super) followed: Followed,
     pub(super) record: Vec<RecordRow>,
     pub(super) ever: Vec<Revision>,
     refused: HashSet<(std::sync::Arc<str>, ponos_event::Timestamp)>,
@@ -192,6 +195,7 @@ impl World {
             calm: false,
             ended_well: false,
             disk: Snapshot::default(),
+            followed: Followed::default(),
             record: Vec::new(),
             ever: Vec::new(),
             refused: HashSet::new(),

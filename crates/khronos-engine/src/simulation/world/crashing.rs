@@ -1,7 +1,7 @@
 //! The process dies, and is started again.
 
 use super::{World, open};
-use crate::{Engine, Input, store::Store};
+use crate::{Input, store::Store};
 use ponos_event::Timestamp;
 
 impl World {
@@ -25,7 +25,7 @@ impl World {
         self.reservation.restart(kept.handed.unwrap_or(Timestamp::from_millis(self.wall)));
         self.highest = self.highest.max(Timestamp::from_millis(self.wall));
         let reading = self.reading();
-        let engine = Engine::start(self.rules, self.boundary.snapshot(kept), reading);
+        let engine = self.followed.start(self.rules, self.boundary.snapshot(kept), reading);
         self.engine = engine.below(self.ceilings.all());
         self.ceilings.restart();
         self.eras.clear();
