@@ -24,7 +24,7 @@ use super::{
     Limits, PageReader, Store, StoreError, Written,
     changes::Changes,
     complete_after, details_lost,
-    encoding::{self, Beside, Unreadable},
+    encoding::{self, Unreadable},
     made_up,
     meta::{self, FORM, Meta},
 };
