@@ -82,6 +82,19 @@ func (p *poll) stop() {
 	}
 }
 
+// stopWith stops it when the context ends, unless what it gives was called before.
+func (p *poll) stopWith(ctx context.Context) (answered func()) {
+	begun := make(chan struct{})
+	go func() {
+		select {
+		case <-ctx.Done():
+			p.stop()
+		case <-begun:
+		}
+	}()
+	return func() { close(begun) }
+}
+
 func (p *poll) close() { p.client.CloseIdleConnections() }
 
 // ask asks until there is an answer, and not for longer than patience. All that is asked may be asked again.
@@ -136,22 +149,14 @@ func (b *Bus) refusal(status int, text []byte, err error) *Error {
 
 // once asks once. The text of 204 is nil.
 func (b *Bus) once(ctx context.Context, polled *poll, method, path string, body []byte) (int, []byte, error) {
-	client, asks := b.asking, ctx
+	client, asks, answered := b.asking, ctx, func() {}
 	if polled != nil {
-		// its connection is closed by halves instead
-		client, asks = polled.client, context.Background()
-		ended := make(chan struct{})
-		defer close(ended)
-		go func() {
-			select {
-			case <-ctx.Done():
-				polled.stop()
-			case <-ended:
-			}
-		}()
+		// its connection is closed by halves instead, until the answer begins
+		client, asks, answered = polled.client, context.Background(), polled.stopWith(ctx)
 	}
 	request, err := http.NewRequestWithContext(asks, method, "http://localhost"+path, bytes.NewReader(body))
 	if err != nil {
+		answered()
 		return 0, nil, err
 	}
 	request.Header.Set("Content-Type", "application/json")
@@ -159,6 +164,7 @@ func (b *Bus) once(ctx context.Context, polled *poll, method, path string, body 
 		request.Header.Set("Authorization", "Bearer "+b.config.Token)
 	}
 	response, err := client.Do(request)
+	answered()
 	if err != nil {
 		return 0, nil, err
 	}

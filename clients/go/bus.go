@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"time"
@@ -104,6 +105,9 @@ func (b *Bus) lane(ctx context.Context, handler Handler) error {
 		path += "&queue=" + url.QueryEscape(b.config.Queue)
 	}
 	for {
+		if ctx.Err() != nil {
+			return nil
+		}
 		text, err := b.ask(ctx, poll, http.MethodPost, path, nil)
 		switch {
 		case text != nil: // one that was on its way as the context ended is handled, too
@@ -114,26 +118,25 @@ func (b *Bus) lane(ctx context.Context, handler Handler) error {
 			if err := b.settle(event, b.handle(event, handler)); err != nil {
 				return err
 			}
-		case ctx.Err() != nil:
-			return nil
-		case err != nil:
+		case err != nil && ctx.Err() == nil:
 			return err
 		}
 	}
 }
 
-// handle calls the handler; a panic of it is an error.
-func (b *Bus) handle(event *Event, handler Handler) (err error) {
+// handle calls the handler; a panic of it, or of its error, is a failed attempt.
+func (b *Bus) handle(event *Event, handler Handler) (outcome *Outcome) {
 	ctx, cancel := context.WithCancel(context.Background())
 	event.end = time.AfterFunc(time.Until(event.Deadline), cancel)
 	defer cancel()
 	defer event.end.Stop()
 	defer func() {
 		if what := recover(); what != nil {
-			err = fmt.Errorf("panic: %v", what)
+			b.config.Logf("%s %s: panic: %v\n%s", event.Name, event.ID, what, debug.Stack())
+			outcome = &Outcome{Outcome: "retry", Reason: cut(fmt.Sprintf("panic: %v", what))}
 		}
 	}()
-	return handler(ctx, event)
+	return outcomeOf(handler(ctx, event))
 }
 
 // Published is what was sent, or kept by the clock for later: under Name, until Due.
@@ -170,7 +173,8 @@ func (b *Bus) send(ctx context.Context, kind, name string, data any, with []With
 	if err != nil {
 		return published, err
 	}
-	return published, json.Unmarshal(text, &published)
+	err = json.Unmarshal(text, &published)
+	return published, err
 }
 
 // Contracts are the queues, and the JSON Schemas of what is taken and published.
@@ -179,15 +183,14 @@ func (b *Bus) Contracts(ctx context.Context) (json.RawMessage, error) {
 }
 
 // settle tells what became of an event, and of what its handler published.
-func (b *Bus) settle(event *Event, err error) error {
-	outcome := outcomeOf(err)
+func (b *Bus) settle(event *Event, outcome *Outcome) error {
 	if outcome.Outcome == "retry" {
 		b.config.Logf("%s %s failed: %s", event.Name, event.ID, outcome.Reason)
 	}
 	if outcome.Outcome == "done" {
 		outcome.Publish = event.publish
 	}
-	err = b.give(event, outcome)
+	err := b.give(event, outcome)
 	var refused *Error
 	if errors.As(err, &refused) && (refused.Status == 400 || refused.Status == 413 || refused.Status == 422) {
 		// what it publishes is not declared, breaks its contract, or is too much: this attempt has failed

@@ -93,6 +93,7 @@ func TestWhatAHandlerReturnsIsWhatBecomesOfTheEvent(t *testing.T) {
 		`{"outcome":"done"}`:                                            nil,
 		`{"outcome":"retry","reason":"not yet"}`:                        errors.New("not yet"),
 		`{"outcome":"retry","reason":"busy","after":"2000ms"}`:          Retry("busy", 2*time.Second),
+		`{"outcome":"retry","reason":"by the policy"}`:                  Retry("by the policy", 0),
 		`{"outcome":"dead","reason":"never"}`:                           fmt.Errorf("around it: %w", Dead("never")),
 		`{"outcome":"snooze","reason":"later","after":"1ms"}`:           Snooze("later", time.Millisecond),
 		`{"outcome":"release"}`:                                         Release(),
@@ -113,6 +114,37 @@ func TestAPanicIsAFailedAttempt(t *testing.T) {
 	err := run(t, plays, bus, func(context.Context, *Event) error { panic("oh") })
 	if err != nil || !strings.Contains(plays.told[0], `"outcome":"retry","reason":"panic: oh"`) {
 		t.Error(err, plays.told)
+	}
+}
+
+type brokenError struct{ reason *string }
+
+func (e brokenError) Error() string { return *e.reason }
+
+func TestAnErrorThatPanicsIsAFailedAttempt(t *testing.T) {
+	plays, bus := begin(t, 1)
+	err := run(t, plays, bus, func(context.Context, *Event) error { return brokenError{} })
+	if err != nil || !strings.Contains(plays.told[0], `"outcome":"retry","reason":"panic: `) {
+		t.Error(err, plays.told)
+	}
+}
+
+func TestOnceItIsStoppedNoMoreIsAskedFor(t *testing.T) {
+	plays, bus := begin(t, 3)
+	ctx, stop := context.WithCancel(context.Background())
+	err := bus.Run(ctx, func(context.Context, *Event) error {
+		stop()
+		return nil
+	})
+	if err != nil || len(plays.told) != 1 || len(plays.waiting) != 2 {
+		t.Error(err, plays.told, plays.waiting)
+	}
+}
+
+func TestSeveralWordsAboutAMessageAddUp(t *testing.T) {
+	made := messageOf("task", "stock.shelf.clean", 1, []With{{Key: "k"}, {In: time.Hour}, {Subject: "s"}})
+	if made.Key != "k" || made.In != "3600000ms" || made.Subject != "s" {
+		t.Error(made)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 )
 
-// Event is one delivery. What it publishes is sent when it is done.
+// Event is one delivery, of one goroutine. What it publishes is sent when it is done.
 type Event struct {
 	Token         string          `json:"token"`
 	Queue         string          `json:"queue"`
@@ -116,7 +116,9 @@ func messageOf(kind, name string, data any, with []With) message {
 		made.Event = name
 	}
 	for _, with := range with {
-		made.Key, made.ID, made.Subject, made.CorrelationID = with.Key, with.ID, with.Subject, with.CorrelationID
+		made.Key, made.ID = first(with.Key, made.Key), first(with.ID, made.ID)
+		made.Subject = first(with.Subject, made.Subject)
+		made.CorrelationID = first(with.CorrelationID, made.CorrelationID)
 		if !with.At.IsZero() {
 			made.At = with.At.Format(time.RFC3339Nano)
 		}
@@ -140,9 +142,13 @@ func (o *Outcome) Error() string { return strings.TrimSuffix(o.Outcome+": "+o.Re
 // Dead sends it to the dead letters: it can never work.
 func Dead(reason string) error { return &Outcome{Outcome: "dead", Reason: cut(reason)} }
 
-// Retry makes another attempt after this time.
+// Retry makes another attempt after this time; after none: by the policy.
 func Retry(reason string, after time.Duration) error {
-	return &Outcome{Outcome: "retry", Reason: cut(reason), After: span(after)}
+	outcome := &Outcome{Outcome: "retry", Reason: cut(reason)}
+	if after > 0 {
+		outcome.After = span(after)
+	}
+	return outcome
 }
 
 // Snooze makes the same attempt again after this time; none is spent.
@@ -161,7 +167,7 @@ func outcomeOf(err error) *Outcome {
 	switch {
 	case err == nil:
 		return &Outcome{Outcome: "done"}
-	case errors.As(err, &outcome):
+	case errors.As(err, &outcome) && outcome != nil:
 		return outcome
 	default:
 		return &Outcome{Outcome: "retry", Reason: cut(err.Error())}
