@@ -16,7 +16,7 @@ use khronos::{
     engine::{Commit, Engine, Era, Reading, Revision},
     postgres::{Door, DoorOptions},
     schedule::{CalendarStore, Definition, Packed},
-    store::{PostgresOptions, PostgresStore, Store as _, WarmStore},
+    store::{PostgresOptions, PostgresStore, Store as _, TakeOver, WarmStore},
 };
 use ponos::event::Timestamp;
 use std::{thread::sleep, time::Duration};
@@ -82,6 +82,7 @@ fn main() {
         }
         drop(store);
         let start = wall();
+        let warm = warm.take_over();
         store = open(&follower, Some(warm.clone()));
         times[0].push(since(start));
         let start = wall();
@@ -117,7 +118,7 @@ fn main() {
     assert_eq!(engine.len(), count);
 }
 
-fn open(door: &Door, warm: Option<WarmStore>) -> PostgresStore {
+fn open(door: &Door, warm: Option<TakeOver>) -> PostgresStore {
     PostgresStore::open(door, &PostgresOptions { warm, ..PostgresOptions::default() }).unwrap()
 }
 

@@ -3,6 +3,7 @@
 mod cluster;
 mod files;
 mod held;
+mod leading;
 mod life;
 mod place;
 mod replication;

@@ -2,7 +2,7 @@
 
 use crate::{
     engine::lease::{LeaseCall, LeaseReply},
-    postgres::{Door, Failed, Grant, LedTurn, Line, MemberShown, Told, TurnEnd, timeline_of},
+    postgres::{Door, Failed, Grant, LedTurn, Line, MemberShown, Told, TurnEnd},
     store::StoreError,
 };
 use futures_util::future::LocalBoxFuture;
@@ -85,7 +85,7 @@ pub(super) fn call(
 /// The turn of a writer: it has the connection meanwhile.
 pub(super) fn turn(
     door: Door,
-    (number, term, writes): (u64, u64, u64),
+    (number, (term, writes, timeline)): (u64, (u64, u64, u32)),
     line: Option<Line>,
     waiting: Waiting,
     limit: Duration,
@@ -109,7 +109,7 @@ pub(super) fn turn(
             }
         };
         let (ended, end) = oneshot::channel();
-        let grant = Grant { term, writes, tells, timeline: timeline_of(term) };
+        let grant = Grant { term, writes, tells, timeline };
         let turn = LedTurn { connection, grant, ended };
         let unused = match waiting.send(Ok(turn)) {
             Ok(()) => None,

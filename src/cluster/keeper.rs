@@ -198,6 +198,8 @@ struct Thread {
     /// The number of the last call.
     last_call: u64,
     last_job: u64,
+    /// Of the database on which the lease was taken last.
+    timeline: u32,
     waiting: HashMap<u64, Waiting>,
     shown_at: i64,
     has_broker: Arc<AtomicBool>,
@@ -218,6 +220,7 @@ impl Thread {
             calls: FuturesUnordered::new(),
             last_call: 0,
             last_job: 0,
+            timeline: 0,
             waiting: HashMap::new(),
             shown_at: i64::MIN,
             has_broker,
@@ -290,7 +293,10 @@ impl Thread {
     fn perform(&mut self, action: LeaseAction) {
         match action {
             LeaseAction::Call { number, fresh, call } => self.make(number, fresh, call),
-            LeaseAction::Lead { term } => self.become_(Role::Leading { term }),
+            LeaseAction::Lead { term, timeline } => {
+                self.timeline = timeline;
+                self.become_(Role::Leading { term });
+            }
             LeaseAction::Trust { until } => self.parts.trust.set(until),
             // Whoever wrote it knows already, or has given it up and found it out.
             LeaseAction::Written { .. } => {}
@@ -326,7 +332,9 @@ impl Thread {
         let door = self.parts.door.clone();
         let made = match asked {
             LeaseCall::Save { term, writes, job: Some(job) } => match self.waiting.remove(&job) {
-                Some(waiting) => turn(door, (number, term, writes), line, waiting, self.limit),
+                Some(waiting) => {
+                    turn(door, (number, (term, writes, self.timeline)), line, waiting, self.limit)
+                }
                 // Its writer has given it up, finds out what became of it, and asks again: what is due is the renewal.
                 None => {
                     let save = LeaseCall::Save { term, writes, job: None };

@@ -100,10 +100,10 @@ impl Holding {
         let snapshot = self.store.load()?;
         accepted.is_paused = snapshot.pauses.paused.is_some();
         if what == Acceptance::Skip {
-            // What may have been sent when the copy was made is above what the clock shows, where that went back since.
-            let through = snapshot.handed.max(snapshot.reached).map_or(now, |ever| ever.max(now));
+            // What was under way when the copy was made goes again, as what schedules call for does.
+            let under_way = snapshot.handed.max(snapshot.reached);
             if let Some(delayed) = &mut self.delayed {
-                accepted.skipped_delayed = skip_delayed(delayed, through)?;
+                accepted.skipped_delayed = skip_delayed(delayed, under_way, now)?;
             }
             if let Some(commit) = skip(snapshot, now) {
                 self.store.save(0, &commit)?;
@@ -115,10 +115,15 @@ impl Holding {
     }
 }
 
-/// Settles what is to be sent by then, a portion in each write.
-fn skip_delayed(store: &mut RedbDelayed, through: Timestamp) -> Result<u64, StoreError> {
+/// Settles what is to be sent after the one instant and by the other, a portion in each write.
+fn skip_delayed(
+    store: &mut RedbDelayed,
+    after: Option<Timestamp>,
+    through: Timestamp,
+) -> Result<u64, StoreError> {
     let reader = store.reader();
-    let all = Timestamp::from_millis(i64::MIN)..through.plus(1);
+    let first = after.map_or(Timestamp::from_millis(i64::MIN), |after| after.plus(1));
+    let all = first..through.plus(1).max(first);
     let mut skipped = 0;
     loop {
         let due = reader.due(all.clone(), None, AT_ONCE)?;

@@ -91,18 +91,14 @@ pub async fn begin(
         }
         *last = Some(view.clone());
     }
+    // Whoever asked may go before it is begun.
+    let mut beginning = Beginning { backups: backups.clone(), has_begun: false };
     let begun = async {
         check_nothing_is_at(&folder).map_err(|error| OpsError::Invalid(error.to_string()))?;
         let found = look_up(&backups.store, Some(&backups.delayed)).await.map_err(OpsError::Record)?;
         found.ok_or_else(|| OpsError::Invalid(NO_FOLDER.into()))
     };
-    let found = match begun.await {
-        Ok(found) => found,
-        Err(error) => {
-            *backups.last() = None;
-            return Err(error);
-        }
-    };
+    let found = begun.await?;
     info!("{caller} has the store copied into {}", folder.display());
     let (name, made_at, ours) = (clock.name(), view.made_at, backups.clone());
     let work = move || {
@@ -122,10 +118,24 @@ pub async fn begin(
         });
     };
     if let Err(error) = thread::Builder::new().name("backup".into()).spawn(work) {
-        *backups.last() = None;
         return Err(OpsError::Unavailable(format!("its thread could not be started: {error}")));
     }
+    beginning.has_begun = true;
     Ok(view)
+}
+
+/// Where it is given up before that, there was none.
+struct Beginning {
+    backups: Backups,
+    has_begun: bool,
+}
+
+impl Drop for Beginning {
+    fn drop(&mut self) {
+        if !self.has_begun {
+            *self.backups.last() = None;
+        }
+    }
 }
 
 const NO_FOLDER: &str = "this clock has its state in no folder: what is in a Postgres is backed up by its own means (pg_dump, or a base backup)";

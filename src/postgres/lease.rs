@@ -107,7 +107,7 @@ impl Saved {
 }
 
 /// Under which timeline a term was given.
-pub(crate) fn timeline_of(term: u64) -> u32 {
+pub(super) fn timeline_of(term: u64) -> u32 {
     (term >> 32) as u32
 }
 

@@ -46,7 +46,7 @@ pub(crate) use errors::Failed;
 pub use follower::Follower;
 pub(crate) use hints::hear;
 pub use lease::{Grant, Saved, Seen};
-pub(crate) use lease::{Progress, Shard, Writing, timeline_of};
+pub(crate) use lease::{Progress, Shard, Writing};
 pub use led::Led;
 pub(crate) use led::{LedTurn, TurnAsked, TurnEnd};
 pub(crate) use members::note_files;

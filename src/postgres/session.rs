@@ -5,7 +5,7 @@ use super::{
     acquiring::acquire,
     calls::{Calls, limited},
     errors::Failed,
-    lease::{Grant, Progress, Saved, Shard, Writing, timeline_of},
+    lease::{Grant, Progress, Saved, Shard, Writing},
     led::{Led, LedTurn, TurnEnd},
     runtime::Blocking,
     schema,
@@ -189,6 +189,7 @@ impl Session {
             return Err(error.clone());
         }
         let LedTurn { connection, grant, ended } = led.turn()?;
+        let taken_on = grant.timeline;
         let mut held = Held { connection, grant };
         let done = led.run(async {
             let transaction = self.transact(&mut held, writing, work);
@@ -201,7 +202,7 @@ impl Session {
             Err(Failed::Fenced(_) | Failed::Moved(_)) => (LeaseReply::Unfit, true),
             Err(_) => (LeaseReply::Failed, false),
         };
-        let elsewhere = matches!(&done, Ok((saved, _)) if saved.timeline != timeline_of(led.term()));
+        let elsewhere = matches!(&done, Ok((saved, _)) if saved.timeline != taken_on);
         // Gone where it was given up waiting for; the connection goes then.
         drop(ended.send(TurnEnd { reply, connection: is_usable.then_some(held.connection) }));
         let error = match done {

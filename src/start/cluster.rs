@@ -5,6 +5,7 @@ use super::{
     FAREWELL, RunError, Running,
     files::Files,
     http_state,
+    leading::{end_with, prove, show_link},
     life::{self, Around, First, Life, Stores},
     place, replication, show_presence,
     stores::{Place, counts},
@@ -27,7 +28,7 @@ use crate::{
 };
 use ponos::{
     broker::{Link, Transport},
-    shutdown::{Shutdown, Stage, Trigger, shutdown},
+    shutdown::{Shutdown, Stage, shutdown},
     topology::Topology,
 };
 use std::time::Duration;
@@ -355,50 +356,4 @@ fn own_reader(config: &Config) -> Reader {
 /// Nothing was ever stored.
 fn is_new(snapshot: &Snapshot) -> bool {
     snapshot.settled.is_none() && snapshot.revisions.is_empty()
-}
-
-/// Shows how a follower's connection is, for as long as it is polled.
-async fn show_link(mut link: watch::Receiver<Link>, shown: &watch::Sender<Link>) {
-    loop {
-        let now = link.borrow_and_update().clone();
-        shown.send_replace(now);
-        if link.changed().await.is_err() {
-            return std::future::pending().await;
-        }
-    }
-}
-
-/// Ends a leadership as the lease says: in order while it is given back, at once where it is gone or the process is to stop.
-async fn end_with(mut role: watch::Receiver<Role>, term: u64, trigger: Trigger, ends: Shutdown) {
-    let stopping = ends.reached(Stage::Stopping);
-    tokio::pin!(stopping);
-    let mut is_draining = false;
-    loop {
-        let now = *role.borrow_and_update();
-        if now.term() != Some(term) {
-            break;
-        }
-        if now == (Role::Draining { term }) && !std::mem::replace(&mut is_draining, true) {
-            trigger.advance();
-        }
-        tokio::select! {
-            changed = role.changed() => if changed.is_err() { break },
-            () = &mut stopping => break,
-        }
-    }
-    trigger.advance();
-    trigger.advance();
-}
-
-/// Tells whether the leader gets anything done.
-async fn prove(keeper: Keeper, mut proof: watch::Receiver<Proof>, clock: RunningClock) {
-    let mut confirmed = 0;
-    while proof.changed().await.is_ok() {
-        let now = *proof.borrow_and_update();
-        keeper.note_broker(clock.is_connected());
-        if now.confirmed > std::mem::replace(&mut confirmed, now.confirmed) {
-            keeper.confirmed();
-        }
-        keeper.work(now.has_work);
-    }
 }

@@ -52,7 +52,8 @@ impl Stores {
         shutdown: &Shutdown,
     ) -> Result<Option<Self>, RunError> {
         let calendars = CalendarStore::default();
-        let opening = open_store(config, place, (calendars.clone(), warm.cloned()), counts.clone());
+        let warm = warm.map(WarmStore::take_over);
+        let opening = open_store(config, place, (calendars.clone(), warm.clone()), counts.clone());
         let mut delayed = None;
         let opening = async {
             match place {
@@ -68,7 +69,7 @@ impl Stores {
         // Nothing was begun; a store that hangs is left behind.
         let Some(opened) = unless_stopped(shutdown, opening).await else { return Ok(None) };
         let (store, snapshot, events) = opened.map_err(RunError::Store)?;
-        let (warm, calendars) = match warm.and_then(WarmStore::made) {
+        let (warm, calendars) = match warm.and_then(|warm| warm.made()) {
             Some((made, calendars)) => (Some(made), calendars),
             None => (None, calendars),
         };

@@ -14,7 +14,7 @@ use crate::{
     schedule::CalendarStore,
     store::{
         self, Limits, Memory, PostgresOptions, PostgresStore, SledOptions, Store, StoreError, StoreHandle,
-        Tuning, WarmStore,
+        TakeOver, Tuning,
     },
     telemetry::Counts,
 };
@@ -111,7 +111,7 @@ pub(super) fn counts(config: &Config) -> Counts {
 pub(super) async fn open_store(
     config: &Config,
     place: &Place,
-    (calendars, warm): (CalendarStore, Option<WarmStore>),
+    (calendars, warm): (CalendarStore, Option<TakeOver>),
     counts: Counts,
 ) -> Result<(StoreHandle, Snapshot, mpsc::UnboundedReceiver<store::StoreEvent>), StoreError> {
     let limits = Limits {

@@ -1,7 +1,7 @@
 //! What a clock holds that follows another one, and what it takes over with.
 
 use super::{
-    PostgresOptions, PostgresStore, WarmStore,
+    PostgresOptions, PostgresStore, TakeOver, WarmStore,
     held::Held,
     load::{self, Found},
 };
@@ -26,7 +26,7 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_millis(1_764_547_200_000 + second * 1_000)
 }
 
-fn open(door: &Door, warm: Option<WarmStore>) -> PostgresStore {
+fn open(door: &Door, warm: Option<TakeOver>) -> PostgresStore {
     PostgresStore::open(door, &PostgresOptions { warm, ..PostgresOptions::default() }).unwrap()
 }
 
@@ -67,7 +67,8 @@ impl Follower {
 
     /// Leads, with what it holds: what is the same as a load of everything.
     fn take_over(mut self) -> PostgresStore {
-        let warm = WarmStore::holding(&self.door, self.held.take().expect("it holds something"));
+        let held = self.held.take().expect("it holds something");
+        let warm = WarmStore::holding(&self.door, held).take_over();
         let mut store = open(&self.door, Some(warm.clone()));
         let rest = store.load().unwrap();
         let (made, _) = warm.made().expect("what has changed is known");
@@ -372,7 +373,8 @@ fn the_thread_of_a_follower_holds_what_the_leader_writes_until_somebody_takes_it
     store.save(0, &leader.commit()).unwrap();
     let door = tables.of_another_process().door("khronos");
     let warm = WarmStore::new(&door).unwrap();
-    assert!(warm.take().is_none(), "it rests");
+    assert!(warm.take_over().take().is_none(), "it rests");
+    let given_up = warm.take_over();
     warm.follow();
     let holds = |generation| {
         block_until("what was written", PATIENCE, || (warm.at() == Some(generation)).then_some(()));
@@ -381,6 +383,8 @@ fn the_thread_of_a_follower_holds_what_the_leader_writes_until_somebody_takes_it
     store.append(0, &rows([1]), leader.commit().settled).unwrap();
     holds(2);
     drop(store);
+    assert!(given_up.take().is_none(), "what is held now is not of an opening from before");
+    let warm = warm.take_over();
     let mut store = open(&door, Some(warm.clone()));
     let rest = store.load().unwrap();
     let (made, _) = warm.made().expect("it was held");

@@ -163,6 +163,7 @@ impl Held {
     pub(super) fn apply(mut self, difference: Difference) -> Result<Self, Failed> {
         // Held until the definitions that name them are read.
         let (mut days, mut rules) = (Vec::new(), Vec::new());
+        let has_content = difference.entries.iter().any(|(key, _)| encoding::table(key) == "content");
         for (key, value) in difference.entries {
             let about = encoding::about(&key)?;
             let Some(value) = value else {
@@ -192,6 +193,9 @@ impl Held {
                 Entry::OneShot(name, row) => self.warm.put_one_shot(name, Some(row)),
                 _ => return Err(Failed::Unreadable("an entry is of another kind than its key".into())),
             }
+        }
+        if has_content {
+            self.calendars.forget_unused();
         }
         difference.rows.iter().for_each(|row| self.warm.note_row(row));
         self.warm.move_on(difference.at.settled);

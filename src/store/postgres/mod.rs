@@ -38,7 +38,7 @@ use held::{Held, Parts};
 use ponos::event::Timestamp;
 use reader::PostgresReader;
 use std::{collections::BTreeSet, fmt, sync::Arc};
-pub use warm::WarmStore;
+pub use warm::{TakeOver, WarmStore};
 
 /// How a [`PostgresStore`] is opened.
 #[derive(Debug, Clone, Default)]
@@ -48,7 +48,7 @@ pub struct PostgresOptions {
     /// Where the days of the calendars go that its definitions name, and the rules of the zones.
     pub calendars: CalendarStore,
     /// What was held of it while another clock led: then the first load reads what has changed since.
-    pub warm: Option<WarmStore>,
+    pub warm: Option<TakeOver>,
 }
 
 /// The store on Postgres.
@@ -61,7 +61,7 @@ pub struct PostgresStore {
     log: Numbered,
     limits: Limits,
     calendars: CalendarStore,
-    warm: Option<WarmStore>,
+    warm: Option<TakeOver>,
     /// Tells the writes of this opening from all others.
     opening: u64,
     /// The keys of calendars and zones that no revision referred to when it was loaded; they go with the next commit.

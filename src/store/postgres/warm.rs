@@ -23,20 +23,29 @@ use std::{
     },
     time::Duration,
 };
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 /// From one look to the next, in milliseconds …
 const EVERY: i64 = 500;
 /// … and from one reading of everything to the next, where changes come faster than they are read.
 const EVERYTHING_EVERY: i64 = 30_000;
 /// How long whoever takes over waits for a difference that is being read.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Nothing is to be done.
 const REST: Duration = Duration::from_secs(3_600);
 
 /// What a clock that follows holds of the store of the one that leads. Clones share it; its thread ends with the last of them.
 #[derive(Clone)]
 pub struct WarmStore(Arc<Owner>);
+
+/// The one taking over that may use what is held: none that began before this clock followed again. Clones are of the same one.
+#[derive(Debug, Clone)]
+pub struct TakeOver {
+    store: WarmStore,
+    /// How often this clock had begun to follow.
+    followed: u64,
+    made: Arc<Mutex<Option<(Warm, CalendarStore)>>>,
+}
 
 struct Owner(Arc<Shared>);
 
@@ -54,7 +63,8 @@ struct State {
     /// When it is looked next, and when all may be read next (milliseconds since boot).
     next: i64,
     everything_next: i64,
-    made: Option<(Warm, CalendarStore)>,
+    /// How often this clock has begun to follow.
+    followed: u64,
 }
 
 /// What the thread is doing.
@@ -85,7 +95,7 @@ impl WarmStore {
             is_closed: false,
             next: i64::MIN,
             everything_next: i64::MIN,
-            made: None,
+            followed: 0,
         };
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
@@ -105,35 +115,17 @@ impl WarmStore {
     pub fn follow(&self) {
         let shared = &self.0.0;
         let mut state = shared.state();
+        state.followed += 1;
         if !shared.is_followed.swap(true, Ordering::SeqCst) {
             (state.next, state.everything_next) = (i64::MIN, i64::MIN);
             shared.changed.notify_all();
         }
     }
 
-    /// This clock takes over: what is held, if anything is. Nothing is followed any more.
-    pub(super) fn take(&self) -> Option<Box<Held>> {
-        let mut state = self.0.0.state();
-        state.made = None;
-        self.0.0.is_followed.store(false, Ordering::SeqCst);
-        let reads = |state: &mut State| state.work == Work::Difference;
-        let waited = self.0.0.changed.wait_timeout_while(state, PATIENCE, reads);
-        waited.unwrap_or_else(PoisonError::into_inner).0.held.take()
-    }
-
-    /// It could not be used: for the next one who tries.
-    pub(super) fn keep(&self, held: Box<Held>) {
-        self.0.0.state().held = Some(held);
-    }
-
-    /// What goes with the snapshot that a store has given.
-    pub(super) fn give(&self, warm: Warm, calendars: CalendarStore) {
-        self.0.0.state().made = Some((warm, calendars));
-    }
-
-    /// What was made ahead, for the snapshot that a store has given; `None`: all is in that.
-    pub fn made(&self) -> Option<(Warm, CalendarStore)> {
-        self.0.0.state().made.take()
+    /// This clock leads from now on, and opens its store.
+    pub fn take_over(&self) -> TakeOver {
+        let followed = self.0.0.state().followed;
+        TakeOver { store: self.clone(), followed, made: Arc::default() }
     }
 
     /// Whether something is held.
@@ -156,6 +148,40 @@ impl WarmStore {
     }
 }
 
+impl TakeOver {
+    /// What is held, if anything is. Nothing is followed any more.
+    pub(super) fn take(&self) -> Option<Box<Held>> {
+        let shared = &self.store.0.0;
+        let state = shared.state();
+        // An opening that was given up may come to this late: what is held is another one's.
+        if state.followed != self.followed {
+            return None;
+        }
+        shared.is_followed.store(false, Ordering::SeqCst);
+        let reads = |state: &mut State| state.work == Work::Difference;
+        let waited = shared.changed.wait_timeout_while(state, PATIENCE, reads);
+        waited.unwrap_or_else(PoisonError::into_inner).0.held.take()
+    }
+
+    /// It could not be used: for the next one who tries.
+    pub(super) fn keep(&self, held: Box<Held>) {
+        let mut state = self.store.0.0.state();
+        if state.followed == self.followed {
+            state.held = Some(held);
+        }
+    }
+
+    /// What goes with the snapshot that this store has given.
+    pub(super) fn give(&self, warm: Warm, calendars: CalendarStore) {
+        *self.made.lock().unwrap_or_else(PoisonError::into_inner) = Some((warm, calendars));
+    }
+
+    /// What was made ahead, for the snapshot that this store has given; `None`: all is in that.
+    pub fn made(&self) -> Option<(Warm, CalendarStore)> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -170,7 +196,7 @@ impl Shared {
             let held = match (read, held) {
                 (Ok(Read::Everything(held)), _) => {
                     let took = clock::reading().boot - begun;
-                    info!(milliseconds = took, "this clock is ready to take over what the leader keeps");
+                    info!(milliseconds = took, "this clock holds what the leader keeps");
                     has_failed = false;
                     Some(held)
                 }
@@ -185,7 +211,7 @@ impl Shared {
                 (Ok(_), _) => None,
                 (Err(error), held) => {
                     if !std::mem::replace(&mut has_failed, true) {
-                        debug!(%error, "what the leader keeps could not be read; that is tried again");
+                        warn!(%error, "what the leader keeps could not be read, and taking over would take long; that is tried again");
                     }
                     held
                 }

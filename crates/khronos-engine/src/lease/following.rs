@@ -237,7 +237,7 @@ impl Member {
         let until = leading.trusted_until;
         self.role = Role::Leading(Box::new(leading));
         self.tell(LeaseNotice::Leads { term });
-        self.out.push(LeaseAction::Lead { term });
+        self.out.push(LeaseAction::Lead { term, timeline });
         self.out.push(LeaseAction::Trust { until: until.max(now) });
     }
 }

@@ -61,6 +61,8 @@ pub enum LeaseAction {
     Lead {
         /// The fencing term.
         term: u64,
+        /// The timeline of the database that it was taken on. The term's own may be above that: its row may come from another database.
+        timeline: u32,
     },
     /// Give nothing to the broker's connection at or after this instant of the boot-time clock. Takes the place of what was said before.
     Trust {

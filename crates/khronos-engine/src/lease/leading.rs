@@ -334,8 +334,8 @@ impl Member {
         let why = leading.end.map_or(Why::Fenced, |end| end.why);
         let rest = match why {
             Why::Unproven => self.times.rest,
-            // Whoever is wanted has the time to come.
-            Why::Wanted => self.times.ttl,
+            // Whoever is wanted has the time to come, though it began to watch the row but now.
+            Why::Wanted => self.times.ttl + 2 * self.times.poll,
             Why::Stopped | Why::Skewed | Why::Fenced | Why::WentBack => 0,
         };
         self.fall_back(now, why, rest);

@@ -173,7 +173,7 @@ fn a_lease_that_ran_out_is_taken_only_once_it_was_seen_unchanged_for_its_whole_t
     let begun = one.now;
     one.run_until(2_000, |one| one.member.leads().is_some());
     assert!((1_200..1_400).contains(&(one.now - begun)), "{}", one.now - begun);
-    assert!(one.has_told(&LeaseAction::Lead { term: 8 }));
+    assert!(one.has_told(&LeaseAction::Lead { term: 8, timeline: 0 }));
 }
 
 #[test]

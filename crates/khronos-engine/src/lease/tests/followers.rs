@@ -75,7 +75,7 @@ fn who_is_told_to_stop_while_it_goes_on_with_a_lease_gives_that_back() {
     one.step(LeaseInput::Stop);
     one.run_until(100, |one| one.member.next_wakeup().is_none());
     assert_eq!((one.row.holder, one.row.writes), (None, 41));
-    assert!(one.has_told(&LeaseAction::End) && !one.has_told(&LeaseAction::Lead { term: 8 }));
+    assert!(one.has_told(&LeaseAction::End) && !one.has_told(&LeaseAction::Lead { term: 8, timeline: 0 }));
 }
 
 #[test]

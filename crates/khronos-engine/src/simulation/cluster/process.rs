@@ -62,7 +62,7 @@ impl World {
         }
         let Some(process) = &mut self.nodes[at].process else { return };
         match action {
-            LeaseAction::Lead { term } => {
+            LeaseAction::Lead { term, .. } => {
                 let unanswered = BTreeMap::new();
                 let (trusted_until, engine, later, draining, has_work) = (0, None, None, None, false);
                 process.leader =
