@@ -185,9 +185,12 @@ fn with_the_standard_schedules_the_clock_takes_less_than_20_mb() {
         assert_eq!(clock.json(&["list"]).len(), 13);
         clock.until("a hundred events", |_, body| body["confirmed"].as_u64() >= Some(100));
         clock.done(&["audit"]);
-        let kib = resident(&clock);
-        println!("{kib} KiB resident");
-        assert!(kib < 20_000_000 / 1024, "{kib} KiB with {broker}");
+        println!("{} KiB resident", resident(&clock));
+        // What the audit took is given back soon.
+        let look = || (resident(&clock) < 20_000_000 / 1024).then_some(());
+        block_until_or_tell("20 MB to suffice", LIMIT, look, || {
+            format!("{} KiB with {broker}", resident(&clock))
+        });
         clock.stop();
     }
 }
