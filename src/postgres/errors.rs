@@ -26,7 +26,8 @@ impl Failed {
     pub(crate) fn is_of_its_absence(&self) -> bool {
         match self {
             Self::Sql(error) => match &**error {
-                sqlx::Error::Io(_) => true,
+                // Or what stands in front of it ended the connection before the first answer was whole.
+                sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => true,
                 // It starts or stops; a pooler does not reach it; it has no connection left.
                 sqlx::Error::Database(said) => said
                     .code()
