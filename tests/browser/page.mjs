@@ -58,6 +58,7 @@ async function strangers(browser) {
   await page.getByRole("button", { name: "Sign out" }).click();
   await page.waitForSelector(".refused");
   expect(true, "who signs out sees nothing any more");
+  await page.unrouteAll({ behavior: "ignoreErrors" }); // what it asks as it goes is nobody's
   await page.context().close();
 }
 
@@ -121,6 +122,7 @@ async function reads(browser) {
   await visit(page, base, "schedules/nightly-report");
   const due = await page.locator("main tbody tr td time").first().innerText();
   expect(/ 02:30:00 \+0[12]:00$/.test(due), `times are shown in the browser's zone (${due})`);
+  await page.unrouteAll({ behavior: "ignoreErrors" }); // what it asks as it goes is nobody's
   await page.context().close();
 }
 
@@ -198,6 +200,7 @@ async function operations(browser) {
   const log = await page.locator("main").innerText();
   const seen = ["paused", "resumed", "triggered", "backfilled", "cancelled", "dropped", "released"].filter((word) => !log.includes(word));
   expect(seen.length === 0, `the log of changes has all of that ${seen}`);
+  await page.unrouteAll({ behavior: "ignoreErrors" }); // what it asks as it goes is nobody's
   await page.context().close();
 }
 
@@ -218,6 +221,7 @@ async function prefixed(browser) {
   await page.goto(second);
   expect((await shown).headers().authorization === undefined, "the token of one clock is not shown to another one of that host");
   await page.waitForSelector(".refused");
+  await page.unrouteAll({ behavior: "ignoreErrors" }); // what it asks as it goes is nobody's
   await page.context().close();
   proxy.close();
 }

@@ -55,6 +55,7 @@ export async function failures(browser, clock) {
   await page.waitForFunction(() => document.querySelector("dialog .wrong")?.textContent);
   const said = await page.locator("dialog .wrong").innerText();
   expect(said.includes("whether it is done is not known"), `a change without an answer is not said to have failed: ${said}`);
+  await page.unrouteAll({ behavior: "ignoreErrors" }); // what it asks as it goes is nobody's
   await page.context().close();
 }
 
@@ -75,6 +76,7 @@ export async function replaced(browser, clock) {
   await page.click("dialog button[type=submit]");
   await page.waitForSelector(".verdict");
   expect(true, "another token goes on where it was");
+  await page.unrouteAll({ behavior: "ignoreErrors" }); // what it asks as it goes is nobody's
   await page.context().close();
 }
 
@@ -113,6 +115,7 @@ export async function others(browser, clock) {
   await page.locator("dialog button[type=submit]:enabled").click();
   await page.waitForSelector("dialog", { state: "detached" });
   expect((await clock.ask(path)).pause === undefined, "then it is done");
+  await page.unrouteAll({ behavior: "ignoreErrors" }); // what it asks as it goes is nobody's
   await page.context().close();
 }
 
@@ -132,6 +135,7 @@ export async function left(browser, clock) {
   answer();
   await page.waitForFunction(() => document.body.innerText.includes("the disk is full"));
   expect(true, "what became of it is said also where its question was closed");
+  await page.unrouteAll({ behavior: "ignoreErrors" }); // what it asks as it goes is nobody's
   await page.context().close();
 }
 
@@ -158,6 +162,7 @@ export async function keyboard(browser, clock) {
   await settled(page);
   await page.waitForFunction(() => document.activeElement?.id === "main");
   expect(true, "after an operation the focus is in the view");
+  await page.unrouteAll({ behavior: "ignoreErrors" }); // what it asks as it goes is nobody's
   await page.context().close();
 }
 
@@ -180,6 +185,7 @@ export async function hidden(browser, clock) {
   const gaps = () => page.locator(".feed tbody tr", { hasText: "some are missing" }).count();
   await page.waitForSelector(".pill.good");
   expect((await gaps()) === 0, "and nothing is missing");
+  await page.unrouteAll({ behavior: "ignoreErrors" }); // what it asks as it goes is nobody's
   await page.context().close();
 }
 
@@ -230,6 +236,7 @@ export async function filters(browser, clock) {
   await page.waitForSelector("main tbody tr");
   await page.waitForTimeout(6_000);
   expect(looks === 4, `what is found after long is not looked for again by itself (${looks})`);
+  await page.unrouteAll({ behavior: "ignoreErrors" }); // what it asks as it goes is nobody's
   await page.context().close();
 }
 
@@ -254,6 +261,7 @@ export async function times(browser, clock) {
   });
   await page.waitForFunction(() => document.querySelector("main time")?.textContent?.includes("-"));
   expect(true, "when the day is over it is said");
+  await page.unrouteAll({ behavior: "ignoreErrors" }); // what it asks as it goes is nobody's
   await page.context().close();
 }
 
@@ -270,5 +278,6 @@ export async function coming(browser, clock) {
   await page.goto(`${clock.base}#/cluster`);
   await page.waitForSelector("main .wrong");
   expect((await page.locator("main .wrong").innerText()).includes("is alone"), "it says that it is alone");
+  await page.unrouteAll({ behavior: "ignoreErrors" }); // what it asks as it goes is nobody's
   await page.context().close();
 }
