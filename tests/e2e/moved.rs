@@ -1,14 +1,10 @@
 //! A clock whose state is moved from a folder to a Postgres.
 
 use crate::harness::{Arrivals, Clock, Expected, LIMIT, text};
-use khronos::{
-    clock::now,
-    postgres::{Door, DoorOptions},
-    store::{PostgresOptions, PostgresStore},
-};
+use khronos::clock::now;
 use ponos::topology::{Binding, Exchange, Queue, Topology};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, fs, path::Path, thread};
+use std::{collections::BTreeMap, fs, path::Path};
 use testkit::{Node, Postgres, block_until_or_tell};
 
 const SCHEDULES: &str = r#"
@@ -101,12 +97,7 @@ async fn a_clock_that_is_moved_from_a_folder_to_a_postgres_goes_on_under_the_sam
     for _ in 0..10 {
         clock.until_calm();
         clock.stop();
-        // The store's calls block, which a thread of the test's runtime may not.
-        let read = || {
-            let door = Door::new(&database, "khronos", DoorOptions::default()).unwrap();
-            Expected::in_store(&mut PostgresStore::open(&door, &PostgresOptions::default()).unwrap())
-        };
-        expected = thread::scope(|scope| scope.spawn(read).join().unwrap());
+        expected = Expected::in_postgres(&database);
         if expected.is_some() {
             break;
         }

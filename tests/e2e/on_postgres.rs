@@ -1,14 +1,10 @@
 //! The clock with its state in a Postgres, killed and started again.
 
 use crate::harness::{Arrival, Arrivals, Clock, Expected, LIMIT, let_pass, random, scale};
-use khronos::{
-    clock::now,
-    postgres::{Door, DoorOptions},
-    store::{PostgresOptions, PostgresStore},
-};
+use khronos::clock::now;
 use ponos::topology::{Binding, Exchange, Queue, Topology};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, thread};
+use std::collections::BTreeMap;
 use testkit::{Node, Postgres, block_until_or_tell};
 
 const SCHEDULES: &str = r#"
@@ -55,12 +51,7 @@ fn expected(clock: &mut Clock, url: &str) -> Expected {
     for _ in 0..10 {
         clock.until_calm();
         clock.stop();
-        // The store's calls block, which a thread of the test's runtime may not.
-        let read = || {
-            let door = Door::new(url, "khronos", DoorOptions::default()).unwrap();
-            Expected::in_store(&mut PostgresStore::open(&door, &PostgresOptions::default()).unwrap())
-        };
-        if let Some(expected) = thread::scope(|scope| scope.spawn(read).join().unwrap()) {
+        if let Some(expected) = Expected::in_postgres(url) {
             return expected;
         }
         clock.start();

@@ -1,10 +1,6 @@
 //! Clocks on a Postgres whose standby is promoted, behind one address.
 
 use crate::harness::{Arrivals, Balancer, Clock, Expected, LIMIT, let_pass, random, text};
-use khronos::{
-    postgres::{Door, DoorOptions},
-    store::{PostgresOptions, PostgresStore},
-};
 use ponos::topology::Queue;
 use serde_json::Value;
 use testkit::{Node, Postgres, block_until_or_tell};
@@ -83,13 +79,7 @@ impl Scene {
             // The follower first: it is not to take over.
             self.clocks[1 - leader].stop();
             self.clocks[leader].stop();
-            let database = self.database.clone();
-            // Its calls block.
-            let read = std::thread::spawn(move || {
-                let door = Door::new(&database, "khronos", DoorOptions::default()).unwrap();
-                Expected::in_store(&mut PostgresStore::open(&door, &PostgresOptions::default()).unwrap())
-            });
-            if let Some(expected) = read.join().unwrap() {
+            if let Some(expected) = Expected::in_postgres(&self.database) {
                 return expected;
             }
             self.clocks.iter_mut().for_each(Clock::start);

@@ -2,11 +2,7 @@
 //! have equal bodies, nothing is early, and the audit agrees.
 
 use crate::harness::{Arrival, Arrivals, Balancer, Clock, Expected, LIMIT, let_pass, random, scale};
-use khronos::{
-    clock,
-    postgres::{Door, DoorOptions},
-    store::{PostgresOptions, PostgresStore},
-};
+use khronos::clock;
 use ponos::{event::Timestamp, topology::Queue};
 use testkit::{Node, Postgres, Signal, block_until, block_until_or_tell};
 
@@ -105,14 +101,7 @@ impl Several {
                     self.stop(at);
                 }
             }
-            let database = self.database.clone();
-            // Its calls block.
-            let read = std::thread::spawn(move || {
-                let door = Door::new(&database, "khronos", DoorOptions::default()).unwrap();
-                let mut store = PostgresStore::open(&door, &PostgresOptions::default()).unwrap();
-                Expected::in_store(&mut store)
-            });
-            if let Some(expected) = read.join().unwrap() {
+            if let Some(expected) = Expected::in_postgres(&self.database) {
                 return expected;
             }
             self.start_all();

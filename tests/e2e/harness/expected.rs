@@ -3,12 +3,16 @@
 use super::{Arrival, Arrivals, Clock, LIMIT};
 use khronos::{
     engine::{RecordRow, Revision, Snapshot},
+    postgres::{Door, DoorOptions},
     schedule::{Policy, Schedule},
-    store::{SledOptions, SledStore, Store},
+    store::{PostgresOptions, PostgresStore, SledOptions, SledStore, Store},
 };
 use ponos::event::{EventKind, OccurrenceId, Timestamp};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    thread,
+};
 use testkit::block_until_or_tell;
 
 /// What a clock that was stopped has settled.
@@ -46,6 +50,16 @@ impl Expected {
         let built = |revision: &Revision| (revision.clone(), revision.build().unwrap());
         let schedules = snapshot.revisions.iter().map(built).collect();
         Some(Self { snapshot, rows, schedules })
+    }
+
+    /// The same of a clock whose state is in this Postgres.
+    pub(crate) fn in_postgres(database: &str) -> Option<Self> {
+        // The store's calls block, which a thread of the test's runtime may not.
+        let read = || {
+            let door = Door::new(database, "khronos", DoorOptions::default()).unwrap();
+            Self::in_store(&mut PostgresStore::open(&door, &PostgresOptions::default()).unwrap())
+        };
+        thread::scope(|scope| scope.spawn(read).join().unwrap())
     }
 
     fn due(&self, (revision, schedule): &(Revision, Schedule)) -> BTreeSet<Timestamp> {
