@@ -1,7 +1,7 @@
-//! A burst: many schedules due at one instant, from that instant to the last confirm, through the whole clock; beside it the
-//! same number of the same messages by lapin alone, and on a bare socket. `BURST` (100,000) says how many, `PAIRS` (5) how
-//! often; for a profile, `ONLY` (`012`: the clock, lapin, socket) and `QUEUES` (`01`: classic, quorum). Figures and what they
-//! mean: docs/performance.md.
+//! A burst: many schedules due at one instant, from that instant to the last confirm, through the whole clock, with its store on
+//! a disk and on Postgres; beside it the same number of the same messages by lapin alone, and on a bare socket. `BURST`
+//! (100,000) says how many, `PAIRS` (5) how often; for a profile, `ONLY` (`0123`: the clock, lapin, socket, the clock on
+//! Postgres) and `QUEUES` (`01`: classic, quorum). Figures and what they mean: docs/performance.md.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // a benchmark's error is its end
 
 mod common;
@@ -9,7 +9,7 @@ mod common;
 use common::{
     as_the_program,
     bare::Bare,
-    clock::{Clock, sample, schedule},
+    clock::{Clock, Place, sample, schedule},
     measure::{cpu, forget_peak, median, memory, wall},
     raw::Raw,
     setting,
@@ -21,7 +21,7 @@ use ponos::{
     event::Message,
 };
 use std::sync::atomic::{AtomicU32, Ordering};
-use testkit::Node;
+use testkit::{Node, Postgres};
 
 /// What one run showed.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +43,7 @@ fn main() {
 
 async fn measured() {
     let (count, pairs) = (setting("BURST", 100_000), setting("PAIRS", 5));
-    let node = Node::start();
+    let (node, postgres) = (Node::start(), Postgres::start(true));
     let message = sample().await;
     println!("{count} events of {} bytes, {pairs} interleaved runs each, medians", message.body.len());
     println!("queue    publisher      s     events/s  of lapin  of socket  CPU µs/event  grew MiB  first ms");
@@ -53,16 +53,18 @@ async fn measured() {
         if !wanted("QUEUES", usize::from(quorum)) {
             continue;
         }
-        let (mut clock, mut lapin, mut socket) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut clock, mut lapin, mut socket, mut on_postgres) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for pair in 0..pairs {
             // Whoever comes first finds the broker in another state: so they take turns.
-            for turn in 0..3 {
-                let who = (pair + turn) % 3;
+            for turn in 0..4 {
+                let who = (pair + turn) % 4;
                 if !wanted("ONLY", who) {
                     continue;
                 }
                 match who {
-                    0 => clock.push(through_the_clock(&node, quorum, count).await),
+                    0 => clock.push(through_the_clock(&node, None, quorum, count).await),
+                    3 => on_postgres.push(through_the_clock(&node, Some(&postgres), quorum, count).await),
                     1 => lapin.push(by_lapin(&node, quorum, &message, count).await),
                     _ => socket.push(by_socket(&node, quorum, &message, count).await),
                 }
@@ -70,7 +72,12 @@ async fn measured() {
         }
         let middle = |runs: &[Run], of: fn(&Run) -> f64| median(&runs.iter().map(of).collect::<Vec<_>>());
         let (best, bound) = (middle(&lapin, |r| r.seconds), middle(&socket, |r| r.seconds));
-        for (name, runs) in [("the clock", &clock), ("lapin", &lapin), ("bare socket", &socket)] {
+        for (name, runs) in [
+            ("the clock", &clock),
+            ("on Postgres", &on_postgres),
+            ("lapin", &lapin),
+            ("bare socket", &socket),
+        ] {
             let seconds = middle(runs, |r| r.seconds);
             println!(
                 "{:<8} {name:<11} {seconds:>6.2} {:>12.0} {:>9.2} {:>10.2} {:>13.2} {:>9.0} {:>9.1}",
@@ -87,13 +94,13 @@ async fn measured() {
 }
 
 /// An empty vhost of its own for each run, gone after it with all its messages.
-struct Place<'a> {
+struct Vhost<'a> {
     node: &'a Node,
     name: String,
     config: AmqpConfig,
 }
 
-impl<'a> Place<'a> {
+impl<'a> Vhost<'a> {
     async fn new(node: &'a Node, quorum: bool) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("bench-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
@@ -103,21 +110,25 @@ impl<'a> Place<'a> {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Vhost<'_> {
     fn drop(&mut self) {
         self.node.delete_vhost(&self.name);
     }
 }
 
-async fn through_the_clock(node: &Node, quorum: bool, count: usize) -> Run {
-    let place = Place::new(node, quorum).await;
+async fn through_the_clock(node: &Node, postgres: Option<&Postgres>, quorum: bool, count: usize) -> Run {
+    let place = Vhost::new(node, quorum).await;
     let folder = tempfile::tempdir().unwrap();
+    let store = match postgres {
+        Some(postgres) => Place::Postgres(postgres.database(&place.name)),
+        None => Place::from(folder.path()),
+    };
     let (publisher, mut passed) = tap(amqp::publisher(place.config.clone(), topology(quorum)), false);
     // Long enough to build and store them all; what is due before that would be late, and is seen below.
     let lead = 3_000 + i64::try_from(count / 25).unwrap();
     let due = khronos::clock::now().plus(lead);
     let schedules = (0..count).map(|number| schedule(number, "1h", due)).collect();
-    let clock = Clock::start(folder.path(), schedules, publisher).await;
+    let clock = Clock::start(store, schedules, publisher).await;
     let due = due.millis() * 1_000_000;
     tokio::time::sleep(std::time::Duration::from_nanos(u64::try_from(due - wall()).unwrap_or(0)) / 2).await;
     forget_peak();
@@ -146,7 +157,7 @@ async fn through_the_clock(node: &Node, quorum: bool, count: usize) -> Run {
 }
 
 async fn by_lapin(node: &Node, quorum: bool, message: &Message, count: usize) -> Run {
-    let place = Place::new(node, quorum).await;
+    let place = Vhost::new(node, quorum).await;
     let bare = Bare::connect(&node.url_for("guest", "guest", &place.name)).await;
     let run = around(count, bare.burst(message, count)).await;
     bare.close().await;
@@ -154,7 +165,7 @@ async fn by_lapin(node: &Node, quorum: bool, message: &Message, count: usize) ->
 }
 
 async fn by_socket(node: &Node, quorum: bool, message: &Message, count: usize) -> Run {
-    let place = Place::new(node, quorum).await;
+    let place = Vhost::new(node, quorum).await;
     let mut raw = Raw::connect(node.port(), &place.name);
     around(count, async { raw.burst(message, count) }).await
 }

@@ -1,6 +1,7 @@
 //! Fail-over: three real clocks on one Postgres and one RabbitMQ, with ten schedules of 100 ms; from the instant at which the leader is
 //! killed (SIGKILL), told to stop (SIGTERM) or asked to make room (`khronos cluster resign`) to the first event of the next leader in a
-//! queue. `ROUNDS` (20) is how often each is done.
+//! queue. `ROUNDS` (20) is how often each is done. First what three clocks that have nothing to send ask of the database, for `IDLE`
+//! (30) seconds.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // a benchmark's error is its end
 
 mod common;
@@ -43,6 +44,7 @@ fn main() {
         let rounds = setting("ROUNDS", 20);
         let (node, postgres) = (Node::start(), Postgres::start(true));
         let (broker, database) = (node.vhost("failover"), postgres.database("failover"));
+        idle(&node, &postgres).await;
         let mut came = arrivals(&broker).await;
         let folder = tempfile::tempdir().unwrap();
         let places: Vec<PathBuf> = (1..=3).map(|number| folder.path().join(number.to_string())).collect();
@@ -75,6 +77,37 @@ fn main() {
             println!("{what:<52} {p50:>8.0} {p99:>8.0} {most:>8.0}");
         }
     });
+}
+
+/// What the database does for three clocks while nothing is due.
+async fn idle(node: &Node, postgres: &Postgres) {
+    let (broker, database) = (node.vhost("idle"), postgres.database("idle"));
+    let folder = tempfile::tempdir().unwrap();
+    let start = |number: u32| {
+        let place = folder.path().join(number.to_string());
+        std::fs::create_dir_all(place.join("schedules")).unwrap();
+        let seldom = "[[schedule]]\nname = \"seldom\"\nevent = \"seldom.one.passed\"\nevery = \"1d\"\n";
+        std::fs::write(place.join("schedules/seldom.toml"), seldom).unwrap();
+        Member::start(&place, &broker, &database)
+    };
+    let members: Vec<Member> = (1..=3).map(start).collect();
+    ready(&members).await;
+    // Counted by the server, which tells what its sessions have told it: of the last second.
+    let count = |what: &str| -> f64 { postgres.sql("idle", &format!("select {what}")).parse().unwrap() };
+    let transactions = "xact_commit + xact_rollback from pg_stat_database where datname = 'idle'";
+    let updates = "n_tup_upd from pg_stat_user_tables where relname = 'shard'";
+    let seconds = setting("IDLE", 30);
+    let (before, written, used) = (count(transactions), count(updates), postgres.cpu());
+    tokio::time::sleep(Duration::from_secs(seconds as u64)).await;
+    let a_second = |of: f64| of / seconds as f64;
+    println!(
+        "three clocks with nothing to send: {:.1} transactions a second, {:.1} of them renewals; the database takes {:.2} % of a \
+         processor, the row's table has {} pages",
+        a_second(count(transactions) - before),
+        a_second(count(updates) - written),
+        100.0 * a_second((postgres.cpu() - used).as_secs_f64()),
+        count("pg_relation_size('khronos.shard') / 8192"),
+    );
 }
 
 /// All that comes into the queue.

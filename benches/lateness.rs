@@ -1,5 +1,6 @@
 //! Lateness: from the instant that is due to the clock's handing over, finer than the whole milliseconds that it says
-//! itself; ten thousand at one instant; and due → confirm at a steady rate, beside lapin's publish → confirm at that rate.
+//! itself; ten thousand at one instant; and due → confirm at a steady rate, with the store on a disk and on Postgres, beside lapin's
+//! publish → confirm at that rate.
 //! `SECONDS` (10) is how long each part takes, `RATE` (10,000) the steady rate, `PAIRS` (5) how often it is measured.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // a benchmark's error is its end
 
@@ -8,7 +9,7 @@ mod common;
 use common::{
     as_the_program,
     bare::{Bare, properties},
-    clock::{Clock, sample, schedule},
+    clock::{Clock, Place, sample, schedule},
     measure::{median, quantile, wall},
     setting,
     tap::{Passed, confirming, tap},
@@ -27,7 +28,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
 };
-use testkit::Node;
+use testkit::{Node, Postgres};
 
 fn main() {
     as_the_program();
@@ -110,12 +111,12 @@ async fn due_to_handed(step: usize, each: usize, seconds: usize) -> Vec<f64> {
 }
 
 /// A clock with schedules of one second, `each` for every `step` milliseconds of it.
-async fn rolling(folder: &std::path::Path, step: usize, each: usize, publisher: Publisher) -> Clock {
+async fn rolling(store: impl Into<Place>, step: usize, each: usize, publisher: Publisher) -> Clock {
     let start = khronos::clock::now().plus(1_000);
     let schedules = (0..1000 / step * each)
         .map(|number| schedule(number, "1s", start.plus(i64::try_from(number / each * step).unwrap())))
         .collect();
-    Clock::start(folder, schedules, publisher).await
+    Clock::start(store, schedules, publisher).await
 }
 
 async fn at_one_instant(count: usize) {
@@ -151,34 +152,50 @@ async fn steady(node: &Node, rate: usize, seconds: usize, pairs: usize) {
     println!(
         "{rate} a second steadily, {pairs} interleaved runs of {seconds} s each, medians   p50 ms   p99 ms"
     );
-    let (mut clock, mut lapin) = (Vec::new(), Vec::new());
+    let postgres = Postgres::start(true);
+    let (mut clock, mut on_postgres, mut lapin) = (Vec::new(), Vec::new(), Vec::new());
     for pair in 0..pairs {
-        let config = AmqpConfig::parse(&node.vhost(&format!("steady-{pair}"))).unwrap();
+        let name = format!("steady-{pair}");
+        let config = AmqpConfig::parse(&node.vhost(&name)).unwrap();
         amqp::check(&config, &topology(false)).await.unwrap();
-        for turn in 0..2 {
-            if (pair + turn) % 2 == 0 {
-                clock.push(due_to_confirm(&config, rate, seconds).await);
-            } else {
-                let bare = Bare::connect(&node.url_for("guest", "guest", &format!("steady-{pair}"))).await;
-                lapin.push(publish_to_confirm(&bare, rate, seconds).await);
-                bare.close().await;
+        for turn in 0..3 {
+            let folder = tempfile::tempdir().unwrap();
+            match (pair + turn) % 3 {
+                0 => clock.push(due_to_confirm(folder.path(), &config, rate, seconds).await),
+                1 => {
+                    let store = Place::Postgres(postgres.database(&name));
+                    on_postgres.push(due_to_confirm(store, &config, rate, seconds).await);
+                }
+                _ => {
+                    let bare = Bare::connect(&node.url_for("guest", "guest", &name)).await;
+                    lapin.push(publish_to_confirm(&bare, rate, seconds).await);
+                    bare.close().await;
+                }
             }
         }
-        node.delete_vhost(&format!("steady-{pair}"));
+        node.delete_vhost(&name);
     }
     let middle =
         |runs: &[Vec<f64>], part| median(&runs.iter().map(|run| quantile(run, part)).collect::<Vec<_>>());
-    for (name, runs) in [("the clock, due -> confirm", &clock), ("lapin, publish -> confirm", &lapin)] {
+    for (name, runs) in [
+        ("the clock, due -> confirm", &clock),
+        ("the clock on Postgres, due -> confirm", &on_postgres),
+        ("lapin, publish -> confirm", &lapin),
+    ] {
         println!("{name:<68} {:>8.2} {:>8.2}", middle(runs, 0.5), middle(runs, 0.99));
     }
     let goal = 1.2 * middle(&lapin, 0.99) + 0.25;
     println!("goal for the clock's p99: {goal:.2} ms");
 }
 
-async fn due_to_confirm(config: &AmqpConfig, rate: usize, seconds: usize) -> Vec<f64> {
-    let folder = tempfile::tempdir().unwrap();
+async fn due_to_confirm(
+    store: impl Into<Place>,
+    config: &AmqpConfig,
+    rate: usize,
+    seconds: usize,
+) -> Vec<f64> {
     let (publisher, mut passed) = tap(amqp::publisher(config.clone(), topology(false)), true);
-    let clock = rolling(folder.path(), 1, rate / 1000, publisher).await;
+    let clock = rolling(store, 1, rate / 1000, publisher).await;
     let (mut due_of, mut late) = (HashMap::new(), Vec::new());
     let (from, until) = (wall() + 3_000_000_000, wall() + 3_000_000_000 + seconds as i64 * 1_000_000_000);
     let mut early = Vec::new();

@@ -1,12 +1,13 @@
-//! The whole clock in this process: engine, service, store on a disk, with the defaults of `config.toml`.
+//! The whole clock in this process: engine, service, store on a disk or on Postgres, with the defaults of `config.toml`.
 
 use super::EXCHANGE;
 use khronos::{
     clock_loop::{ClockLoop, Failure, Handle, Late, Parts, Wanted},
     config::MetricsConfig,
     engine::{Ceilings, ClockRules, Resends, Rules},
+    postgres::{Door, DoorOptions},
     schedule::{ADay, Definition, Demand, Packed},
-    store::{self, SledOptions, Tuning},
+    store::{self, Opener, PostgresOptions, PostgresStore, SledOptions, SledStore, Store, Tuning},
     telemetry::Counts,
 };
 use ponos::{
@@ -14,8 +15,44 @@ use ponos::{
     event::Timestamp,
     shutdown::{Trigger, shutdown},
 };
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::sync::mpsc;
+
+/// Where a clock's store is.
+#[derive(Debug)]
+pub enum Place {
+    Folder(PathBuf),
+    /// A database, by its URL.
+    Postgres(String),
+}
+
+impl From<&Path> for Place {
+    fn from(folder: &Path) -> Self {
+        Self::Folder(folder.to_owned())
+    }
+}
+
+impl Place {
+    fn opener(self) -> (Opener, Tuning) {
+        let usual = Tuning::default();
+        match self {
+            Self::Folder(folder) => {
+                let options = SledOptions { cache: 8 << 20, ..SledOptions::default() };
+                let open = move || SledStore::open(&folder, "khronos", &options);
+                (Box::new(move || Ok(Box::new(open()?) as Box<dyn Store>)), usual)
+            }
+            Self::Postgres(url) => {
+                let door = Door::new(&url, "khronos", DoorOptions::default()).unwrap();
+                let open = move || PostgresStore::open(&door, &PostgresOptions::default());
+                (Box::new(move || Ok(Box::new(open()?) as Box<dyn Store>)), Tuning { batch: 1_000, ..usual })
+            }
+        }
+    }
+}
 
 /// A clock that runs.
 pub struct Clock {
@@ -26,23 +63,21 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Starts it on the store in `folder`.
-    pub async fn start(folder: &Path, schedules: Vec<Packed>, publisher: Publisher) -> Self {
-        Self::start_with(folder, Some(schedules), None, publisher).await
+    /// Starts it on the store at that place.
+    pub async fn start(place: impl Into<Place>, schedules: Vec<Packed>, publisher: Publisher) -> Self {
+        Self::start_with(place, Some(schedules), None, publisher).await
     }
 
     /// The same, with what was stored until `late` has the schedules.
     pub async fn start_with(
-        folder: &Path,
+        place: impl Into<Place>,
         schedules: Option<Vec<Packed>>,
         late: Option<Late>,
         publisher: Publisher,
     ) -> Self {
-        let options = SledOptions { cache: 8 << 20, ..SledOptions::default() };
         let counts = Counts::new("khronos", &MetricsConfig::default());
-        let opened =
-            store::open_sled(folder.to_owned(), "khronos".to_owned(), options, Tuning::default(), counts);
-        let (store, snapshot, store_events) = opened.await.unwrap();
+        let (opener, tuning) = place.into().opener();
+        let (store, snapshot, store_events) = store::open(opener, tuning, counts).await.unwrap();
         let (_reload, reload) = mpsc::channel(1);
         let parts = Parts {
             delayed: None,
