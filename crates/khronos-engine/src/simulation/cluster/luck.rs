@@ -136,7 +136,9 @@ impl World {
             }
             13..26 => {
                 let long = 100 + self.random.below(3_500);
-                self.nodes[at].stopped_until = self.now + long;
+                // What comes to it meanwhile was put off until the end of an earlier stop, if that is later.
+                let node = &mut self.nodes[at];
+                node.stopped_until = node.stopped_until.max(self.now + long);
             }
             26..31 if self.nodes[at].stopped_until <= self.now => self.stop(at),
             31..48 => {
