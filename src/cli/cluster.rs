@@ -8,9 +8,10 @@ use super::{
     table::table,
 };
 use crate::{
-    postgres::{ClusterSeen, MemberSeen, Resigning, resign},
+    postgres::{ClusterSeen, Door, Follower, MemberSeen, Resigning, resign},
     start::cluster_door,
 };
+use serde::Serialize;
 use std::process::ExitCode;
 
 /// Shows the clocks of one name on one Postgres: which one leads, since when, and who follows.
@@ -32,6 +33,15 @@ pub(super) struct Args {
 enum Verb {
     /// Has the leader make room for the clock that follows and was seen last.
     Resign,
+}
+
+/// What is shown.
+#[derive(Debug, Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    seen: ClusterSeen,
+    /// What a failover of the database may lose; null: nothing, as it is now.
+    replication: Option<String>,
 }
 
 pub(super) fn run(globals: &Globals, args: Args) -> ExitCode {
@@ -58,12 +68,13 @@ async fn ask(globals: &Globals, args: Args) -> Result<Exit, CliError> {
         output::print(|out| if args.json { output::lines(out, &[&asked]) } else { writeln!(out, "{said}") })?;
         return Ok(exit);
     }
-    let seen = ClusterSeen::of(&door).await?;
+    let shown = Shown { seen: ClusterSeen::of(&door).await?, replication: replication(door).await };
+    let seen = &shown.seen;
     output::print(|out| {
         if args.json {
-            return output::lines(out, &[&seen]);
+            return output::lines(out, &[&shown]);
         }
-        let ClusterSeen { clock, leader, is_led, term, since, gap_ms, members, .. } = &seen;
+        let ClusterSeen { clock, leader, is_led, term, since, gap_ms, members, .. } = seen;
         let since = since.as_deref().unwrap_or("-");
         match (is_led, leader) {
             (true, Some(leader)) => writeln!(out, "{clock}: {leader} leads since {since} (term {term})")?,
@@ -73,6 +84,9 @@ async fn ask(globals: &Globals, args: Args) -> Result<Exit, CliError> {
         if let Some(gap) = gap_ms {
             writeln!(out, "before, nobody led for {gap} ms")?;
         }
+        if let Some(replication) = &shown.replication {
+            writeln!(out, "{replication}")?;
+        }
         let head = ["ROLE", "ADDRESS", "VERSION", "TIME ZONES", "AHEAD", "BROKER", "SEEN"]
             .map(str::to_owned)
             .to_vec();
@@ -80,6 +94,17 @@ async fn ask(globals: &Globals, args: Args) -> Result<Exit, CliError> {
         table(out, &rows)
     })?;
     Ok(if seen.is_led { Exit::Done } else { Exit::Unavailable })
+}
+
+/// What a failover of the database may lose.
+async fn replication(door: Door) -> Option<String> {
+    let looked = tokio::task::spawn_blocking(move || Follower::new(&door)?.replication()).await;
+    match looked.ok()? {
+        Ok(replication) => replication.warning(),
+        Err(error) => {
+            Some(format!("the replication of the store's Postgres could not be looked at: {error}"))
+        }
+    }
 }
 
 fn row(member: &MemberSeen) -> Vec<String> {

@@ -113,6 +113,8 @@ async fn that_a_standby_was_promoted_which_may_lack_commits_is_said_before_and_a
     let mut scene = Scene::started("promoted-behind", false).await;
     let warned = || scene.log().contains("may lose what was committed last").then_some(());
     block_until_or_tell("the warning", LIMIT, warned, || scene.log());
+    let seen = text(&scene.clocks[0].verb(&["cluster"]));
+    assert!(seen.contains("may lose what was committed last"), "{seen}");
     // It lacks what is committed from now on.
     scene.standby.pause();
     scene.arrivals.more(30);
