@@ -207,6 +207,12 @@ impl Sending {
         !self.in_flight.is_empty() || !self.draining && self.first_due().into_iter().chain(below).any(due)
     }
 
+    /// Whatever was to be sent before this is settled, or parked.
+    pub fn settled_before(&self) -> Timestamp {
+        let out = self.in_flight.values().chain(self.refused.values()).map(|event| event.key.send);
+        out.fold(self.window.waits_from(), Timestamp::min)
+    }
+
     /// Handed over and not answered.
     pub fn in_flight(&self) -> usize {
         self.in_flight.len()
@@ -235,6 +241,13 @@ impl Sending {
     /// Parked events that were released, and are sent again.
     pub fn released(&self) -> usize {
         self.parked.released()
+    }
+
+    /// Whether it is being written that it is there, or that it has ended.
+    #[cfg(test)]
+    fn is_being_written(&self, key: &DelayedKey) -> bool {
+        let writing = self.writing.iter().map(|(_, pending)| pending);
+        self.window.has_gone(key) || writing.chain([&self.next]).any(|pending| pending.put.contains_key(key))
     }
 
     /// The first that counts for no ceiling.

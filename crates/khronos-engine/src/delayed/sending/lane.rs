@@ -22,6 +22,11 @@ impl Lane {
         self.events.values().next()
     }
 
+    /// When the first is to be sent, here or behind what is here; the latter at the earliest.
+    pub(super) fn waits_from(&self) -> Option<Timestamp> {
+        self.first().map(|event| &event.key).or(self.rest.as_ref()).map(|key| key.send)
+    }
+
     /// How many here are to be sent by then.
     pub(super) fn count(&self, until: Timestamp) -> usize {
         self.events.keys().take_while(|key| key.send <= until).count()

@@ -72,6 +72,17 @@ impl Window {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn has_gone(&self, key: &DelayedKey) -> bool {
+        self.gone.contains_key(key)
+    }
+
+    /// What is to be sent before this is handed over, or has ended.
+    pub(super) fn waits_from(&self) -> Timestamp {
+        let lanes = self.lanes.values().filter_map(Lane::waits_from);
+        lanes.chain(self.first().map(|event| event.key.send)).fold(self.before, Timestamp::min)
+    }
+
     /// The first that counts for no ceiling.
     pub(super) fn first(&self) -> Option<&DueEvent> {
         self.events.values().next()

@@ -189,7 +189,19 @@ impl World {
         self.now = self.now.plus(millis);
         self.highest = self.highest.max(self.now);
         self.below.pass(millis);
-        self.step(DelayedInput::Tick)
+        self.step(DelayedInput::Tick)?;
+        self.what_is_said_to_be_settled_is()
+    }
+
+    /// What is still in the store before that is being written.
+    fn what_is_said_to_be_settled_is(&self) -> Result<(), String> {
+        let before = self.sending.settled_before();
+        let range = Timestamp::from_millis(i64::MIN)..before;
+        let left = self.reader().due(range, None, usize::MAX).map_err(|error| error.to_string())?;
+        let left = left.iter().find(|event| !self.sending.is_being_written(&event.key));
+        left.map_or(Ok(()), |left| {
+            Err(format!("{left:?} is left, and all before {before} is said to be settled"))
+        })
     }
 
     /// The clock goes on from an earlier reading.
