@@ -196,6 +196,8 @@ pub struct PublishConfig {
     pub resends: u32,
     /// Over which time these are spread.
     pub resend_over: Duration,
+    /// How often it is published up to which instant everything was; `None`: never.
+    pub watermark: Option<Duration>,
     /// How many events of some domains are handed over in a second at most.
     pub ceilings: Vec<CeilingConfig>,
 }

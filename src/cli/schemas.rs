@@ -19,8 +19,9 @@ macro_rules! command {
 }
 
 /// All of them, by name.
-const SCHEMAS: [(&str, &str); 21] = [
+const SCHEMAS: [(&str, &str); 22] = [
     ("time-event", include_str!("../../schemas/time-event.json")),
+    ("watermark-event", include_str!("../../schemas/watermark-event.json")),
     command!("schedule.get"),
     command!("schedule.list"),
     command!("schedule.preview"),

@@ -63,6 +63,8 @@ pub struct DelayedStatus {
     pub refused: usize,
     /// Parked, those that are sent again among them.
     pub parked: u64,
+    /// Whatever was to be sent before this is settled, or parked.
+    pub settled_before: Timestamp,
 }
 
 /// Delayed events, and what of them is on its way.
@@ -172,6 +174,7 @@ impl Delayed {
             in_flight: self.sending.in_flight(),
             refused: self.sending.refused(),
             parked: self.sending.parked(),
+            settled_before: self.sending.settled_before(),
         }
     }
 

@@ -8,7 +8,7 @@ use std::fmt;
 use tokio::sync::watch;
 
 /// Which leadership sent an event. It orders nothing: what an earlier leader sent may arrive after what a later one did.
-const TERM: &str = "khronos-term";
+pub(crate) const TERM: &str = "khronos-term";
 
 /// The token of what is published only to see whether the broker confirms: engines count theirs up from 0, and those of delayed
 /// events have the highest bit beside.

@@ -29,6 +29,7 @@ pub use handle::{
     EarlierAnswer, Handle, KEPT, NEIGHBOURS, NotDecided, OperationAnswer, OperationStatus, PAGE, PauseAnswer,
     PauseChanged, PauseFor, PauseLength, Status, TriggerAnswer, Unchanged, UnparkAsked,
 };
+pub(crate) use lead::TERM;
 pub use lead::{Lead, PROBE, Proof};
 pub use parts::{Failure, Late, Loader, NamedCalendars, Parts, Remarks, Report, Wanted};
 

@@ -64,6 +64,9 @@ pub(super) fn build(request: &Request) -> (Config, Diagnostics) {
             in_flight: reader.integer("publish.in_flight", 10_000, 1..=1_000_000),
             resends: reader.integer("publish.resends", 5, 0..=100),
             resend_over: reader.duration("publish.resend_over", 10 * MINUTE, DAY),
+            watermark: reader
+                .is_set("publish.watermark")
+                .then(|| reader.duration("publish.watermark", MINUTE, DAY)),
             ceilings: ceilings::ceilings(&mut reader),
         },
         store: store(&mut reader),

@@ -103,6 +103,7 @@ pub(super) const KEYS: &[Key] = &[
             ("publish.in_flight", Kind::Integer),
             ("publish.resends", Kind::Integer),
             ("publish.resend_over", Kind::Duration),
+            ("publish.watermark", Kind::Duration),
             (CEILINGS, Kind::Tables(CEILING)),
         ]),
     ),

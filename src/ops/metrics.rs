@@ -36,7 +36,7 @@ type Seconds = Gauge<f64, AtomicU64>;
 pub async fn read(clock: &RunningClock) -> Result<Registry, OpsError> {
     let status = clock.status();
     // Whatever is asked of the loop shows that it turns.
-    let age = age(clock).await?;
+    let age = oldest(clock).await?.map_or(0, |oldest| clock::now().since(oldest).max(0));
     let schedules = if_few(clock, &status).await?;
     let (counts, zones, started) = (clock.counts.clone(), clock.zone_data(), clock.started);
     run_blocking(move || {
@@ -52,8 +52,8 @@ pub async fn read(clock: &RunningClock) -> Result<Registry, OpsError> {
     .await
 }
 
-/// How long ago, in milliseconds, the oldest occurrence was to be sent that is neither settled nor parked.
-async fn age(clock: &RunningClock) -> Result<i64, OpsError> {
+/// When the oldest occurrence was to be sent that is due, and neither settled nor parked.
+pub(super) async fn oldest(clock: &RunningClock) -> Result<Option<Timestamp>, OpsError> {
     let mut oldest: Option<Timestamp> = None;
     let mut after = None;
     loop {
@@ -61,7 +61,7 @@ async fn age(clock: &RunningClock) -> Result<i64, OpsError> {
         oldest = oldest.into_iter().chain(page.oldest).min();
         after = page.last;
         if after.is_none() {
-            return Ok(oldest.map_or(0, |oldest| clock::now().since(oldest).max(0)));
+            return Ok(oldest);
         }
     }
 }

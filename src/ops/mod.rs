@@ -45,6 +45,7 @@ mod tag;
 mod tests;
 pub mod trigger;
 mod views;
+pub mod watermark;
 pub mod zones;
 
 pub(crate) use backup::Backups;

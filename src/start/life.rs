@@ -11,7 +11,10 @@ use crate::{
     clock_loop::{ClockLoop, DelayedParts, Failure, Late, Lead, NamedCalendars, Parts, Wanted},
     config::Config,
     engine::{Snapshot, Warm},
-    ops::{Backups, RunningClock},
+    ops::{
+        Backups, RunningClock,
+        watermark::{self, Way},
+    },
     reading::{Beside, Ends, Reader, Stored, late, loader, read_at_start, reader, remarks},
     schedule::CalendarStore,
     sources::FileLines,
@@ -185,6 +188,11 @@ pub(super) async fn begin(
     topology_in.send_replace(topology(config, &schedules, stored));
     let publisher = publisher.unwrap_or_else(|| transport.publisher_following(topology_in.subscribe()));
     let read = files.map_or(read.clone(), |files| files.only_the_newest(read));
+    let way = Way {
+        submit: publisher.submitter(),
+        exchange: config.broker.exchange.as_str().into(),
+        term: lead.as_ref().map(|lead| lead.term),
+    };
     let loader = loader(read, config, transport, topology_in.clone());
     let late = reading.map(|reading| late(reading, config, transport, topology_in)).or(beside_stored);
     let (rival_in, rival) = watch::channel(None);
@@ -226,6 +234,9 @@ pub(super) async fn begin(
     let clock = clock.with_door(door).with_delayed(delayed_store).with_backups(backups);
     // There the record keeps what was published.
     let clock = clock.feeding_delayed(config.broker.url.is_embedded());
+    if let Some(every) = config.publish.watermark {
+        tokio::spawn(watermark::run(clock.clone(), way, every, shutdown.clone()));
+    }
     Ok(Some(Life { clock_loop, clock, running, warning, rival: rival_in }))
 }
 

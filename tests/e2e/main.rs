@@ -39,4 +39,5 @@ mod run_time;
 mod schedules;
 mod several_clocks;
 mod start;
+mod watermark;
 mod zones;

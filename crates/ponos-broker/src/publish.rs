@@ -94,6 +94,12 @@ impl Publisher {
         self.submit.send(batch).await.map_err(|_| Closed)
     }
 
+    /// Another way to hand batches over, which does not keep the adapter's task alive. What comes of them is given to whoever takes
+    /// the settlements.
+    pub fn submitter(&self) -> mpsc::WeakSender<Vec<Publishing>> {
+        self.submit.downgrade()
+    }
+
     /// The next settlements; `None` when the adapter's task has ended. Cancel safe.
     pub async fn settlements(&mut self) -> Option<Vec<Settlement>> {
         self.settled.recv().await

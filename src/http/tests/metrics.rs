@@ -143,7 +143,13 @@ async fn the_gauges_show_the_status_of_the_loop() {
         status.link = Link::Blocked { reason: "memory".into() };
         (status.parked, status.outstanding) = (8, 9);
         let balance = Balance { accepted: 9, settled: 4, cancelled: 2, pending: 3 };
-        status.delayed = Some(DelayedStatus { balance, in_flight: 1, refused: 15, parked: 16 });
+        status.delayed = Some(DelayedStatus {
+            balance,
+            in_flight: 1,
+            refused: 15,
+            parked: 16,
+            ..DelayedStatus::default()
+        });
         (status.figures.in_flight, status.figures.refused_schedules) = (10, 11);
         (status.figures.refusals, status.figures.forward_steps, status.figures.backward_steps) = (12, 13, 14);
     });

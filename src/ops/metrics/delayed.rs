@@ -8,7 +8,7 @@ use prometheus_client::{
 };
 
 pub(super) fn show(registry: &mut Registry, status: Option<DelayedStatus>) {
-    let DelayedStatus { balance, in_flight, refused, parked } = status.unwrap_or_default();
+    let DelayedStatus { balance, in_flight, refused, parked, .. } = status.unwrap_or_default();
     let events = Family::<[(&str, &str); 1], Counter>::default();
     let counts =
         [("accepted", balance.accepted), ("settled", balance.settled), ("cancelled", balance.cancelled)];
