@@ -92,9 +92,15 @@ fn seeds() -> u64 {
 fn no_seed_breaks_a_promise() {
     plant(None);
     let mut all = Did::default();
+    let mut broken = Vec::new();
     for seed in 0..seeds() {
-        all.iter_mut().zip(run(seed, None).unwrap()).for_each(|(all, did)| *all += did);
+        match run(seed, None) {
+            Ok(did) => all.iter_mut().zip(did).for_each(|(all, did)| *all += did),
+            Err(what) => broken.push(what),
+        }
     }
+    let some: Vec<&String> = broken.iter().take(20).collect();
+    assert!(broken.is_empty(), "{} seeds break a promise, as these do: {some:#?}", broken.len());
     let [arrivals, prepared, runs, audits, commands, resent, zone_data, pauses, skips, ..] = all;
     let [.., by_name, skips_by_name, triggers, backfilled, cancelled, _, _, _, _, _, _, _, _] = all;
     let [.., created, refused, again, went, calendars, in_use, counted, late] = all;
