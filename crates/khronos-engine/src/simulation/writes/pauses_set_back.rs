@@ -88,3 +88,28 @@ fn what_is_put_in_a_pause_in_which_the_clock_was_set_back_is_sent_where_it_was_d
         assert_eq!(seen.pauses.set_backs.len(), 1, "as long as something is skipped");
     }
 }
+
+/// Nothing is left of a reading that was lost with its write: the pause goes on from that to which the clock is set back next.
+#[test]
+fn what_is_put_in_a_pause_is_sent_where_it_was_due_before_a_reading_though_a_crash_has_undone_a_lower_one() {
+    let mut seen = running_backward(&["all"]);
+    pause(&mut seen, None);
+    (seen.now, seen.ahead) = (seen.now - 3 * MINUTE, 3 * MINUTE);
+    let reading = Reading { wall: Timestamp::from_millis(seen.now), boot: seen.now - START + seen.ahead };
+    let lost = seen.engine.step(reading, Input::Tick);
+    assert!(
+        matches!(lost[..], [Action::Notice(Notice::ClockResumed { .. }), Action::Save { .. }]),
+        "{lost:?}"
+    );
+    seen.now += MINUTE;
+    seen.restart();
+    seen.step(Input::Load(all(&["all"])));
+    seen.step(Input::Link(true));
+    put(&mut seen, &once_at("before", 170));
+    put(&mut seen, &once_at("meanwhile", 200));
+    seen.pass(MINUTE, SECOND);
+    resume(&mut seen, OnResume::Skip);
+    seen.pass(MINUTE, SECOND);
+    assert_eq!((sent_of(&seen, "before"), sent_of(&seen, "meanwhile")), (1, 0));
+    assert_eq!(seen.pauses.set_backs, [(1, Timestamp::from_millis(START + 180_500))]);
+}
