@@ -320,11 +320,12 @@ pub(super) fn windows_tile(seen: &Evidence<'_>) -> Result<(), String> {
         }
         let revision = seen.revisions.iter().find(|r| is_of(r, of));
         ends.extend(revision.map(|r| r.opens.to_string()));
+        let jitter = revision.map_or(0, |revision| revision.timing().jitter());
+        let is_unsettled = |due: Timestamp| due.plus(jitter_offset(schedule, due, jitter)) > settled;
         for (due, arrival) in arrivals {
             let body: serde_json::Value = serde_json::from_slice(&arrival.body).map_err(|e| e.to_string())?;
             let Some(from) = body["window"]["from"].as_str() else { continue };
-            let is_outstanding = from.parse::<Timestamp>().is_ok_and(|from| from > settled);
-            if !ends.contains(from) && !is_outstanding {
+            if !ends.contains(from) && !from.parse().is_ok_and(is_unsettled) {
                 return Err(format!(
                     "{schedule} r{number} of {due}: its window starts at {from}, where nothing ends\n{}",
                     seen.story(schedule)
@@ -333,4 +334,45 @@ pub(super) fn windows_tile(seen: &Evidence<'_>) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Coalesced, Era, Snapshot};
+    use khronos_schedule::{Definition, Packed};
+    use std::slice::from_ref;
+
+    #[test]
+    fn a_window_may_start_where_something_is_due_that_its_jitter_sends_after_w() {
+        let at = Timestamp::from_millis;
+        let definition = Definition {
+            name: "a".into(),
+            event: Some("test.a.happened".into()),
+            every: Some("3s".into()),
+            jitter: Some("2900ms".into()),
+            ..Definition::default()
+        };
+        let revision = Era::first(1, at(0)).of(Packed::build(&definition).unwrap());
+        let sent = revision.timing().send_time(at(3_000));
+        assert!(sent > at(3_000));
+        let arrival = Arrival {
+            id: "a".into(),
+            body: format!(r#"{{"window": {{"from": "{}"}}}}"#, at(3_000)).into(),
+            schedule: "a".into(),
+            creation: 0,
+            revision: 1,
+            stands_for: Coalesced { first: at(6_000), last: at(6_000), count: 1 },
+            send_time: at(9_000),
+            highest: at(9_000),
+            era: 0,
+        };
+        let is_kept = |settled: Timestamp| {
+            let (arrivals, revisions) = (from_ref(&arrival), from_ref(&revision));
+            let disk = &Snapshot { settled: Some(settled), ..Snapshot::default() };
+            let (record, refused) = (&[], &HashSet::new());
+            windows_tile(&Evidence { arrivals, record, disk, revisions, refused, era: 0 }).is_ok()
+        };
+        assert!(is_kept(sent.plus(-1)) && !is_kept(sent));
+    }
 }

@@ -92,9 +92,15 @@ fn seeds() -> u64 {
 fn no_seed_breaks_a_promise() {
     plant(None);
     let mut all = Did::default();
+    let mut broken = Vec::new();
     for seed in 0..seeds() {
-        all.iter_mut().zip(run(seed, None).unwrap()).for_each(|(all, did)| *all += did);
+        match run(seed, None) {
+            Ok(did) => all.iter_mut().zip(did).for_each(|(all, did)| *all += did),
+            Err(what) => broken.push(what),
+        }
     }
+    let some: Vec<&String> = broken.iter().take(20).collect();
+    assert!(broken.is_empty(), "{} seeds break a promise, as these do: {some:#?}", broken.len());
     let [arrivals, prepared, runs, audits, commands, resent, zone_data, pauses, skips, ..] = all;
     let [.., by_name, skips_by_name, triggers, backfilled, cancelled, _, _, _, _, _, _, _, _] = all;
     let [.., created, refused, again, went, calendars, in_use, counted, late] = all;
@@ -129,8 +135,8 @@ fn what_a_longer_run_found_stays_mended() {
     plant(None);
     for seed in [
         1_948, 8_541, 10_370, 10_396, 10_772, 12_503, 15_825, 16_645, 16_809, 18_374, 19_562, 24_906, 27_506,
-        30_989, 31_293, 31_361, 41_826, 47_464, 55_926, 58_330, 61_471, 64_212, 67_023, 71_314, 73_295,
-        74_499, 74_695, 77_547, 80_266, 85_812, 86_421, 140_107, 141_691,
+        30_989, 31_293, 31_361, 40_897, 41_826, 47_464, 55_925, 55_926, 58_330, 61_471, 64_212, 67_023,
+        71_314, 73_295, 74_499, 74_695, 77_547, 80_266, 85_812, 86_421, 140_107, 141_691,
     ] {
         // Found in worlds without ceilings.
         run_in(World::new(seed, None, false), seed).unwrap();

@@ -37,13 +37,10 @@ pub(super) struct Pausing {
     away: Option<(&'static str, Definition)>,
     /// Of everything first.
     of: Vec<Scoped>,
-    /// In which eras the clock went on from a lower reading, and from which.
+    /// In which eras the clock went on from a lower reading, and from which: each time that is durable, and those that are not
+    /// yet.
     set_backs: Vec<(u32, Timestamp)>,
-    /// How often it was set back, as it is durable; and to where each time that is not durable yet.
-    set_backs_on_disk: u32,
-    /// By how often it was set back then, to where.
-    durable: Vec<(u32, Timestamp)>,
-    set_back_to: Vec<Timestamp>,
+    set_backs_since: Vec<(u32, Timestamp)>,
     /// As it is durable.
     running: Running,
     /// What should not be.
@@ -67,9 +64,7 @@ impl Pausing {
             away: None,
             of: [Scoped::default()].into_iter().chain(named).collect(),
             set_backs: Vec::new(),
-            set_backs_on_disk: 0,
-            durable: Vec::new(),
-            set_back_to: Vec::new(),
+            set_backs_since: Vec::new(),
             running: Running::default(),
             broken: None,
         }
@@ -126,7 +121,7 @@ impl Pausing {
     pub(super) fn restart(&mut self) {
         self.of.iter_mut().for_each(Scoped::restart);
         self.waiting.clear();
-        self.set_back_to.clear();
+        self.set_backs_since.clear();
     }
 
     pub(super) fn begin(&mut self, pause: Pause) {
@@ -145,26 +140,20 @@ impl Pausing {
 
     /// What lies above comes again when it is due, and no pause that has ended skips it.
     pub(super) fn set_back(&mut self, to: Timestamp, era: u32) {
-        self.set_backs.push((era, to));
-        self.set_back_to.push(to);
-        self.of.iter_mut().for_each(|one| one.set_back(to));
+        self.set_backs_since.push((era, to));
     }
 
     pub(super) fn written(&mut self, commit: &Commit, engine: &Engine) {
-        let before = std::mem::replace(&mut self.set_backs_on_disk, commit.set_backs);
-        let set_back = commit.set_backs > before;
-        let set_backs = (commit.set_backs - before) as usize;
+        let set_backs = commit.set_backs as usize - self.set_backs.len();
         // The clock may have been set back once more since this write was made.
-        for (number, to) in (before + 1..=commit.set_backs).zip(self.set_back_to.drain(..set_backs)) {
-            self.durable.push((number, to));
-        }
+        self.set_backs.extend(self.set_backs_since.drain(..set_backs));
         if let Some(pauses) = &commit.pauses {
-            self.of[0].written(pauses, &self.running, engine);
+            self.of[0].written(pauses, &self.running, &self.set_backs, engine);
         }
         for (name, pauses) in &commit.named_pauses {
             let one = self.of.iter_mut().find(|one| one.name.as_ref() == Some(name));
             let pauses = pauses.clone().unwrap_or_default();
-            one.expect("nobody else is paused").written(&pauses, &self.running, engine);
+            one.expect("nobody else is paused").written(&pauses, &self.running, &self.set_backs, engine);
         }
         for revision in &commit.revisions {
             let key = (revision.name().into(), revision.definition.creation(), revision.number);
@@ -174,11 +163,11 @@ impl Pausing {
             }
         }
         for ended in self.of.iter_mut().flat_map(|one| &mut one.ended) {
-            let since = self.durable.iter().filter(|(number, _)| *number > ended.skipped.set_backs);
-            ended.left = since.map(|(_, to)| *to).min().map_or(ended.through, |to| to.min(ended.through));
+            let since = self.set_backs.iter().skip(ended.skipped.set_backs as usize);
+            ended.left = since.fold(ended.through, |left, (_, to)| left.min(*to));
         }
         // With the write of a step back goes down what was skipped before it.
-        if !set_back {
+        if set_backs == 0 {
             self.check_rows(&commit.rows, engine);
         }
     }

@@ -25,6 +25,7 @@ mod operations;
 mod pauses;
 mod pauses_by_name;
 mod pauses_kept;
+mod pauses_set_back;
 mod seen;
 mod triggers;
 

@@ -16,8 +16,8 @@ pub(super) struct Scoped {
     unanswered: Vec<u64>,
     /// As it is durable.
     pub(super) disk: Pauses,
-    /// Pauses that were begun, and the lowest instant that the clock showed meanwhile.
-    begun: Vec<(Pause, Timestamp)>,
+    /// Pauses that were begun.
+    begun: Vec<Pause>,
     pub(super) ended: Vec<Ended>,
     /// How many pauses were durable.
     pub(super) pauses: usize,
@@ -30,6 +30,8 @@ pub(super) struct Ended {
     /// The lowest instant that the clock showed in it, and the one at which it ended.
     pub(super) since: Timestamp,
     pub(super) through: Timestamp,
+    /// The lowest instant that the clock was set back to in it.
+    anew: Timestamp,
     /// As it is kept, and up to which instant it skips since the clock was set back.
     pub(super) skipped: SkippedPause,
     pub(super) left: Timestamp,
@@ -69,20 +71,18 @@ impl Scoped {
     }
 
     pub(super) fn begin(&mut self, pause: Pause) {
-        // What a crash has undone since may have been another one.
-        let before = self.begun.iter().rev().find(|(before, _)| before.reached == pause.reached);
-        let lowest = before.map_or(pause.since, |(_, lowest)| *lowest);
-        self.begun.push((pause, lowest));
+        self.begun.push(pause);
     }
 
-    pub(super) fn set_back(&mut self, to: Timestamp) {
-        if let Some((_, lowest)) = self.begun.last_mut() {
-            *lowest = to.min(*lowest);
-        }
-    }
-
-    /// `before`: what ran, as it was durable before this write.
-    pub(super) fn written(&mut self, pauses: &Pauses, before: &Running, engine: &Engine) {
+    /// `before`: what ran, as it was durable before this write. `set_backs`: where the clock was set back to, as it is
+    /// durable with it: what a crash has undone of that never was.
+    pub(super) fn written(
+        &mut self,
+        pauses: &Pauses,
+        before: &Running,
+        set_backs: &[(u32, Timestamp)],
+        engine: &Engine,
+    ) {
         if self.disk.skipped.len() >= SKIPPED {
             self.note_what_made_room(pauses, before, engine);
         }
@@ -90,17 +90,20 @@ impl Scoped {
             if self.ended.iter().any(|ended| ended.skipped == *skipped) {
                 continue;
             }
-            let of = |begun: &&(Pause, Timestamp)| begun.0.reached == skipped.reached;
+            let SkippedPause { reached, through, .. } = *skipped;
             // Of what began and ended in one step, of several names, nothing is said.
-            let since = self.begun.iter().rev().find(of).map_or(skipped.reached.lately, |(_, since)| *since);
+            let begun = self.begun.iter().rev().find(|begun| begun.reached == reached);
+            let since = begun.map_or(reached.lately, |begun| begun.since);
+            let within = set_backs.iter().take(skipped.set_backs as usize).skip(reached.set_backs as usize);
+            let anew = within.map(|(_, to)| *to).min().unwrap_or(since);
             let running = engine.running_after(None).map(|one| one.revision);
             let known = running.chain(engine.resting.iter().map(|(_, revision)| revision.clone()));
             let known = known.filter(|one| self.name.as_ref().is_none_or(|name| **name == *one.name()));
             let end = (skipped.set_backs, skipped.through);
             let begun = known.filter(|one| (one.set_backs, one.counts_from) < end);
             let begun = begun.map(|one| (one.name().into(), one.definition.creation(), one.number)).collect();
-            let through = skipped.through;
-            self.ended.push(Ended { since, through, skipped: *skipped, left: through, begun });
+            let since = since.min(anew);
+            self.ended.push(Ended { since, through, anew, skipped: *skipped, left: through, begun });
         }
         self.pauses += usize::from(self.disk.paused.is_none() && pauses.paused.is_some());
         self.disk = pauses.clone();
@@ -164,7 +167,7 @@ impl Ended {
             Ordering::Less => ever,
             Ordering::Equal => lately,
             // It began in the pause; but it may be for an instant that was gone by then.
-            Ordering::Greater => self.since,
+            Ordering::Greater => self.anew,
         };
         let [from, to] = [reached, self.left].map(|at| schedule.timing.due_by(at));
         let Coalesced { first, last, .. } = handover.stands_for;
@@ -172,5 +175,42 @@ impl Ended {
         after < through
             && schedule.timing.count(after, through) > 0
             && self.begun.contains(&(schedule.name.clone(), schedule.creation, era.number))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Commit,
+        simulation::{pausing::Pausing, world::World},
+    };
+
+    #[test]
+    fn where_the_clock_was_set_back_to_in_a_pause_is_what_the_disk_was_told() {
+        let at = Timestamp::from_millis;
+        let engine = World::new(0, None, false).engine;
+        let reached = Reached { lately: at(901), ever: at(901), set_backs: 0 };
+        let paused = Pause { since: at(900), by: "ann".into(), note: "x".into(), until: None, reached };
+        let mut pausing = Pausing::new(0);
+        pausing.begin(paused.clone());
+        // A crash undoes that.
+        pausing.set_back(at(300), 1);
+        pausing.restart();
+        pausing.begin(paused);
+        for (era, to) in [(2, 500), (3, 400), (4, 200)] {
+            pausing.set_back(at(to), era);
+        }
+        let skipped = vec![SkippedPause { reached, through: at(800), set_backs: 2 }];
+        let pauses = Some(Pauses { skipped, ..Pauses::default() });
+        pausing.written(&Commit { set_backs: 2, pauses, ..Commit::default() }, &engine);
+        let found = |pausing: &Pausing| {
+            let one = &pausing.of[0].ended[0];
+            (one.since, one.anew, one.left)
+        };
+        assert_eq!(found(&pausing), (at(400), at(400), at(800)));
+        // And then once more: nothing is left of it above that.
+        pausing.written(&Commit { set_backs: 3, ..Commit::default() }, &engine);
+        assert_eq!(found(&pausing), (at(400), at(400), at(200)));
     }
 }

@@ -1,7 +1,8 @@
 //! Operations: what begins beside others, what they leave to the schedule, and what ends them.
 
 use super::{
-    pauses::{SECOND, put, running, running_backward, sent_of, set_back},
+    pauses::{SECOND, put, running, sent_of},
+    pauses_set_back::{running_backward, set_back},
     *,
 };
 use crate::{Asker, Author, Coalesced, Declined, Operation, Refusal, Verdict, time_event};

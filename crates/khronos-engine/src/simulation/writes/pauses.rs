@@ -6,14 +6,14 @@ use khronos_schedule::CatchUpDefinition;
 
 pub(super) const SECOND: i64 = 1_000;
 
-fn pause(seen: &mut Seen, until: Option<(i64, OnResume)>) {
+pub(super) fn pause(seen: &mut Seen, until: Option<(i64, OnResume)>) {
     let until = until.map(|(at, on_resume)| PauseEnd { at: Timestamp::from_millis(at), on_resume });
     let request = PauseRequest { by: "ann".into(), note: "new disks".into(), until };
     seen.step(Input::Pause { command: 1, scope: Scope::All, request });
     assert!(seen.engine.paused().is_some());
 }
 
-fn resume(seen: &mut Seen, how: OnResume) {
+pub(super) fn resume(seen: &mut Seen, how: OnResume) {
     seen.step(Input::Resume { command: 2, scope: Scope::All, how });
     assert!(seen.engine.paused().is_none());
 }
@@ -190,17 +190,6 @@ fn while_what_earlier_pauses_skip_is_not_settled_only_so_many_more_can_begin() {
     assert_eq!(seen.pauses.skipped.len(), crate::pause::SKIPPED - 1, "the oldest has made room");
 }
 
-/// Its clock may be set back.
-pub(super) fn running_backward(policies: &[&str]) -> Seen {
-    run(Seen { engine: Seen::engine(100, true), ..Seen::of(100) }, policies)
-}
-
-pub(super) fn set_back(seen: &mut Seen, by: i64) {
-    seen.now -= by;
-    seen.ahead += by;
-    seen.step(Input::Tick);
-}
-
 pub(super) fn put(seen: &mut Seen, definition: &Definition) {
     seen.step(Input::put(3, Packed::build(definition).unwrap()));
 }
@@ -229,86 +218,13 @@ fn a_name_that_is_away_when_a_pause_ends_comes_back_without_what_is_skipped_when
     }
 }
 
-#[test]
-fn what_comes_again_after_the_clock_was_set_back_is_not_skipped_by_a_pause_that_has_ended() {
-    let mut seen = running_backward(&["all"]);
-    seen.step(Input::Link(false));
-    pause(&mut seen, None);
-    seen.pass(10 * MINUTE, MINUTE);
-    resume(&mut seen, OnResume::Skip);
-    seen.pass(5 * MINUTE, MINUTE);
-    set_back(&mut seen, 12 * MINUTE);
-    put(&mut seen, &every("new", "10s"));
-    seen.step(Input::Link(true));
-    seen.pass(10 * MINUTE, SECOND);
-    assert_eq!(skipped(&seen, SkipReason::Paused), [("all".into(), 18, 310, 480)]);
-    assert_eq!((sent_of(&seen, "all"), sent_of(&seen, "new")), (30 + 60, 60));
-}
-
-#[test]
-fn a_clock_that_was_set_back_while_it_was_down_skips_nothing_that_is_due_anew() {
-    let mut seen = running_backward(&["all"]);
-    seen.step(Input::Link(false));
-    pause(&mut seen, None);
-    seen.pass(10 * MINUTE, MINUTE);
-    resume(&mut seen, OnResume::Skip);
-    // W stands where the pause began.
-    let settled = Some(seen.engine.settled());
-    let snapshot = Snapshot { settled, handed: settled, pauses: seen.pauses.clone(), ..Snapshot::default() };
-    seen.engine =
-        Engine::start(seen.engine.rules, snapshot, Reading { wall: Timestamp::EPOCH, boot: 0 }).having_read();
-    set_back(&mut seen, 5 * MINUTE);
-    put(&mut seen, &every("new", "10s"));
-    seen.step(Input::Link(true));
-    seen.pass(MINUTE, SECOND);
-    assert_eq!((sent_of(&seen, "new"), skipped(&seen, SkipReason::Paused)), (6, vec![]));
-    assert_eq!(seen.pauses.set_backs, [(1, Timestamp::from_millis(START + 600_500))]);
-}
-
-#[test]
-fn a_pause_in_which_the_clock_was_set_back_skips_what_was_never_sent() {
-    let mut seen = running_backward(&["all"]);
-    pause(&mut seen, None);
-    seen.pass(10 * MINUTE, MINUTE);
-    set_back(&mut seen, 5 * MINUTE);
-    put(&mut seen, &every("new", "10s"));
-    seen.pass(MINUTE, SECOND);
-    resume(&mut seen, OnResume::Skip);
-    seen.pass(MINUTE, SECOND);
-    let mut found = skipped(&seen, SkipReason::Paused);
-    found.sort();
-    assert_eq!(found, [("all".into(), 36, 310, 660), ("new".into(), 6, 610, 660)]);
-    assert_eq!((sent_of(&seen, "all"), sent_of(&seen, "new")), (30 + 6, 6));
-}
-
 /// Due once, so many seconds after the start, also if that is gone.
-fn once_at(name: &str, second: i64) -> Definition {
+pub(super) fn once_at(name: &str, second: i64) -> Definition {
     Definition {
         every: None,
         at: Some(Timestamp::from_millis(START + second * SECOND).to_string()),
         past: Some("send".into()),
         ..every(name, "1s")
-    }
-}
-
-#[test]
-fn what_is_put_in_a_pause_in_which_the_clock_was_set_back_is_sent_where_it_was_due_before() {
-    for restarts in [false, true] {
-        let mut seen = running_backward(&["all"]);
-        pause(&mut seen, None);
-        set_back(&mut seen, 2 * MINUTE);
-        if restarts {
-            seen.restart();
-            seen.step(Input::Link(true));
-            seen.step(Input::Load(all(&["all"])));
-        }
-        put(&mut seen, &once_at("before", 170));
-        put(&mut seen, &once_at("meanwhile", 200));
-        seen.pass(MINUTE, SECOND);
-        resume(&mut seen, OnResume::Skip);
-        seen.pass(MINUTE, SECOND);
-        assert_eq!((sent_of(&seen, "before"), sent_of(&seen, "meanwhile")), (1, 0), "{restarts}");
-        assert_eq!(seen.pauses.set_backs.len(), 1, "as long as something is skipped");
     }
 }
 

@@ -1,7 +1,8 @@
 //! Single schedules rest and go on, and the others go on as they were.
 
 use super::{
-    pauses::{SECOND, all, put, running, running_backward, sent_of, set_back, skipped},
+    pauses::{SECOND, all, put, running, sent_of, skipped},
+    pauses_set_back::{running_backward, set_back},
     *,
 };
 use crate::{OnResume, PauseEnd, PauseRequest, Scope};

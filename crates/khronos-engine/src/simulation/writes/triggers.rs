@@ -1,7 +1,8 @@
 //! Events that are triggered: when they go out, and what holds them up.
 
 use super::{
-    pauses::{SECOND, running, running_backward, sent_of, set_back},
+    pauses::{SECOND, running, sent_of},
+    pauses_set_back::{running_backward, set_back},
     *,
 };
 use crate::{Asker, Author, Declined, OnResume, PauseRequest, Scope};
