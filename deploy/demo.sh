@@ -144,7 +144,7 @@ start_prometheus() {
     local targets=() at
     for ((at = 1; at <= clocks; at++)); do targets+=("\"127.0.0.1:$(clock "$at")\""); done
     cp "$root"/deploy/prometheus/*.rules.yml "$work"
-    sed -e "s/\"khronos:7650\"/$(IFS=,; echo "${targets[*]}")/" -e '/job_name: rabbitmq/,$d' \
+    sed -e "s/\"khronos-1:7650\".*\]/$(IFS=,; echo "${targets[*]}")]/" -e '/job_name: rabbitmq/,$d' \
         -e "s/diary:9464/127.0.0.1:$diary/; s/parcels-bus:9464/127.0.0.1:$parcels/; s/letters-bus:9464/127.0.0.1:$letters/" \
         "$root/deploy/demo/prometheus.yml" >"$work/prometheus.yml"
     start prometheus /usr/bin/prometheus --config.file="$work/prometheus.yml" --storage.tsdb.path="$work/tsdb" \
