@@ -255,6 +255,8 @@ everything() {
     cargo check --release --locked --bins
     heading "documentation"
     RUSTDOCFLAGS="-D warnings" cargo doc --release --all-features --no-deps --quiet
+    heading "packages"
+    deploy/release.sh packages
     heading "dependencies"
     if cargo deny --version >/dev/null 2>&1; then
         cargo deny --offline check bans licenses sources
