@@ -9,7 +9,7 @@
 #       rabbitmq-4.3   the broker and worker suites on Debian sid's, likewise
 #       deployment     the image, the charts, the unit, the dashboards and the demo of deploy/, built, checked and run; the clock on a
 #                      disk that loses its power (needs root)
-#       demo           the walk-through of docs/demo.md; not one of --all
+#       demo           the walk-through of docs/demo.md
 #       browser        the page in Debian's chromium; its pictures are left in $SCRATCH/pictures
 #
 # What is missing is installed as root or with sudo. No system-wide RabbitMQ, Postgres or Prometheus is started: the
@@ -24,7 +24,7 @@ readonly SCRATCH
 export SCRATCH # the tests look for the examples' needs there
 readonly POLICY=/usr/sbin/policy-rc.d
 # The extra steps in their order, each with the minutes that it takes at most on two cores.
-readonly EXTRA=("browser 8" "rabbitmq-4.0 15" "deployment 14" "rabbitmq-4.3 10")
+readonly EXTRA=("browser 8" "rabbitmq-4.0 15" "deployment 14" "rabbitmq-4.3 10" "demo 2")
 
 heading() { printf '\n==== %s (minute %s) ====\n' "$*" "$((SECONDS / 60))"; }
 fail() { printf '\n%s\n' "$*" >&2; exit 1; }
@@ -255,6 +255,8 @@ everything() {
     cargo check --release --locked --bins
     heading "documentation"
     RUSTDOCFLAGS="-D warnings" cargo doc --release --all-features --no-deps --quiet
+    heading "packages"
+    deploy/release.sh packages
     heading "dependencies"
     if cargo deny --version >/dev/null 2>&1; then
         cargo deny --offline check bans licenses sources
@@ -317,7 +319,7 @@ step() {
         rabbitmq-4.3) on_rabbitmq_of sid amqp:: worker:: worker_faults:: ;;
         deployment) deployment ;;
         demo) demo ;;
-        *) fail "usage: ./test.sh [--all [--within MINUTES] | STEP]; the steps are: ${EXTRA[*]% *} demo" ;;
+        *) fail "usage: ./test.sh [--all [--within MINUTES] | STEP]; the steps are: ${EXTRA[*]% *}" ;;
     esac
 }
 

@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import subprocess
+import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -36,7 +37,7 @@ class Broker:
             f"default_pass = {self.password}\ndisk_free_limit.absolute = 1MB\nvm_memory_high_watermark.absolute = 2GB\n"
             "management.rates_mode = basic\ncollect_statistics_interval = 1000\n"
         )
-        (folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
+        (folder / "enabled_plugins").write_text("[rabbitmq_management,rabbitmq_shovel].\n")
         (folder / "rabbitmq-env.conf").write_text("")
         cookie = folder / ".erlang.cookie"
         cookie.write_text(secrets.token_hex(16))
@@ -67,12 +68,12 @@ class Broker:
         status, text = tools.http(self.api + path, self._login())
         return json.loads(text) if status == 200 else None
 
-    def queue(self, name):
-        return self.ask(f"api/queues/%2F/{urllib.parse.quote(name, safe='')}")
+    def queue(self, name, vhost="/"):
+        return self.ask(f"api/queues/{urllib.parse.quote(vhost, safe='')}/{urllib.parse.quote(name, safe='')}")
 
-    def messages(self, name):
+    def messages(self, name, vhost="/"):
         """How many messages a queue has, ready and unacknowledged, as KEDA counts them; None if there is no such queue."""
-        queue = self.queue(name)
+        queue = self.queue(name, vhost)
         return queue.get("messages", 0) if queue is not None else None
 
     def define(self, definitions):
@@ -85,19 +86,22 @@ class Broker:
     def delete(self, path):
         self._change("DELETE", path, "")
 
-    def bind(self, exchange, queue, key):
-        self._change("POST", f"api/bindings/%2F/e/{exchange}/q/{queue}", json.dumps({"routing_key": key}))
+    def bind(self, exchange, queue, key, vhost="%2F"):
+        self._change("POST", f"api/bindings/{vhost}/e/{exchange}/q/{queue}", json.dumps({"routing_key": key}))
 
-    def take(self, queue, most):
+    def take(self, queue, most, vhost="%2F"):
         """The next messages of a queue, which are in it no longer."""
         wanted = {"count": most, "ackmode": "ack_requeue_false", "encoding": "auto"}
-        return json.loads(self._change("POST", f"api/queues/%2F/{queue}/get", json.dumps(wanted)))
+        return json.loads(self._change("POST", f"api/queues/{vhost}/{queue}/get", json.dumps(wanted)))
 
     def _change(self, method, path, text):
         headers = {**self._login(), "Content-Type": "application/json"}
         request = urllib.request.Request(self.api + path, text.encode(), headers, method=method)
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return answer.read()
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.read()
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{method} {path}: {error.code} {error.read().decode()}") from error
 
     def _login(self):
         return {"Authorization": "Basic " + base64.b64encode(f"guest:{self.password}".encode()).decode()}

@@ -8,6 +8,7 @@ import unittest
 import charts
 import kubernetes_validate
 import tools
+import yaml
 from charts import MATRIX, containers, pod, refusal, render
 
 KUBERNETES = ("1.29", "1.33", "1.37")
@@ -112,7 +113,6 @@ class Charts(unittest.TestCase):
                     self.assertNotEqual(theirs["app.kubernetes.io/name"], dict(labels)["app.kubernetes.io/name"])
 
     def test_the_rules_are_those_of_deploy_prometheus(self):
-        import yaml
         for chart, values, name in (("khronos", "tokens", "khronos"), ("ponos-worker", "program", "ponos")):
             resources = render(chart, charts.CHARTS / chart / f"ci/{values}.yaml")
             (rule,) = [r for r in resources.values() if r["kind"] == "PrometheusRule"]
@@ -147,6 +147,16 @@ class Charts(unittest.TestCase):
             # Of several, each says where the others reach it, and one at a time may be taken away.
             self.assertEqual(("KHRONOS_CLUSTER_ADDRESS" in variables, ("PodDisruptionBudget", "one-khronos") in resources),
                              (replicas > 1, replicas > 1))
+
+    def test_the_triggers_that_the_clock_prints_are_values_of_the_chart(self):
+        words = ["next", "--cron", "0 9 * * 1-5", "--time-zone", "Europe/Paris", "--keda"]
+        printed = yaml.safe_load(tools.run(tools.PROGRAMS / "khronos", *words).stdout)
+        scale = {"mode": "queue", "management": {"secret": "m"}, **printed["scale"]}
+        scaled = render("ponos-worker", {**WORKER, "scale": scale})[("ScaledObject", "one")]
+        (cron,) = [trigger for trigger in scaled["spec"]["triggers"] if trigger["type"] == "cron"]
+        wanted = {"timezone": "Europe/Paris", "start": "55 8 * * 1-5", "end": "5 9 * * 1-5", "desiredReplicas": "1"}
+        self.assertEqual(cron["metadata"], wanted)
+        self.assertEqual(self.custom([scaled]).returncode, 0)
 
     def test_the_version_of_the_charts_is_that_of_the_programs(self):
         cargo = (tools.ROOT / "Cargo.toml").read_text()

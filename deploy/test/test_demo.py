@@ -1,11 +1,16 @@
 """The demo: its script, which asserts each of its steps, and what compose, Prometheus and Grafana are given there."""
 
+import hashlib
+import os
 import re
+import subprocess
 import sys
+import tomllib
 import unittest
 
 import tools
 import yaml
+from tools import http, wait_until
 
 DEMO = tools.ROOT / "deploy/demo"
 
@@ -43,16 +48,53 @@ class Demo(unittest.TestCase):
         configuration = yaml.safe_load((DEMO / "prometheus.yml").read_text())
         targets = [target for job in configuration["scrape_configs"] for part in job["static_configs"] for target in part["targets"]]
         services = self.compose()["services"]
-        self.assertGreater(len(targets), 3)
+        self.assertGreater(len(targets), 5)
         for target in targets:
             self.assertIn(target.split(":")[0], services)
 
-    def test_grafana_is_given_the_data_source_and_the_folder_that_are_there(self):
+    def test_grafana_is_given_the_data_sources_and_the_folder_that_are_there(self):
         volumes = {volume.split(":")[1]: volume.split(":")[0] for volume in self.compose()["services"]["grafana"]["volumes"]}
-        source, = yaml.safe_load((DEMO / volumes["/etc/grafana/provisioning/datasources/khronos.yaml"]).read_text())["datasources"]
-        self.assertIn(re.fullmatch(r"http://(\w+):9090", source["url"])[1], self.compose()["services"])
+        sources = yaml.safe_load((DEMO / volumes["/etc/grafana/provisioning/datasources/khronos.yaml"]).read_text())["datasources"]
+        self.assertEqual([source["type"] for source in sources], ["prometheus", "loki"])
+        for source in sources:
+            self.assertIn(re.fullmatch(r"http://(\w+):\d+", source["url"])[1], self.compose()["services"])
         provider, = yaml.safe_load((DEMO / volumes["/etc/grafana/provisioning/dashboards/khronos.yaml"]).read_text())["providers"]
         self.assertEqual((DEMO / volumes[provider["options"]["path"]]).resolve(), tools.ROOT / "deploy/grafana")
+
+    def test_what_logs_is_brought_to_loki(self):
+        services = self.compose()["services"]
+        shipper, = [service for service in services.values() if service["image"].startswith("fluent/")]
+        pipeline = yaml.safe_load((DEMO / "fluent-bit.yaml").read_text())["pipeline"]
+        source, target = pipeline["inputs"][0], pipeline["outputs"][0]
+        self.assertIn(target["host"], services)
+        # Docker's driver sends to this port of the machine, unless it is told another.
+        self.assertIn(f"127.0.0.1:24224:{source['port']}", shipper["ports"])
+        logging = [name for name, service in services.items() if service.get("logging", {}).get("driver") == "fluentd"]
+        self.assertLessEqual({"khronos-1", "khronos-2", "khronos-3", "diary", "parcels", "parcels-bus", "letters", "letters-bus"}, set(logging))
+
+    def test_a_clock_of_the_demo_takes_the_token_that_its_container_has(self):
+        clocks = {name: service["environment"] for name, service in self.compose()["services"].items() if name.startswith("khronos-")}
+        for name, variables in clocks.items():
+            self.assertIn(name, variables["KHRONOS_CLUSTER_ADDRESS"])
+            self.assertIn(name, variables["KHRONOS_HTTP_HOSTS"].split(","))
+        text, folder = (DEMO / "clock.toml").read_text(), tools.folder("demo")
+        (token,) = tomllib.loads(text)["http"]["tokens"]
+        self.assertEqual(hashlib.sha256(variables["KHRONOS_TOKEN"].encode()).hexdigest(), token["sha256"])
+        (folder / "config.toml").write_text(text.replace("/etc/khronos/schedules", str(DEMO / "schedules")))
+        # As the image has it, but for what is in other containers.
+        of_others = ("KHRONOS_BROKER_URL", "KHRONOS_CLUSTER_ADDRESS")
+        variables = {key: value for key, value in variables.items() if key not in of_others} | {
+            "KHRONOS_CONFIG": str(folder / "config.toml"), "KHRONOS_STORE_PATH": str(folder / "khronos"), "KHRONOS_HTTP_LISTEN": "0.0.0.0:7650"}
+        with open(folder / "log", "w") as log:
+            clock = subprocess.Popen([tools.PROGRAMS / "khronos", "run"], env={**os.environ, **variables}, cwd=folder, stderr=log)
+        self.addCleanup(clock.wait)
+        self.addCleanup(clock.terminate)
+        wait_until("the clock answers", lambda: http("http://127.0.0.1:7650/readyz")[0] == 200)
+        own = {key: variables[key] for key in ("KHRONOS_URL", "KHRONOS_TOKEN")}
+        definition = '{"name": "tea", "event": "demo.tea.made", "every": "1 second"}'
+        said = tools.run(tools.PROGRAMS / "khronos", "put", "-f", "-", stdin=definition, env=own)
+        self.assertIn("tea created", said.stdout + said.stderr)
+        self.assertTrue((folder / "log").read_text().startswith("{"), "the log is not JSON")
 
 
 if __name__ == "__main__":

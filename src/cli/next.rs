@@ -1,10 +1,12 @@
 //! `khronos next`: when schedules are due, or a timing that stands in no file; and why then, or not at all.
 
+mod keda;
+
 use super::{Globals, chosen::chosen, exit::Exit, output, report, table, when, zone_data};
 use crate::{
     clock,
     ops::next::{Coming, Entry, Fold, OccurrenceView, Timed, coming, finished, reason, wall},
-    schedule::{Fault, Timing, parse_instant_with},
+    schedule::{Fault, Timing, parse_instant_with, parse_length},
     sources::Source,
 };
 use ponos::event::Timestamp;
@@ -42,6 +44,17 @@ pub(super) struct Args {
     /// One JSON object a line; what was left out is one line for each local day and reason
     #[arg(long)]
     json: bool,
+    /// Prints KEDA's cron triggers instead, which start a worker so long before it is due in the year to come, as values of the
+    /// chart ponos-worker; 5m if no time is given
+    #[arg(
+        long,
+        value_name = "BEFORE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "5m",
+        conflicts_with_all = ["json", "count"]
+    )]
+    keda: Option<String>,
 }
 
 fn shown(instant: Timestamp) -> String {
@@ -76,6 +89,9 @@ fn show(globals: &Globals, args: &Args) -> Result<(), Exit> {
         }
         (None, None) => from_files(globals, args)?,
     };
+    if let Some(before) = &args.keda {
+        return show_triggers(args, &rows, from, before);
+    }
     let fold = if args.json { Fold::Days } else { Fold::Neighbours };
     let Coming { entries, due, is_cut, ends } = coming(&rows, from, args.count, fold);
     output::print(|out| match args.json {
@@ -94,6 +110,36 @@ fn show(globals: &Globals, args: &Args) -> Result<(), Exit> {
     }
     ends.into_iter().for_each(note);
     Ok(())
+}
+
+fn show_triggers(args: &Args, rows: &[Timed], from: Timestamp, before: &str) -> Result<(), Exit> {
+    if args.names.is_empty() && args.cron.is_none() && args.every.is_none() {
+        output::complain("error: --keda is about the schedules that a worker waits for: name them");
+        return Err(Exit::Usage);
+    }
+    let lead = parse_length(before, keda::LONGEST, "--keda");
+    let lead = lead.map_err(|fault| report::refuse("--keda", before, &fault))?;
+    let mut found = Vec::new();
+    for row in rows {
+        let name = row.name.as_deref().unwrap_or("it");
+        let (triggers, until) = keda::triggers(&row.timing, from, lead).map_err(|why| {
+            output::complain(&format!("error: KEDA's cron can't say when {name} is due: {why}"));
+            Exit::Usage
+        })?;
+        if triggers.is_empty() {
+            output::complain(&format!("note: {name} is not due until {until}"));
+        }
+        found.extend(triggers.into_iter().map(|trigger| (row.timing.zone().name(), trigger)));
+    }
+    output::print(|out| {
+        writeln!(out, "scale:\n  cron:{}", if found.is_empty() { " []" } else { "" })?;
+        found.iter().try_for_each(|(zone, keda::Trigger { start, end })| {
+            writeln!(
+                out,
+                "    - {{timezone: {zone}, start: \"{start}\", end: \"{end}\", desiredReplicas: 1}}"
+            )
+        })
+    })
 }
 
 fn alone(timing: Timing) -> Timed {

@@ -325,3 +325,27 @@ fn a_count_of_nothing_is_refused() {
         assert!(err.contains("0 is not in 1.."), "{err}");
     }
 }
+
+#[test]
+fn triggers_of_keda_are_printed_as_values_of_the_chart() {
+    let weekdays =
+        ["next", "--cron", "0 9 * * 1-5", "--time-zone", "Europe/Paris", "--from", "2026-11-30T12:00:00Z"];
+    let (code, out, err) = khronos(&[&weekdays[..], &["--keda"]].concat());
+    let expected = "\
+scale:
+  cron:
+    - {timezone: Europe/Paris, start: \"55 8 * * 1-5\", end: \"5 9 * * 1-5\", desiredReplicas: 1}
+";
+    assert_eq!((code, out.as_str(), err.as_str()), (0, expected, ""));
+    let (code, out, _) = khronos(&[&weekdays[..], &["--keda=1h"]].concat());
+    assert!(code == 0 && out.contains("start: \"0 8 * * 1-5\", end: \"5 9 * * 1-5\""), "{out}");
+    // of schedules it must be said which, and what never rests needs no warning
+    for (words, why) in [
+        (&["next", "--keda"][..], "name them"),
+        (&["next", "one-minute", "--keda"], "let one stay (scale.min: 1)"),
+        (&["next", "one-day", "--keda=2d"], "too long"),
+    ] {
+        let (code, out, err) = khronos(words);
+        assert!(code == 2 && out.is_empty() && err.contains(why), "{words:?} {code} {out}{err}");
+    }
+}

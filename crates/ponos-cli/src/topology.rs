@@ -1,31 +1,74 @@
-//! `ponos topology`: what a service needs on the broker, as definitions or compared with what is there.
+//! `ponos topology`: what a service needs on the broker, as a document for whoever makes it, or compared with what is there.
 
-use crate::{connection::Options, described::unfit, exit::Exit, output, streams::Streams, trouble::Trouble};
+use crate::{
+    config::Config,
+    connection::Options,
+    described::{Takes, unfit},
+    exit::Exit,
+    output,
+    streams::Streams,
+    trouble::Trouble,
+};
 use ponos::{
     broker::{LinkErrorClass, Transport},
-    topology::{self, Exchange, Queue, Topology},
+    topology::{self, Document, Exchange, Permissions, Queue, Topology, worker},
     worker::{Outcome, Policy},
 };
 use serde_json::{Value, json};
 
 /// Prints the exchanges, queues and bindings that a service needs, or checks whether they exist.
 ///
-/// Without --check, this prints a definitions file for an administrator to import (rabbitmqctl import_definitions FILE);
-/// workers without configure permission then run with --passive. With --check, it compares exchanges and queues with
-/// the broker and changes nothing; AMQP can't show bindings, so they are not compared.
+/// Without --check, this prints a definitions file for an administrator to import (rabbitmqctl import_definitions FILE), or
+/// the same for Terraform or Kubernetes; workers without configure permission then run with --passive. With --check, it
+/// compares exchanges and queues with the broker and changes nothing; AMQP can't show bindings, so they are not compared.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
     streams: Streams,
-    /// Compares with the broker instead of printing definitions
+    /// Compares with the broker instead of printing
     #[arg(long)]
     check: bool,
-    /// The virtual host in the definitions; that of the URL if left out
+    /// Who is to make it
+    #[arg(long, value_name = "FORMAT", default_value = "definitions", conflicts_with = "check")]
+    format: Format,
+    /// How much of it is printed
+    #[arg(long, value_name = "PART", default_value = "all", conflicts_with = "check")]
+    part: Part,
+    /// Adds what this user needs at least, who must exist, to run the service with --passive: its own queues, the events of
+    /// [publish] in ponos.toml, and what retries and dead letters need
+    #[arg(long, value_name = "USER", conflicts_with = "check")]
+    permissions: Option<String>,
+    /// With --format kubernetes: the RabbitmqCluster; NAMESPACE/NAME where it is not in the namespace of the resources
+    #[arg(long, value_name = "NAME", default_value = "rabbitmq", conflicts_with = "check")]
+    cluster: String,
+    /// The virtual host in what is printed; that of the URL if left out
     #[arg(long, value_name = "NAME", conflicts_with = "check")]
     vhost: Option<String>,
     /// With --check: prints one JSON object per line
     #[arg(long, requires = "check")]
     json: bool,
+}
+
+/// The forms in which it is printed.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Format {
+    /// RabbitMQ itself: rabbitmqctl import_definitions FILE
+    Definitions,
+    /// Terraform or OpenTofu: a file *.tf.json of the provider cyrilgdn/rabbitmq
+    Terraform,
+    /// RabbitMQ's messaging topology operator: kubectl apply -f FILE
+    Kubernetes,
+}
+
+/// How much is printed. Where documents are kept of several services, what they share stands in one of its own.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Part {
+    /// What the service needs
+    All,
+    /// What all services of a virtual host share: the exchanges, the queues of retries, the parking
+    Shared,
+    /// The service's own queues and their bindings, and permissions
+    Service,
 }
 
 pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
@@ -41,9 +84,33 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
         Some(vhost) => vhost,
         None => options.config("ponos topology")?.url.vhost().to_owned(),
     };
-    let document = topology::definitions(&wanted, &vhost);
+    let permissions = args.permissions.as_deref().map(|user| permissions(user, &wanted, &config));
+    if permissions.is_some() && args.streams.are_of_a_file() && !config.passive {
+        output::complain(
+            "note: this user may declare nothing: set passive = true in [broker], or run with --passive",
+        );
+    }
+    let (part, permissions) = match args.part {
+        Part::All => (wanted, permissions.as_ref()),
+        Part::Shared => (worker::shared(), None),
+        Part::Service => (worker::own(&wanted), permissions.as_ref()),
+    };
+    let document = Document { topology: &part, vhost: &vhost, permissions };
+    let document = match args.format {
+        Format::Definitions => document.definitions(),
+        Format::Terraform => document.terraform(),
+        Format::Kubernetes => document.kubernetes(&args.cluster),
+    };
     output::print(|out| writeln!(out, "{document:#}"))?;
     Ok(Exit::Done)
+}
+
+fn permissions(user: &str, wanted: &Topology, config: &Config) -> Permissions {
+    let described = &config.described;
+    let events: Vec<&str> = described.events.iter().map(|(name, _)| name.as_str()).collect();
+    let tasks =
+        !described.tasks.is_empty() || described.queues.iter().any(|queue| queue.takes == Takes::Tasks);
+    topology::permissions(user, wanted, &events, tasks)
 }
 
 /// The state of an exchange or queue on the broker.

@@ -1,11 +1,18 @@
 //! Exchanges, queues and bindings as data. Pure: `broker` declares them, tests compare them.
 
 mod definitions;
+mod document;
+mod kubernetes;
 mod pattern;
+mod permissions;
+mod resource_name;
+mod terraform;
 pub mod worker;
 
 pub use definitions::definitions;
+pub use document::Document;
 pub use pattern::{InvalidPattern, check_event_pattern, check_pattern};
+pub use permissions::{Permissions, TopicPermissions, permissions};
 
 use crate::{HeaderValue, Headers};
 

@@ -27,4 +27,5 @@ mod serve_faults;
 mod serve_openapi;
 mod support;
 mod tail;
+mod tenants;
 mod topology;

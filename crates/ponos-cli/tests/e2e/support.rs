@@ -14,7 +14,7 @@ use std::{
     process::{Command, Stdio},
     time::Duration,
 };
-use testkit::{Program, Sandbox};
+use testkit::{Node, Program, Sandbox};
 
 /// Longer than anything takes that works, on a busy machine.
 pub(crate) const LIMIT: Duration = Duration::from_secs(90);
@@ -158,6 +158,12 @@ pub(crate) fn declare(url: &str, queue: &str) {
 
 pub(crate) fn declare_all(url: &str, topology: &Topology) {
     wait(transport(url).check(topology)).unwrap();
+}
+
+/// Has a node import definitions as rabbitmqctl import_definitions would: the node may not see our files.
+pub(crate) fn import(node: &Node, definitions: &str) {
+    let text = definitions.replace('\n', "").replace('\\', "\\\\").replace('"', "\\\"");
+    assert_eq!(node.eval(&format!("rabbit_definitions:import_raw(<<\"{text}\">>)")), "ok");
 }
 
 /// Messages ready in a queue, which must be there.

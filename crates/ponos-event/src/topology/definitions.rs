@@ -1,16 +1,14 @@
 //! A topology as a RabbitMQ definitions file, for an administrator: `rabbitmqctl import_definitions FILE`.
 
-use super::{Destination, ExchangeKind, Topology};
+use super::{Destination, Document, ExchangeKind, Topology};
 use crate::{HeaderValue, Headers};
 use serde_json::{Map, Value, json};
 
-/// The document `{"exchanges": […], "queues": […], "bindings": […]}` for that vhost. Importing it twice changes
-/// nothing; objects that exist with other arguments stay unchanged, without an error.
-///
-/// Queues that belong to one connection, or that the broker names, can't stand in it and are left out with their
-/// bindings.
-pub fn definitions(topology: &Topology, vhost: &str) -> Value {
-    let lasting = |name: &str| topology.queues.iter().any(|queue| queue.name == name && !queue.exclusive);
+/// The document `{"exchanges": […], "queues": […], "bindings": […]}` for that vhost, with `permissions` and `topic_permissions`
+/// where there are any. Importing it twice changes nothing; objects that exist with other arguments stay unchanged, without an
+/// error. A user who has permissions in it must exist.
+pub(super) fn document(document: &Document<'_>) -> Value {
+    let (topology, vhost) = (document.listed(), document.vhost);
     let exchanges = topology.exchanges.iter().map(|exchange| {
         json!({
             "name": exchange.name,
@@ -22,8 +20,7 @@ pub fn definitions(topology: &Topology, vhost: &str) -> Value {
             "arguments": arguments(&exchange.arguments),
         })
     });
-    let queues = topology.queues.iter().filter(|queue| !queue.name.is_empty() && lasting(&queue.name));
-    let queues = queues.map(|queue| {
+    let queues = topology.queues.iter().map(|queue| {
         json!({
             "name": queue.name,
             "vhost": vhost,
@@ -32,29 +29,46 @@ pub fn definitions(topology: &Topology, vhost: &str) -> Value {
             "arguments": arguments(&queue.arguments),
         })
     });
-    let bindings = topology.bindings.iter().filter_map(|binding| {
-        let (destination, kind) = match &binding.destination {
-            Destination::Queue(queue) if lasting(queue) && !queue.is_empty() => (queue, "queue"),
-            Destination::Queue(_) => return None,
-            Destination::Exchange(exchange) => (exchange, "exchange"),
-        };
-        Some(json!({
+    let bindings = topology.bindings.iter().map(|binding| {
+        let (destination, kind) = destination(&binding.destination);
+        json!({
             "source": binding.source,
             "vhost": vhost,
             "destination": destination,
             "destination_type": kind,
             "routing_key": binding.routing_key,
             "arguments": {},
-        }))
+        })
     });
-    json!({
+    let mut definitions = json!({
         "exchanges": exchanges.collect::<Vec<_>>(),
         "queues": queues.collect::<Vec<_>>(),
         "bindings": bindings.collect::<Vec<_>>(),
-    })
+    });
+    if let Some(permissions) = document.permissions {
+        let user = &permissions.user;
+        let topics = permissions.topics.iter().map(|topic| {
+            let (exchange, write, read) = (&topic.exchange, &topic.write, &topic.read);
+            json!({ "user": user, "vhost": vhost, "exchange": exchange, "write": write, "read": read })
+        });
+        definitions["permissions"] = json!([{
+            "user": user,
+            "vhost": vhost,
+            "configure": permissions.configure,
+            "write": permissions.write,
+            "read": permissions.read,
+        }]);
+        definitions["topic_permissions"] = topics.collect();
+    }
+    definitions
 }
 
-fn kind(kind: ExchangeKind) -> &'static str {
+/// [`Document::definitions`] of a topology alone.
+pub fn definitions(topology: &Topology, vhost: &str) -> Value {
+    Document { topology, vhost, permissions: None }.definitions()
+}
+
+pub(super) fn kind(kind: ExchangeKind) -> &'static str {
     match kind {
         ExchangeKind::Topic => "topic",
         ExchangeKind::Direct => "direct",
@@ -62,8 +76,16 @@ fn kind(kind: ExchangeKind) -> &'static str {
     }
 }
 
-fn arguments(headers: &Headers) -> Value {
-    headers.iter().map(|(name, value)| (name.to_owned(), argument(value))).collect::<Map<_, _>>().into()
+/// The name of a destination, and which of both it is.
+pub(super) fn destination(destination: &Destination) -> (&str, &'static str) {
+    match destination {
+        Destination::Queue(queue) => (queue, "queue"),
+        Destination::Exchange(exchange) => (exchange, "exchange"),
+    }
+}
+
+pub(super) fn arguments(headers: &Headers) -> Map<String, Value> {
+    headers.iter().map(|(name, value)| (name.to_owned(), argument(value))).collect()
 }
 
 fn argument(value: &HeaderValue) -> Value {
@@ -75,7 +97,7 @@ fn argument(value: &HeaderValue) -> Value {
         HeaderValue::Time(time) => time.millis().div_euclid(1_000).into(),
         HeaderValue::Bytes(bytes) => String::from_utf8_lossy(bytes).into(),
         HeaderValue::List(values) => values.iter().map(argument).collect(),
-        HeaderValue::Table(table) => arguments(table),
+        HeaderValue::Table(table) => arguments(table).into(),
         HeaderValue::Null => Value::Null,
     }
 }
@@ -100,5 +122,6 @@ mod tests {
         assert_eq!(document["queues"], queues);
         assert_eq!(document["bindings"].as_array().map(Vec::len), Some(1));
         assert_eq!(document["bindings"][0]["routing_key"], "a.#");
+        assert_eq!(document.get("permissions"), None);
     }
 }

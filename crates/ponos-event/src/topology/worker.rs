@@ -78,6 +78,16 @@ pub fn shared() -> Topology {
     all
 }
 
+/// What of a worker's topology is its own: all but what the services of a vhost share.
+pub fn own(topology: &Topology) -> Topology {
+    let shared = shared();
+    let mut own = topology.clone();
+    own.exchanges.retain(|exchange| !shared.exchanges.contains(exchange));
+    own.queues.retain(|queue| !shared.queues.contains(queue));
+    own.bindings.retain(|binding| !shared.bindings.contains(binding));
+    own
+}
+
 /// The topology of one work queue with its dead letters; `exclusive`: one consumer is served, the others stand by.
 pub fn work_queue(queue: &str, intake: QueueIntake<'_>, exclusive: bool) -> Topology {
     let dead = Queue::quorum(dead_letters(queue)).with("x-delivery-limit", LOOKED_AT_LIMIT);
@@ -124,6 +134,18 @@ mod tests {
         assert_eq!(taken(29_999), Some("retry.5s"));
         assert_eq!(taken(30_000), Some("retry.30s"));
         assert_eq!(taken(7 * 86_400_000), Some("retry.6h"));
+    }
+
+    #[test]
+    fn what_is_shared_and_what_is_its_own_make_the_whole() {
+        let mut all = shared();
+        all.join(work_queue("s.a", QueueIntake::Events(&["a.#"]), false));
+        let own = own(&all);
+        let names: Vec<&str> = own.queues.iter().map(|queue| queue.name.as_str()).collect();
+        assert_eq!(names, ["s.a", "s.a.dlq"]);
+        let mut again = shared();
+        again.join(own);
+        assert_eq!(again, all);
     }
 
     #[test]
