@@ -1,6 +1,7 @@
 //! The program `ponos` as people and scripts use it, on a real RabbitMQ.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod asyncapi;
 mod begin;
 mod config;
 mod dead;
