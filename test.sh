@@ -92,6 +92,7 @@ install_missing() {
     /usr/bin/python3 -c 'import pika, requests' 2>/dev/null || apt_install python3-pika python3-requests
     command -v node >/dev/null || apt_install nodejs
     command -v go >/dev/null || apt_install golang-go # for clients/go
+    command -v git >/dev/null || apt_install git # for the job of docs/contracts.md
     install_amqplib
     install_schemathesis
     install_contracts

@@ -4,6 +4,7 @@
 mod asyncapi;
 mod begin;
 mod config;
+mod contracts;
 mod dead;
 mod dead_inbox;
 mod hostile;
