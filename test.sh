@@ -92,8 +92,10 @@ install_missing() {
     /usr/bin/python3 -c 'import pika, requests' 2>/dev/null || apt_install python3-pika python3-requests
     command -v node >/dev/null || apt_install nodejs
     command -v go >/dev/null || apt_install golang-go # for clients/go
+    command -v git >/dev/null || apt_install git # for the job of docs/contracts.md
     install_amqplib
     install_schemathesis
+    install_contracts
 }
 
 # Debian's package makes a cluster and starts it unless the settings of postgresql-common, which come first, say no.
@@ -114,6 +116,20 @@ install_amqplib() {
     mkdir -p "$folder"
     cp examples/node/package.json examples/node/package-lock.json "$folder"
     npm ci --prefix "$folder" --no-audit --no-fund
+    touch "$folder/.complete"
+}
+
+# The official parser of AsyncAPI, and what makes types of schemas, as tests/contracts/package-lock.json has them; again when that
+# changes. Nothing of them has to be built, and no script of theirs is run.
+install_contracts() {
+    local folder="$SCRATCH/contracts" wanted=tests/contracts
+    cmp -s "$wanted/package-lock.json" "$folder/package-lock.json" && [ -e "$folder/.complete" ] && return
+    command -v npm >/dev/null || apt_install npm
+    heading "the parser of AsyncAPI into $folder"
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    cp "$wanted/package.json" "$wanted/package-lock.json" "$folder"
+    npm ci --prefix "$folder" --no-audit --no-fund --ignore-scripts
     touch "$folder/.complete"
 }
 

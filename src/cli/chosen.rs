@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     clock,
-    config::Config,
+    config::{Config, ScheduleSource},
     diagnostic::did_you_mean,
     schedule::Schedule,
     sources::{self, Schedules, Source},
@@ -21,17 +21,7 @@ pub(super) fn chosen(
     names: &[String],
     for_people: bool,
 ) -> Result<Vec<Source>, Exit> {
-    let flags = flag("schedules.folder", "--schedules", folder);
-    let config = globals.load(flags.into_iter().collect())?;
-    let (source, unknown) = source_of(&config).map_err(|lost| {
-        report::to_stderr(&lost.wrong);
-        Exit::Configuration
-    })?;
-    if let Some(unknown) = unknown {
-        report::to_stderr(&unknown.into());
-    }
-    let store = zone_data::of(&config)?;
-    let schedules = usable(sources::read_in(&source, &config.calendars, &store))?;
+    let (config, source, schedules) = read(globals, folder)?;
     let wanted: HashSet<&str> = names.iter().map(String::as_str).collect();
     let known: HashSet<&str> = schedules.iter().map(|source| &*source.schedule.name).collect();
     let mut unknown: Vec<_> = wanted.difference(&known).collect();
@@ -51,7 +41,7 @@ pub(super) fn chosen(
         return Err(Exit::Usage);
     }
     if for_people && folder.is_none() {
-        output::complain(&format!("note: the schedules are those {source}"));
+        name_source(&source);
     }
     let wanted = |source: &Source| match wanted.is_empty() {
         true => !source.schedule.paused,
@@ -60,6 +50,35 @@ pub(super) fn chosen(
     let keep: Vec<bool> = schedules.iter().map(wanted).collect();
     let chosen = schedules.into_iter().zip(keep).filter(|(_, keep)| *keep).map(|(source, _)| source);
     Ok(counted(&config, chosen.collect()))
+}
+
+/// All of the configured folder (or `folder`), paused ones included, with the configuration. Otherwise as [`chosen`].
+pub(super) fn all(globals: &Globals, folder: Option<&str>) -> Result<(Config, Vec<Source>), Exit> {
+    let (config, source, schedules) = read(globals, folder)?;
+    if folder.is_none() {
+        name_source(&source);
+    }
+    let schedules = counted(&config, schedules);
+    Ok((config, schedules))
+}
+
+fn read(globals: &Globals, folder: Option<&str>) -> Result<(Config, ScheduleSource, Vec<Source>), Exit> {
+    let flags = flag("schedules.folder", "--schedules", folder);
+    let config = globals.load(flags.into_iter().collect())?;
+    let (source, unknown) = source_of(&config).map_err(|lost| {
+        report::to_stderr(&lost.wrong);
+        Exit::Configuration
+    })?;
+    if let Some(unknown) = unknown {
+        report::to_stderr(&unknown.into());
+    }
+    let store = zone_data::of(&config)?;
+    let schedules = usable(sources::read_in(&source, &config.calendars, &store))?;
+    Ok((config, source, schedules))
+}
+
+fn name_source(source: &ScheduleSource) {
+    output::complain(&format!("note: the schedules are those {source}"));
 }
 
 /// Limits without `from` count on from where the clock has them; where none knows the schedule with this timing, from

@@ -11,6 +11,8 @@ use crate::{
 pub(super) struct ClockSide {
     /// Whose they are, in words.
     pub(super) title: String,
+    /// The clock's name.
+    pub(super) clock: String,
     pub(super) schedules: Vec<ScheduleView>,
     /// The days of their calendars.
     pub(super) calendars: CalendarStore,
@@ -29,5 +31,5 @@ pub(super) async fn of(source: ClockSource) -> Result<ClockSide, CliError> {
         ClockSource::Stopped(_) => format!("the store of the clock '{clock}'"),
     };
     source.close().await?;
-    Ok(ClockSide { title, schedules, calendars })
+    Ok(ClockSide { title, clock, schedules, calendars })
 }

@@ -4,6 +4,7 @@
 //! on the store of a clock that does not run), `error.rs` and `exit.rs` (how a verb ends), `output.rs` (writing),
 //! `report.rs` (diagnostics), `Globals`.
 
+mod asyncapi;
 mod at;
 mod audit;
 mod backfill;
@@ -152,6 +153,8 @@ enum Verb {
     Store(store::Args),
     /// Makes tokens, by which callers over HTTP show who they are.
     Token(token::Args),
+    // Its help is longer, and stands with its arguments.
+    Asyncapi(asyncapi::Args),
     /// Prints the JSON Schema of an event's data, of a command, or of the answers to commands.
     Schemas(schemas::Args),
     /// Prints a shell's completion script.
@@ -195,6 +198,7 @@ pub fn main() -> ExitCode {
         Verb::Cluster(args) => cluster::run(&cli.globals, args),
         Verb::Store(args) => store::run(&cli.globals, args),
         Verb::Token(args) => token::run(args),
+        Verb::Asyncapi(args) => asyncapi::run(&cli.globals, args),
         Verb::Schemas(args) => schemas::run(&args),
         Verb::Completions(args) => completions::run(&cli.globals, args),
     }

@@ -147,7 +147,7 @@ fn count_limits(old: &mut Set, new: &mut Set) {
 
 /// The schedules of the clock.
 async fn of_clock(globals: &Globals, clock: &ClockArgs) -> Result<Set, CliError> {
-    let ClockSide { title, schedules, calendars } = clock_side(globals, clock).await?;
+    let ClockSide { title, schedules, calendars, .. } = clock_side(globals, clock).await?;
     // What was created at run time no file has, nor changes.
     let of_files = schedules.into_iter().filter(|view| view.definition.created.is_none());
     let sides = of_files.map(|view| {

@@ -129,6 +129,16 @@ fn understood(place: &str, token: &str) -> Result<Token, CliError> {
 }
 
 impl ClockArgs {
+    /// Whether a flag names a clock or its store.
+    pub(super) fn name_one(&self) -> bool {
+        self.url.is_some() || self.store.is_some()
+    }
+
+    /// Whether the clock is asked at an address that was named, of whose configuration nothing is known.
+    pub(super) fn is_elsewhere(&self, globals: &Globals) -> Result<bool, CliError> {
+        Ok(self.named(globals)?.is_some())
+    }
+
     /// The configuration, with these flags.
     pub(super) fn config(&self, globals: &Globals) -> Result<Config, Exit> {
         globals.load(flag("store.path", "--store", self.store.as_deref()).into_iter().collect())

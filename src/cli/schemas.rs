@@ -1,6 +1,7 @@
 //! `khronos schemas`: the JSON Schemas of what is said by message, as this version has them.
 
 use super::{exit::Exit, output};
+use crate::ops::asyncapi::TIME_EVENT;
 use clap::builder::PossibleValuesParser;
 use std::process::ExitCode;
 
@@ -20,7 +21,7 @@ macro_rules! command {
 
 /// All of them, by name.
 const SCHEMAS: [(&str, &str); 22] = [
-    ("time-event", include_str!("../../schemas/time-event.json")),
+    ("time-event", TIME_EVENT),
     ("watermark-event", include_str!("../../schemas/watermark-event.json")),
     command!("schedule.get"),
     command!("schedule.list"),

@@ -6,6 +6,7 @@
 //! let in. `views.rs` has the forms in which results are shown, `error.rs` why there is none. Absent: how a request came, how
 //! many may be answered at a time, and how an answer is written. That is the interface's.
 
+pub mod asyncapi;
 pub mod audit;
 pub mod backfill;
 pub mod backup;

@@ -7,6 +7,7 @@
     reason = "helpers of tests"
 )]
 
+mod asyncapi;
 mod check;
 mod check_files;
 mod delayed;

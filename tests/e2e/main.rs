@@ -10,6 +10,7 @@
 mod access;
 mod alerts;
 mod asked_for;
+mod asyncapi;
 mod browser;
 mod calendars;
 mod calendars_at_run_time;

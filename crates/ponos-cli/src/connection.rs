@@ -1,8 +1,11 @@
 //! The options that name the broker, and connecting to it.
 
-use crate::{config::Config, trouble::Trouble};
+use crate::{config::Config, output, trouble::Trouble};
 use ponos::{
-    broker::{Link, LinkError, Transport, amqp::AmqpConfig},
+    broker::{
+        Link, LinkError, Transport,
+        amqp::{AmqpConfig, BrokerUrl},
+    },
     topology::Topology,
 };
 use std::{path::PathBuf, time::Duration};
@@ -44,6 +47,16 @@ impl Options {
             return self.clone();
         }
         Self { url: config.url.clone(), url_file: config.url_file.clone() }
+    }
+
+    /// The broker's URL, where one is named. A file that can't be read is complained of only: the secret need not be everywhere.
+    pub(crate) fn named_url(&self) -> Result<Option<BrokerUrl>, Trouble> {
+        let complain = |error: &LinkError| output::complain(&format!("note: no broker is named: {error}"));
+        match (&self.url, &self.url_file) {
+            (Some(url), _) => Ok(Some(url.parse()?)),
+            (None, Some(file)) => Ok(BrokerUrl::read(file).inspect_err(complain).ok()),
+            (None, None) => Ok(None),
+        }
     }
 
     /// The configuration of connections, under this name.

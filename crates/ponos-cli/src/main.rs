@@ -4,6 +4,7 @@
 //! fit the terminal), `config` (`ponos.toml`), `described` (a service), `contracts` (schemas) and `span` (durations as people write them). The program uses only the public
 //! items of `ponos`; it is a package of its own, so that neither workers nor the clock pay for a command line.
 
+mod asyncapi;
 mod check;
 mod completions;
 mod config;
@@ -55,7 +56,8 @@ enum Verb {
     Check(check::Args),
     Declare(declare::Args),
     Topology(topology::Args),
-    /// Compares schemas.
+    Asyncapi(asyncapi::Args),
+    /// Compares schemas, and AsyncAPI documents.
     #[command(subcommand)]
     Schema(schema::Verb),
     Completions(completions::Args),
@@ -75,9 +77,12 @@ impl Verb {
             Self::Declare(_) => {
                 Some("interrupted: a part of what the service needs may be declared; run it again")
             }
-            Self::Dead(_) | Self::Check(_) | Self::Topology(_) | Self::Schema(_) | Self::Completions(_) => {
-                Some("interrupted")
-            }
+            Self::Dead(_)
+            | Self::Check(_)
+            | Self::Topology(_)
+            | Self::Asyncapi(_)
+            | Self::Schema(_)
+            | Self::Completions(_) => Some("interrupted"),
         }
     }
 }
@@ -103,6 +108,7 @@ fn main() -> ExitCode {
             Verb::Serve(args) => serve::run(&connection, args).await,
             Verb::Check(args) => check::run(&args),
             Verb::Declare(args) => declare::run(&connection, args).await,
+            Verb::Asyncapi(args) => asyncapi::run(&connection, args),
             Verb::Schema(verb) => schema::run(verb),
             Verb::Completions(args) => completions::run(args),
             Verb::Topology(args) => topology::run(&connection, args).await,

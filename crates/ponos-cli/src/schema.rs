@@ -1,4 +1,4 @@
-//! `ponos schema check`: whether an edit of a schema breaks those who read it.
+//! `ponos schema check`: whether an edit of a schema, or of an AsyncAPI document, breaks those who read it.
 
 use crate::{
     exit::Exit,
@@ -18,17 +18,19 @@ pub(crate) enum Verb {
     Check(Args),
 }
 
-/// Shows what changed between two schemas, and whether that breaks queued messages or readers.
+/// Shows what changed between two schemas or AsyncAPI documents, and whether that breaks queued messages or readers.
 ///
 /// A change breaks when messages that are queued already would be refused by the new schema, or readers with the old
 /// schema would refuse messages of the new form; what can't be shown to be harmless counts as breaking. The exit code is 1 then.
 /// Where all readers are updated before those who publish, `--for queued` is enough: a new value of an enum breaks readers alone.
+/// Of AsyncAPI documents (version 3, as JSON; what ponos asyncapi and khronos asyncapi print), channels, messages and operations that
+/// are gone count too, and addresses that changed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The old schema: a file, or a folder of files NAME.json
+    /// The old schema: a file, or a folder of files NAME.json; or the old AsyncAPI document
     #[arg(value_name = "OLD")]
     old: PathBuf,
-    /// The new schema
+    /// The new one
     #[arg(value_name = "NEW")]
     new: PathBuf,
     /// Whom it must not break

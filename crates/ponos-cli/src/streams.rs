@@ -1,5 +1,5 @@
 //! Which service, and which queues it works on: a file `ponos.toml`, or the flags `--service`, `--on`, `--task`, `--fan-in`,
-//! `--exclusive`. For `run`, `serve`, `declare` and `topology`.
+//! `--exclusive`. For `run`, `serve`, `declare`, `topology` and `asyncapi`.
 
 use crate::{
     config::{self, Config},

@@ -3,6 +3,7 @@
 //! Pure: nothing here uses a runtime, a broker client or the file system. The wire form is CloudEvents 1.0 in binary
 //! mode on AMQP 0-9-1 (`cloudevents.rs`); structured mode is read too.
 
+pub mod asyncapi;
 mod cloudevents;
 pub mod duration;
 mod id;

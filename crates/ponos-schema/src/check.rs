@@ -1,12 +1,14 @@
 //! Compares two documents for `ponos schema check OLD NEW`, and makes a report.
 
+mod asyncapi;
+
 use super::{Change, Contract, RegistryError, SchemaError, Side, compare, text::step};
 use ponos_event::EventName;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::{collections::BTreeSet, fmt};
 
-/// The changes between two documents, each a schema or a registry `{name: schema}`.
+/// The changes between two documents, each a schema, a registry `{name: schema}` or an AsyncAPI document.
 ///
 /// As JSON: `{"breaking": bool, "changes": [{"name", "pointer", "what", "breaking", "side"}]}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -18,7 +20,7 @@ pub struct ComparisonReport {
 /// A change of the schema of one name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NamedChange {
-    /// The event or task; `None` if single schemas were compared.
+    /// The event or task; `None` if single schemas were compared, or AsyncAPI documents, in which the pointer begins at the root.
     pub name: Option<String>,
     /// The change.
     #[serde(flatten)]
@@ -44,17 +46,35 @@ pub enum Unusable {
         /// Why.
         fault: RegistryError,
     },
-    /// A schema on one side, several by name on the other.
-    #[error("one side is a single schema, the other several by name; compare two files or two folders")]
+    /// An AsyncAPI document can't be compared.
+    #[error("{side}: {pointer}: {what}")]
+    Document {
+        /// Which side: `OLD` or `NEW`.
+        side: &'static str,
+        /// Where in it, as JSON pointer.
+        pointer: String,
+        /// What is wrong there, and what to do.
+        what: String,
+    },
+    /// The two sides are of different kinds.
+    #[error(
+        "the two sides are of different kinds; compare two files with a schema each, two folders, or two AsyncAPI documents"
+    )]
     Kinds,
 }
 
-/// Compares two schemas, or all schemas of two registries.
+/// Compares two schemas, all schemas of two registries, or two AsyncAPI documents of version 3.
 ///
-/// A removed name breaks its readers; a new name breaks nothing.
+/// A removed name breaks its readers; a new name breaks nothing. Of AsyncAPI documents channels, messages, operations and what
+/// they say of addresses and data count; all else means nothing.
 pub fn documents(old: &Value, new: &Value) -> Result<ComparisonReport, Unusable> {
     let mut changes = Vec::new();
     match (by_name(old), by_name(new)) {
+        _ if asyncapi::is_document(old) != asyncapi::is_document(new) => return Err(Unusable::Kinds),
+        _ if asyncapi::is_document(old) => {
+            let found = asyncapi::changes(old, new)?.into_iter();
+            changes.extend(found.map(|change| NamedChange { name: None, change }));
+        }
         (None, None) => {
             Contract::from_value(old.clone()).map_err(|fault| Unusable::Schema { side: "OLD", fault })?;
             Contract::from_value(new.clone()).map_err(|fault| Unusable::Schema { side: "NEW", fault })?;

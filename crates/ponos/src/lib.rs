@@ -3,9 +3,10 @@
 //!
 //! The clock `khronos` uses these parts too: [`event`] (names, ids, CloudEvents), [`topology`] (exchanges, queues and
 //! bindings as data), [`broker`] (one port, with RabbitMQ and an in-memory twin), the two-stage [`shutdown`], [`files`]
-//! (reading the files that a configuration names) and [`redact`] (hiding secrets in what is shown). The rest is the
-//! framework: [`schema`] (contracts), [`inbox`], [`worker`] and [`testing`].
+//! (reading the files that a configuration names), [`redact`] (hiding secrets in what is shown) and [`asyncapi`] (what is
+//! sent and received, as a document). The rest is the framework: [`schema`] (contracts), [`inbox`], [`worker`] and [`testing`].
 
+pub mod asyncapi;
 #[cfg(feature = "worker")]
 pub mod client;
 #[cfg(feature = "worker")]

@@ -15,6 +15,8 @@ use std::{
 
 /// The most files that a folder of schemas may hold.
 const MOST_FILES: usize = 10_000;
+/// The largest AsyncAPI document, in bytes: one holds the schemas of many.
+const MOST_OF_DOCUMENT: u64 = 64 * 1024 * 1024;
 
 /// Why schemas could not be read from files.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +65,7 @@ pub enum SchemaFileError {
 /// [`SchemaFileError`]: the file can't be read, or does not hold a valid schema.
 pub fn contract(path: impl AsRef<Path>) -> Result<Contract, SchemaFileError> {
     let path = path.as_ref();
-    let schema = read(&mut FileReader::default(), path)?;
+    let schema = read(&mut FileReader::default(), path, Contract::MAX_BYTES as u64)?;
     Contract::from_value(schema).map_err(|fault| SchemaFileError::Schema { path: path.into(), fault })
 }
 
@@ -77,12 +79,13 @@ pub fn registry(path: impl AsRef<Path>) -> Result<Registry, SchemaFileError> {
         .map_err(|fault| SchemaFileError::Declaration { path: path.into(), fault })
 }
 
-/// Reads what `ponos schema check` compares: the JSON of a file, or a folder's files as one document `{name: schema}`.
+/// Reads what `ponos schema check` compares: the JSON of a file, or a folder's files as one document `{name: schema}`. A file has
+/// 1 MiB at most, and one that is an AsyncAPI document 64 MiB.
 pub fn document(path: impl AsRef<Path>) -> Result<Value, SchemaFileError> {
     let path = path.as_ref();
     let mut reader = FileReader::default();
     if !path.is_dir() {
-        return read(&mut reader, path);
+        return read(&mut reader, path, MOST_OF_DOCUMENT);
     }
     let failed = |fault: io::Error| SchemaFileError::Read { path: path.into(), fault: fault.into() };
     let mut schemas = Map::new();
@@ -98,7 +101,7 @@ pub fn document(path: impl AsRef<Path>) -> Result<Value, SchemaFileError> {
                 path: file.clone(),
                 fault: RegistryError::Name { name: name.to_owned(), fault },
             })?;
-            schemas.insert(name.to_owned(), read(&mut reader, &file)?);
+            schemas.insert(name.to_owned(), read(&mut reader, &file, Contract::MAX_BYTES as u64)?);
         }
     }
     if schemas.is_empty() {
@@ -108,18 +111,24 @@ pub fn document(path: impl AsRef<Path>) -> Result<Value, SchemaFileError> {
     Ok(Value::Object(schemas))
 }
 
-fn read(reader: &mut FileReader, path: &Path) -> Result<Value, SchemaFileError> {
+/// The JSON of a file of at most so many bytes; what is not an AsyncAPI document is a schema, whatever is allowed.
+fn read(reader: &mut FileReader, path: &Path, most: u64) -> Result<Value, SchemaFileError> {
     let failed = |fault| SchemaFileError::Read { path: path.into(), fault };
     let refused = |reason: String| {
         let fault = SchemaError { pointer: String::new(), reason };
         SchemaFileError::Schema { path: path.into(), fault }
     };
-    let bytes = match reader.read(path, Contract::MAX_BYTES as u64) {
+    let bytes = match reader.read(path, most) {
         Ok(bytes) => bytes,
-        Err(ReadError::TooLarge(_)) => return Err(refused("it is larger than 1 MiB".into())),
+        Err(fault @ ReadError::TooLarge(_)) => return Err(refused(fault.to_string())),
         Err(fault) => return Err(failed(fault)),
     };
-    from_json(&bytes).map_err(|fault| refused(format!("it is not valid JSON: {fault}")))
+    let document: Value =
+        from_json(&bytes).map_err(|fault| refused(format!("it is not valid JSON: {fault}")))?;
+    if bytes.len() > Contract::MAX_BYTES && document.get("asyncapi").is_none() {
+        return Err(refused("it is larger than 1 MiB".into()));
+    }
+    Ok(document)
 }
 
 #[cfg(test)]

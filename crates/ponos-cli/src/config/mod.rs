@@ -1,5 +1,5 @@
-//! `ponos.toml`: one file for `run`, `serve`, `declare` and `topology`. Parsed once, valid from then on; all faults are reported
-//! at once, each with its place.
+//! `ponos.toml`: one file for `run`, `serve`, `declare`, `topology` and `asyncapi`. Parsed once, valid from then on; all faults
+//! are reported at once, each with its place.
 //!
 //! `keys.rs` names the keys, `values.rs` reads one value, `policies.rs` lays policies over each other, `queues.rs` reads the
 //! queues. Relative paths count from the file's folder. Flags and variables of the environment go before what the file says.

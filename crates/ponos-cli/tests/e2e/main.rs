@@ -1,8 +1,10 @@
 //! The program `ponos` as people and scripts use it, on a real RabbitMQ.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod asyncapi;
 mod begin;
 mod config;
+mod contracts;
 mod dead;
 mod dead_inbox;
 mod hostile;

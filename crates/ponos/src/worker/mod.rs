@@ -7,6 +7,7 @@
 //! Invariants: nothing is acked before what follows from it is confirmed; nothing is held unsettled to be delayed;
 //! whatever ends otherwise than done stands in the dead letters with the reason, or goes back to its queue.
 
+mod asyncapi;
 mod auto_prefetch;
 mod blocking;
 mod breaker;

@@ -117,6 +117,11 @@ impl Ready {
         Ok(check(transport, &self.plan.topology).await?)
     }
 
+    /// What it consists of.
+    pub(super) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
     /// Its inbox.
     pub(crate) fn inbox(&self) -> &Inbox {
         &self.plan.service.inbox
