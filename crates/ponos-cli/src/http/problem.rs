@@ -58,6 +58,29 @@ impl Problem {
         Self { errors, ..problem }
     }
 
+    /// The HTTP status.
+    pub(crate) fn status(&self) -> u16 {
+        self.status
+    }
+
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
+    }
+
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The same of another kind.
+    pub(crate) fn with_code(self, code: &'static str) -> Self {
+        Self { code, ..self }
+    }
+
+    /// The same in other words.
+    pub(crate) fn instead(self, detail: String) -> Self {
+        Self { detail, ..self }
+    }
+
     /// It may work in so many seconds.
     pub(crate) fn again_in(self, seconds: u64) -> Self {
         Self { retry_after: Some(seconds), ..self }

@@ -5,6 +5,12 @@ mod begin;
 mod config;
 mod dead;
 mod dead_inbox;
+#[cfg(unix)]
+mod gateway;
+#[cfg(unix)]
+mod gateway_faults;
+#[cfg(unix)]
+mod gateway_openapi;
 mod hostile;
 mod nested;
 mod publish;
