@@ -93,6 +93,7 @@ install_missing() {
     command -v node >/dev/null || apt_install nodejs
     command -v go >/dev/null || apt_install golang-go # for clients/go
     install_amqplib
+    install_webhooks
     install_schemathesis
 }
 
@@ -113,6 +114,19 @@ install_amqplib() {
     rm -rf "$folder"
     mkdir -p "$folder"
     cp examples/node/package.json examples/node/package-lock.json "$folder"
+    npm ci --prefix "$folder" --no-audit --no-fund
+    touch "$folder/.complete"
+}
+
+# What signs webhooks, as tests/webhooks/package-lock.json has it; again when that changes.
+install_webhooks() {
+    local folder="$SCRATCH/webhooks" wanted=tests/webhooks
+    cmp -s "$wanted/package-lock.json" "$folder/package-lock.json" && [ -e "$folder/.complete" ] && return
+    command -v npm >/dev/null || apt_install npm
+    heading "standardwebhooks into $folder"
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    cp "$wanted/package.json" "$wanted/package-lock.json" "$folder"
     npm ci --prefix "$folder" --no-audit --no-fund
     touch "$folder/.complete"
 }

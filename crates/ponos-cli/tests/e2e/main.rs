@@ -11,6 +11,8 @@ mod gateway;
 mod gateway_faults;
 #[cfg(unix)]
 mod gateway_openapi;
+#[cfg(unix)]
+mod gateway_webhooks;
 mod hostile;
 mod nested;
 mod publish;
