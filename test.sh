@@ -93,9 +93,10 @@ install_missing() {
     command -v node >/dev/null || apt_install nodejs
     command -v go >/dev/null || apt_install golang-go # for clients/go
     command -v git >/dev/null || apt_install git # for the job of docs/contracts.md
-    install_amqplib
+    install_packages node examples/node # amqplib
+    install_packages webhooks tests/webhooks # who signs them
+    install_packages contracts tests/contracts # the official parser of AsyncAPI, and what makes types of schemas
     install_schemathesis
-    install_contracts
 }
 
 # Debian's package makes a cluster and starts it unless the settings of postgresql-common, which come first, say no.
@@ -106,26 +107,13 @@ install_postgres() {
     disable_at_boot postgresql
 }
 
-# Node's amqplib, as examples/node/package-lock.json has it; again when that changes.
-install_amqplib() {
-    local folder="$SCRATCH/node"
-    cmp -s examples/node/package-lock.json "$folder/package-lock.json" && [ -e "$folder/.complete" ] && return
-    command -v npm >/dev/null || apt_install npm
-    heading "amqplib into $folder"
-    rm -rf "$folder"
-    mkdir -p "$folder"
-    cp examples/node/package.json examples/node/package-lock.json "$folder"
-    npm ci --prefix "$folder" --no-audit --no-fund
-    touch "$folder/.complete"
-}
-
-# The official parser of AsyncAPI, and what makes types of schemas, as tests/contracts/package-lock.json has them; again when that
-# changes. Nothing of them has to be built, and no script of theirs is run.
-install_contracts() {
-    local folder="$SCRATCH/contracts" wanted=tests/contracts
+# What FOLDER/package-lock.json names, into $SCRATCH/NAME; again when that changes. Nothing of it has to be built, and no script of
+# it is run.
+install_packages() {
+    local folder="$SCRATCH/$1" wanted=$2
     cmp -s "$wanted/package-lock.json" "$folder/package-lock.json" && [ -e "$folder/.complete" ] && return
     command -v npm >/dev/null || apt_install npm
-    heading "the parser of AsyncAPI into $folder"
+    heading "what $wanted names into $folder"
     rm -rf "$folder"
     mkdir -p "$folder"
     cp "$wanted/package.json" "$wanted/package-lock.json" "$folder"
@@ -200,18 +188,10 @@ install_base() {
     rm -rf "$folder/debs"
 }
 
-# Debian's chromium, and what tests/browser/package-lock.json has; again when that changes.
+# Debian's chromium, and playwright, axe and tsc.
 install_browser() {
-    local folder="$SCRATCH/browser" wanted=tests/browser
     [ -x /usr/bin/chromium ] || apt_install chromium fonts-dejavu-core
-    cmp -s "$wanted/package-lock.json" "$folder/package-lock.json" && [ -e "$folder/.complete" ] && return
-    command -v npm >/dev/null || apt_install npm
-    heading "playwright, axe and tsc into $folder"
-    rm -rf "$folder"
-    mkdir -p "$folder"
-    cp "$wanted/package.json" "$wanted/package-lock.json" "$folder"
-    npm ci --prefix "$folder" --no-audit --no-fund
-    touch "$folder/.complete"
+    install_packages browser tests/browser
 }
 
 in_a_browser() {

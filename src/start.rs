@@ -195,8 +195,8 @@ async fn unless_stopped<T>(shutdown: &Shutdown, step: impl Future<Output = T>) -
 /// What HTTP is encrypted with.
 fn tls(config: &Config) -> Result<Option<http::Tls>, RunError> {
     let files = config.http.tls.as_ref().filter(|_| config.http.enabled);
-    let read = files.map(|files| http::Tls::read(&files.cert_file, &files.key_file));
-    read.transpose().map_err(RunError::Http)
+    let read = files.map(|files| http::Tls::read("[http.tls]", &files.cert_file, &files.key_file));
+    read.transpose().map_err(|error| RunError::Http(http::HttpError::Tls(error)))
 }
 
 async fn listen(config: &Config) -> Result<Option<TcpListener>, RunError> {

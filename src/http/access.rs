@@ -16,7 +16,7 @@ use super::{
 use crate::{
     authority::{
         Caller, Owners,
-        token::{PREFIX, RANDOM_BYTES, Token, TokenDigest, TokenId},
+        token::{PREFIX, TokenId},
     },
     config::TokenConfig,
 };
@@ -26,17 +26,11 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    sync::{Arc, LazyLock},
-};
+use ponos_http::{KnownTokens, bearer};
+use std::{net::IpAddr, sync::Arc};
 
 /// Answered whoever asks: probes have no tokens.
 const HEALTH: [&str; 2] = ["/healthz", "/readyz"];
-
-/// Compared with where an id is not known, so that this takes as long as where it is.
-static NOBODYS: LazyLock<TokenDigest> = LazyLock::new(|| Token::from_random([0; RANDOM_BYTES]).digest());
 
 /// Who may do what by HTTP. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -44,7 +38,7 @@ pub struct Access(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    tokens: HashMap<TokenId, (TokenDigest, Caller)>,
+    tokens: KnownTokens<Caller>,
     rules: AccessRules,
     refusals: Refusals,
 }
@@ -66,7 +60,7 @@ impl Access {
         let known = tokens.iter().map(|token| {
             let caller = Caller::holder(token.id.clone(), &token.owner, token.role, token.domains.clone())
                 .sending(token.tasks.clone());
-            (token.id.clone(), (token.digest, owners.limit(caller, token.quota)))
+            (token.id.clone(), token.digest, owners.limit(caller, token.quota))
         });
         let known = known.collect();
         Self(Arc::new(Inner { tokens: known, rules, refusals: Refusals::default() }))
@@ -127,14 +121,9 @@ impl Access {
         }
     }
 
-    /// The holder of a token that is known, else its id if it has the form of a token. Each try of that form costs one digest
-    /// and one comparison, whether its id is known or not.
+    /// The holder of a token that is known, else its id if it has the form of a token.
     fn holder(&self, token: &str) -> Result<Caller, Option<TokenId>> {
-        let token: Token = token.parse().map_err(|_| None)?;
-        let (id, digest) = (token.id(), token.digest());
-        let known = self.0.tokens.get(&id);
-        let is_right = known.map_or(&*NOBODYS, |(known, _)| known) == &digest;
-        known.filter(|_| is_right).map(|(_, caller)| caller.clone()).ok_or(Some(id))
+        self.0.tokens.holder(token).cloned()
     }
 
     fn unknown(&self, peer: Option<IpAddr>, id: Option<&TokenId>) -> Problem {
@@ -170,12 +159,6 @@ impl Access {
     pub(super) fn note_denied(&self, caller: &Caller, what: &str) {
         self.0.refusals.note_denied(caller, what);
     }
-}
-
-/// The token of `Bearer TOKEN`.
-fn bearer(credentials: &[u8]) -> Option<&str> {
-    let (scheme, token) = std::str::from_utf8(credentials).ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 /// Finds out who asks, for the handlers.
@@ -228,7 +211,10 @@ mod tests {
         super::connection::tests::{from, headers},
         *,
     };
-    use crate::authority::{Domains, Quota, Role};
+    use crate::authority::{
+        Domains, Quota, Role,
+        token::{RANDOM_BYTES, Token},
+    };
 
     const HERE: Connection =
         Connection { local: None, peer: Some(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)), encrypted: false };

@@ -36,7 +36,7 @@ pub enum HttpError {
     },
     /// Its certificate can't be used.
     #[error("HTTPS can't be served with [http.tls]: {0}")]
-    Tls(String),
+    Tls(ponos_http::TlsError),
     /// Its thread could not be started.
     #[error("the thread of the HTTP interface could not be started: {0}")]
     Start(io::Error),

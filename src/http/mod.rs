@@ -57,10 +57,7 @@ mod sse;
 mod state;
 #[cfg(test)]
 mod tests;
-mod tls;
 mod triggers;
-mod validity;
-mod write_timeout;
 
 use crate::problem;
 
@@ -72,6 +69,6 @@ pub use follower::{Serves, serves};
 pub(crate) use held::HeldStore;
 pub use limits::Limits;
 pub use listener::{ControlSocket, HttpError, bind, bind_control, control_path};
+pub use ponos_http::Tls;
 pub use server::{serve, serve_control};
 pub use state::HttpState;
-pub use tls::Tls;

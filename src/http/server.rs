@@ -2,8 +2,9 @@
 
 use super::{
     connection::Connection, feed, limits::Limits, listener::ControlSocket, reserve::Reserve, routes,
-    seat::Seat, shares::Shares, state::HttpState, write_timeout::WriteTimeout,
+    seat::Seat, shares::Shares, state::HttpState,
 };
+use crate::clock;
 use axum::{
     Router,
     body::Body,
@@ -15,6 +16,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use ponos::shutdown::{Shutdown, Stage};
+use ponos_http::WriteTimeout;
 use std::{
     convert::Infallible,
     net::SocketAddr,
@@ -61,7 +63,7 @@ pub(super) async fn serve_router(
     // Ends with this function.
     let mut following = JoinSet::new();
     if let Some(tls) = &tls {
-        following.spawn(tls.clone().follow());
+        following.spawn(tls.clone().follow(clock::now));
     }
     following.spawn(state.access.clone().follow());
     let mut failing = false;

@@ -8,12 +8,12 @@ use super::{
     limits::Limits,
     places::Places,
     shares::{Shares, Whose},
-    tls::Tls,
 };
 use crate::{
     authority::Caller,
     ops::{RunningClock, cluster::ClusterReader},
 };
+use ponos_http::Tls;
 use serde_json::{Map, Value};
 use std::{net::IpAddr, sync::Arc};
 use tokio::sync::Semaphore;

@@ -21,7 +21,7 @@ pub struct Publishing {
     pub lane: u32,
     /// The exchange to publish to.
     pub exchange: Arc<str>,
-    /// `message_id` must be set: returned messages are matched by it.
+    /// `message_id` must be set: returned messages are matched by it, with exchange and routing key.
     pub message: Message,
 }
 

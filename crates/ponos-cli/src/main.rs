@@ -1,8 +1,9 @@
 //! The program `ponos`: one file per verb, each with its `Args` and its `run`.
 //!
 //! The verbs share `connection` (which broker), `trouble` (errors and exit codes), `output` (writing), `layout` (lines that
-//! fit the terminal), `config` (`ponos.toml`), `described` (a service), `contracts` (schemas) and `span` (durations as people write them). The program uses only the public
-//! items of `ponos`; it is a package of its own, so that neither workers nor the clock pay for a command line.
+//! fit the terminal), `http` (serving HTTP), `config` (`ponos.toml`), `described` (a service), `contracts` (schemas) and
+//! `span` (durations as people write them). The program uses only the public items of `ponos`; it is a package of its own,
+//! so that neither workers nor the clock pay for a command line.
 
 mod asyncapi;
 mod check;
@@ -14,6 +15,8 @@ mod dead;
 mod declare;
 mod described;
 mod exit;
+mod gateway;
+mod http;
 mod inbox;
 mod json;
 mod later;
@@ -27,6 +30,7 @@ mod serve;
 mod span;
 mod streams;
 mod tail;
+mod token;
 mod topology;
 mod trouble;
 
@@ -53,6 +57,8 @@ enum Verb {
     Dead(dead::Verb),
     Run(run::Args),
     Serve(serve::Args),
+    Gateway(gateway::Args),
+    Token(token::Args),
     Check(check::Args),
     Declare(declare::Args),
     Topology(topology::Args),
@@ -67,7 +73,11 @@ impl Verb {
     /// The message for a verb ended by Ctrl-C; `None` for verbs that handle it themselves.
     fn left_by_interrupt(&self) -> Option<&'static str> {
         match self {
-            Self::Tail(_) | Self::Run(_) | Self::Serve(_) | Self::Dead(dead::Verb::Requeue(_)) => None,
+            Self::Tail(_)
+            | Self::Run(_)
+            | Self::Serve(_)
+            | Self::Gateway(_)
+            | Self::Dead(dead::Verb::Requeue(_)) => None,
             Self::Publish(_) => {
                 Some("interrupted: if no id was printed, the message may not have been published")
             }
@@ -82,6 +92,7 @@ impl Verb {
             | Self::Topology(_)
             | Self::Asyncapi(_)
             | Self::Schema(_)
+            | Self::Token(_)
             | Self::Completions(_) => Some("interrupted"),
         }
     }
@@ -106,6 +117,8 @@ fn main() -> ExitCode {
             Verb::Dead(verb) => dead::run(&connection, verb).await,
             Verb::Run(args) => run::run(&connection, args).await,
             Verb::Serve(args) => serve::run(&connection, args).await,
+            Verb::Gateway(args) => gateway::run(&connection, args).await,
+            Verb::Token(args) => token::run(args),
             Verb::Check(args) => check::run(&args),
             Verb::Declare(args) => declare::run(&connection, args).await,
             Verb::Asyncapi(args) => asyncapi::run(&connection, args),

@@ -179,8 +179,11 @@ fn id(args: &Args, name: &EventName) -> Result<EventId, Trouble> {
     match (&args.id, &args.key) {
         (Some(id), _) => id.parse().map_err(|why| Trouble::usage(format!("--id: {why}"))),
         (None, Some(key)) => Ok(keyed_id(&args.source, name, key)),
-        (None, None) => {
-            Ok(uuid::Builder::from_random_bytes(fastrand::u128(..).to_be_bytes()).into_uuid().into())
-        }
+        (None, None) => Ok(random_id()),
     }
+}
+
+/// An id that no other event has.
+pub(crate) fn random_id() -> EventId {
+    uuid::Builder::from_random_bytes(fastrand::u128(..).to_be_bytes()).into_uuid().into()
 }

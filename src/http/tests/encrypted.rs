@@ -20,7 +20,7 @@ async fn clock(limits: Limits) -> (Clock, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let made = Certificates::generate(folder.path());
     let mut clock = Clock::with(limits).await;
-    let tls = Tls::read(&made.server.certificate, &made.server.key).unwrap();
+    let tls = Tls::read("[http.tls]", &made.server.certificate, &made.server.key).unwrap();
     clock.state = clock.state.with_tls(Some(tls));
     clock.serve_again().await;
     let target = Target::Tls(format!("localhost:{}", clock.address.port()));

@@ -233,19 +233,20 @@ impl Confirms {
         }
         for (number, acked, brought) in confirmed {
             let Some(one) = self.remove(number) else { continue };
-            self.accepted = Some(one.routed);
-            if one.settled || !acked {
-                self.returns.forget(&one.message_id);
-                if !one.settled {
-                    self.settle(one.token, PublishOutcome::Nacked);
+            let Unconfirmed { token, message_id, routed, settled, .. } = one;
+            if settled || !acked {
+                self.returns.forget(&message_id, &routed);
+                if !settled {
+                    self.settle(token, PublishOutcome::Nacked);
                 }
-                continue;
+            } else {
+                let brought = if brought { Brought::AReturn } else { Brought::Nothing };
+                let judged = self.returns.judge(token, message_id, &routed, brought, newest);
+                if let Some(returned) = judged {
+                    self.settle(token, PublishOutcome::Confirmed { returned });
+                }
             }
-            let brought = if brought { Brought::AReturn } else { Brought::Nothing };
-            let judged = self.returns.judge(one.token, one.message_id, brought, newest);
-            if let Some(returned) = judged {
-                self.settle(one.token, PublishOutcome::Confirmed { returned });
-            }
+            self.accepted = Some(routed);
         }
         if self.returns.holds() {
             let oldest = self.unconfirmed.oldest().map(|(oldest, _)| oldest);
@@ -258,7 +259,8 @@ impl Confirms {
     fn note(&mut self, returned: Option<&lapin::message::BasicReturnMessage>) {
         if let Some(message) = returned {
             let id = message.properties.message_id().as_ref();
-            self.returns.note(id.map(ShortString::as_str).unwrap_or_default());
+            let id = id.map(ShortString::as_str).unwrap_or_default();
+            self.returns.note(id, message.exchange.as_str(), message.routing_key.as_str());
         }
     }
 

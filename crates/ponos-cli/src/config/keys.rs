@@ -1,5 +1,6 @@
 //! The keys of `ponos.toml`, and what kind of value each has.
 
+use super::gateway::{BATCH_MOST, BODY_MOST, WINDOW_MOST};
 use ponos_toml::toml_tree::{Key, Kind};
 
 /// The fields of a policy, after the keys of the table that they stand in.
@@ -48,6 +49,41 @@ const BROKER: &[Key] = &[
     ("consumer_timeout", Kind::Duration),
     ("passive", Kind::Boolean),
 ];
+const TLS: &[Key] = &[("cert_file", Kind::Text), ("key_file", Kind::Text)];
+/// The keys of a table of `[[gateway.tokens]]`.
+const TOKEN: &[Key] = &[
+    ("id", Kind::Text),
+    ("sha256", Kind::Text),
+    ("owner", Kind::Text),
+    ("role", Kind::Text),
+    ("domains", Kind::Texts),
+    ("plain", Kind::Text),
+    ("rate", Kind::Count { least: 1, most: 1_000_000 }),
+];
+/// The keys of a table of `[[gateway.paths]]`.
+const PATH: &[Key] = &[("path", Kind::Text), ("event", Kind::Text)];
+/// The keys of a table of `[[gateway.webhooks]]`.
+const WEBHOOK: &[Key] = &[
+    ("name", Kind::Text),
+    ("scheme", Kind::Text),
+    ("keys", Kind::Texts),
+    ("event", Kind::Text),
+    ("events", Kind::TextsByKey),
+];
+const GATEWAY: &[Key] = &[
+    ("listen", Kind::Text),
+    ("unroutable", Kind::Text),
+    ("body", Kind::Count { least: 1, most: BODY_MOST }),
+    ("batch", Kind::Count { least: 1, most: BATCH_MOST }),
+    ("window", Kind::Count { least: 1, most: WINDOW_MOST }),
+    ("confirm", Kind::Duration),
+    ("rate", Kind::Count { least: 1, most: 1_000_000 }),
+    ("origins", Kind::Texts),
+    ("tls", Kind::Section(TLS)),
+    ("tokens", Kind::Tables(TOKEN)),
+    ("paths", Kind::Tables(PATH)),
+    ("webhooks", Kind::Tables(WEBHOOK)),
+];
 const CONTRACTS: &[Key] = &[("folder", Kind::Text)];
 const PUBLISH: &[Key] = &[("events", Kind::Texts), ("tasks", Kind::Texts)];
 
@@ -61,10 +97,11 @@ pub(super) const KEYS: &[Key] = &[
     ("policies", Kind::Tables(NAMED_POLICY)),
     ("queues", Kind::Tables(QUEUE)),
     ("publish", Kind::Section(PUBLISH)),
+    ("gateway", Kind::Section(GATEWAY)),
 ];
 
-/// Whether the values of keys of this name may be shown: the URLs of broker and inbox may hold passwords, and so may what stands
-/// under an unknown key.
+/// Whether the values of keys of this name may be shown: the URLs of broker and inbox may hold passwords, tokens and keys may stand
+/// where what is derived from them should, and anything under an unknown key.
 pub(super) fn may_be_shown(name: &str) -> bool {
     fn is_named(keys: &[Key], name: &str) -> bool {
         keys.iter().any(|(key, kind)| {
@@ -75,5 +112,5 @@ pub(super) fn may_be_shown(name: &str) -> bool {
                 }
         })
     }
-    !["url", "inbox"].contains(&name) && is_named(KEYS, name)
+    !["url", "inbox", "id", "sha256", "owner", "keys"].contains(&name) && is_named(KEYS, name)
 }

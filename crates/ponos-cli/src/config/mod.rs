@@ -1,9 +1,11 @@
-//! `ponos.toml`: one file for `run`, `serve`, `declare`, `topology` and `asyncapi`. Parsed once, valid from then on; all faults
-//! are reported at once, each with its place.
+//! `ponos.toml`: one file for `run`, `serve`, `declare`, `topology`, `asyncapi` and `gateway`. Parsed once, valid from then on;
+//! all faults are reported at once, each with its place.
 //!
 //! `keys.rs` names the keys, `values.rs` reads one value, `policies.rs` lays policies over each other, `queues.rs` reads the
-//! queues. Relative paths count from the file's folder. Flags and variables of the environment go before what the file says.
+//! queues, `gateway.rs` what comes in over HTTP. Relative paths count from the file's folder. Flags and variables of the
+//! environment go before what the file says.
 
+mod gateway;
 mod keys;
 mod policies;
 mod queues;
@@ -11,7 +13,11 @@ mod queues;
 mod tests;
 mod values;
 
-use crate::{described::Described, exit::Exit, inbox::InboxLocation, output, trouble::Trouble};
+use crate::{
+    described::Described, exit::Exit, gateway::settings::Settings, inbox::InboxLocation, output,
+    trouble::Trouble,
+};
+pub(crate) use gateway::is_owner;
 use ponos::{
     broker::amqp::AmqpConfig,
     files,
@@ -43,6 +49,8 @@ pub(crate) struct Config {
     /// Nothing is declared on the broker.
     pub(crate) passive: bool,
     pub(crate) inbox: Option<InboxLocation>,
+    /// What comes in over HTTP.
+    pub(crate) gateway: Option<Settings>,
 }
 
 impl Config {
@@ -95,6 +103,7 @@ impl Config {
         config.inbox = inbox(&mut values);
         let (places, unused) = queues::read(&mut config.described, &mut values);
         config.service(&mut values);
+        config.gateway = gateway::read(&mut values);
         config.check(&mut values, &places, &unused);
         let mut found = values.faults;
         found.sort();
@@ -131,7 +140,8 @@ impl Config {
         // what each handler of a queue has is told of once
         let mut told = Vec::new();
         // what can't be read would be told of twice
-        let can_be_read = !self.described.queues.is_empty() || values.faults.errors() == 0;
+        let is_whole = !self.described.queues.is_empty() || values.is_written("gateway");
+        let can_be_read = is_whole || values.faults.errors() == 0;
         if !self.described.service.is_empty() && can_be_read {
             self.check_worker(&self.described, values, places, &mut told);
         }
@@ -156,6 +166,10 @@ impl Config {
         };
         for fault in faults {
             let blamed = queues::blame(values, places, &fault);
+            // that it has no queue, where a gateway needs none
+            if described.queues.is_empty() && values.is_written("gateway") && blamed.0.is_empty() {
+                continue;
+            }
             if !told.contains(&blamed) {
                 values.fault_alone(&blamed.0, blamed.1.clone());
                 told.push(blamed);
@@ -176,13 +190,14 @@ impl Config {
 /// Without the URL, which may hold a password.
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { described, url: _, url_file, consumer_timeout, passive, inbox } = self;
+        let Self { described, url: _, url_file, consumer_timeout, passive, inbox, gateway } = self;
         f.debug_struct("Config")
             .field("described", described)
             .field("url_file", url_file)
             .field("consumer_timeout", consumer_timeout)
             .field("passive", passive)
             .field("inbox", inbox)
+            .field("gateway", gateway)
             .finish_non_exhaustive()
     }
 }

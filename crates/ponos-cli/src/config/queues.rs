@@ -50,7 +50,7 @@ pub(super) fn read(described: &mut Described, values: &mut Values<'_>) -> (Vec<P
         described.queues.push(DescribedQueue { takes, label: label.clone(), handlers, policy });
         places.push(Place { label, tables, names });
     }
-    if values.count("queues") == 0 && !values.is_written("queues") {
+    if values.count("queues") == 0 && !values.is_written("queues") && !values.is_written("gateway") {
         let help =
             "add a table [[queues]] with on = [\"order.parcel.shipped\"], or task = \"stock.label.print\"";
         values.fault("queues", "the service has no queue", help);

@@ -56,6 +56,12 @@ impl<'a> Values<'a> {
         self.faults.push(fault);
     }
 
+    /// Notes what is no fault, and that somebody should know.
+    pub(super) fn warning(&mut self, path: &str, what: impl Into<String>) {
+        let warning = self.diagnostic(path, what.into()).warning();
+        self.faults.push(warning);
+    }
+
     fn diagnostic(&self, path: &str, what: String) -> Diagnostic {
         let fault = match self.spans.get(path) {
             Some(span) => self.text.error(span.clone(), what),
@@ -90,6 +96,12 @@ impl<'a> Values<'a> {
         let items = self.get(path).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let texts = items.iter().enumerate();
         texts.filter_map(|(at, item)| Some((format!("{path}.{at}"), item.as_str()?.to_owned()))).collect()
+    }
+
+    /// A table of texts, in the order of the file.
+    pub(super) fn texts_by_key(&self, path: &str) -> Vec<(String, String)> {
+        let table = self.get(path).and_then(Value::as_object).into_iter().flatten();
+        table.filter_map(|(key, item)| Some((key.clone(), item.as_str()?.to_owned()))).collect()
     }
 
     pub(super) fn boolean(&self, path: &str) -> Option<bool> {

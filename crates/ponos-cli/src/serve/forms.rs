@@ -9,8 +9,10 @@ use serde_json::{Map, Value};
 use std::time::Duration;
 use utoipa::ToSchema;
 
-use super::problem::{BodyFault, Problem};
-use crate::span;
+use crate::{
+    http::problem::{BodyFault, Problem},
+    span,
+};
 use hyper::StatusCode;
 
 /// The most bytes of a reason, as in the header of a dead letter.

@@ -4,7 +4,6 @@ mod deliveries;
 mod forms;
 mod listen;
 mod openapi;
-mod problem;
 mod publishing;
 mod routes;
 mod server;

@@ -1,17 +1,15 @@
 //! `GET /v1/openapi.json`: the interface described for programs, as its routes and forms are.
 
-use super::{
+use super::routes;
+use crate::http::{
+    openapi::{Statuses, refusals},
     problem::{Problem, json},
-    routes,
 };
 use http_body_util::Full;
 use hyper::{Response, StatusCode, body::Bytes};
 use utoipa::{
     Modify, OpenApi,
-    openapi::{
-        Content, ContentBuilder, Ref, RefOr, Response as Described, ResponseBuilder,
-        security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
-    },
+    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
 };
 
 #[derive(OpenApi)]
@@ -46,7 +44,7 @@ impl Modify for Token {
 /// What any request may be answered with, before it comes to its route.
 struct Refusals;
 
-const REFUSALS: [(&str, &str); 7] = [
+const REFUSALS: Statuses = &[
     ("400", "The body broke off, is not JSON, or the query can't be used"),
     ("401", "It shows no token, or another than that of --token-file"),
     ("403", "A page of the web asks, or the Host header names no host of this machine"),
@@ -60,18 +58,9 @@ impl Modify for Refusals {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
         let items = openapi.paths.paths.values_mut();
         for operation in items.flat_map(|item| [&mut item.get, &mut item.post]).flatten() {
-            for (status, description) in REFUSALS {
-                let responses = &mut operation.responses.responses;
-                responses.entry(status.to_owned()).or_insert_with(|| problem(description));
-            }
+            refusals(operation, REFUSALS);
         }
     }
-}
-
-fn problem(description: &str) -> RefOr<Described> {
-    let content: Content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-    let response = ResponseBuilder::new().description(description);
-    response.content("application/problem+json", content).build().into()
 }
 
 /// The description.

@@ -1,12 +1,10 @@
 //! What programs publish: checked against what the service declares, then held by a delivery, or sent at once.
 
-use super::{
-    forms::{Published, Publishing, length},
-    problem::{BodyFault, Problem},
-};
+use super::forms::{Published, Publishing, length};
 use crate::{
     connection::Options,
     described::{Described, Takes},
+    http::problem::{BodyFault, Problem},
     trouble::Trouble,
 };
 use hyper::StatusCode;

@@ -7,10 +7,16 @@ use super::{
         ServiceContracts, Settled, length, read, structured,
     },
     openapi,
-    problem::{BodyFault, Problem, json},
     publishing::{Publisher, schemas},
 };
-use crate::{described::Described, span};
+use crate::{
+    described::Described,
+    http::{
+        Room, percent_decoded,
+        problem::{BodyFault, Problem, json},
+    },
+    span,
+};
 use http_body_util::Full;
 use hyper::{Method, Response, StatusCode, body::Bytes};
 use ponos::{clock::Clock, event::Timestamp, worker::Failure};
@@ -19,7 +25,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{OwnedSemaphorePermit, watch},
+    sync::watch,
     time::{Instant, timeout},
 };
 
@@ -42,11 +48,11 @@ pub(super) struct Asked {
     pub(super) query: String,
     pub(super) body: Bytes,
     /// Its part of the room for bodies, for as long as it is held.
-    pub(super) room: OwnedSemaphorePermit,
+    pub(super) room: Room,
 }
 
 /// A body, and its part of the room for bodies.
-type Body = (Bytes, OwnedSemaphorePermit);
+type Body = (Bytes, Room);
 type Answer = Result<Response<Full<Bytes>>, Problem>;
 
 impl Served {
@@ -341,25 +347,7 @@ fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
 
 /// Without percent-encoding; what is not UTF-8 then becomes replacement characters.
 fn decoded(text: &str) -> String {
-    let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
-    while let [first, after @ ..] = rest {
-        let hex = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        match (first, hex.and_then(|hex| u8::from_str_radix(hex, 16).ok())) {
-            (b'%', Some(byte)) => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            (b'+', _) => {
-                bytes.push(b' ');
-                rest = after;
-            }
-            (byte, _) => {
-                bytes.push(*byte);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    String::from_utf8_lossy(&percent_decoded(&text.replace('+', " "))).into_owned()
 }
 
 fn shown(text: &str) -> String {

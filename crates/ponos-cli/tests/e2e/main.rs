@@ -7,6 +7,14 @@ mod config;
 mod contracts;
 mod dead;
 mod dead_inbox;
+#[cfg(unix)]
+mod gateway;
+#[cfg(unix)]
+mod gateway_faults;
+#[cfg(unix)]
+mod gateway_openapi;
+#[cfg(unix)]
+mod gateway_webhooks;
 mod hostile;
 mod nested;
 mod publish;

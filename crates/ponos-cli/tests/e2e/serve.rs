@@ -84,7 +84,12 @@ pub(crate) struct Answer {
     pub(crate) body: Value,
 }
 
-pub(crate) fn ask_on(
+pub(crate) fn ask_on(stream: impl Read + Write, method: &str, path: &str, head: &str, body: &str) -> Answer {
+    ask_as(stream, method, path, &format!("Content-Type: application/json\r\n{head}"), body)
+}
+
+/// The same with whatever Content-Type the head has.
+pub(crate) fn ask_as(
     mut stream: impl Read + Write,
     method: &str,
     path: &str,
@@ -93,7 +98,7 @@ pub(crate) fn ask_on(
 ) -> Answer {
     let length = body.len();
     let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n{head}\r\n{body}"
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n{head}\r\n{body}"
     );
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();

@@ -12,7 +12,7 @@ use std::{
 const NOT_CHECKED: &str = "positive_data_acceptance";
 
 /// As `test.sh` installs it.
-fn schemathesis() -> Command {
+pub(crate) fn schemathesis() -> Command {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let scratch = env::var_os("SCRATCH").map_or_else(|| root.join(".scratch"), PathBuf::from);
     Command::new(scratch.join("schemathesis/bin/schemathesis"))

@@ -63,7 +63,7 @@ pub enum ListenError {
 
 /// A bound address, not served yet.
 #[derive(Debug)]
-pub(crate) struct Listener {
+pub struct Listener {
     listener: net::TcpListener,
     address: SocketAddr,
     metrics: Metrics,
@@ -72,8 +72,11 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Binds the address, or says why not.
-    pub(crate) fn bind(address: SocketAddr, metrics: Metrics) -> Result<Self, ListenError> {
+    /// Binds the address.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn bind(address: SocketAddr, metrics: Metrics) -> Result<Self, ListenError> {
         let failed = |error: io::Error| match error.kind() {
             io::ErrorKind::AddrInUse => ListenError::InUse(address),
             io::ErrorKind::PermissionDenied => ListenError::Forbidden(address),
@@ -92,7 +95,7 @@ impl Listener {
     }
 
     /// Serves the metrics until the end that is given.
-    pub(crate) async fn serve(self, end: Shutdown) {
+    pub async fn serve(self, end: Shutdown) {
         let Self { listener, address, metrics, longest } = self;
         let listener = match TcpListener::from_std(listener) {
             Ok(listener) => listener,

@@ -16,6 +16,7 @@ pub use exposition::{CLASSIC, Exposition, OPEN_METRICS, expose};
 #[cfg(feature = "worker")]
 pub use listener::ListenError;
 #[cfg(feature = "worker")]
-pub(crate) use listener::Listener;
+#[doc(hidden)]
+pub use listener::Listener;
 #[cfg(feature = "worker")]
 pub use shared::Metrics;

@@ -4,6 +4,7 @@
 
 use crate::{
     broker::{Link, NO_FRAME, PublishOutcome, Publisher, Publishing, Settlement},
+    event::Message,
     inbox::Held,
 };
 use std::{
@@ -16,7 +17,7 @@ use std::{
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 
 /// The most messages in one batch.
@@ -69,7 +70,7 @@ impl FlushError {
 
 /// A handle for publishing; clones share one publisher.
 #[derive(Debug, Clone)]
-pub(crate) struct ConfirmingPublisher {
+pub struct ConfirmingPublisher {
     submit: mpsc::Sender<Vec<Publishing>>,
     link: watch::Receiver<Link>,
     waiting: PendingConfirms,
@@ -104,7 +105,7 @@ impl Drop for Awaited<'_> {
 
 impl ConfirmingPublisher {
     /// On a publisher of its own. Ends with the last handle. Must be called within a tokio runtime.
-    pub(crate) fn open(publisher: Publisher) -> Self {
+    pub fn open(publisher: Publisher) -> Self {
         let (submit, settled, link) = publisher.split();
         let waiting = PendingConfirms::default();
         tokio::spawn(answer(settled, waiting.clone()));
@@ -112,7 +113,7 @@ impl ConfirmingPublisher {
     }
 
     /// The state of the connection.
-    pub(crate) fn link(&self) -> watch::Receiver<Link> {
+    pub fn link(&self) -> watch::Receiver<Link> {
         self.link.clone()
     }
 
@@ -141,29 +142,71 @@ impl ConfirmingPublisher {
         }
     }
 
-    async fn publish_all(&self, all: Vec<Held>) -> Result<(), FlushError> {
-        let count = all.len() as u64;
-        let first = self.next.fetch_add(count, Ordering::Relaxed);
-        let _awaited = Awaited { waiting: &self.waiting, tokens: first..first + count };
-        let mut answers = Vec::with_capacity(all.len());
-        let mut all = all.into_iter().zip(first..);
+    /// Publishes all, in order, and says how each of them ended; `None` where no answer came within `limit`, or the publisher
+    /// ended: it may have arrived or not.
+    pub async fn outcomes(
+        &self,
+        exchange: &Arc<str>,
+        all: Vec<Message>,
+        limit: Duration,
+    ) -> Vec<Option<PublishOutcome>> {
+        let (until, count) = (Instant::now() + limit, all.len());
+        let tokens = self.tokens(count);
+        let _awaited = Awaited { waiting: &self.waiting, tokens: tokens.clone() };
+        let mut answers = Vec::with_capacity(count);
+        let all = all.into_iter().map(|message| (Arc::clone(exchange), message));
+        // what was not submitted in time has no answer
+        let _ = timeout_at(until, self.submit_all(all, tokens, &mut answers)).await;
+        let mut outcomes = Vec::with_capacity(count);
+        for answered in answers {
+            outcomes.push(timeout_at(until, answered).await.ok().and_then(Result::ok));
+        }
+        outcomes.resize(count, None);
+        outcomes
+    }
+
+    /// Numbers for so many.
+    fn tokens(&self, count: usize) -> std::ops::Range<u64> {
+        let first = self.next.fetch_add(count as u64, Ordering::Relaxed);
+        first..first + count as u64
+    }
+
+    /// Submits all under these numbers. By `answers` each is answered.
+    async fn submit_all(
+        &self,
+        all: impl Iterator<Item = (Arc<str>, Message)>,
+        tokens: std::ops::Range<u64>,
+        answers: &mut Vec<oneshot::Receiver<PublishOutcome>>,
+    ) -> Result<(), FlushError> {
+        let mut all = all.zip(tokens);
         loop {
             let mut batch = Vec::new();
-            for (held, token) in all.by_ref().take(BATCH) {
+            for ((exchange, message), token) in all.by_ref().take(BATCH) {
                 let (answer, answered) = oneshot::channel();
                 self.waiting.lock().insert(token, answer);
-                // for the error alone; events need none
-                let place = (&*held.exchange != "events")
-                    .then(|| (held.exchange.to_string(), held.message.routing_key.clone()));
-                answers.push((answered, place));
-                batch.push(Publishing { token, lane: 0, exchange: held.exchange, message: held.message });
+                answers.push(answered);
+                batch.push(Publishing { token, lane: 0, exchange, message });
             }
             if batch.is_empty() {
-                break;
+                return Ok(());
             }
             self.submit.send(batch).await.map_err(|_| FlushError::Closed)?;
         }
-        for (answered, place) in answers {
+    }
+
+    async fn publish_all(&self, all: Vec<Held>) -> Result<(), FlushError> {
+        let tokens = self.tokens(all.len());
+        let _awaited = Awaited { waiting: &self.waiting, tokens: tokens.clone() };
+        // for the error alone; events need none
+        let place = |held: &Held| {
+            (&*held.exchange != "events")
+                .then(|| (held.exchange.to_string(), held.message.routing_key.clone()))
+        };
+        let places: Vec<_> = all.iter().map(place).collect();
+        let mut answers = Vec::with_capacity(all.len());
+        let all = all.into_iter().map(|held| (held.exchange, held.message));
+        self.submit_all(all, tokens, &mut answers).await?;
+        for (answered, place) in answers.into_iter().zip(places) {
             match answered.await.map_err(|_| FlushError::Closed)? {
                 PublishOutcome::Confirmed { returned: false } => {}
                 PublishOutcome::Confirmed { returned: true } => {
@@ -209,7 +252,6 @@ async fn answer(mut settled: mpsc::Receiver<Vec<Settlement>>, waiting: PendingCo
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Message;
 
     fn held() -> Vec<Held> {
         let message = Message::default();
@@ -229,5 +271,30 @@ mod tests {
             task.link.send_replace(up(2));
         });
         assert!(matches!(lost, Err(FlushError::Lost(_))), "{lost:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_message_has_an_outcome_of_its_own_or_none_in_time() {
+        let (inner, mut task) = Publisher::channel(1);
+        let publisher = ConfirmingPublisher::open(inner);
+        let answering = async {
+            let batch = task.submitted.recv().await.unwrap();
+            let outcomes = [PublishOutcome::Nacked, PublishOutcome::Confirmed { returned: true }];
+            let settled = batch.iter().zip(outcomes);
+            let settled = settled.map(|(one, outcome)| Settlement { token: one.token, outcome });
+            task.settled.send(settled.collect()).await.unwrap();
+            // the rest is taken by nobody
+            std::future::pending::<()>().await;
+        };
+        let exchange = Arc::from("events");
+        let all = vec![Message::default(); BATCH * 3];
+        let outcomes = tokio::select! {
+            outcomes = publisher.outcomes(&exchange, all, Duration::from_secs(3)) => outcomes,
+            () = answering => unreachable!(),
+        };
+        let known: Vec<_> = outcomes.iter().flatten().collect();
+        assert_eq!(outcomes.len(), BATCH * 3);
+        assert_eq!(known, [&PublishOutcome::Nacked, &PublishOutcome::Confirmed { returned: true }]);
+        assert!(publisher.waiting.lock().is_empty());
     }
 }

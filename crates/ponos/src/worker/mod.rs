@@ -50,7 +50,8 @@ pub use crate::broker::resent;
 pub use breaker::Paused;
 pub use builder::{FanIn, Worker};
 pub use check::WorkerError;
-pub(crate) use confirming_publisher::ConfirmingPublisher;
+#[doc(hidden)]
+pub use confirming_publisher::ConfirmingPublisher;
 pub use confirming_publisher::FlushError;
 pub use context::Context;
 pub use ended::{DeadKind, Death, Ended, Observed};

@@ -11,7 +11,10 @@ use ponos::{
     worker::Policy,
 };
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, duplex},
+    time::timeout,
+};
 
 const TASK: &str = "stock.shelf.clean";
 const EVENT: &str = "order.label.printed";
@@ -57,7 +60,7 @@ impl Sidecar {
             ours.read_to_string(&mut answer).await.unwrap();
             answer
         };
-        let (answer, ()) = tokio::join!(asking, Arc::clone(&self.server).converse(theirs, ending));
+        let (answer, ()) = tokio::join!(asking, http::converse(&*self.server, theirs, LIMITS.idle, ending));
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         (status, head.to_ascii_lowercase(), serde_json::from_str(body).unwrap_or_default())
@@ -73,17 +76,7 @@ impl Sidecar {
     }
 
     fn held(&self) -> usize {
-        BODIES - self.server.room.available_permits()
-    }
-}
-
-#[test]
-fn only_addresses_and_localhost_are_here() {
-    for here in ["127.0.0.1:7070", "[::1]:7070", "localhost", "LOCALHOST:1"] {
-        assert!(is_here(here), "{here}");
-    }
-    for elsewhere in ["evil.example", "127.0.0.1.evil.example:80", "", "[evil]:80"] {
-        assert!(!is_here(elsewhere), "{elsewhere}");
+        self.server.bodies.held()
     }
 }
 

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 /// Why a request was refused. `code` is for programs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     /// The HTTP status.
     status: u16,
     /// What kind of problem it is.
@@ -31,47 +31,79 @@ pub(super) struct Problem {
 
 /// What is wrong with a part of the body.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub(super) struct BodyFault {
+pub(crate) struct BodyFault {
     /// The part, as a JSON pointer.
-    pub(super) pointer: String,
+    pub(crate) pointer: String,
     /// What is wrong with it.
-    pub(super) detail: String,
+    pub(crate) detail: String,
 }
 
 impl Problem {
-    pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         let (status, detail) = (status.as_u16(), ponos::redact::redact(&detail.into()).into_owned());
         let (errors, retry_after, allow) = (Vec::new(), None, None);
         Self { status, code, detail, errors, retry_after, allow, asks_for_token: false }
     }
 
     /// The body is not what the route takes.
-    pub(super) fn of_body(errors: Vec<BodyFault>) -> Self {
+    pub(crate) fn of_body(errors: Vec<BodyFault>) -> Self {
+        Self::of_parts(StatusCode::UNPROCESSABLE_ENTITY, errors)
+    }
+
+    /// The same with another status.
+    pub(crate) fn of_parts(status: StatusCode, errors: Vec<BodyFault>) -> Self {
         let each: Vec<String> =
             errors.iter().map(|fault| format!("{}: {}", fault.pointer, fault.detail)).collect();
-        let status = StatusCode::UNPROCESSABLE_ENTITY;
         let problem = Self::new(status, "invalid", format!("the body can't be used: {}", each.join("; ")));
         Self { errors, ..problem }
     }
 
+    /// The HTTP status.
+    pub(crate) fn status(&self) -> u16 {
+        self.status
+    }
+
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
+    }
+
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The same of another kind.
+    pub(crate) fn with_code(self, code: &'static str) -> Self {
+        Self { code, ..self }
+    }
+
+    /// The same in other words.
+    pub(crate) fn instead(self, detail: String) -> Self {
+        Self { detail, ..self }
+    }
+
     /// It may work in so many seconds.
-    pub(super) fn again_in(self, seconds: u64) -> Self {
+    pub(crate) fn again_in(self, seconds: u64) -> Self {
         Self { retry_after: Some(seconds), ..self }
     }
 
     /// The route takes these methods.
-    pub(super) fn allows(self, methods: &'static str) -> Self {
+    pub(crate) fn allows(self, methods: &'static str) -> Self {
         Self { allow: Some(methods), ..self }
     }
 
     /// A token is to be shown (RFC 9110, section 15.5.2).
-    pub(super) fn asks_for_token(self) -> Self {
+    pub(crate) fn asks_for_token(self) -> Self {
         Self { asks_for_token: true, ..self }
     }
 
-    pub(super) fn into_response(self) -> Response<Full<Bytes>> {
+    pub(crate) fn into_response(self) -> Response<Full<Bytes>> {
+        self.respond(&self)
+    }
+
+    /// An answer of this status, with a document that says more.
+    pub(crate) fn respond(&self, document: &impl Serialize) -> Response<Full<Bytes>> {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = json(status, &self);
+        let mut response = json(status, document);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = self.retry_after {
@@ -88,13 +120,13 @@ impl Problem {
 }
 
 impl BodyFault {
-    pub(super) fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { pointer: pointer.into(), detail: detail.into() }
     }
 }
 
 /// An answer with this body.
-pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response<Full<Bytes>> {
+pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response<Full<Bytes>> {
     // what is written are our own forms, which can be
     let text = serde_json::to_vec(body).unwrap_or_default();
     let mut response = Response::new(Full::new(Bytes::from(text)));

@@ -14,14 +14,16 @@ use tokio::{
 };
 
 /// A stream whose writes have a time limit.
-pub(super) struct WriteTimeout<S> {
+#[derive(Debug)]
+pub struct WriteTimeout<S> {
     stream: S,
     limit: Duration,
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> WriteTimeout<S> {
-    pub(super) fn new(stream: S, limit: Duration) -> Self {
+    /// `limit` is how long the peer may take nothing while something is to be written.
+    pub fn new(stream: S, limit: Duration) -> Self {
         Self { stream, limit, waiting: None }
     }
 

@@ -1,6 +1,6 @@
 //! From when until when a certificate is valid: who has one that is not is told before his clients are.
 
-use ponos::event::Timestamp;
+use ponos_event::Timestamp;
 use rustls_pki_types::CertificateDer;
 use x509_cert::{Certificate, der::Decode, time::Time};
 
@@ -9,14 +9,14 @@ const EARLY: i64 = 14 * 86_400_000;
 
 /// From when until when a certificate is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Validity {
+pub(crate) struct Validity {
     from: Timestamp,
     until: Timestamp,
 }
 
 impl Validity {
     /// None where it can't be read: the library of TLS takes it or not.
-    pub(super) fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
+    pub(crate) fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
         let validity = Certificate::from_der(certificate).ok()?.tbs_certificate.validity;
         let at = |time: Time| {
             let millis = time.to_unix_duration().as_millis();
@@ -26,18 +26,18 @@ impl Validity {
     }
 
     /// As long as all of these are valid.
-    pub(super) fn of_all(certificates: &[CertificateDer<'_>]) -> Option<Self> {
+    pub(crate) fn of_all(certificates: &[CertificateDer<'_>]) -> Option<Self> {
         let each = certificates.iter().filter_map(Self::of);
         each.reduce(|one, other| Self { from: one.from.max(other.from), until: one.until.min(other.until) })
     }
 
     /// Whether it is now.
-    pub(super) fn is_now(&self, now: Timestamp) -> bool {
+    pub(crate) fn is_now(&self, now: Timestamp) -> bool {
         (self.from..=self.until).contains(&now)
     }
 
     /// What is wrong with it now, or will be soon.
-    pub(super) fn concern(&self, now: Timestamp) -> Option<String> {
+    pub(crate) fn concern(&self, now: Timestamp) -> Option<String> {
         let Self { from, until } = self;
         if now < *from {
             return Some(format!(

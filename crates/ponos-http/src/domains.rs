@@ -1,6 +1,6 @@
 //! Which events a caller may change something about: those of some domains.
 
-use ponos::topology::{InvalidPattern, check_event_pattern, topic_matches};
+use ponos_event::topology::{InvalidPattern, check_event_pattern, topic_matches};
 use std::{fmt, sync::Arc};
 
 /// Patterns of one caller.
@@ -50,7 +50,7 @@ impl Domains {
 }
 
 /// The pattern with any further words behind it: what a domain covers.
-pub(crate) fn widened(pattern: &str) -> String {
+pub fn widened(pattern: &str) -> String {
     if pattern == "#" || pattern.ends_with(".#") { pattern.to_owned() } else { format!("{pattern}.#") }
 }
 

@@ -1,9 +1,9 @@
-//! TLS of the clock's own: certificate and key are read at the start, and again when they change. Connections that stand
+//! TLS of a server: certificate and key are read at the start, and again when they change. Connections that stand
 //! go on with what they began with; files that can't be used change nothing, and are spoken of until they can.
 
-use super::{listener::HttpError, validity::Validity};
-use crate::clock;
-use ponos::{event::Timestamp, files};
+use crate::validity::Validity;
+use ponos_broker::files;
+use ponos_event::Timestamp;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use sha2::{Digest, Sha256};
 use std::{
@@ -25,7 +25,12 @@ const SAY: Duration = Duration::from_secs(86_400);
 /// Bytes of a PEM file: more than any chain of certificates has.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// Certificate and key of the interface on TCP. Clones share what is in use.
+/// The files can't be used: what is wrong with them, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct TlsError(pub String);
+
+/// Certificate and key of a server. Clones share what is in use.
 #[derive(Clone)]
 pub struct Tls {
     files: Arc<Files>,
@@ -34,13 +39,15 @@ pub struct Tls {
 
 #[derive(Debug)]
 struct Files {
+    /// Where the configuration names them, as `[http.tls]`.
+    section: &'static str,
     certificate: PathBuf,
     key: PathBuf,
 }
 
 struct Current {
     config: Arc<ServerConfig>,
-    /// Of the clock's own certificate, where it can be read.
+    /// Of the server's own certificate, where it can be read.
     validity: Option<Validity>,
     /// Of what stands behind it in the file.
     chain: Option<Validity>,
@@ -73,14 +80,14 @@ impl fmt::Debug for Tls {
 }
 
 impl Tls {
-    /// Reads both files.
+    /// Reads both files, which this section of a configuration names, such as `[http.tls]`.
     ///
     /// # Errors
-    /// [`HttpError::Tls`].
-    pub fn read(certificate: &Path, key: &Path) -> Result<Self, HttpError> {
-        let files = Files { certificate: certificate.to_owned(), key: key.to_owned() };
-        let pem = files.read().map_err(HttpError::Tls)?;
-        let (config, validity, chain) = files.config(&pem).map_err(HttpError::Tls)?;
+    /// [`TlsError`].
+    pub fn read(section: &'static str, certificate: &Path, key: &Path) -> Result<Self, TlsError> {
+        let files = Files { section, certificate: certificate.to_owned(), key: key.to_owned() };
+        let pem = files.read().map_err(TlsError)?;
+        let (config, validity, chain) = files.config(&pem).map_err(TlsError)?;
         let seen = pem.seen();
         let config = Arc::new(config);
         let current =
@@ -89,18 +96,18 @@ impl Tls {
     }
 
     /// What begins the next connection.
-    pub(super) fn acceptor(&self) -> TlsAcceptor {
+    pub fn acceptor(&self) -> TlsAcceptor {
         self.current().config.clone().into()
     }
 
-    /// Looks at the files for as long as it is polled.
-    pub(super) async fn follow(self) {
+    /// Looks at the files for as long as it is polled; `now` reads the wall clock.
+    pub async fn follow(self, now: fn() -> Timestamp) {
         loop {
             tokio::time::sleep(LOOK).await;
             let ours = self.clone();
             let look = move || {
-                ours.look(clock::now());
-                ours.say(clock::now(), Instant::now());
+                ours.look(now());
+                ours.say(now(), Instant::now());
             };
             // Nobody waits for the outcome: the next look comes.
             let _ = tokio::task::spawn_blocking(look).await;
@@ -131,7 +138,8 @@ impl Tls {
             }
             Ok((config, validity, chain)) => {
                 (current.config, current.validity, current.chain) = (Arc::new(config), validity, chain);
-                tracing::info!("the certificate of [http.tls] has changed; new connections get the new one");
+                let section = self.files.section;
+                tracing::info!("the certificate of {section} has changed; new connections get the new one");
                 None
             }
             Err(what) => Some(what),
@@ -139,18 +147,18 @@ impl Tls {
     }
 
     /// What a person should do something about.
-    pub(super) fn warnings(&self, now: Timestamp) -> Vec<String> {
-        let current = self.current();
+    pub fn warnings(&self, now: Timestamp) -> Vec<String> {
+        let (current, section) = (self.current(), self.files.section);
         let unusable = current.unusable.as_ref().map(|what| {
-            format!("the files of [http.tls] have changed, and the former ones stay in use: {what}")
+            format!("the files of {section} have changed, and the former ones stay in use: {what}")
         });
         let own = match current.validity {
             Some(validity) => validity.concern(now),
             None => Some("can't be read as to how long it is valid: look after it yourself".to_owned()),
         };
-        let own = own.map(|what| format!("the certificate of [http.tls] {what}"));
+        let own = own.map(|what| format!("the certificate of {section} {what}"));
         let chain = current.chain.and_then(|validity| validity.concern(now));
-        let chain = chain.map(|what| format!("a certificate of the chain in [http.tls] {what}"));
+        let chain = chain.map(|what| format!("a certificate of the chain in {section} {what}"));
         unusable.into_iter().chain(own.or(chain)).collect()
     }
 
@@ -187,7 +195,7 @@ impl Files {
         let read = |file: &Path, what| {
             files::read(file, MOST_BYTES).map_err(|error| {
                 let file = file.display();
-                format!("{file} can't be read: {error}; give a PEM file with the {what} that the clock's user may read")
+                format!("{file} can't be read: {error}; give a PEM file with the {what} that the user of this program may read")
             })
         };
         Ok(Pem { certificate: read(&self.certificate, "certificate")?, key: read(&self.key, "key")? })
@@ -199,7 +207,7 @@ impl Files {
             .collect::<Result<_, _>>()
             .map_err(|error| format!("{certificate} has no usable certificate: {error}"))?;
         let Some((own, others)) = chain.split_first() else {
-            return Err(format!("{certificate} has no certificate: give a PEM file, the clock's own first"));
+            return Err(format!("{certificate} has no certificate: give a PEM file, the server's own first"));
         };
         let (validity, others) = (Validity::of(own), Validity::of_all(others));
         let private = PrivateKeyDer::from_pem_slice(&pem.key).map_err(|error| {
@@ -227,6 +235,13 @@ mod tests {
     use std::fs;
     use testkit::Certificates;
 
+    const SECTION: &str = "[http.tls]";
+
+    /// Within the time of all certificates but those that are made for another.
+    fn now() -> Timestamp {
+        "2026-06-01T00:00:00Z".parse().unwrap()
+    }
+
     fn certificates() -> (tempfile::TempDir, Certificates) {
         let folder = tempfile::tempdir().unwrap();
         let made = Certificates::generate(folder.path());
@@ -237,10 +252,10 @@ mod tests {
     fn files_that_changed_are_used_once_both_belong_together() {
         let (_folder, old) = certificates();
         let (_other, new) = certificates();
-        let tls = Tls::read(&old.server.certificate, &old.server.key).unwrap();
+        let tls = Tls::read(SECTION, &old.server.certificate, &old.server.key).unwrap();
         let used = || Arc::as_ptr(&tls.current().config) as usize;
-        let said = || tls.warnings(clock::now()).join("; ");
-        let look = || tls.look(clock::now());
+        let said = || tls.warnings(now()).join("; ");
+        let look = || tls.look(now());
         let first = used();
         look();
         assert_eq!(used(), first, "nothing changed");
@@ -281,21 +296,21 @@ mod tests {
             fs::copy(&from.server.certificate, &good.server.certificate).unwrap();
             fs::copy(&from.server.key, &good.server.key).unwrap();
         };
-        let tls = Tls::read(&good.server.certificate, &good.server.key).unwrap();
+        let tls = Tls::read(SECTION, &good.server.certificate, &good.server.key).unwrap();
         let first = Arc::as_ptr(&tls.current().config) as usize;
         copy(&past);
-        tls.look(clock::now());
-        tls.look(clock::now());
+        tls.look(now());
+        tls.look(now());
         assert_eq!(Arc::as_ptr(&tls.current().config) as usize, first);
-        let said = tls.warnings(clock::now());
+        let said = tls.warnings(now());
         assert!(said.len() == 1 && said[0].contains("the new certificate expired at 2021-01-01"), "{said:?}");
         // Where there is no better one, it is used: some clients do not look.
-        let tls = Tls::read(&good.server.certificate, &good.server.key).unwrap();
-        let said = tls.warnings(clock::now());
+        let tls = Tls::read(SECTION, &good.server.certificate, &good.server.key).unwrap();
+        let said = tls.warnings(now());
         assert!(said.len() == 1 && said[0].contains("expired at 2021-01-01T00:00:00"), "{said:?}");
         // It is said once, and again a day later.
         let logged = |at| {
-            tls.say(clock::now(), at);
+            tls.say(now(), at);
             tls.current().said.as_ref().map(|(_, when)| *when)
         };
         let begin = Instant::now();
@@ -309,7 +324,7 @@ mod tests {
         let (_folder, good) = certificates();
         let other = tempfile::tempdir().unwrap();
         let later = Certificates::generate_valid(other.path(), (2031, 1, 1), (2041, 1, 1));
-        let tls = Tls::read(&good.server.certificate, &good.server.key).unwrap();
+        let tls = Tls::read(SECTION, &good.server.certificate, &good.server.key).unwrap();
         let used = || Arc::as_ptr(&tls.current().config) as usize;
         let first = used();
         fs::copy(&later.server.certificate, &good.server.certificate).unwrap();
@@ -345,7 +360,7 @@ mod tests {
         let mut chain = fs::read(&good.server.certificate).unwrap();
         chain.extend(fs::read(&short.server.certificate).unwrap());
         fs::write(&good.server.certificate, chain).unwrap();
-        let tls = Tls::read(&good.server.certificate, &good.server.key).unwrap();
+        let tls = Tls::read(SECTION, &good.server.certificate, &good.server.key).unwrap();
         let said = |at: &str| tls.warnings(at.parse().unwrap());
         assert_eq!(said("2029-01-01T00:00:00Z"), Vec::<String>::new());
         let said = said("2029-12-31T00:00:00Z");
@@ -371,9 +386,8 @@ mod tests {
             (&server.key, &server.key, "has no certificate"),
             (&server.certificate, &other.server.key, "check that they belong together"),
         ] {
-            let refused = Tls::read(certificate, key).unwrap_err().to_string();
+            let refused = Tls::read(SECTION, certificate, key).unwrap_err().to_string();
             assert!(refused.contains(said), "{refused}");
-            assert!(refused.contains("[http.tls]"), "{refused}");
         }
     }
 }

@@ -1,0 +1,136 @@
+//! Who publishes, and what: the holder of a token, or, on a gateway without tokens, whoever is on this machine.
+
+use super::settings::{Holder, Settings};
+use crate::http::{is_here, problem::Problem};
+use hyper::{
+    HeaderMap, StatusCode,
+    header::{AUTHORIZATION, HOST, ORIGIN},
+};
+use ponos::event::EventName;
+use ponos_http::{Domains, KnownTokens, Rate, TooOften, bearer};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// Who may publish.
+pub(super) struct Access {
+    tokens: KnownTokens<Arc<Publisher>>,
+    /// Whoever comes without a token; none where it is reached from elsewhere, or has tokens.
+    anybody: Option<Arc<Publisher>>,
+}
+
+/// Who publishes.
+#[derive(Debug)]
+pub(super) struct Publisher {
+    /// The publisher's name in `source` of its plain JSON; none without tokens.
+    pub(super) owner: Option<String>,
+    domains: Domains,
+    pub(super) plain: Option<EventName>,
+    rate: Option<Arc<Rate>>,
+    /// The same in events a second.
+    pub(super) a_second: Option<u32>,
+}
+
+/// A rate of so many events a second, and as many at once.
+pub(super) fn rate(a_second: Option<u32>) -> Option<Arc<Rate>> {
+    a_second.map(|events| Arc::new(Rate::new(events, events)))
+}
+
+/// Takes one event from a rate.
+///
+/// # Errors
+/// 429: it comes too often.
+pub(super) fn take_one(rate: Option<&Rate>) -> Result<(), Problem> {
+    let Err(TooOften(wait)) = rate.map_or(Ok(()), |rate| rate.take(1, Instant::now())) else { return Ok(()) };
+    let what = "you publish more events in a second than you may; go on after Retry-After";
+    let whole = wait.saturating_add(Duration::from_millis(999)).as_secs().max(1);
+    Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-often", what).again_in(whole))
+}
+
+impl Access {
+    /// As it is configured.
+    pub(super) fn new(settings: &Settings) -> Self {
+        let mut rates: HashMap<&str, u32> = HashMap::new();
+        for holder in &settings.holders {
+            if let Some(a_second) = holder.rate.or(settings.limits.rate) {
+                rates
+                    .entry(&holder.owner)
+                    .and_modify(|least| *least = a_second.min(*least))
+                    .or_insert(a_second);
+            }
+        }
+        // what several tokens of one owner share
+        let shared: HashMap<&str, _> =
+            rates.iter().map(|(owner, events)| (*owner, rate(Some(*events)))).collect();
+        let publisher = |holder: &Holder| Publisher {
+            owner: Some(holder.owner.clone()),
+            domains: holder.domains.clone(),
+            plain: holder.plain.clone(),
+            rate: shared.get(holder.owner.as_str()).cloned().flatten(),
+            a_second: rates.get(holder.owner.as_str()).copied(),
+        };
+        let known = |holder: &Holder| (holder.id.clone(), holder.digest, Arc::new(publisher(holder)));
+        let is_open = !settings.are_tokens_wanted && settings.listen.ip().is_loopback();
+        let a_second = settings.limits.rate;
+        let (domains, rate) = (Domains::everything(), rate(a_second));
+        let anybody = Publisher { owner: None, domains, plain: None, rate, a_second };
+        Self {
+            tokens: settings.holders.iter().map(known).collect(),
+            anybody: is_open.then(|| Arc::new(anybody)),
+        }
+    }
+
+    /// Who asks.
+    ///
+    /// # Errors
+    /// 401 without a token that is known, 403 for a page of the web.
+    pub(super) fn publisher(&self, headers: &HeaderMap) -> Result<Arc<Publisher>, Problem> {
+        if let Some(anybody) = &self.anybody {
+            let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+            if headers.contains_key(ORIGIN) || !host.is_some_and(is_here) {
+                let what = "web pages may not publish here; ask as http://127.0.0.1 or http://localhost, without an Origin header";
+                return Err(Problem::new(StatusCode::FORBIDDEN, "foreign", what));
+            }
+            return Ok(Arc::clone(anybody));
+        }
+        let mut shown = headers.get_all(AUTHORIZATION).iter();
+        let token = shown.next().and_then(|credentials| bearer(credentials.as_bytes()));
+        let known = token.filter(|_| shown.next().is_none()).and_then(|token| self.tokens.holder(token).ok());
+        known.cloned().ok_or_else(|| {
+            let what = match token {
+                None => "show your token: Authorization: Bearer kh_...",
+                Some(_) => {
+                    "this token is not known here: it is misspelt, or was replaced (see [[gateway.tokens]])"
+                }
+            };
+            Problem::new(StatusCode::UNAUTHORIZED, "no-token", what).asks_for_token()
+        })
+    }
+}
+
+impl Publisher {
+    /// Why it may not publish this event.
+    pub(super) fn why_not(&self, event: &EventName) -> Option<String> {
+        let outside = || match &self.owner {
+            Some(owner) => {
+                format!("'{owner}' publishes events of {}; '{event}' is not one of them", self.domains)
+            }
+            None => format!("'{event}' may not be published here"),
+        };
+        (!self.domains.cover(event.as_str())).then(outside)
+    }
+
+    /// Takes one event from what it may publish.
+    ///
+    /// # Errors
+    /// 429.
+    pub(super) fn take_one(&self) -> Result<(), Problem> {
+        take_one(self.rate.as_deref())
+    }
+
+    /// Takes so many more: those that follow wait for them.
+    pub(super) fn owe(&self, count: usize) {
+        if let Some(rate) = &self.rate {
+            rate.owe(u32::try_from(count).unwrap_or(u32::MAX), Instant::now());
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What the gateway counts for Prometheus; `docs/gateway.md` has the table.
+//!
+//! Routes and outcomes are fixed lists, and so are the statuses that it answers with: nothing that a sender sends becomes the
+//! value of a label.
+
+use ponos::{
+    metrics::Metrics,
+    prometheus_client::{
+        metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+        registry::Unit,
+    },
+};
+
+/// The upper bounds of the histogram, in seconds.
+const BUCKETS: [f64; 14] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
+
+type Labels<const N: usize> = [(&'static str, String); N];
+
+/// Of one gateway. Clones count together.
+#[derive(Debug, Clone)]
+pub(super) struct GatewayMetrics {
+    requests: Family<Labels<2>, Counter>,
+    events: Family<Labels<1>, Counter>,
+    /// How long the broker took to confirm.
+    pub(super) confirm: Histogram,
+    /// Events that wait for their confirms.
+    pub(super) unconfirmed: Gauge,
+    pub(super) connected: Gauge,
+}
+
+impl GatewayMetrics {
+    /// Registers them.
+    pub(super) fn register(metrics: &Metrics) -> Self {
+        let ours = Self {
+            requests: Family::default(),
+            events: Family::default(),
+            confirm: Histogram::new(BUCKETS),
+            unconfirmed: Gauge::default(),
+            connected: Gauge::default(),
+        };
+        metrics.register(|registry| {
+            let requests = "Requests by route and the status of their answers";
+            registry.register("ponos_gateway_requests", requests, ours.requests.clone());
+            registry.register("ponos_gateway_events", "Events by outcome", ours.events.clone());
+            let confirm = "From the publishing of a request's events to the last confirm";
+            registry.register_with_unit(
+                "ponos_gateway_confirm_duration",
+                confirm,
+                Unit::Seconds,
+                ours.confirm.clone(),
+            );
+            let unconfirmed = "Events that wait for their confirms";
+            registry.register("ponos_gateway_unconfirmed", unconfirmed, ours.unconfirmed.clone());
+            let connected = "1 while the broker takes events, else 0";
+            registry.register("ponos_gateway_broker_connected", connected, ours.connected.clone());
+        });
+        ours
+    }
+
+    pub(super) fn count_request(&self, route: &'static str, status: u16) {
+        let labels = [("route", route.to_owned()), ("status", status.to_string())];
+        self.requests.get_or_create(&labels).inc();
+    }
+
+    pub(super) fn count_event(&self, outcome: &'static str) {
+        self.events.get_or_create(&[("outcome", outcome.to_owned())]).inc();
+    }
+}

@@ -1,0 +1,175 @@
+//! `ponos gateway`: events from HTTP to RabbitMQ, each accepted only once the broker has confirmed it.
+//!
+//! A request's way: who asks (`access.rs`, or `webhooks.rs` with `keys.rs`), what events it has (`reading.rs`), whether they may
+//! be published (`routes.rs`), and what the broker makes of them (`publisher.rs`). Absent: queues, retries, and anything kept: who
+//! was not answered with 202 has the event still.
+
+mod access;
+mod forms;
+mod keys;
+mod listen;
+mod metrics;
+mod openapi;
+mod publisher;
+mod reading;
+mod routes;
+pub(crate) mod settings;
+#[cfg(test)]
+mod tests;
+mod webhooks;
+
+use crate::{
+    config::{self, Config},
+    connection::Options,
+    exit::Exit,
+    http::{self, ConnectionLimits},
+    output,
+    run::log,
+    trouble::Trouble,
+};
+use listen::Listener;
+use metrics::GatewayMetrics;
+use ponos::{
+    broker::{Link, Transport},
+    clock::Clock,
+    metrics::{Listener as MetricsListener, Metrics},
+    shutdown::{Stage, Trigger, shutdown},
+};
+use publisher::{Publishing, topology};
+use routes::Gateway;
+use settings::Webhook;
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use tokio::{sync::watch, task::JoinSet};
+use webhooks::WebhookRoute;
+
+/// Connections at a time; others wait to be accepted.
+const CONNECTIONS: usize = 1024;
+/// How long a client may take for a head, and how long a connection may be idle.
+const IDLE: Duration = Duration::from_secs(60);
+/// How long a request may take beyond the confirm: its body, and the answer.
+const MARGIN: Duration = Duration::from_secs(35);
+
+/// Takes events over HTTP and publishes them, each answered once the broker has confirmed it.
+///
+/// CloudEvents (binary, structured, batch), plain JSON, signed webhooks. What it listens at, who may publish what, and the
+/// webhooks are in the section [gateway] of ponos.toml; docs/gateway.md has the interface.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = ENDS)]
+pub(crate) struct Args {
+    /// The file that describes it; ponos.toml in this folder if left out
+    #[arg(long, value_name = "FILE", env = config::VARIABLE, hide_env_values = true)]
+    config: Option<PathBuf>,
+    /// Serves metrics for Prometheus at http://ADDRESS/metrics
+    #[arg(long, value_name = "ADDRESS", env = "PONOS_METRICS", hide_env_values = true)]
+    metrics: Option<String>,
+    /// The format of log lines on standard error; PONOS_LOG sets their level
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "PONOS_LOG_FORMAT",
+        hide_env_values = true,
+        default_value = "text"
+    )]
+    log_format: log::Format,
+}
+
+const ENDS: &str = "\
+The first Ctrl-C or SIGTERM takes no more requests; those that have begun are answered, once the broker has confirmed. The second
+ends it at once: who was not answered sends it again. After Ctrl-C the exit code is 130, after SIGTERM 0.";
+
+pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
+    log::begin(args.log_format)?;
+    let config = Config::load(args.config.as_deref())?;
+    let service = config.described.service.clone();
+    let Some(settings) = config.gateway.clone() else {
+        let what = "the file has no section [gateway]: add it, with listen = \"127.0.0.1:7314\"";
+        return Err(Trouble::Words(Exit::Configuration, what.to_owned()));
+    };
+    let webhook = |webhook: &Webhook| {
+        let route = WebhookRoute::new(webhook, &service, settings.limits.rate)?;
+        Ok::<_, Trouble>((webhook.name.clone(), route))
+    };
+    let webhooks = settings.webhooks.iter().map(webhook).collect::<Result<Vec<_>, _>>()?;
+    let metrics = Metrics::new();
+    let counted = GatewayMetrics::register(&metrics);
+    let scraped = args.metrics.as_deref().filter(|address| !address.is_empty());
+    let scraped = scraped.map(|address| scrape(address, metrics)).transpose()?;
+    let listener = Listener::bind(&settings).await?;
+    let mut amqp = options.or(&config).config(&format!("ponos gateway {service}"))?;
+    amqp.confirm_timeout = settings.limits.confirm;
+    let transport = Transport::amqp(amqp);
+    reach(&transport, config.passive).await?;
+    let limits = (settings.limits, settings.unroutable);
+    let publishing = Publishing::new(&transport, config.passive, limits, counted.clone());
+    let (trigger, asked) = shutdown();
+    trigger.advance_on_signals(|| output::complain("stopping; a second signal stops at once"));
+    // end with this function
+    let (mut beside, (ended, ending)) = (JoinSet::new(), shutdown());
+    beside.spawn(watch(publishing.link(), counted.clone()));
+    if let Some(tls) = listener.tls() {
+        beside.spawn(tls.follow(|| Clock::system().now()));
+    }
+    let scraping = scraped.map(|listener| tokio::spawn(listener.serve(ending)));
+    output::complain(&format!("listening at {}", listener.place()));
+    let last = settings.limits.confirm + MARGIN;
+    let gateway = Arc::new(Gateway::new(settings, service, publishing.clone(), webhooks, counted));
+    let limits = ConnectionLimits { most: CONNECTIONS, idle: IDLE, last };
+    tokio::select! {
+        () = async {
+            http::serve(listener, &gateway, limits, asked.clone()).await;
+            publishing.close().await;
+        } => output::complain("ended: all that was accepted is confirmed"),
+        () = asked.reached(Stage::Stopping) => output::complain("ended at once: who was not answered sends it again"),
+    }
+    end(&ended, scraping).await;
+    Ok(if asked.was_interrupted() { Exit::Interrupted } else { Exit::Done })
+}
+
+/// The metrics were read to the last.
+async fn end(ended: &Trigger, scraping: Option<tokio::task::JoinHandle<()>>) {
+    ended.advance();
+    if let Some(scraping) = scraping {
+        // a panic was logged
+        let _ = scraping.await;
+    }
+}
+
+fn scrape(address: &str, metrics: Metrics) -> Result<MetricsListener, Trouble> {
+    let wrong =
+        |_| Trouble::usage(format!("--metrics '{address}' is not an address and a port: 127.0.0.1:9464"));
+    let address: SocketAddr = address.parse().map_err(wrong)?;
+    MetricsListener::bind(address, metrics)
+        .map_err(|error| Trouble::Words(Exit::Configuration, error.to_string()))
+}
+
+/// Connects once. A broker that is away is waited for; what only a person can mend ends the start.
+async fn reach(transport: &Transport, is_passive: bool) -> Result<(), Trouble> {
+    match transport.check(&topology(is_passive)).await {
+        Err(error) if error.class.needs_a_person() => Err(error.into()),
+        Err(error) => {
+            tracing::warn!("{}; events are refused (503) until it can be reached", error.what);
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Logs what becomes of the connection.
+async fn watch(mut link: watch::Receiver<Link>, metrics: GatewayMetrics) {
+    loop {
+        let is_up = {
+            let link = link.borrow_and_update();
+            match &*link {
+                Link::Up { broker, .. } => tracing::info!("connected to {broker}: events are accepted"),
+                Link::Blocked { reason } => tracing::warn!("the broker accepts no messages: {reason}"),
+                Link::Down { error: Some(error), .. } => tracing::warn!("events are refused: {error}"),
+                Link::Down { error: None, .. } | Link::Closed => {}
+            }
+            matches!(&*link, Link::Up { .. })
+        };
+        metrics.connected.set(is_up.into());
+        if link.changed().await.is_err() {
+            return;
+        }
+    }
+}

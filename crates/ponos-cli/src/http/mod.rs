@@ -1,0 +1,13 @@
+//! What the HTTP servers of `serve` and `gateway` share: connections and their bounds, bodies and theirs, problem documents.
+
+mod bodies;
+mod connections;
+pub(crate) mod openapi;
+mod percent;
+pub(crate) mod problem;
+
+pub(crate) use bodies::{Bodies, Room};
+#[cfg(test)]
+pub(crate) use connections::converse;
+pub(crate) use connections::{Answers, ConnectionLimits, Listens, Stream, is_here, serve};
+pub(crate) use percent::percent_decoded;
