@@ -47,7 +47,7 @@ tasks = ["invoice.archive.filled"]
 
 /// Makes a user who runs that service; gives its URL and the file.
 fn tenant(node: &Node, sandbox: &Sandbox, service: &str, text: &str) -> (String, String) {
-    let file = sandbox.path(&format!("{service}.toml")).to_str().unwrap().to_owned();
+    let file = sandbox.path(format!("{service}.toml")).to_str().unwrap().to_owned();
     fs::write(&file, text).unwrap();
     node.add_user(service, "sesame");
     // first the exchanges: newer versions take no topic permissions for one that is not there
