@@ -24,7 +24,6 @@ use crate::{
     store::{
         self, PostgresSource, PostgresTarget, SledOptions, SledSource, SledTarget, StoreError,
         copying::{Entry, Mark, Marked, Source, Sums, Target, count},
-        held,
     },
 };
 use std::{
@@ -55,10 +54,6 @@ pub(crate) struct Copied {
 pub(crate) enum CopyError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error(
-        "{0} is a copy that is held: say first what becomes of what was due since it was made (`khronos store accept --send-again`, or `--skip`)"
-    )]
-    Held(CopyPlace),
     #[error(
         "there is no store at {0}; name the folder of a clock's state, or the Postgres and the schema that it has"
     )]
@@ -219,11 +214,8 @@ impl CopyPlace {
         let none = || CopyError::NoStore(self.clone());
         match self {
             Self::Folder(path) => {
-                let held = held::read(path);
-                if held.map_err(|error| store::io_error(path, "looking for its mark", &error))?.is_some() {
-                    return Err(CopyError::Held(self.clone()));
-                }
-                if !path.join(store::SEAL).exists() {
+                // Else one would be made there.
+                if store::seems_held(path)?.is_none() {
                     return Err(none());
                 }
                 let options = SledOptions { cache, ..SledOptions::default() };

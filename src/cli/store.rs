@@ -153,14 +153,14 @@ async fn accepted(globals: &Globals, args: AcceptArgs) -> Result<Exit, CliError>
             return output::lines(out, &[&accepted]);
         }
         let Accepted { made_at, what, skipped_delayed, is_paused } = &accepted;
-        let since = made_at.map_or_else(|| "the copy was made".to_owned(), |at| at.to_string());
         match what {
-            Acceptance::SendAgain => {
-                writeln!(out, "the store is held no more: what was due since {since} goes out under its ids")?
-            }
+            Acceptance::SendAgain => writeln!(
+                out,
+                "the store is held no more: what was due since {made_at} goes out under its ids"
+            )?,
             Acceptance::Skip => writeln!(
                 out,
-                "the store is held no more: what was due since {since} is recorded as skipped, {skipped_delayed} delayed events among it"
+                "the store is held no more: what was due since {made_at} is recorded as skipped, {skipped_delayed} delayed events among it"
             )?,
         }
         if *is_paused {

@@ -10,12 +10,9 @@ use crate::{
     store::{
         self, SledOptions, SledTarget, StoreError, StoreHandle, Whole, WholeSource,
         copying::{Source as _, Sums, Target as _},
-        exposed,
-        held::{self, Held},
-        io_error,
     },
 };
-use ponos::{event::Timestamp, private};
+use ponos::event::Timestamp;
 use std::path::Path;
 
 /// What was looked up of a clock that goes on.
@@ -55,17 +52,13 @@ pub(crate) async fn look_up(
 pub(crate) fn backup(
     found: LookedUp,
     folder: &Path,
-    (clock, made_at): (&str, Timestamp),
+    made_at: Timestamp,
     mut told: impl FnMut(u64),
 ) -> Result<Copied, CopyError> {
     let to = CopyPlace::Folder(folder.to_owned());
     to.check_nothing_is_there()?;
-    private::folder(folder).map_err(|error| exposed(folder, error))?;
-    let held = Held { clock: clock.to_owned(), made_at };
-    held::mark(folder, &held).map_err(|error| io_error(folder, "marking it", &error))?;
-
     let LookedUp { progress, delayed } = found;
-    let mut progress = WholeSource::new(progress, store::Meta::of_a_copy)?;
+    let mut progress = WholeSource::new(progress, |meta| meta.of_a_copy(made_at))?;
     let delayed =
         delayed.map(|WholeOfDelayed(whole)| DelayedWholeSource::new(whole, delayed::Meta::of_a_copy));
     let mut delayed = delayed.transpose()?;

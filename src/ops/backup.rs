@@ -100,11 +100,11 @@ pub async fn begin(
     };
     let found = begun.await?;
     info!("{caller} has the store copied into {}", folder.display());
-    let (name, made_at, ours) = (clock.name(), view.made_at, backups.clone());
+    let (made_at, ours) = (view.made_at, backups.clone());
     let work = move || {
         yield_to_publishing();
         let told = |entries| ours.change(|last| last.entries = entries);
-        let ended = backup(found, &folder, (&name, made_at), told);
+        let ended = backup(found, &folder, made_at, told);
         match &ended {
             Ok(_) => info!("the store was copied into {}", folder.display()),
             Err(error) => error!(%error, "the store was not copied into {}", folder.display()),

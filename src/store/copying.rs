@@ -8,7 +8,7 @@
 
 use super::{
     StoreError, made_up,
-    meta::{Meta, UNFINISHED, fingerprint},
+    meta::{FORM, HELD, Meta, UNFINISHED, fingerprint},
 };
 use ponos::event::Timestamp;
 use serde::Serialize;
@@ -125,9 +125,15 @@ pub(crate) trait Marked {
 pub(crate) const APART: u64 = 1 << 32;
 
 impl Meta {
-    /// What a copy says of itself of which the original goes on: it is another store.
-    pub(crate) fn of_a_copy(self) -> Self {
-        Self { store: made_up(), created: self.created.saturating_add(APART), ..self }
+    /// What a copy says of itself of which the original goes on: it is another store, and held.
+    pub(crate) fn of_a_copy(self, made_at: Timestamp) -> Self {
+        let created = self.created.saturating_add(APART);
+        Self { form: HELD, made_at: Some(made_at), store: made_up(), created, ..self }
+    }
+
+    /// What it says once it is held no more. Its creations are those of the newest form.
+    pub(super) fn accepted(self) -> Self {
+        Self { form: FORM, made_at: None, ..self }
     }
 }
 

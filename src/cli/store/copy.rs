@@ -133,7 +133,6 @@ pub(in crate::cli) fn copy_exit(error: &CopyError, of_store: impl FnOnce(&StoreE
     match error {
         CopyError::Store(error) => of_store(error),
         CopyError::NotEmpty(_) => Exit::Usage,
-        CopyError::Held(_) => Exit::Configuration,
         CopyError::NoStore(_) | CopyError::Differs { .. } => Exit::InputOutput,
     }
 }

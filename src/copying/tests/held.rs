@@ -5,12 +5,7 @@ use crate::{
     config::MetricsConfig,
     delayed::{DelayedHandle, DelayedTuning, open_redb},
     engine::{Outcome, SkipReason},
-    store::{
-        SledOptions, StoreHandle, Tuning,
-        copying::APART,
-        held::{Held, mark},
-        open_sled,
-    },
+    store::{SEAL, SledOptions, SledStore, StoreHandle, Tuning, copying::APART, open_sled},
     telemetry::Counts,
 };
 use ponos::event::Timestamp;
@@ -41,7 +36,7 @@ async fn backed_up(folder: &Path) -> (PathBuf, (Content, DelayedContent)) {
     delayed.write(1, batch(WRITES + 1)).unwrap();
     store.flush().await.unwrap();
     let into = there.clone();
-    let making = std::thread::spawn(move || backup(found, &into, ("khronos", made_at()), |_| ()));
+    let making = std::thread::spawn(move || backup(found, &into, made_at(), |_| ()));
     making.join().unwrap().unwrap();
     delayed.close().await.unwrap();
     store.close().await.unwrap();
@@ -58,10 +53,18 @@ async fn a_backup_is_another_store_with_all_that_was_there_and_is_held_until_it_
     let (there, kept) = backed_up(folder.path()).await;
     assert!(holding(&there).why().contains(&made_at().to_string()));
     let held = copied(&CopyPlace::Folder(there.clone()), &CopyPlace::Folder(folder.path().join("further")));
-    assert!(matches!(held, Err(CopyError::Held(_))), "{held:?}");
+    assert!(matches!(held, Err(CopyError::Store(StoreError::Held { .. }))), "{held:?}");
+    let refused = fixture::open(&there).unwrap_err();
+    assert!(matches!(refused, StoreError::Held { .. }), "{refused}");
+    // Whoever only reads may.
+    let options = SledOptions { held: true, ..SledOptions::default() };
+    assert_eq!(
+        SledStore::open(&there, "khronos", &options).unwrap().load().unwrap().settled,
+        kept.0.snapshot.settled
+    );
 
     let accepted = holding(&there).accept(Acceptance::SendAgain, instant(10_000)).unwrap();
-    assert_eq!((accepted.made_at, accepted.skipped_delayed), (Some(made_at()), 0));
+    assert_eq!((accepted.made_at, accepted.skipped_delayed), (made_at(), 0));
     assert!(Holding::open(&there, ("khronos", CACHE)).unwrap().is_none());
     let (mut progress, mut delayed) = in_folder(&there);
     assert_ne!(
@@ -108,18 +111,32 @@ async fn what_was_due_since_a_backup_is_recorded_as_skipped_where_that_is_decide
 #[tokio::test]
 async fn a_backup_that_was_interrupted_can_not_be_accepted() {
     let folder = tempfile::tempdir().unwrap();
-    // Before anything else was there, …
-    let early = folder.path().join("early");
-    fs::create_dir(&early).unwrap();
-    mark(&early, &Held { clock: "khronos".into(), made_at: made_at() }).unwrap();
-    let refused = Holding::open(&early, ("khronos", CACHE)).unwrap_err();
-    assert!(matches!(refused, StoreError::Unfinished { .. }), "{refused}");
-    // … and in the midst of it.
     let here = folder.path().join("here");
     filled(&here);
     let late = folder.path().join("late");
     interrupted(&CopyPlace::Folder(here), &CopyPlace::Folder(late.clone()), true);
-    mark(&late, &Held { clock: "khronos".into(), made_at: made_at() }).unwrap();
     let refused = Holding::open(&late, ("khronos", CACHE)).unwrap_err();
     assert!(matches!(refused, StoreError::Unfinished { .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn where_the_power_goes_before_the_seal_knows_of_it_a_copy_is_accepted_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let (there, _) = backed_up(folder.path()).await;
+    // What a store adds when it is read first is there.
+    holding(&there).store.load().unwrap();
+    let before = fs::read(there.join(SEAL)).unwrap();
+    holding(&there).accept(Acceptance::SendAgain, instant(10_000)).unwrap();
+    fs::write(there.join(SEAL), before).unwrap();
+    assert!(Holding::open(&there, ("khronos", CACHE)).unwrap().is_none());
+    fixture::open(&there).unwrap();
+}
+
+#[tokio::test]
+async fn an_older_version_takes_a_copy_that_is_held_for_that_of_a_newer_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (there, _) = backed_up(folder.path()).await;
+    // Whatever else is lost of it: seal and database both say so.
+    let seal = fs::read_to_string(there.join(SEAL)).unwrap();
+    assert!(seal.starts_with(&format!("{{\"form\":{},", u32::MAX - 1)), "{seal}");
 }

@@ -1,15 +1,19 @@
 //! A store on sled that is copied, or copied into.
 
 use super::{
-    Changes, Failed, SledOptions, SledStore, Unreadable, damaged, encoding, guarded,
+    Added, Changes, Failed, SledOptions, SledStore, Unreadable, damaged, encoding, guarded,
     meta::{self, Meta, UNFINISHED},
     open,
     scan::Pair,
 };
-use crate::store::{
-    StoreError, Whole,
-    copying::{Entry, Portion, Source, Target},
+use crate::{
+    engine::Commit,
+    store::{
+        Store as _, StoreError, Whole,
+        copying::{Entry, Portion, Source, Target},
+    },
 };
+use ponos::event::Timestamp;
 use std::{borrow::Borrow, ops::Bound, path::Path};
 
 /// Reads a store: one that is its own, or one that is being written.
@@ -181,6 +185,24 @@ impl Target<Meta> for SledTarget {
 }
 
 impl SledStore {
+    /// When the copy was made that it is, and held as such.
+    pub(crate) fn held(&self) -> Option<Timestamp> {
+        self.meta.made_at.filter(|_| self.meta.is_held())
+    }
+
+    /// Has it be held no more, and makes this commit, in one write.
+    ///
+    /// # Errors
+    /// [`StoreError`]; it is held as before then.
+    pub(crate) fn accept(&mut self, commit: Option<&Commit>) -> Result<(), StoreError> {
+        self.meta = self.meta.clone().accepted();
+        let accepted = match commit {
+            Some(commit) => self.save(0, commit),
+            None => self.write(Added { rows: &[], logged: &[] }, |_, _| Ok(())),
+        };
+        accepted.map(drop)
+    }
+
     /// Writes some of what an earlier version left to be amended.
     fn amend(&mut self) -> Result<(), StoreError> {
         let amended = self.with_rules()?;
