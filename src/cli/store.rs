@@ -45,7 +45,7 @@ enum Verb {
 
 /// Copies the state of a running clock into a folder.
 ///
-/// All of it as of one moment, under marks of its own: a clock that starts on the copy sends nothing before `khronos store accept`. The
+/// All of it as of one moment: a clock that starts on the copy sends nothing before `khronos store accept`. The
 /// clock writes it, as the user that it runs as; what it does goes on meanwhile. Nothing may be at DIR yet. A state in a Postgres is backed
 /// up by its own means.
 #[derive(Debug, clap::Args)]
@@ -64,7 +64,8 @@ struct BackupArgs {
 /// Has a restored copy go on, which `khronos store backup` made.
 ///
 /// Such a copy does not know what was sent since it was made, so a clock that starts on it is held, and `/readyz` says why. What was
-/// under way when it was made goes again in both cases, under the ids that it had. No clock need run on it.
+/// under way when it was made goes again in both cases, under the ids that it had. Each copy that is accepted becomes a store of its own, and
+/// may be one of several of one backup. No clock need run on it.
 #[derive(Debug, clap::Args)]
 struct AcceptArgs {
     /// What was due since goes out as after an outage, as each schedule says, under the ids that it had

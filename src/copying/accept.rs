@@ -1,4 +1,5 @@
-//! What becomes of what a copy does not know of: due since it was made, and sent by the original, or not.
+//! What becomes of what a copy does not know of: due since it was made, and sent by the original, or not. Each time a copy is accepted it
+//! becomes another store, so that what is made of it twice is told apart.
 
 use super::DELAYED;
 use crate::{
@@ -69,7 +70,11 @@ impl Holding {
         let Some(made_at) = store.held() else { return Ok(None) };
         let delayed = folder.join(DELAYED);
         let delayed = match delayed.exists() {
-            true => Some(RedbDelayed::open(&delayed, clock, &RedbOptions::default())?),
+            true => Some(RedbDelayed::open(
+                &delayed,
+                clock,
+                &RedbOptions { held: true, ..RedbOptions::default() },
+            )?),
             false => None,
         };
         Ok(Some(Self { clock: clock.to_owned(), made_at, store, delayed }))
@@ -100,6 +105,10 @@ impl Holding {
             }
             commit = skip(snapshot, now);
         }
+        if let Some(delayed) = &mut self.delayed {
+            delayed.accept()?;
+        }
+        // Last: until then all of it is held, and may be done again.
         self.store.accept(commit.as_ref())?;
         Ok(accepted)
     }

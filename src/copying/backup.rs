@@ -1,4 +1,4 @@
-//! A copy of a clock that goes on, in a folder: another store from then on, and held.
+//! A copy of a clock that goes on, in a folder: held, and another store once it is accepted.
 //!
 //! What the copy holds is of one moment: the delayed events are looked up first, and the progress right after. So its H covers all
 //! that these delayed events may have been handed over by, as after a crash; what was settled in between is pending in the copy, and
@@ -6,9 +6,9 @@
 
 use super::{Copied, CopyError, CopyPlace, DELAYED, Telling, transfer};
 use crate::{
-    delayed::{self, DelayedHandle, DelayedWhole, DelayedWholeSource, RedbOptions, RedbTarget},
+    delayed::{DelayedHandle, DelayedWhole, DelayedWholeSource, RedbOptions, RedbTarget},
     store::{
-        self, SledOptions, SledTarget, StoreError, StoreHandle, Whole, WholeSource,
+        SledOptions, SledTarget, StoreError, StoreHandle, Whole, WholeSource,
         copying::{Source as _, Sums, Target as _},
     },
 };
@@ -59,9 +59,7 @@ pub(crate) fn backup(
     to.check_nothing_is_there()?;
     let LookedUp { progress, delayed } = found;
     let mut progress = WholeSource::new(progress, |meta| meta.of_a_copy(made_at))?;
-    let delayed =
-        delayed.map(|WholeOfDelayed(whole)| DelayedWholeSource::new(whole, delayed::Meta::of_a_copy));
-    let mut delayed = delayed.transpose()?;
+    let mut delayed = delayed.map(|WholeOfDelayed(whole)| DelayedWholeSource::new(whole)).transpose()?;
     let mut progress_to = SledTarget::create(folder, &SledOptions::default(), progress.meta())?;
     let path = folder.join(DELAYED);
     let created =

@@ -87,16 +87,16 @@ pub(crate) struct WholeSource {
 }
 
 impl WholeSource {
-    /// `as_another` says what is to be another store's from now on.
+    /// `as_copy` makes of what it says of itself what its copy says.
     ///
     /// # Errors
     /// [`StoreError::Damaged`].
-    pub(crate) fn new(mut whole: Whole, as_another: impl FnOnce(Meta) -> Meta) -> Result<Self, StoreError> {
+    pub(crate) fn new(mut whole: Whole, as_copy: impl FnOnce(Meta) -> Meta) -> Result<Self, StoreError> {
         // It sorts before all others.
         let first = whole.0.next().filter(|(key, _)| key == encoding::META);
         let (_, bytes) = first.ok_or_else(|| broken("it does not say what it is"))?;
         let meta = encoding::read_meta(&bytes).map_err(|Unreadable(what)| broken(what))?;
-        Ok(Self { whole, meta: as_another(meta) })
+        Ok(Self { whole, meta: as_copy(meta) })
     }
 }
 
@@ -190,7 +190,7 @@ impl SledStore {
         self.meta.made_at.filter(|_| self.meta.is_held())
     }
 
-    /// Has it be held no more, and makes this commit, in one write.
+    /// Has it be held no more, as a store of its own, and makes this commit, in one write.
     ///
     /// # Errors
     /// [`StoreError`]; it is held as before then.
