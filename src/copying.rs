@@ -16,7 +16,7 @@ mod backup;
 mod tests;
 
 pub(crate) use accept::{AcceptAsked, Acceptance, Accepted, Holding};
-pub(crate) use backup::{backup, look_up};
+pub(crate) use backup::{LookedUp, backup, look_up};
 
 use crate::{
     delayed::{self, PostgresDelayedSource, PostgresDelayedTarget, RedbOptions, RedbSource, RedbTarget},
@@ -63,6 +63,10 @@ pub(crate) enum CopyError {
     )]
     NotEmpty(CopyPlace),
     #[error(
+        "{error}; what is at {to} is not whole, and no clock starts on it: remove it (delete the folder, or drop the schema), then copy again"
+    )]
+    Broken { to: CopyPlace, error: StoreError },
+    #[error(
         "the copy at {to} is not what is at {from}: {what}; no clock starts on it: remove it, and check disk, memory and database before you copy again"
     )]
     Differs { from: CopyPlace, to: CopyPlace, what: String },
@@ -71,14 +75,11 @@ pub(crate) enum CopyError {
 /// The folder of delayed events, within that of the store.
 pub(crate) const DELAYED: &str = "delayed";
 
-/// Entries between two words about how far it has come.
-const TOLD: u64 = 100_000;
-
 type Progress<'a> = Box<dyn Source<store::Meta> + 'a>;
 type Delayed<'a> = Box<dyn Source<delayed::Meta> + 'a>;
 
-/// Copies the state of the clock of this name; `cache`: bytes that each store on a disk keeps in memory. `told` is called now and then
-/// with how many entries are there.
+/// Copies the state of the clock of this name; `cache`: bytes that each store on a disk keeps in memory. `told` is called with each
+/// portion that was written or read back: how many entries are there.
 ///
 /// # Errors
 /// [`CopyError`]; no clock starts on what is at the target then.
@@ -90,13 +91,40 @@ pub(crate) fn copy(
 ) -> Result<Copied, CopyError> {
     to.check_nothing_is_there()?;
     let (mut progress, mut delayed) = from.open(clock, cache)?;
-    let mut progress_to = to.progress(progress.meta(), cache)?;
-    let mut delayed_to = delayed.as_ref().map(|delayed| to.delayed(delayed.meta())).transpose()?;
+    let delayed: Option<&mut dyn Source<delayed::Meta>> = match &mut delayed {
+        Some(delayed) => Some(&mut **delayed),
+        None => None,
+    };
+    fill((&mut *progress, delayed), cache, (from, to), &mut told)
+}
 
+/// What is copied; that of delayed events where there is one.
+type Both<'a> = (&'a mut dyn Source<store::Meta>, Option<&'a mut dyn Source<delayed::Meta>>);
+
+/// Makes both stores of a place in which nothing is, and fills them.
+fn fill(
+    from_both: Both<'_>,
+    cache: u64,
+    (from, to): (&CopyPlace, &CopyPlace),
+    told: &mut dyn FnMut(u64),
+) -> Result<Copied, CopyError> {
+    let progress_to = to.progress(from_both.0.meta(), cache)?;
+    fill_made(from_both, progress_to, (from, to), Telling { told, entries: 0 }).map_err(|error| match error {
+        CopyError::Store(error) => CopyError::Broken { to: to.clone(), error },
+        other => other,
+    })
+}
+
+fn fill_made(
+    (progress, mut delayed): Both<'_>,
+    mut progress_to: Box<dyn Target<store::Meta>>,
+    both: (&CopyPlace, &CopyPlace),
+    mut telling: Telling<'_>,
+) -> Result<Copied, CopyError> {
+    let mut delayed_to = delayed.as_ref().map(|delayed| both.1.delayed(delayed.meta())).transpose()?;
+    telling.note(0);
     let mut copied = Copied { marks: Vec::new(), sums: Sums::new() };
-    let both = (from, to);
-    let mut telling = Telling::new(&mut told);
-    transfer(&mut *progress, &mut *progress_to, both, &mut copied, &mut telling)?;
+    transfer(progress, &mut *progress_to, both, &mut copied, &mut telling)?;
     if let (Some(delayed), Some(delayed_to)) = (&mut delayed, &mut delayed_to) {
         transfer(&mut **delayed, &mut **delayed_to, both, &mut copied, &mut telling)?;
         delayed_to.finish()?;
@@ -107,32 +135,17 @@ pub(crate) fn copy(
     Ok(copied)
 }
 
-/// Says now and then how many entries are there.
+/// Says with each portion how many entries are there.
 struct Telling<'a> {
     told: &'a mut dyn FnMut(u64),
     entries: u64,
 }
 
-impl<'a> Telling<'a> {
-    fn new(told: &'a mut dyn FnMut(u64)) -> Self {
-        Self { told, entries: 0 }
-    }
-
+impl Telling<'_> {
     fn note(&mut self, more: usize) {
-        let before = self.entries / TOLD;
         self.entries += more as u64;
-        if self.entries / TOLD > before {
-            (self.told)(self.entries);
-        }
+        (self.told)(self.entries);
     }
-}
-
-/// Refuses a folder in which something is.
-///
-/// # Errors
-/// [`CopyError::NotEmpty`].
-pub(crate) fn check_nothing_is_at(folder: &Path) -> Result<(), CopyError> {
-    CopyPlace::Folder(folder.to_owned()).check_nothing_is_there()
 }
 
 /// Copies one store, reads it back and compares.
@@ -146,13 +159,17 @@ fn transfer<M: Marked>(
     let mut sums = Sums::new();
     each(source, |entries| {
         count(&mut sums, &entries);
-        telling.note(entries.len());
-        target.add(entries)
+        to.check_room()?;
+        let count = entries.len();
+        target.add(entries)?;
+        telling.note(count);
+        Ok(())
     })?;
     let mut there = Sums::new();
     let mut back = target.read_back()?;
     each(&mut *back, |entries| {
         count(&mut there, &entries);
+        telling.note(0);
         Ok(())
     })?;
     let (marks, said) = (source.meta().marks(), back.meta().marks());
@@ -203,6 +220,19 @@ impl CopyPlace {
             Err(error) => return Err(read(&error).into()),
         };
         if is_empty { Ok(()) } else { Err(CopyError::NotEmpty(self.clone())) }
+    }
+
+    /// Leaves of a disk what a clock leaves of it: others write there, too, and a clock that starts on the copy wants to.
+    fn check_room(&self) -> Result<(), StoreError> {
+        let Self::Folder(path) = self else { return Ok(()) };
+        let reserve = RedbOptions::default().reserve;
+        let what = match delayed::room(path) {
+            Some(free) if free < reserve => format!(
+                "its disk has {free} bytes left, and a copy leaves {reserve} of them to whoever else writes there; make room, or choose another disk"
+            ),
+            _ => return Ok(()),
+        };
+        Err(StoreError::Io { path: path.clone(), what: what.into() })
     }
 
     /// What is there of a clock. One without delayed events may never have had a store of them.

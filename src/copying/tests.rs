@@ -5,11 +5,12 @@ use crate::{
     delayed::{
         PostgresDelayed,
         fixture::{self as delayed_fixture, Content as DelayedContent, batch, limits},
+        on_a_small_disk,
     },
     engine::delayed::DelayedStore as _,
     postgres::{Door, DoorOptions, fixture::Tables},
     store::{
-        PostgresOptions, PostgresStore, Store as _,
+        PostgresOptions, PostgresStore, Store as _, child_folder,
         fixture::{self, Content, commit, instant},
     },
 };
@@ -278,4 +279,27 @@ fn a_store_of_more_than_one_portion_is_copied_portion_by_portion() {
     })
     .unwrap();
     assert!(portions >= 6, "{portions}");
+}
+
+#[test]
+fn a_disk_that_fills_is_not_taken_up_by_a_copy() {
+    let folder = tempfile::tempdir().unwrap();
+    on_a_small_disk("copying::tests::child_copies_onto_a_small_disk", folder.path());
+}
+
+#[test]
+fn child_copies_onto_a_small_disk() {
+    let Some(small) = child_folder() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path().join("here");
+    let kept = filled(&here);
+    let there = small.join("there");
+    let failed = copied(&CopyPlace::Folder(here.clone()), &CopyPlace::Folder(there.clone())).unwrap_err();
+    assert!(matches!(failed, CopyError::Broken { .. }), "{failed}");
+    let said = failed.to_string();
+    assert!(said.contains("make room") && said.contains("remove it"), "{said}");
+    let refused = fixture::open(&there).unwrap_err();
+    assert!(matches!(refused, StoreError::Unfinished { .. }), "{refused}");
+    assert_eq!(in_folder(&here), kept);
+    println!("all there");
 }

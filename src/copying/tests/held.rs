@@ -32,13 +32,13 @@ async fn backed_up(folder: &Path) -> (PathBuf, (Content, DelayedContent)) {
     let (here, there) = (folder.join("here"), folder.join("there"));
     let kept = filled(&here);
     let (store, delayed) = running(&here).await;
-    let found = look_up(&store, Some(&delayed)).await.unwrap().unwrap();
+    let found = look_up(&store, Some(&delayed), made_at()).await.unwrap().unwrap();
     // What comes later is not in it.
     store.save(1, commit(60, fixture::rows(6_000, 3))).unwrap();
     delayed.write(1, batch(WRITES + 1)).unwrap();
     store.flush().await.unwrap();
     let into = there.clone();
-    let making = std::thread::spawn(move || backup(found, &into, made_at(), |_| ()));
+    let making = std::thread::spawn(move || backup(&found, &into, |_| ()));
     making.join().unwrap().unwrap();
     delayed.close().await.unwrap();
     store.close().await.unwrap();
@@ -191,4 +191,34 @@ async fn a_copy_whose_delayed_events_alone_became_another_store_is_accepted_agai
     holding(&cut).accept(Acceptance::SendAgain, instant(10_000)).unwrap();
     let (_, delayed) = in_folder(&cut);
     assert_eq!((delayed.events, delayed.rows), (kept.1.events, kept.1.rows));
+}
+
+#[tokio::test]
+async fn a_backup_whose_source_is_taken_back_fails_and_is_named_as_not_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let (here, there) = (folder.path().join("here"), folder.path().join("there"));
+    filled(&here);
+    let (store, delayed) = running(&here).await;
+    let found = look_up(&store, Some(&delayed), made_at()).await.unwrap().unwrap();
+    let into = there.clone();
+    let making = std::thread::spawn(move || {
+        let mut portions = 0;
+        let told = |_: u64| {
+            portions += 1;
+            if portions == 3 {
+                found.take_back();
+            }
+        };
+        backup(&found, &into, told)
+    });
+    let failed = making.join().unwrap().unwrap_err();
+    assert!(matches!(failed, CopyError::Broken { .. }), "{failed}");
+    let said = failed.to_string();
+    assert!(said.contains("given up") && said.contains("remove it"), "{said}");
+    delayed.close().await.unwrap();
+    store.close().await.unwrap();
+    let refused = fixture::open(&there).unwrap_err();
+    assert!(matches!(refused, StoreError::Unfinished { .. }), "{refused}");
+    let refused = Holding::open(&there, ("khronos", CACHE)).unwrap_err();
+    assert!(matches!(refused, StoreError::Unfinished { .. }), "{refused}");
 }

@@ -46,9 +46,12 @@ use crate::{
 use ::redb::{Database, Durability};
 pub(crate) use copying::{DelayedWholeSource, RedbSource, RedbTarget};
 use files::Files;
+#[cfg(test)]
+pub(crate) use full_disk::on_a_small_disk;
 use guard::{damaged, guarded};
 use meta::Meta;
 use reader::RedbReader;
+pub(crate) use room::free as room;
 use std::{
     fmt,
     path::{Path, PathBuf},
