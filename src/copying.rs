@@ -27,7 +27,7 @@ use crate::{
     },
 };
 use std::{
-    fmt, fs, io,
+    fmt,
     path::{Path, PathBuf},
 };
 
@@ -211,15 +211,17 @@ fn other_mark(here: &[Mark], there: &[Mark]) -> Option<String> {
 }
 
 impl CopyPlace {
+    /// A first look, so that nothing is changed where something is; whoever has the lock looks again.
     fn check_nothing_is_there(&self) -> Result<(), CopyError> {
         let Self::Folder(path) = self else { return Ok(()) };
-        let read = |error: &io::Error| store::io_error(path, "looking for what is there", error);
-        let is_empty = match fs::read_dir(path) {
-            Ok(mut entries) => entries.next().is_none(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => true,
-            Err(error) => return Err(read(&error).into()),
-        };
-        if is_empty { Ok(()) } else { Err(CopyError::NotEmpty(self.clone())) }
+        if store::is_empty(path)? {
+            return Ok(());
+        }
+        // What an earlier copy left is named as such.
+        match store::seems_held(path) {
+            Err(error @ StoreError::Unfinished { .. }) => Err(error.into()),
+            _ => Err(CopyError::NotEmpty(self.clone())),
+        }
     }
 
     /// Leaves of a disk what a clock leaves of it: others write there, too, and a clock that starts on the copy wants to.
@@ -271,7 +273,7 @@ impl CopyPlace {
         Ok(match self {
             Self::Folder(path) => {
                 let options = SledOptions { cache, ..SledOptions::default() };
-                Box::new(SledTarget::create(path, &options, of)?)
+                Box::new(SledTarget::create(path, &options, of)?.ok_or_else(taken)?)
             }
             Self::Postgres(door) => Box::new(PostgresTarget::create(door, of)?.ok_or_else(taken)?),
             Self::Running => return Err(taken()),

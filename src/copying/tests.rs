@@ -10,11 +10,11 @@ use crate::{
     engine::delayed::DelayedStore as _,
     postgres::{Door, DoorOptions, fixture::Tables},
     store::{
-        PostgresOptions, PostgresStore, Store as _, child_folder,
+        PostgresOptions, PostgresStore, SEAL, Store as _, child_folder,
         fixture::{self, Content, commit, instant},
     },
 };
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 const CACHE: u64 = 1 << 20;
 /// Writes to the store of delayed events: some settle, some are parked, all limits are reached.
@@ -130,6 +130,12 @@ fn nothing_is_copied_to_where_something_is() {
         assert!(matches!(refused, CopyError::NotEmpty(_)), "{refused}");
     }
     assert_eq!(fs::read_dir(&there).unwrap().count(), 1);
+    // What comes after the first look is seen under the lock, and is not touched either.
+    let (progress, _) = from.open("khronos", CACHE).unwrap();
+    let late = CopyPlace::Folder(there.clone()).progress(progress.meta(), CACHE);
+    assert!(matches!(late, Err(CopyError::NotEmpty(_))));
+    assert!(!there.join(SEAL).exists() && fs::read(there.join("letter")).unwrap().is_empty());
+    drop(progress);
 
     let tables = Tables::new();
     // It wrote nothing but that it was there.
@@ -219,6 +225,8 @@ fn no_clock_starts_on_what_an_interrupted_copy_left_and_nothing_is_copied_there_
         let delayed = delayed_fixture::open(&there.join(DELAYED));
         assert_eq!(delayed.is_ok(), finished, "{delayed:?}");
         assert!(finished || is_unfinished(&delayed.unwrap_err()));
+        let refused = copied(&from, &to).unwrap_err();
+        assert!(matches!(&refused, CopyError::Store(error) if is_unfinished(error)), "{refused}");
         let refused = copied(&to, &CopyPlace::Folder(folder.path().join("further"))).unwrap_err();
         assert!(matches!(&refused, CopyError::Store(error) if is_unfinished(error)), "{refused}");
 

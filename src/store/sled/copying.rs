@@ -126,11 +126,11 @@ pub(crate) struct SledTarget {
 }
 
 impl SledTarget {
-    /// Makes one in a folder in which nothing is.
+    /// Makes one in a folder in which nothing is; none where something is.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub(crate) fn create(path: &Path, options: &SledOptions, of: &Meta) -> Result<Self, StoreError> {
+    pub(crate) fn create(path: &Path, options: &SledOptions, of: &Meta) -> Result<Option<Self>, StoreError> {
         let meta = Meta {
             form: UNFINISHED,
             generation: 0,
@@ -141,7 +141,8 @@ impl SledTarget {
             digest: 0,
             ..of.clone()
         };
-        Ok(Self { store: open::begin(path, meta, options)?, form: of.form })
+        let begun = open::begin(path, meta, options)?;
+        Ok(begun.map(|store| Self { store, form: of.form }))
     }
 
     fn write(&mut self, entries: Vec<Entry>, form: u32) -> Result<(), StoreError> {

@@ -53,7 +53,7 @@ use changes::{Changes, has_pauses, is_of_run_time};
 pub(crate) use copying::{SledSource, SledTarget, WholeSource};
 use encoding::{Entry, Unreadable};
 use files::Files;
-pub(crate) use files::exposed;
+pub(crate) use files::{exposed, is_empty};
 #[cfg(test)]
 pub(crate) use fixture::{child, child_folder, copy, scale};
 pub use guard::NO_ROOM;

@@ -35,11 +35,14 @@ pub(super) fn open(path: &Path, clock: &str, options: &SledOptions) -> Result<Sl
     }
 }
 
-/// A new store in a folder, which says this of itself: nothing else may be there.
-pub(super) fn begin(path: &Path, meta: Meta, options: &SledOptions) -> Result<SledStore, StoreError> {
+/// A new store in a folder, which says this of itself; none where something is.
+pub(super) fn begin(path: &Path, meta: Meta, options: &SledOptions) -> Result<Option<SledStore>, StoreError> {
     let lock = files::lock(path)?;
+    if !files::is_empty(path)? {
+        return Ok(None);
+    }
     seal::write(path, &meta).map_err(|error| io_error(path, "creating it", &error))?;
-    opened(path, lock, meta, options)
+    opened(path, lock, meta, options).map(Some)
 }
 
 /// What the seal speaks of; not read yet.
