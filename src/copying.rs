@@ -210,6 +210,15 @@ fn other_mark(here: &[Mark], there: &[Mark]) -> Option<String> {
     Some(format!("{}: {}, and there {}", one.what, one.value, other.value))
 }
 
+/// Where a clock's delayed events are, if it ever had any. A folder that can't be read is not taken for one that is not there.
+fn delayed_folder(store: &Path) -> Result<Option<PathBuf>, StoreError> {
+    let folder = store.join(DELAYED);
+    match folder.try_exists() {
+        Ok(is_there) => Ok(is_there.then_some(folder)),
+        Err(error) => Err(store::io_error(&folder, "looking for the delayed events", &error)),
+    }
+}
+
 impl CopyPlace {
     /// A first look, so that nothing is changed where something is; whoever has the lock looks again.
     fn check_nothing_is_there(&self) -> Result<(), CopyError> {
@@ -252,10 +261,9 @@ impl CopyPlace {
                 }
                 let options = SledOptions { cache, ..SledOptions::default() };
                 let progress = SledSource::open(path, clock, &options)?;
-                let delayed = path.join(DELAYED);
-                let delayed = match delayed.exists() {
-                    true => Some(RedbSource::open(&delayed, clock, &RedbOptions::default())?),
-                    false => None,
+                let delayed = match delayed_folder(path)? {
+                    Some(delayed) => Some(RedbSource::open(&delayed, clock, &RedbOptions::default())?),
+                    None => None,
                 };
                 Ok((Box::new(progress), delayed.map(|delayed| Box::new(delayed) as Delayed<'_>)))
             }

@@ -1,7 +1,7 @@
 //! What becomes of what a copy does not know of: due since it was made, and sent by the original, or not. Each time a copy is accepted it
 //! becomes another store, so that what is made of it twice is told apart.
 
-use super::DELAYED;
+use super::delayed_folder;
 use crate::{
     delayed::{DelayedBatch, DelayedStep, DelayedStore as _, RedbDelayed, RedbOptions},
     engine::{Commit, Outcome, Reached, SkipReason, SkippedPause, Snapshot},
@@ -68,14 +68,13 @@ impl Holding {
         let store = SledStore::open(folder, clock, &options)?;
         // Where the power went in between, the seal did not know yet.
         let Some(made_at) = store.held() else { return Ok(None) };
-        let delayed = folder.join(DELAYED);
-        let delayed = match delayed.exists() {
-            true => Some(RedbDelayed::open(
+        let delayed = match delayed_folder(folder)? {
+            Some(delayed) => Some(RedbDelayed::open(
                 &delayed,
                 clock,
                 &RedbOptions { held: true, ..RedbOptions::default() },
             )?),
-            false => None,
+            None => None,
         };
         Ok(Some(Self { clock: clock.to_owned(), made_at, store, delayed }))
     }

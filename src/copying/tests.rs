@@ -311,3 +311,19 @@ fn child_copies_onto_a_small_disk() {
     assert_eq!(in_folder(&here), kept);
     println!("all there");
 }
+
+#[cfg(unix)]
+#[test]
+fn delayed_events_that_can_not_be_read_are_not_taken_for_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path().join("here");
+    fixture::fill(&here);
+    let copied_to =
+        |name: &str| copied(&CopyPlace::Folder(here.clone()), &CopyPlace::Folder(folder.path().join(name)));
+    copied_to("none").unwrap();
+    // It leads to itself.
+    std::os::unix::fs::symlink(DELAYED, here.join(DELAYED)).unwrap();
+    let refused = copied_to("unread").unwrap_err();
+    assert!(matches!(refused, CopyError::Store(StoreError::Io { .. })), "{refused}");
+    assert!(!folder.path().join("unread").exists());
+}
