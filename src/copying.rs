@@ -16,7 +16,7 @@ mod backup;
 mod tests;
 
 pub(crate) use accept::{AcceptAsked, Acceptance, Accepted, Holding};
-pub(crate) use backup::{backup, look_up};
+pub(crate) use backup::{LookedUp, backup, look_up};
 
 use crate::{
     delayed::{self, PostgresDelayedSource, PostgresDelayedTarget, RedbOptions, RedbSource, RedbTarget},
@@ -24,11 +24,10 @@ use crate::{
     store::{
         self, PostgresSource, PostgresTarget, SledOptions, SledSource, SledTarget, StoreError,
         copying::{Entry, Mark, Marked, Source, Sums, Target, count},
-        held,
     },
 };
 use std::{
-    fmt, fs, io,
+    fmt,
     path::{Path, PathBuf},
 };
 
@@ -56,10 +55,6 @@ pub(crate) enum CopyError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(
-        "{0} is a copy that is held: say first what becomes of what was due since it was made (`khronos store accept --send-again`, or `--skip`)"
-    )]
-    Held(CopyPlace),
-    #[error(
         "there is no store at {0}; name the folder of a clock's state, or the Postgres and the schema that it has"
     )]
     NoStore(CopyPlace),
@@ -67,6 +62,10 @@ pub(crate) enum CopyError {
         "something is at {0} already, and nothing was changed there: copy into a folder that is missing or empty, or into a schema of Postgres in which no clock has been"
     )]
     NotEmpty(CopyPlace),
+    #[error(
+        "{error}; what is at {to} is not whole, and no clock starts on it: remove it (delete the folder, or drop the schema), then copy again"
+    )]
+    Broken { to: CopyPlace, error: StoreError },
     #[error(
         "the copy at {to} is not what is at {from}: {what}; no clock starts on it: remove it, and check disk, memory and database before you copy again"
     )]
@@ -76,14 +75,11 @@ pub(crate) enum CopyError {
 /// The folder of delayed events, within that of the store.
 pub(crate) const DELAYED: &str = "delayed";
 
-/// Entries between two words about how far it has come.
-const TOLD: u64 = 100_000;
-
 type Progress<'a> = Box<dyn Source<store::Meta> + 'a>;
 type Delayed<'a> = Box<dyn Source<delayed::Meta> + 'a>;
 
-/// Copies the state of the clock of this name; `cache`: bytes that each store on a disk keeps in memory. `told` is called now and then
-/// with how many entries are there.
+/// Copies the state of the clock of this name; `cache`: bytes that each store on a disk keeps in memory. `told` is called with each
+/// portion that was written or read back: how many entries are there.
 ///
 /// # Errors
 /// [`CopyError`]; no clock starts on what is at the target then.
@@ -95,13 +91,40 @@ pub(crate) fn copy(
 ) -> Result<Copied, CopyError> {
     to.check_nothing_is_there()?;
     let (mut progress, mut delayed) = from.open(clock, cache)?;
-    let mut progress_to = to.progress(progress.meta(), cache)?;
-    let mut delayed_to = delayed.as_ref().map(|delayed| to.delayed(delayed.meta())).transpose()?;
+    let delayed: Option<&mut dyn Source<delayed::Meta>> = match &mut delayed {
+        Some(delayed) => Some(&mut **delayed),
+        None => None,
+    };
+    fill((&mut *progress, delayed), cache, (from, to), &mut told)
+}
 
+/// What is copied; that of delayed events where there is one.
+type Both<'a> = (&'a mut dyn Source<store::Meta>, Option<&'a mut dyn Source<delayed::Meta>>);
+
+/// Makes both stores of a place in which nothing is, and fills them.
+fn fill(
+    from_both: Both<'_>,
+    cache: u64,
+    (from, to): (&CopyPlace, &CopyPlace),
+    told: &mut dyn FnMut(u64),
+) -> Result<Copied, CopyError> {
+    let progress_to = to.progress(from_both.0.meta(), cache)?;
+    fill_made(from_both, progress_to, (from, to), Telling { told, entries: 0 }).map_err(|error| match error {
+        CopyError::Store(error) => CopyError::Broken { to: to.clone(), error },
+        other => other,
+    })
+}
+
+fn fill_made(
+    (progress, mut delayed): Both<'_>,
+    mut progress_to: Box<dyn Target<store::Meta>>,
+    both: (&CopyPlace, &CopyPlace),
+    mut telling: Telling<'_>,
+) -> Result<Copied, CopyError> {
+    let mut delayed_to = delayed.as_ref().map(|delayed| both.1.delayed(delayed.meta())).transpose()?;
+    telling.note(0);
     let mut copied = Copied { marks: Vec::new(), sums: Sums::new() };
-    let both = (from, to);
-    let mut telling = Telling::new(&mut told);
-    transfer(&mut *progress, &mut *progress_to, both, &mut copied, &mut telling)?;
+    transfer(progress, &mut *progress_to, both, &mut copied, &mut telling)?;
     if let (Some(delayed), Some(delayed_to)) = (&mut delayed, &mut delayed_to) {
         transfer(&mut **delayed, &mut **delayed_to, both, &mut copied, &mut telling)?;
         delayed_to.finish()?;
@@ -112,32 +135,17 @@ pub(crate) fn copy(
     Ok(copied)
 }
 
-/// Says now and then how many entries are there.
+/// Says with each portion how many entries are there.
 struct Telling<'a> {
     told: &'a mut dyn FnMut(u64),
     entries: u64,
 }
 
-impl<'a> Telling<'a> {
-    fn new(told: &'a mut dyn FnMut(u64)) -> Self {
-        Self { told, entries: 0 }
-    }
-
+impl Telling<'_> {
     fn note(&mut self, more: usize) {
-        let before = self.entries / TOLD;
         self.entries += more as u64;
-        if self.entries / TOLD > before {
-            (self.told)(self.entries);
-        }
+        (self.told)(self.entries);
     }
-}
-
-/// Refuses a folder in which something is.
-///
-/// # Errors
-/// [`CopyError::NotEmpty`].
-pub(crate) fn check_nothing_is_at(folder: &Path) -> Result<(), CopyError> {
-    CopyPlace::Folder(folder.to_owned()).check_nothing_is_there()
 }
 
 /// Copies one store, reads it back and compares.
@@ -151,13 +159,17 @@ fn transfer<M: Marked>(
     let mut sums = Sums::new();
     each(source, |entries| {
         count(&mut sums, &entries);
-        telling.note(entries.len());
-        target.add(entries)
+        to.check_room()?;
+        let count = entries.len();
+        target.add(entries)?;
+        telling.note(count);
+        Ok(())
     })?;
     let mut there = Sums::new();
     let mut back = target.read_back()?;
     each(&mut *back, |entries| {
         count(&mut there, &entries);
+        telling.note(0);
         Ok(())
     })?;
     let (marks, said) = (source.meta().marks(), back.meta().marks());
@@ -198,16 +210,40 @@ fn other_mark(here: &[Mark], there: &[Mark]) -> Option<String> {
     Some(format!("{}: {}, and there {}", one.what, one.value, other.value))
 }
 
+/// Where a clock's delayed events are, if it ever had any. A folder that can't be read is not taken for one that is not there.
+fn delayed_folder(store: &Path) -> Result<Option<PathBuf>, StoreError> {
+    let folder = store.join(DELAYED);
+    match folder.try_exists() {
+        Ok(is_there) => Ok(is_there.then_some(folder)),
+        Err(error) => Err(store::io_error(&folder, "looking for the delayed events", &error)),
+    }
+}
+
 impl CopyPlace {
+    /// A first look, so that nothing is changed where something is; whoever has the lock looks again.
     fn check_nothing_is_there(&self) -> Result<(), CopyError> {
         let Self::Folder(path) = self else { return Ok(()) };
-        let read = |error: &io::Error| store::io_error(path, "looking for what is there", error);
-        let is_empty = match fs::read_dir(path) {
-            Ok(mut entries) => entries.next().is_none(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => true,
-            Err(error) => return Err(read(&error).into()),
+        if store::is_empty(path)? {
+            return Ok(());
+        }
+        // What an earlier copy left is named as such.
+        match store::seems_held(path) {
+            Err(error @ StoreError::Unfinished { .. }) => Err(error.into()),
+            _ => Err(CopyError::NotEmpty(self.clone())),
+        }
+    }
+
+    /// Leaves of a disk what a clock leaves of it: others write there, too, and a clock that starts on the copy wants to.
+    fn check_room(&self) -> Result<(), StoreError> {
+        let Self::Folder(path) = self else { return Ok(()) };
+        let reserve = RedbOptions::default().reserve;
+        let what = match delayed::room(path) {
+            Some(free) if free < reserve => format!(
+                "its disk has {free} bytes left, and a copy leaves {reserve} of them to whoever else writes there; make room, or choose another disk"
+            ),
+            _ => return Ok(()),
         };
-        if is_empty { Ok(()) } else { Err(CopyError::NotEmpty(self.clone())) }
+        Err(StoreError::Io { path: path.clone(), what: what.into() })
     }
 
     /// What is there of a clock. One without delayed events may never have had a store of them.
@@ -219,19 +255,15 @@ impl CopyPlace {
         let none = || CopyError::NoStore(self.clone());
         match self {
             Self::Folder(path) => {
-                let held = held::read(path);
-                if held.map_err(|error| store::io_error(path, "looking for its mark", &error))?.is_some() {
-                    return Err(CopyError::Held(self.clone()));
-                }
-                if !path.join(store::SEAL).exists() {
+                // Else one would be made there.
+                if store::seems_held(path)?.is_none() {
                     return Err(none());
                 }
                 let options = SledOptions { cache, ..SledOptions::default() };
                 let progress = SledSource::open(path, clock, &options)?;
-                let delayed = path.join(DELAYED);
-                let delayed = match delayed.exists() {
-                    true => Some(RedbSource::open(&delayed, clock, &RedbOptions::default())?),
-                    false => None,
+                let delayed = match delayed_folder(path)? {
+                    Some(delayed) => Some(RedbSource::open(&delayed, clock, &RedbOptions::default())?),
+                    None => None,
                 };
                 Ok((Box::new(progress), delayed.map(|delayed| Box::new(delayed) as Delayed<'_>)))
             }
@@ -249,7 +281,7 @@ impl CopyPlace {
         Ok(match self {
             Self::Folder(path) => {
                 let options = SledOptions { cache, ..SledOptions::default() };
-                Box::new(SledTarget::create(path, &options, of)?)
+                Box::new(SledTarget::create(path, &options, of)?.ok_or_else(taken)?)
             }
             Self::Postgres(door) => Box::new(PostgresTarget::create(door, of)?.ok_or_else(taken)?),
             Self::Running => return Err(taken()),

@@ -3,7 +3,7 @@
 //! For readers it is opaque text, which they keep and give back: at most 255 of the characters that need no escaping in a
 //! URL. It names the record and a row of it, for rows are ordered by their number alone: one store is written by one clock
 //! at a time. So a position of another record (the store was begun anew) is recognised, however long the new one is. A
-//! copy that the clock made of its store has another id; one that was made by other means keeps it, and gives numbers again
+//! copy that the clock made of its store gets another id when it is accepted; one that was made by other means keeps it, and gives numbers again
 //! that readers may have seen with other rows: nothing here tells. The first letter says what a position
 //! counts; positions of another kind get another letter ([that of a feed](FeedPosition) of two records has), and this kind keeps
 //! its own. A plain number, which positions were before, is one in whatever record is read.

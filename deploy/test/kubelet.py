@@ -116,6 +116,8 @@ class Pod:
         folder = tools.folder(volume["name"])
         folder.chmod(0o755)
         tools.WORK.chmod(0o711)
+        if "persistentVolumeClaim" in volume:
+            return claim(self.group)
         if "emptyDir" in volume:
             os.chown(folder, 0, self.group)
             folder.chmod(0o2777)

@@ -158,6 +158,18 @@ class Charts(unittest.TestCase):
         self.assertEqual(cron["metadata"], wanted)
         self.assertEqual(self.custom([scaled]).returncode, 0)
 
+    def test_backups_lie_in_a_volume_that_is_there_already_and_in_no_other(self):
+        for claim in ("", "clock-backups"):
+            clock = render("khronos", {"http": {"openReads": True}, "store": {"backups": {"claim": claim}}})[("StatefulSet", "one-khronos")]
+            (container,) = containers(pod(clock))
+            mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+            claims = {volume["name"]: volume["persistentVolumeClaim"]["claimName"]
+                      for volume in pod(clock)["spec"]["volumes"] if "persistentVolumeClaim" in volume}
+            self.assertEqual(mounts.get("backups"), "/var/lib/khronos-backups" if claim else None)
+            self.assertEqual(claims, {"backups": claim} if claim else {})
+            # What is made for the release can't be changed by an upgrade.
+            self.assertEqual([made["metadata"]["name"] for made in clock["spec"]["volumeClaimTemplates"]], ["state"])
+
     def test_the_version_of_the_charts_is_that_of_the_programs(self):
         cargo = (tools.ROOT / "Cargo.toml").read_text()
         version = re.search('^version = "(.*)"', cargo, re.M)[1]
@@ -174,6 +186,7 @@ class Charts(unittest.TestCase):
             ("khronos", {**opened, "replicas": 3}, "more than one clock needs store.postgres.secret"),
             ("khronos", {"config": TOKENS, "http": {"tlsSecret": "a", "behindProxy": True}}, "exclude each other"),
             ("khronos", {**opened, "store": {"size": "2"}}, "size"),
+            ("khronos", {**opened, "store": {"backups": {"claim": "b"}, "postgres": {"secret": "p"}}}, "backed up by its own means"),
             ("khronos", {**opened, "brokerUrl": "amqp://a:b@c"}, "brokerUrl"),
             ("khronos", {**opened, "schedules": {"a.yaml": "x"}}, "a.yaml"),
             ("khronos", {**opened, "name": "My Clock"}, "name"),

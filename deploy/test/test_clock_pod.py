@@ -122,6 +122,15 @@ class Clock(unittest.TestCase):
         said = Pod(test, images=IMAGES, hosts=[HOST], secrets=pod.secrets).run(test["spec"]["containers"][0])
         self.assertEqual(said.stdout, "ready\n", said.stderr)
 
+    def test_a_backup_is_written_into_the_volume_that_is_for_backups(self):
+        pod, _ = self.pod({"http": {"openReads": True}, "store": {"backups": {"claim": "clock-backups"}}})
+        pod.start()
+        self.ready(pod)
+        said = pod.execute("khronos", "khronos", "store", "backup", "/var/lib/khronos-backups/first").stdout
+        self.assertIn("sends nothing before", said)
+        self.assertTrue((pod.volumes["backups"] / "first/seal").is_file())
+        pod.stop()
+
     def test_a_volume_that_the_group_may_write_is_no_place_for_the_state_itself(self):
         pod, _ = self.pod({"http": {"openReads": True}})
         (path,) = [v for v in pod._container("khronos")["env"] if v["name"] == "KHRONOS_STORE_PATH"]

@@ -131,7 +131,8 @@ pub(super) fn store_exit(error: &StoreError) -> Exit {
         | StoreError::Locked { .. }
         | StoreError::Led { .. }
         | StoreError::Newer { .. }
-        | StoreError::Unfinished { .. } => Exit::Configuration,
+        | StoreError::Unfinished { .. }
+        | StoreError::Held { .. } => Exit::Configuration,
         _ => Exit::InputOutput,
     }
 }

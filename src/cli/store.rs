@@ -45,7 +45,7 @@ enum Verb {
 
 /// Copies the state of a running clock into a folder.
 ///
-/// All of it as of one moment, under marks of its own: a clock that starts on the copy sends nothing before `khronos store accept`. The
+/// All of it as of one moment: a clock that starts on the copy sends nothing before `khronos store accept`. The
 /// clock writes it, as the user that it runs as; what it does goes on meanwhile. Nothing may be at DIR yet. A state in a Postgres is backed
 /// up by its own means.
 #[derive(Debug, clap::Args)]
@@ -64,7 +64,8 @@ struct BackupArgs {
 /// Has a restored copy go on, which `khronos store backup` made.
 ///
 /// Such a copy does not know what was sent since it was made, so a clock that starts on it is held, and `/readyz` says why. What was
-/// under way when it was made goes again in both cases, under the ids that it had. No clock need run on it.
+/// under way when it was made goes again in both cases, under the ids that it had. Each copy that is accepted becomes a store of its own, and
+/// may be one of several of one backup. No clock need run on it.
 #[derive(Debug, clap::Args)]
 struct AcceptArgs {
     /// What was due since goes out as after an outage, as each schedule says, under the ids that it had
@@ -105,8 +106,8 @@ async fn backed_up(globals: &Globals, args: BackupArgs) -> Result<Exit, CliError
     })?;
     // The clock has a working directory of its own.
     let folder = std::path::absolute(&args.folder).map_err(CliError::Start)?;
-    let mut view: BackupView = client.post("/v1/store/backup", &BackupAsked { folder }).await?;
-    let mut looks = 0;
+    let asked: BackupView = client.post("/v1/store/backup", &BackupAsked { folder }).await?;
+    let (mut view, mut looks) = (asked.clone(), 0);
     while !view.done {
         sleep(LOOK).await;
         looks += 1;
@@ -114,6 +115,14 @@ async fn backed_up(globals: &Globals, args: BackupArgs) -> Result<Exit, CliError
             output::complain(&format!("{} entries are there", view.entries));
         }
         view = client.get("/v1/store/backup").await?;
+        if !view.is_of(&asked) {
+            output::complain(&format!(
+                "error: another backup was begun meanwhile, into {}: whether the one into {} was made stands in the clock's log",
+                view.folder.display(),
+                asked.folder.display()
+            ));
+            return Ok(Exit::InputOutput);
+        }
     }
     if let Some(error) = view.error {
         output::complain(&format!("error: {error}"));
@@ -152,26 +161,24 @@ async fn accepted(globals: &Globals, args: AcceptArgs) -> Result<Exit, CliError>
         if args.json {
             return output::lines(out, &[&accepted]);
         }
-        let Accepted { made_at, what, skipped_delayed, is_paused } = &accepted;
-        let since = made_at.map_or_else(|| "the copy was made".to_owned(), |at| at.to_string());
-        match what {
-            Acceptance::SendAgain => {
-                writeln!(out, "the store is held no more: what was due since {since} goes out under its ids")?
-            }
-            Acceptance::Skip => writeln!(
-                out,
-                "the store is held no more: what was due since {since} is recorded as skipped, {skipped_delayed} delayed events among it"
-            )?,
-        }
-        if *is_paused {
-            writeln!(
-                out,
-                "everything is paused there, as it was then: `khronos resume --all` says what becomes of schedules"
-            )?;
-        }
-        Ok(())
+        writeln!(out, "the store is held no more: {}", became(&accepted))
     })?;
     Ok(Exit::Done)
+}
+
+/// What becomes of what was due since the copy was made.
+fn became(Accepted { made_at, what, skipped_delayed, is_paused }: &Accepted) -> String {
+    let paused = "everything is paused there, as it was then: `khronos resume --all` says what becomes of";
+    match (what, is_paused) {
+        (Acceptance::SendAgain, false) => format!("what was due since {made_at} goes out under its ids"),
+        (Acceptance::SendAgain, true) => format!("what was due since {made_at} waits, for {paused} it"),
+        (Acceptance::Skip, false) => format!(
+            "what was due since {made_at} is recorded as skipped, {skipped_delayed} delayed events among it"
+        ),
+        (Acceptance::Skip, true) => format!(
+            "{skipped_delayed} delayed events that were due since {made_at} are recorded as skipped; {paused} schedules"
+        ),
+    }
 }
 
 /// The stores' calls block: not on a thread of the runtime.
@@ -195,6 +202,26 @@ fn folder_of(globals: &Globals, store: Option<&str>) -> Result<(Config, PathBuf)
         StorePath::Postgres(_) | StorePath::Memory => {
             let what = "this is of a clock whose state is in a folder: a Postgres is backed up and restored by its own means (pg_dump, or a base backup; docs/operations.md)";
             Err(CliError::Usage(what.into()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ponos::event::Timestamp;
+
+    #[test]
+    fn what_is_said_to_become_of_schedules_is_what_somebody_who_paused_them_decides() {
+        for what in [Acceptance::SendAgain, Acceptance::Skip] {
+            for is_paused in [false, true] {
+                let made_at = Timestamp::EPOCH;
+                let said = became(&Accepted { made_at, what, skipped_delayed: 7, is_paused });
+                assert_eq!(said.contains("khronos resume --all"), is_paused, "{said}");
+                assert_eq!(said.contains("7 delayed events"), what == Acceptance::Skip, "{said}");
+                let is_over = said.contains("goes out") || said.contains("is recorded as skipped");
+                assert_eq!(is_over, !is_paused, "{said}");
+            }
         }
     }
 }

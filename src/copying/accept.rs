@@ -1,18 +1,15 @@
-//! What becomes of what a copy does not know of: due since it was made, and sent by the original, or not.
+//! What becomes of what a copy does not know of: due since it was made, and sent by the original, or not. Each time a copy is accepted it
+//! becomes another store, so that what is made of it twice is told apart.
 
-use super::DELAYED;
+use super::delayed_folder;
 use crate::{
     delayed::{DelayedBatch, DelayedStep, DelayedStore as _, RedbDelayed, RedbOptions},
     engine::{Commit, Outcome, Reached, SkipReason, SkippedPause, Snapshot},
-    store::{
-        SEAL, SledOptions, SledStore, Store as _, StoreError,
-        held::{self, Held},
-        io_error,
-    },
+    store::{SledOptions, SledStore, Store as _, StoreError, seems_held},
 };
 use ponos::event::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Delayed events that are settled in one write.
 const AT_ONCE: usize = 1_000;
@@ -38,8 +35,8 @@ pub(crate) struct AcceptAsked {
 /// What was accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Accepted {
-    /// The copy is of this instant; `None` where its mark can't be understood.
-    pub(crate) made_at: Option<Timestamp>,
+    /// The copy is of this instant.
+    pub(crate) made_at: Timestamp,
     /// What was decided.
     pub(crate) what: Acceptance,
     /// Delayed events that were recorded as skipped.
@@ -51,10 +48,10 @@ pub(crate) struct Accepted {
 /// A store that is held, opened so that nobody else does.
 #[derive(Debug)]
 pub(crate) struct Holding {
-    folder: PathBuf,
-    held: Option<Held>,
-    store: SledStore,
-    delayed: Option<RedbDelayed>,
+    clock: String,
+    made_at: Timestamp,
+    pub(super) store: SledStore,
+    pub(super) delayed: Option<RedbDelayed>,
 }
 
 impl Holding {
@@ -63,30 +60,30 @@ impl Holding {
     /// # Errors
     /// [`StoreError`].
     pub(crate) fn open(folder: &Path, (clock, cache): (&str, u64)) -> Result<Option<Self>, StoreError> {
-        let held = held::read(folder).map_err(|error| io_error(folder, "reading its mark", &error))?;
-        let Some(held) = held else { return Ok(None) };
-        // Else one would be made there.
-        if !folder.join(SEAL).exists() {
-            return Err(StoreError::Unfinished { path: folder.to_owned() });
+        // Most are not, and are opened once.
+        if seems_held(folder)? != Some(true) {
+            return Ok(None);
         }
-        let options = SledOptions { cache, ..SledOptions::default() };
+        let options = SledOptions { cache, held: true, ..SledOptions::default() };
         let store = SledStore::open(folder, clock, &options)?;
-        let delayed = folder.join(DELAYED);
-        let delayed = match delayed.exists() {
-            true => Some(RedbDelayed::open(&delayed, clock, &RedbOptions::default())?),
-            false => None,
+        // Where the power went in between, the seal did not know yet.
+        let Some(made_at) = store.held() else { return Ok(None) };
+        let delayed = match delayed_folder(folder)? {
+            Some(delayed) => Some(RedbDelayed::open(
+                &delayed,
+                clock,
+                &RedbOptions { held: true, ..RedbOptions::default() },
+            )?),
+            None => None,
         };
-        Ok(Some(Self { folder: folder.to_owned(), held, store, delayed }))
+        Ok(Some(Self { clock: clock.to_owned(), made_at, store, delayed }))
     }
 
     /// Why nothing is sent, and what to do.
     pub(crate) fn why(&self) -> String {
-        let of = match &self.held {
-            Some(Held { clock, made_at }) => format!("the clock '{clock}', made at {made_at}"),
-            None => "a clock that ran".to_owned(),
-        };
+        let Self { clock, made_at, .. } = self;
         format!(
-            "held: this store is a copy of {of}, and does not know what was sent since; nothing is sent before `khronos store accept --send-again` (what was due since goes out, under the ids that it had) or `khronos store accept --skip` (it is recorded as skipped)"
+            "held: this store is a copy of the clock '{clock}', made at {made_at}, and does not know what was sent since; nothing is sent before `khronos store accept --send-again` (what was due since goes out, under the ids that it had) or `khronos store accept --skip` (it is recorded as skipped)"
         )
     }
 
@@ -95,22 +92,23 @@ impl Holding {
     /// # Errors
     /// [`StoreError`]; it is held as before then.
     pub(crate) fn accept(&mut self, what: Acceptance, now: Timestamp) -> Result<Accepted, StoreError> {
-        let made_at = self.held.as_ref().map(|held| held.made_at);
-        let mut accepted = Accepted { made_at, what, skipped_delayed: 0, is_paused: false };
         let snapshot = self.store.load()?;
-        accepted.is_paused = snapshot.pauses.paused.is_some();
+        let is_paused = snapshot.pauses.paused.is_some();
+        let mut accepted = Accepted { made_at: self.made_at, what, skipped_delayed: 0, is_paused };
+        let mut commit = None;
         if what == Acceptance::Skip {
             // What was under way when the copy was made goes again, as what schedules call for does.
             let under_way = snapshot.handed.max(snapshot.reached);
             if let Some(delayed) = &mut self.delayed {
                 accepted.skipped_delayed = skip_delayed(delayed, under_way, now)?;
             }
-            if let Some(commit) = skip(snapshot, now) {
-                self.store.save(0, &commit)?;
-            }
+            commit = skip(snapshot, now);
         }
-        let unmarked = held::unmark(&self.folder);
-        unmarked.map_err(|error| io_error(&self.folder, "taking its mark away", &error))?;
+        if let Some(delayed) = &mut self.delayed {
+            delayed.accept()?;
+        }
+        // Last: until then all of it is held, and may be done again.
+        self.store.accept(commit.as_ref())?;
         Ok(accepted)
     }
 }

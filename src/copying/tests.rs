@@ -5,15 +5,16 @@ use crate::{
     delayed::{
         PostgresDelayed,
         fixture::{self as delayed_fixture, Content as DelayedContent, batch, limits},
+        on_a_small_disk,
     },
     engine::delayed::DelayedStore as _,
     postgres::{Door, DoorOptions, fixture::Tables},
     store::{
-        PostgresOptions, PostgresStore, Store as _,
+        PostgresOptions, PostgresStore, SEAL, Store as _, child_folder,
         fixture::{self, Content, commit, instant},
     },
 };
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 const CACHE: u64 = 1 << 20;
 /// Writes to the store of delayed events: some settle, some are parked, all limits are reached.
@@ -129,6 +130,12 @@ fn nothing_is_copied_to_where_something_is() {
         assert!(matches!(refused, CopyError::NotEmpty(_)), "{refused}");
     }
     assert_eq!(fs::read_dir(&there).unwrap().count(), 1);
+    // What comes after the first look is seen under the lock, and is not touched either.
+    let (progress, _) = from.open("khronos", CACHE).unwrap();
+    let late = CopyPlace::Folder(there.clone()).progress(progress.meta(), CACHE);
+    assert!(matches!(late, Err(CopyError::NotEmpty(_))));
+    assert!(!there.join(SEAL).exists() && fs::read(there.join("letter")).unwrap().is_empty());
+    drop(progress);
 
     let tables = Tables::new();
     // It wrote nothing but that it was there.
@@ -218,6 +225,8 @@ fn no_clock_starts_on_what_an_interrupted_copy_left_and_nothing_is_copied_there_
         let delayed = delayed_fixture::open(&there.join(DELAYED));
         assert_eq!(delayed.is_ok(), finished, "{delayed:?}");
         assert!(finished || is_unfinished(&delayed.unwrap_err()));
+        let refused = copied(&from, &to).unwrap_err();
+        assert!(matches!(&refused, CopyError::Store(error) if is_unfinished(error)), "{refused}");
         let refused = copied(&to, &CopyPlace::Folder(folder.path().join("further"))).unwrap_err();
         assert!(matches!(&refused, CopyError::Store(error) if is_unfinished(error)), "{refused}");
 
@@ -278,4 +287,43 @@ fn a_store_of_more_than_one_portion_is_copied_portion_by_portion() {
     })
     .unwrap();
     assert!(portions >= 6, "{portions}");
+}
+
+#[test]
+fn a_disk_that_fills_is_not_taken_up_by_a_copy() {
+    let folder = tempfile::tempdir().unwrap();
+    on_a_small_disk("copying::tests::child_copies_onto_a_small_disk", folder.path());
+}
+
+#[test]
+fn child_copies_onto_a_small_disk() {
+    let Some(small) = child_folder() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path().join("here");
+    let kept = filled(&here);
+    let there = small.join("there");
+    let failed = copied(&CopyPlace::Folder(here.clone()), &CopyPlace::Folder(there.clone())).unwrap_err();
+    assert!(matches!(failed, CopyError::Broken { .. }), "{failed}");
+    let said = failed.to_string();
+    assert!(said.contains("make room") && said.contains("remove it"), "{said}");
+    let refused = fixture::open(&there).unwrap_err();
+    assert!(matches!(refused, StoreError::Unfinished { .. }), "{refused}");
+    assert_eq!(in_folder(&here), kept);
+    println!("all there");
+}
+
+#[cfg(unix)]
+#[test]
+fn delayed_events_that_can_not_be_read_are_not_taken_for_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path().join("here");
+    fixture::fill(&here);
+    let copied_to =
+        |name: &str| copied(&CopyPlace::Folder(here.clone()), &CopyPlace::Folder(folder.path().join(name)));
+    copied_to("none").unwrap();
+    // It leads to itself.
+    std::os::unix::fs::symlink(DELAYED, here.join(DELAYED)).unwrap();
+    let refused = copied_to("unread").unwrap_err();
+    assert!(matches!(refused, CopyError::Store(StoreError::Io { .. })), "{refused}");
+    assert!(!folder.path().join("unread").exists());
 }

@@ -3,7 +3,7 @@
 use super::meta::Meta;
 use crate::{
     engine::store::made_up,
-    store::copying::{APART, Mark, Marked, span},
+    store::copying::{Mark, Marked, apart, span},
 };
 
 /// By send time and name, with their content.
@@ -24,9 +24,9 @@ pub(super) const RECORD: &str = "record of delayed events";
 pub(super) const CHANGES: &str = "changes of delayed events";
 
 impl Meta {
-    /// What a copy says of itself of which the original goes on: it is another store.
-    pub(crate) fn of_a_copy(self) -> Self {
-        Self { store: made_up(), created: self.created.saturating_add(APART), ..self }
+    /// What a copy says of itself once it was accepted: it is a store of its own.
+    pub(super) fn accepted(self) -> Self {
+        Self { store: made_up(), created: apart(self.created), ..self }
     }
 }
 

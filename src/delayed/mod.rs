@@ -13,10 +13,10 @@ mod conformance;
 
 pub use self::postgres::PostgresDelayed;
 pub(crate) use self::postgres::{PostgresDelayedSource, PostgresDelayedTarget};
-#[cfg(test)]
-pub(crate) use self::redb::fixture;
-pub(crate) use self::redb::{DelayedWholeSource, RedbSource, RedbTarget};
+pub(crate) use self::redb::{DelayedWholeSource, RedbSource, RedbTarget, room};
 pub use self::redb::{RedbDelayed, RedbOptions};
+#[cfg(test)]
+pub(crate) use self::redb::{fixture, on_a_small_disk};
 pub use crate::store::Closed;
 pub use khronos_engine::delayed::*;
 pub(crate) use meta::Meta;

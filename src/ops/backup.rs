@@ -1,22 +1,32 @@
 //! A copy of the state of a clock that runs, in a folder: it is made beside everything else, one at a time.
+//!
+//! Invariant: whatever becomes of the disk that it is written to, the clock goes on. What writes there is a thread of its own; it is
+//! watched, and where nothing comes of it for [`SILENCE`] the backup has failed, what it reads of the clock is taken back, and no other
+//! is begun as long as that thread is there.
 
 use super::{OpsError, RunningClock, permit::permit};
 use crate::{
     apart::yield_to_publishing,
     authority::{Caller, Role},
     clock,
-    copying::{backup, check_nothing_is_at, look_up},
+    copying::{CopyError, LookedUp, backup, look_up},
     delayed::DelayedHandle,
     store::StoreHandle,
 };
 use ponos::event::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    thread,
+use std::{path::PathBuf, sync::Arc, thread, time::Duration};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch},
+    task::spawn_blocking,
+    time::timeout,
 };
 use tracing::{error, info};
+
+/// How long a portion may take.
+const SILENCE: Duration = Duration::from_secs(60);
+/// How long whoever asks waits for what is found at once: that something is there already, or that nothing can be written.
+const AT_ONCE: Duration = Duration::from_secs(5);
 
 /// A backup that is asked for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -41,34 +51,38 @@ pub struct BackupView {
     pub error: Option<String>,
 }
 
+impl BackupView {
+    /// Whether both are of one backup.
+    pub fn is_of(&self, other: &Self) -> bool {
+        (&self.folder, self.made_at) == (&other.folder, other.made_at)
+    }
+}
+
 /// The stores that are copied, and the last backup. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Backups {
     store: StoreHandle,
     delayed: DelayedHandle,
-    last: Arc<Mutex<Option<BackupView>>>,
+    making: Making,
 }
 
 impl Backups {
     pub(crate) fn new(store: StoreHandle, delayed: DelayedHandle) -> Self {
-        Self { store, delayed, last: Arc::default() }
+        Self { store, delayed, making: Making::default() }
     }
 
-    fn last(&self) -> MutexGuard<'_, Option<BackupView>> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn change(&self, change: impl FnOnce(&mut BackupView)) {
-        if let Some(last) = &mut *self.last() {
-            change(last);
-        }
+    async fn look_up(&self, made_at: Timestamp) -> Result<Arc<LookedUp>, OpsError> {
+        let found = look_up(&self.store, Some(&self.delayed), made_at).await.map_err(OpsError::Record)?;
+        found.map(Arc::new).ok_or_else(|| OpsError::Invalid(NO_FOLDER.into()))
     }
 }
+
+const NO_FOLDER: &str = "this clock has its state in no folder: what is in a Postgres is backed up by its own means (pg_dump, or a base backup)";
 
 /// Begins a backup: what it holds is of this moment.
 ///
 /// # Errors
-/// [`OpsError::Denied`], [`OpsError::Invalid`], [`OpsError::Unavailable`]: nothing was made.
+/// [`OpsError::Denied`], [`OpsError::Invalid`], [`OpsError::Record`], [`OpsError::Unavailable`]: none is made.
 pub async fn begin(
     clock: &RunningClock,
     caller: &Caller,
@@ -80,65 +94,17 @@ pub async fn begin(
         return Err(OpsError::Invalid("folder: give an absolute path".into()));
     }
     let backups = clock.backups()?;
-    let view =
-        BackupView { folder: folder.clone(), made_at: clock::now(), entries: 0, done: false, error: None };
-    {
-        let mut last = backups.last();
-        if let Some(BackupView { folder, done: false, .. }) = &*last {
-            let what =
-                format!("a backup into {} is being made; ask again when it has ended", folder.display());
-            return Err(OpsError::Unavailable(what));
-        }
-        *last = Some(view.clone());
-    }
-    // Whoever asked may go before it is begun.
-    let mut beginning = Beginning { backups: backups.clone(), has_begun: false };
-    let begun = async {
-        check_nothing_is_at(&folder).map_err(|error| OpsError::Invalid(error.to_string()))?;
-        let found = look_up(&backups.store, Some(&backups.delayed)).await.map_err(OpsError::Record)?;
-        found.ok_or_else(|| OpsError::Invalid(NO_FOLDER.into()))
-    };
-    let found = begun.await?;
+    let place = backups.making.place()?;
+    let made_at = clock::now();
+    let found = backups.look_up(made_at).await?;
     info!("{caller} has the store copied into {}", folder.display());
-    let (name, made_at, ours) = (clock.name(), view.made_at, backups.clone());
-    let work = move || {
-        yield_to_publishing();
-        let told = |entries| ours.change(|last| last.entries = entries);
-        let ended = backup(found, &folder, (&name, made_at), told);
-        match &ended {
-            Ok(_) => info!("the store was copied into {}", folder.display()),
-            Err(error) => error!(%error, "the store was not copied into {}", folder.display()),
-        }
-        ours.change(|last| {
-            last.done = true;
-            match ended {
-                Ok(copied) => last.entries = copied.sums.values().map(|sum| sum.count).sum(),
-                Err(error) => last.error = Some(error.to_string()),
-            }
-        });
+    let (lent, into) = (found.clone(), folder.clone());
+    let work = move |told: &dyn Fn(u64)| {
+        backup(&lent, &into, told).map(|copied| copied.sums.values().map(|sum| sum.count).sum())
     };
-    if let Err(error) = thread::Builder::new().name("backup".into()).spawn(work) {
-        return Err(OpsError::Unavailable(format!("its thread could not be started: {error}")));
-    }
-    beginning.has_begun = true;
-    Ok(view)
+    let view = BackupView { folder, made_at, entries: 0, done: false, error: None };
+    backups.making.make(view, place, work, move || found.take_back()).await
 }
-
-/// Where it is given up before that, there was none.
-struct Beginning {
-    backups: Backups,
-    has_begun: bool,
-}
-
-impl Drop for Beginning {
-    fn drop(&mut self) {
-        if !self.has_begun {
-            *self.backups.last() = None;
-        }
-    }
-}
-
-const NO_FOLDER: &str = "this clock has its state in no folder: what is in a Postgres is backed up by its own means (pg_dump, or a base backup)";
 
 /// How far the last backup has come.
 ///
@@ -147,5 +113,182 @@ const NO_FOLDER: &str = "this clock has its state in no folder: what is in a Pos
 pub fn last(clock: &RunningClock, caller: &Caller) -> Result<BackupView, OpsError> {
     permit(caller, Role::Admin, "look at the copies of the store")?;
     let none = || OpsError::Unavailable("no backup was begun since the clock started".into());
-    clock.backups()?.last().clone().ok_or_else(none)
+    clock.backups()?.making.last.borrow().clone().ok_or_else(none)
+}
+
+/// Makes one at a time. Clones share it.
+#[derive(Debug, Clone)]
+struct Making {
+    /// Of the thread that makes one: it has it until it ends, hang as it may.
+    place: Arc<Semaphore>,
+    /// How far the last one has come. Each change, and each word that nothing has changed, is a sign of its thread.
+    last: Arc<watch::Sender<Option<BackupView>>>,
+}
+
+impl Default for Making {
+    fn default() -> Self {
+        Self { place: Arc::new(Semaphore::new(1)), last: Arc::new(watch::Sender::new(None)) }
+    }
+}
+
+/// Of a thread: how many entries it wrote; and its place, which goes before anybody hears of it.
+type Ended = (Result<u64, CopyError>, OwnedSemaphorePermit);
+
+impl Making {
+    fn place(&self) -> Result<OwnedSemaphorePermit, OpsError> {
+        self.place.clone().try_acquire_owned().map_err(|_| {
+            OpsError::Unavailable(match &*self.last.borrow() {
+                Some(BackupView { folder, done: false, .. }) => {
+                    format!("a backup into {} is being made; ask again when it has ended", folder.display())
+                }
+                Some(BackupView { folder, error: Some(_), .. }) => format!(
+                    "the backup into {} has failed, and still waits for that disk: see to it (a network file system may have to be mounted anew), then ask again",
+                    folder.display()
+                ),
+                _ => "a backup is being begun; ask again".to_owned(),
+            })
+        })
+    }
+
+    fn change(&self, change: impl FnOnce(&mut BackupView)) {
+        self.last.send_modify(|last| {
+            if let Some(last) = last {
+                change(last);
+            }
+        });
+    }
+
+    /// Has the work done on a thread of its own, which tells how many entries are there; and `give_up`, where nothing comes of it.
+    async fn make(
+        &self,
+        view: BackupView,
+        place: OwnedSemaphorePermit,
+        work: impl FnOnce(&dyn Fn(u64)) -> Result<u64, CopyError> + Send + 'static,
+        give_up: impl FnOnce() + Send + 'static,
+    ) -> Result<BackupView, OpsError> {
+        self.last.send_replace(Some(view.clone()));
+        let mut signs = self.last.subscribe();
+        let (ended_in, ended) = oneshot::channel::<Ended>();
+        let ours = self.clone();
+        let work = move || {
+            yield_to_publishing();
+            let ended = work(&|entries| ours.change(|last| last.entries = entries));
+            drop(ended_in.send((ended, place)));
+        };
+        if let Err(error) = thread::Builder::new().name("backup".into()).spawn(work) {
+            self.last.send_replace(None);
+            return Err(OpsError::Unavailable(format!("its thread could not be started: {error}")));
+        }
+        tokio::spawn(self.clone().watch(view.folder.clone(), ended, give_up));
+        // Whoever asked may go: it is watched. If nothing is known by then, that is found out later.
+        drop(timeout(AT_ONCE, signs.changed()).await);
+        let last = self.last.borrow().clone().filter(|last| last.is_of(&view)).unwrap_or(view);
+        match last.error {
+            Some(error) => Err(OpsError::Invalid(error)),
+            None => Ok(last),
+        }
+    }
+
+    async fn watch(
+        self,
+        folder: PathBuf,
+        mut ended: oneshot::Receiver<Ended>,
+        give_up: impl FnOnce() + Send + 'static,
+    ) {
+        let folder = folder.display();
+        let mut signs = self.last.subscribe();
+        let ended = loop {
+            tokio::select! {
+                ended = &mut ended => break match ended {
+                    Ok((ended, _place)) => ended.map_err(|error| error.to_string()),
+                    Err(_) => Err("its thread ended unexpectedly".to_owned()),
+                },
+                sign = timeout(SILENCE, signs.changed()) => if sign.is_err() {
+                    // It may wait for a portion that is being read.
+                    drop(spawn_blocking(give_up));
+                    break Err(format!(
+                        "{folder} did not answer for {} s, and the copy was given up; see to that disk; what is there is not whole, and no clock starts on it: remove it before you ask again",
+                        SILENCE.as_secs()
+                    ));
+                },
+            }
+        };
+        match &ended {
+            Ok(_) => info!("the store was copied into {folder}"),
+            Err(error) => error!("the store was not copied into {folder}: {error}"),
+        }
+        self.change(|last| {
+            last.done = true;
+            match ended {
+                Ok(entries) => last.entries = entries,
+                Err(error) => last.error = Some(error),
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::copying::CopyPlace;
+    use std::sync::mpsc;
+
+    fn view(folder: &str) -> BackupView {
+        let (folder, made_at) = (folder.into(), Timestamp::from_millis(7));
+        BackupView { folder, made_at, entries: 0, done: false, error: None }
+    }
+
+    async fn ended(making: &Making) -> BackupView {
+        let mut last = making.last.subscribe();
+        let is_done = |last: &Option<BackupView>| last.as_ref().is_some_and(|last| last.done);
+        last.wait_for(is_done).await.unwrap().clone().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_whose_disk_hangs_is_given_up_and_none_is_begun_beside_it() {
+        let making = Making::default();
+        let (let_go, hangs) = mpsc::channel::<()>();
+        let (given_up, taken_back) = oneshot::channel();
+        let work = move |told: &dyn Fn(u64)| {
+            told(7);
+            hangs.recv().unwrap_err();
+            Ok(7)
+        };
+        let place = making.place().unwrap();
+        let begun =
+            making.make(view("there"), place, work, move || given_up.send(()).unwrap()).await.unwrap();
+        assert!(!begun.done && begun.is_of(&view("there")));
+        let refused = making.place().unwrap_err().to_string();
+        assert!(refused.contains("into there is being made"), "{refused}");
+
+        let error = ended(&making).await.error.unwrap();
+        assert!(error.starts_with("there did not answer for 60 s") && error.contains("remove it"), "{error}");
+        taken_back.await.unwrap();
+        let refused = making.place().unwrap_err().to_string();
+        assert!(refused.contains("still waits for that disk"), "{refused}");
+        drop(let_go);
+        drop(making.place.acquire().await.unwrap());
+        assert!(ended(&making).await.error.is_some(), "what came of it in the end is nothing");
+    }
+
+    #[tokio::test]
+    async fn what_is_found_at_once_is_the_answer_and_the_next_one_may_begin() {
+        let making = Making::default();
+        let full = |_: &dyn Fn(u64)| Err(CopyError::NotEmpty(CopyPlace::Folder("there".into())));
+        let place = making.place().unwrap();
+        let refused = making.make(view("there"), place, full, || ()).await.unwrap_err();
+        assert!(matches!(&refused, OpsError::Invalid(what) if what.contains("is at there")), "{refused}");
+        let place = making.place().unwrap();
+        let begun = making.make(view("elsewhere"), place, |_| Ok(9), || ()).await.unwrap();
+        assert!(begun.is_of(&view("elsewhere")) && !begun.is_of(&view("there")));
+        assert_eq!(ended(&making).await.entries, 9);
+    }
+
+    #[tokio::test]
+    async fn one_whose_thread_panics_has_failed() {
+        let making = Making::default();
+        let place = making.place().unwrap();
+        drop(making.make(view("there"), place, |_| panic!("it panics"), || ()).await);
+        assert!(ended(&making).await.error.unwrap().contains("ended unexpectedly"));
+    }
 }

@@ -43,7 +43,11 @@ impl StoppedClock {
     #[must_use]
     pub fn with_delayed(self, folder: PathBuf) -> Self {
         // Opening creates what is missing: who only reads must not leave an empty store behind.
-        let is_there = std::fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some());
+        let is_there = match std::fs::read_dir(&folder) {
+            Ok(mut entries) => entries.next().is_some(),
+            // What can't be read is said by whoever asks for something of it.
+            Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+        };
         Self { delayed: is_there.then_some(folder), ..self }
     }
 

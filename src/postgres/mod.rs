@@ -15,6 +15,7 @@
 mod acquiring;
 mod address;
 mod calls;
+mod contents;
 mod door;
 mod errors;
 mod follower;
@@ -41,6 +42,7 @@ mod tests;
 pub use address::AddressError;
 pub(crate) use address::{Address, check_schema, check_url, has_password};
 pub(crate) use calls::{Calls, column, integer, number};
+pub(crate) use contents::{Contents, Table};
 pub use door::{Door, DoorOptions};
 pub(crate) use errors::Failed;
 pub use follower::Follower;

@@ -4,7 +4,7 @@ use super::{
     RunError, Running, begin_with, declare_tasks,
     files::Files,
     rules::{delayed_rules, rules},
-    stores::{OpenedDelayed, Place, open_delayed, open_store},
+    stores::{OpenedDelayed, Opening, Place, open_delayed, open_store},
     topology, unless_stopped,
 };
 use crate::{
@@ -56,7 +56,8 @@ impl Stores {
     ) -> Result<Option<Self>, RunError> {
         let calendars = CalendarStore::default();
         let warm = warm.map(WarmStore::take_over);
-        let opening = open_store(config, place, (calendars.clone(), warm.clone()), counts.clone());
+        let opening = Opening { calendars: calendars.clone(), warm: warm.clone(), held: false };
+        let opening = open_store(config, place, opening, counts.clone());
         let mut delayed = None;
         let opening = async {
             match place {

@@ -28,7 +28,9 @@ use tokio::sync::mpsc;
 pub(crate) async fn open_stopped(config: &Config) -> Result<StoppedClock, StoreError> {
     let calendars = CalendarStore::default();
     let place = Place::of(config)?;
-    let (store, snapshot, _) = open_store(config, &place, (calendars.clone(), None), counts(config)).await?;
+    // What is held may be read.
+    let opening = Opening { calendars: calendars.clone(), held: true, ..Opening::default() };
+    let (store, snapshot, _) = open_store(config, &place, opening, counts(config)).await?;
     let clock = StoppedClock::new(config.clock.name.clone(), store, snapshot, calendars);
     Ok(match place {
         Place::Folder(path) => clock.with_delayed(path.join(DELAYED)),
@@ -108,10 +110,20 @@ pub(super) fn counts(config: &Config) -> Counts {
     Counts::new(&config.clock.name, &config.metrics)
 }
 
+/// What a store is opened with.
+#[derive(Default)]
+pub(super) struct Opening {
+    pub(super) calendars: CalendarStore,
+    /// What a follower has of it.
+    pub(super) warm: Option<TakeOver>,
+    /// It may be a copy that is held.
+    pub(super) held: bool,
+}
+
 pub(super) async fn open_store(
     config: &Config,
     place: &Place,
-    (calendars, warm): (CalendarStore, Option<TakeOver>),
+    Opening { calendars, warm, held }: Opening,
     counts: Counts,
 ) -> Result<(StoreHandle, Snapshot, mpsc::UnboundedReceiver<store::StoreEvent>), StoreError> {
     let limits = Limits {
@@ -123,7 +135,7 @@ pub(super) async fn open_store(
     let clock = config.clock.name.clone();
     match place {
         Place::Folder(path) => {
-            let options = SledOptions { cache: config.store.cache, limits, calendars };
+            let options = SledOptions { cache: config.store.cache, limits, calendars, held };
             store::open_sled(path.clone(), clock, options, Tuning::default(), counts).await
         }
         Place::Postgres(door) => {
@@ -228,7 +240,9 @@ mod tests {
         for begun in [None, Some(Timestamp::from_millis(7))] {
             let place = Place::of(&config).unwrap();
             let calendars = CalendarStore::default();
-            let opened = open_store(&config, &place, (calendars, None), counts(&config)).await;
+            let opened =
+                open_store(&config, &place, Opening { calendars, ..Opening::default() }, counts(&config))
+                    .await;
             let (store, snapshot, mut events) = opened.unwrap();
             assert_eq!(snapshot.settled, begun);
             let (delayed, kept, mut told) = open_delayed(&config, &place).await.unwrap();
@@ -252,8 +266,7 @@ mod tests {
         let tables = Tables::new();
         let config = configured(&tables);
         let place = Place::of(&config).unwrap();
-        let (store, ..) =
-            open_store(&config, &place, (CalendarStore::default(), None), counts(&config)).await.unwrap();
+        let (store, ..) = open_store(&config, &place, Opening::default(), counts(&config)).await.unwrap();
         let sql = |statement: &str| {
             Postgres::shared().sql("stores", &statement.replace("{s}", tables.schema()));
         };

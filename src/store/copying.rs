@@ -8,7 +8,7 @@
 
 use super::{
     StoreError, made_up,
-    meta::{Meta, UNFINISHED, fingerprint},
+    meta::{FORM, HELD, Meta, UNFINISHED, fingerprint},
 };
 use ponos::event::Timestamp;
 use serde::Serialize;
@@ -120,14 +120,27 @@ pub(crate) trait Marked {
     fn marks(&self) -> Vec<Mark>;
 }
 
-/// Numbers of creations that the original may give from the moment of a copy on: the copy gives none of them, so that no id of either is
-/// the other's.
+/// Numbers of creations that a clock may give from the moment of a copy on. The copy gives none of them, so that no id of either is the
+/// other's.
 pub(crate) const APART: u64 = 1 << 32;
+/// So many times that, at most, a copy is ahead. Two of one copy are not as far ahead: but for one time in 65,536.
+const FURTHEST: u64 = 1 << 16;
+
+/// Behind which number of a creation a copy goes on that was accepted, where the original went on behind this one.
+pub(crate) fn apart(created: u64) -> u64 {
+    created.saturating_add((1 + made_up() % FURTHEST) * APART)
+}
 
 impl Meta {
-    /// What a copy says of itself of which the original goes on: it is another store.
-    pub(crate) fn of_a_copy(self) -> Self {
-        Self { store: made_up(), created: self.created.saturating_add(APART), ..self }
+    /// What a copy says of itself of which the original goes on: it is held.
+    pub(crate) fn of_a_copy(self, made_at: Timestamp) -> Self {
+        Self { form: HELD, made_at: Some(made_at), ..self }
+    }
+
+    /// What it says once it is held no more: it is a store of its own then, whatever else became of the copy. Its creations are those of
+    /// the newest form.
+    pub(super) fn accepted(self) -> Self {
+        Self { form: FORM, made_at: None, store: made_up(), created: apart(self.created), ..self }
     }
 }
 

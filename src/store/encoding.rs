@@ -229,9 +229,9 @@ pub(super) fn read_form(meta: &[u8]) -> Result<u32, Unreadable> {
     postcard::take_from_bytes(meta).map(|(form, _)| form).map_err(|error| Unreadable(error.to_string()))
 }
 
-/// Older stores end where R follows, or the number of set-backs, or creations: as if there were none.
+/// Older stores end where R follows, or the number of set-backs, or creations, or what holds them: as if there were none.
 pub(super) fn read_meta(bytes: &[u8]) -> Result<Meta, Unreadable> {
-    const NONE: [u8; 5] = [0; 5];
+    const NONE: [u8; 6] = [0; 6];
     let first = read(bytes);
     let ends = (1..=NONE.len()).map(|absent| [bytes, &NONE[..absent]].concat());
     first.or_else(|error| ends.flat_map(|bytes| read(&bytes)).next().ok_or(error))
@@ -240,6 +240,10 @@ pub(super) fn read_meta(bytes: &[u8]) -> Result<Meta, Unreadable> {
 /// Ends where older versions expect it to end, while there is nothing that they would not know.
 pub(super) fn meta_value(meta: &Meta) -> Result<Vec<u8>, Unreadable> {
     let mut bytes = value(meta)?;
+    if meta.made_at.is_some() {
+        return Ok(bytes);
+    }
+    bytes.pop();
     let later = (meta.created, meta.trimmed_changes, meta.last_change);
     if later == (0, 0, 0) {
         bytes.truncate(bytes.len() - 3);

@@ -26,13 +26,15 @@ pub(super) const FORM_OF_CREATIONS: u32 = 7;
 /// Of the target of a copy that has not ended, and of nothing else. A version that does not know it takes it for a newer one's, and
 /// does not start on it either.
 pub(crate) const UNFINISHED: u32 = u32::MAX;
+/// Of a copy of a clock that went on, until somebody has accepted it: likewise.
+pub(super) const HELD: u32 = UNFINISHED - 1;
 /// Of a store in creation.
 const FIRST_FORM: u32 = 1;
 
 /// What the store says about itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Meta {
-    /// At most [`FORM`]. First in every form.
+    /// At most [`FORM`], or one of those that say no version: [`UNFINISHED`], [`HELD`]. First in every form.
     pub(super) form: u32,
     /// Made up when the store was created.
     pub(super) store: u64,
@@ -72,6 +74,9 @@ pub(crate) struct Meta {
     pub(super) trimmed_changes: u64,
     #[serde(default)]
     pub(super) last_change: u64,
+    /// What it holds is of this instant, where it is [`HELD`].
+    #[serde(default)]
+    pub(super) made_at: Option<Timestamp>,
 }
 
 impl Meta {
@@ -96,7 +101,13 @@ impl Meta {
             created: 0,
             trimmed_changes: 0,
             last_change: 0,
+            made_at: None,
         }
+    }
+
+    /// Whether it is a copy that nobody has accepted yet.
+    pub(super) fn is_held(&self) -> bool {
+        self.form == HELD
     }
 
     /// Counts an entry in.
@@ -139,8 +150,8 @@ mod tests {
         let meta = Meta { handed: Some(Timestamp::from_millis(7)), ..Meta::new("khronos") };
         let mut bytes = value(&meta).unwrap_or_default();
         assert_eq!(read_meta(&bytes).ok(), Some(meta.clone()));
-        for _ in 0..3 {
-            assert_eq!(bytes.pop(), Some(0), "no creation, no change");
+        for _ in 0..4 {
+            assert_eq!(bytes.pop(), Some(0), "no creation, no change, nothing that holds it");
             assert_eq!(read_meta(&bytes).ok(), Some(meta.clone()));
         }
         assert_eq!(bytes.pop(), Some(0), "no set-back");
@@ -152,7 +163,8 @@ mod tests {
         assert!(read_meta(&bytes).is_err());
         let json = serde_json::to_string(&meta).unwrap_or_default().replace(",\"reached\":null", "");
         let json = json.replace(",\"set_backs\":0", "");
-        let json = json.replace(",\"created\":0,\"trimmed_changes\":0,\"last_change\":0", "");
+        let json =
+            json.replace(",\"created\":0,\"trimmed_changes\":0,\"last_change\":0,\"made_at\":null", "");
         assert!(!json.contains("reached") && !json.contains("set_backs") && !json.contains("change"));
         assert_eq!(serde_json::from_str::<Meta>(&json).ok(), Some(meta));
         for set_backs in [0, 1, 300] {
@@ -160,7 +172,10 @@ mod tests {
             assert_eq!(meta_value(&with).ok().and_then(|bytes| read_meta(&bytes).ok()), Some(with.clone()));
             for (created, trimmed_changes, last_change) in [(1, 0, 0), (300, 0, 1), (0, 1, 2)] {
                 let with = Meta { created, trimmed_changes, last_change, ..with.clone() };
-                assert_eq!(meta_value(&with).ok().and_then(|bytes| read_meta(&bytes).ok()), Some(with));
+                let held = Meta { form: HELD, made_at: Some(Timestamp::from_millis(5)), ..with.clone() };
+                for with in [with, held] {
+                    assert_eq!(meta_value(&with).ok().and_then(|bytes| read_meta(&bytes).ok()), Some(with));
+                }
             }
         }
     }

@@ -4,7 +4,6 @@
 mod changes;
 pub(crate) mod copying;
 mod encoding;
-pub(crate) mod held;
 mod meta;
 mod postgres;
 mod sled;
@@ -21,8 +20,8 @@ pub(crate) use meta::{Meta, UNFINISHED};
 pub use postgres::{PostgresOptions, PostgresStore, TakeOver, WarmStore};
 pub(crate) use postgres::{PostgresSource, PostgresTarget};
 pub use sled::{NO_ROOM, SledOptions, SledStore};
-pub(crate) use sled::{SEAL, SledSource, SledTarget, WholeSource, exposed, io_error};
 #[cfg(test)]
-pub(crate) use sled::{child, child_folder, copy, fixture, scale};
+pub(crate) use sled::{SEAL, child, child_folder, copy, fixture, scale};
+pub(crate) use sled::{SledSource, SledTarget, WholeSource, exposed, io_error, is_empty, seems_held};
 pub use thread::{Backlog, Closed, Opener, StoreEvent, StoreHandle, Tuning, open, open_sled};
 pub(crate) use thread::{READERS, failure, read_beside, unanswered};

@@ -1,6 +1,6 @@
 //! Clocks on a Postgres whose standby is promoted, behind one address.
 
-use crate::harness::{Arrivals, Balancer, Clock, Expected, LIMIT, let_pass, random, text};
+use crate::harness::{Arrivals, Balancer, Clock, LIMIT, clocks, let_pass, random, text};
 use ponos::topology::Queue;
 use serde_json::Value;
 use testkit::{Node, Postgres, block_until_or_tell};
@@ -53,7 +53,7 @@ impl Scene {
     }
 
     fn log(&self) -> String {
-        self.clocks.iter().map(Clock::log).collect::<Vec<_>>().join("---\n")
+        clocks::log(&self.clocks)
     }
 
     /// That someone leads, by a lease that was taken on this timeline; it is waited for.
@@ -66,25 +66,6 @@ impl Scene {
         block_until_or_tell("a leader of that timeline", LIMIT, leads, || {
             format!("{}\n{}", text(&seen()), self.log())
         });
-    }
-
-    /// Stopped, with nothing outstanding.
-    fn settled(&mut self) -> Expected {
-        for _ in 0..10 {
-            let leads =
-                |clock: &Clock| clock.get("/readyz").is_some_and(|(_, body)| body["role"] == "leader");
-            let leader = || self.clocks.iter().position(leads);
-            let leader = block_until_or_tell("a leader", LIMIT, leader, || self.log());
-            self.clocks[leader].until_calm();
-            // The follower first: it is not to take over.
-            self.clocks[1 - leader].stop();
-            self.clocks[leader].stop();
-            if let Some(expected) = Expected::in_postgres(&self.database) {
-                return expected;
-            }
-            self.clocks.iter_mut().for_each(Clock::start);
-        }
-        panic!("ten times something was outstanding:\n{}", self.log());
     }
 }
 
@@ -103,7 +84,7 @@ async fn a_synchronous_standby_is_promoted_while_a_clock_leads_and_nothing_is_lo
     scene.primary.kill9();
     scene.arrivals.more(30);
     scene.clocks[0].done_in_time(&["audit"], |_| true);
-    let expected = scene.settled();
+    let expected = clocks::settled(&mut scene.clocks, &scene.database);
     let (occurrences, arrived, _) = expected.compare(&scene.arrivals, 1);
     println!("{occurrences} occurrences, {arrived} arrivals");
 }
@@ -128,7 +109,7 @@ async fn that_a_standby_was_promoted_which_may_lack_commits_is_said_before_and_a
     block_until_or_tell("it to be said", LIMIT, said, || scene.log());
     scene.arrivals.more(30);
     // What was sent by what is lost is sent again, under the same ids.
-    let expected = scene.settled();
+    let expected = clocks::settled(&mut scene.clocks, &scene.database);
     let (occurrences, arrived, _) = expected.compare(&scene.arrivals, 1);
     println!("{occurrences} occurrences, {arrived} arrivals");
 }

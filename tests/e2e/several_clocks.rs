@@ -1,10 +1,10 @@
 //! Three clocks on one Postgres: one leads, the others take over, whatever is done to it or to the database. Nothing is lost, equal ids
 //! have equal bodies, nothing is early, and the audit agrees.
 
-use crate::harness::{Arrival, Arrivals, Balancer, Clock, Expected, LIMIT, let_pass, random, scale};
+use crate::harness::{Arrival, Arrivals, Balancer, Clock, LIMIT, clocks, let_pass, random, scale};
 use khronos::clock;
 use ponos::{event::Timestamp, topology::Queue};
-use testkit::{Node, Postgres, Signal, block_until, block_until_or_tell};
+use testkit::{Node, Postgres, Signal, block_until};
 
 const SCHEDULES: &str = r#"
 [[schedule]]
@@ -28,7 +28,6 @@ catch_up = { policy = "latest", grace = "100ms" }
 /// Clocks of one name on one database.
 struct Several {
     clocks: Vec<Clock>,
-    running: Vec<bool>,
     database: String,
     /// Between the clocks and the database.
     network: Balancer,
@@ -39,74 +38,9 @@ impl Several {
         let network = Balancer::to(postgres.port());
         let database = network.url(&postgres.database("several"));
         let clock = |_| Clock::new(broker, SCHEDULES).reached().with("KHRONOS_STORE_PATH", &database);
-        let mut all =
-            Self { clocks: (0..3).map(clock).collect(), running: vec![false; 3], database, network };
-        all.start_all();
+        let mut all = Self { clocks: (0..3).map(clock).collect(), database, network };
+        clocks::start_all(&mut all.clocks);
         all
-    }
-
-    fn start_all(&mut self) {
-        for (clock, runs) in self.clocks.iter_mut().zip(&mut self.running) {
-            if !std::mem::replace(runs, true) {
-                clock.start();
-            }
-        }
-    }
-
-    /// All that they said.
-    fn log(&self) -> String {
-        let logs =
-            self.clocks.iter().enumerate().map(|(at, clock)| format!("--- clock {at}\n{}", clock.log()));
-        logs.collect()
-    }
-
-    /// Which one leads, and is ready; it is waited for.
-    fn leader(&self) -> usize {
-        let leads = |at: &usize| {
-            let seen = if self.running[*at] { self.clocks[*at].get("/readyz") } else { None };
-            seen.is_some_and(|(status, body)| status == 200 && body["role"] == "leader")
-        };
-        block_until_or_tell("a leader", LIMIT, || (0..3).find(leads), || self.log())
-    }
-
-    /// One that is ready to take over.
-    fn follower(&self) -> usize {
-        let follows = |at: &usize| {
-            let seen = if self.running[*at] { self.clocks[*at].get("/readyz") } else { None };
-            seen.is_some_and(|(status, body)| {
-                status == 200 && body["role"] == "follower" && body["leader"].is_string()
-            })
-        };
-        block_until_or_tell("a follower", LIMIT, || (0..3).find(follows), || self.log())
-    }
-
-    fn kill(&mut self, at: usize) {
-        self.running[at] = false;
-        self.clocks[at].kill();
-    }
-
-    fn stop(&mut self, at: usize) {
-        self.running[at] = false;
-        self.clocks[at].stop();
-    }
-
-    /// Stopped, with nothing outstanding.
-    fn settled(&mut self) -> Expected {
-        for _ in 0..10 {
-            let leader = self.leader();
-            self.clocks[leader].until_calm();
-            // Followers first: nobody takes over.
-            for at in (0..3).filter(|at| *at != leader).chain([leader]) {
-                if self.running[at] {
-                    self.stop(at);
-                }
-            }
-            if let Some(expected) = Expected::in_postgres(&self.database) {
-                return expected;
-            }
-            self.start_all();
-        }
-        panic!("ten times something was outstanding:\n{}", self.log());
     }
 }
 
@@ -141,18 +75,18 @@ async fn whatever_is_done_to_the_leader_or_the_database_nothing_is_lost_and_anot
     let (mut killed, mut stopped) = (Vec::new(), Vec::new());
     let mut random = random();
     for fault in 0..10 * scale() {
-        let leader = all.leader();
-        all.follower();
+        let leader = clocks::leader(&all.clocks);
+        clocks::follower(&all.clocks);
         let before = last_term(&arrivals);
         match fault % 7 {
             0 | 3 => {
                 let since = clock::now();
-                all.kill(leader);
+                all.clocks[leader].kill();
                 killed.push(first_of_the_next(&arrivals, before, since));
             }
             1 => {
                 let since = clock::now();
-                all.stop(leader);
+                all.clocks[leader].stop();
                 stopped.push(first_of_the_next(&arrivals, before, since));
             }
             2 => {
@@ -169,17 +103,17 @@ async fn whatever_is_done_to_the_leader_or_the_database_nothing_is_lost_and_anot
             }
         }
         arrivals.more(random.usize(5..40));
-        all.start_all();
+        clocks::start_all(&mut all.clocks);
     }
     told("killed, to the first event of the next leader", killed);
     told("stopped, to the first event of the next leader", stopped);
     arrivals.more(50);
     // By any door.
-    all.leader();
-    let follower = all.follower();
+    clocks::leader(&all.clocks);
+    let follower = clocks::follower(&all.clocks);
     // A database that is busy may not answer at once.
     all.clocks[follower].done_in_time(&["audit"], |_| true);
-    let expected = all.settled();
+    let expected = clocks::settled(&mut all.clocks, &all.database);
     let (occurrences, arrived, coalesced) = expected.compare(&arrivals, 1);
     println!("{occurrences} occurrences, {arrived} arrivals, {coalesced} stood for by others");
 }

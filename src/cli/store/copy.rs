@@ -40,6 +40,8 @@ pub(in crate::cli) struct CopyArgs {
 
 /// How long one statement may take: a portion may be some megabytes.
 const STATEMENT: Duration = Duration::from_secs(60);
+/// Entries between two words about how far it has come.
+const TOLD: u64 = 100_000;
 /// Bytes of a file with a URL.
 const URL_FILE: u64 = 4096;
 
@@ -48,10 +50,12 @@ pub(super) fn copied(globals: &Globals, args: &CopyArgs) -> Result<Exit, CliErro
     let from = place(&config, &args.from, args.from_schema.as_deref())?;
     let to = place(&config, &args.to, args.to_schema.as_deref())?;
     let clock = &config.clock.name;
-    let told = |entries| {
-        if !args.json {
+    let mut there = 0;
+    let told = |entries: u64| {
+        if entries / TOLD > there / TOLD && !args.json {
             output::complain(&format!("{entries} entries are there"));
         }
+        there = entries;
     };
     // The stores' calls block, and the stack of this thread is not ours to choose.
     let copying = || copy(&from, &to, (clock, config.store.cache), told);
@@ -131,9 +135,8 @@ fn url_of(file: &Path) -> Result<String, CliError> {
 /// The exit code of a copy that was not made.
 pub(in crate::cli) fn copy_exit(error: &CopyError, of_store: impl FnOnce(&StoreError) -> Exit) -> Exit {
     match error {
-        CopyError::Store(error) => of_store(error),
+        CopyError::Store(error) | CopyError::Broken { error, .. } => of_store(error),
         CopyError::NotEmpty(_) => Exit::Usage,
-        CopyError::Held(_) => Exit::Configuration,
         CopyError::NoStore(_) | CopyError::Differs { .. } => Exit::InputOutput,
     }
 }

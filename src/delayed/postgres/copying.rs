@@ -12,43 +12,20 @@ use crate::{
         meta::{self, FORM, Meta},
     },
     engine::{Answered, ChangeEntry, delayed::Tombstone},
-    postgres::{Added, Calls, Door, Failed, Keyed, Numbered, Reads, Session, Writing, column, of},
+    postgres::{Added, Calls, Contents, Door, Failed, Numbered, Reads, Session, Table, Writing, column, of},
     store::{
         StoreError, UNFINISHED,
-        copying::{BYTES, ENTRIES, Entry, Portion, Source, Target},
+        copying::{Entry, Portion, Source, Target},
     },
 };
 use ponos::event::Timestamp;
 use sqlx::postgres::PgRow;
 use std::{collections::BTreeMap, sync::Arc};
 
-/// Tables in the order of a key, in the order in which they are read.
-const KEYED: [(&str, Keyed); 5] = [
-    (copying::PENDING, PENDING),
-    (copying::PARKED, PARKED),
-    (copying::TOMBSTONES, TOMBSTONES),
-    (copying::ANSWERS, ANSWERS),
-    (copying::OWNERS, OWNERS),
-];
-
 /// Reads a store.
 pub(crate) struct PostgresDelayedSource {
-    door: Door,
-    session: Arc<Session>,
-    reads: Arc<Reads>,
     meta: Meta,
-    next: Next,
-}
-
-/// What is read next.
-enum Next {
-    /// Of one of [`KEYED`], behind a key.
-    Keyed(usize, Vec<u8>),
-    /// Behind a row of the record.
-    Record(u64),
-    /// Behind an entry of the log of changes.
-    Changes(u64),
-    Nothing,
+    contents: Contents,
 }
 
 impl PostgresDelayedSource {
@@ -64,46 +41,21 @@ impl PostgresDelayedSource {
     }
 
     fn new(door: &Door, session: Arc<Session>, reads: Arc<Reads>, meta: Meta) -> Self {
-        Self { door: door.clone(), session, reads, meta, next: Next::Keyed(0, Vec::new()) }
-    }
-
-    fn read(&mut self) -> Result<Portion, StoreError> {
-        let Self { door, session, reads, next, .. } = self;
-        let shard = door.shard();
-        // It may be asked twice, on another connection: what was found before counts for nothing then.
-        let read = async |calls: &mut Calls<'_>| {
-            let mut portion = Portion::default();
-            let next = match &*next {
-                Next::Keyed(table, after) => {
-                    let (what, keyed) = &KEYED[*table];
-                    let take = |row: &_| take(&mut portion, what, row);
-                    match keyed.read_portion(calls, shard, after, ENTRIES, take).await? {
-                        Some(last) => Next::Keyed(*table, last),
-                        None if *table + 1 < KEYED.len() => Next::Keyed(table + 1, Vec::new()),
-                        None => Next::Record(0),
-                    }
-                }
-                Next::Record(after) => {
-                    let last =
-                        numbered((copying::RECORD, "delayed_record"), calls, door, *after, &mut portion);
-                    last.await?.map_or(Next::Changes(0), Next::Record)
-                }
-                Next::Changes(after) => {
-                    let last =
-                        numbered((copying::CHANGES, "delayed_change"), calls, door, *after, &mut portion);
-                    last.await?.map_or(Next::Nothing, Next::Changes)
-                }
-                Next::Nothing => Next::Nothing,
-            };
-            Ok((next, portion))
-        };
-        let (then, portion) = reads.at_once_by(session, read)?;
-        self.next = then;
-        Ok(portion)
+        let key = |number| encoding::number(number).to_vec();
+        let all = vec![
+            Table::Keyed(copying::PENDING, PENDING, take),
+            Table::Keyed(copying::PARKED, PARKED, take),
+            Table::Keyed(copying::TOMBSTONES, TOMBSTONES, take),
+            Table::Keyed(copying::ANSWERS, ANSWERS, take),
+            Table::Keyed(copying::OWNERS, OWNERS, take),
+            Table::Numbered(copying::RECORD, "delayed_record", key),
+            Table::Numbered(copying::CHANGES, "delayed_change", key),
+        ];
+        Self { meta, contents: Contents::new(door, session, reads, all) }
     }
 }
 
-/// A row of one of [`KEYED`], as an entry, or as two.
+/// A row of a table in the order of a key, as an entry, or as two.
 fn take(portion: &mut Portion, what: &'static str, row: &PgRow) -> Result<(), Failed> {
     let key: &[u8] = column(row, 0)?;
     match what {
@@ -123,35 +75,13 @@ fn take(portion: &mut Portion, what: &'static str, row: &PgRow) -> Result<(), Fa
     Ok(())
 }
 
-async fn numbered(
-    (what, table): (&'static str, &str),
-    calls: &mut Calls<'_>,
-    door: &Door,
-    after: u64,
-    portion: &mut Portion,
-) -> Result<Option<u64>, Failed> {
-    let read = |number, value: &[u8]| Ok(((number, value.to_vec()), value.len()));
-    let all = Numbered::read(table, calls, door.shard(), (after, u64::MAX), (ENTRIES, BYTES), read).await?;
-    for (number, value) in &all {
-        portion.push(what, &encoding::number(*number), value);
-    }
-    Ok(all.last().map(|(number, _)| *number))
-}
-
 impl Source<Meta> for PostgresDelayedSource {
     fn meta(&self) -> &Meta {
         &self.meta
     }
 
     fn next(&mut self) -> Result<Vec<Entry>, StoreError> {
-        loop {
-            // Nobody else has written since the last portion, or this fails.
-            self.session.renew()?;
-            let portion = self.read()?;
-            if !portion.entries.is_empty() || matches!(self.next, Next::Nothing) {
-                return Ok(portion.entries);
-            }
-        }
+        self.contents.next()
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     },
     engine::{
         Commit, Outcome,
-        delayed::{DelayedBatch, DelayedEvent, DelayedStep, DelayedStore},
+        delayed::{DelayedBatch, DelayedEvent, DelayedStep, DelayedStore, DelayedWritten},
     },
     postgres::{
         Door, DoorOptions,
@@ -96,6 +96,41 @@ fn a_store_of_an_older_form_says_the_newer_one_once_it_is_written_in_that() {
     assert_eq!(open(&tables.door("khronos")).unwrap().state.meta.form, FORM);
 }
 
+/// What is known of writes to a server that fails in between.
+#[derive(Default)]
+pub(super) struct Tally {
+    pub(super) written: u64,
+    pub(super) durable: u64,
+    pub(super) failures: u32,
+}
+
+impl Tally {
+    /// Whether the next write was made; else the store is to be opened again.
+    pub(super) fn note(&mut self, done: Result<DelayedWritten, StoreError>) -> bool {
+        match done {
+            Ok(done) => {
+                self.written += 1;
+                if done.is_durable {
+                    self.durable = self.written;
+                }
+                true
+            }
+            Err(error) => {
+                assert!(matches!(error, StoreError::Io { .. }), "{error}");
+                self.failures += 1;
+                false
+            }
+        }
+    }
+
+    /// So many are kept, as is seen once it is open.
+    pub(super) fn go_on(&mut self, kept: u64) {
+        let Self { written, durable, .. } = *self;
+        assert!((durable..=written + 1).contains(&kept), "{durable} to {written}, not {kept}");
+        (self.written, self.durable) = (kept, kept);
+    }
+}
+
 #[test]
 fn a_server_that_is_killed_loses_the_newest_writes_that_need_not_last_and_no_others() {
     const WRITES: u64 = 100;
@@ -115,28 +150,15 @@ fn a_server_that_is_killed_loses_the_newest_writes_that_need_not_last_and_no_oth
         }
         postgres
     });
-    let (mut written, mut durable, mut failures) = (0, 0, 0);
-    while written < WRITES {
-        match store.write(0, &batch(written + 1)) {
-            Ok(done) => {
-                written += 1;
-                if done.is_durable {
-                    durable = written;
-                }
-            }
-            Err(error) => {
-                assert!(matches!(error, StoreError::Io { .. }), "{error}");
-                failures += 1;
-                drop(store);
-                store = block_until("the server", PATIENCE, || open(&door).ok());
-                let kept = store.written().count;
-                assert!((durable..=written + 1).contains(&kept), "{durable} to {written}, not {kept}");
-                written = kept;
-                durable = kept;
-            }
+    let mut tally = Tally::default();
+    while tally.written < WRITES {
+        if !tally.note(store.write(0, &batch(tally.written + 1))) {
+            drop(store);
+            store = block_until("the server", PATIENCE, || open(&door).ok());
+            tally.go_on(store.written().count);
         }
     }
-    assert!(failures > 0, "nothing was killed");
+    assert!(tally.failures > 0, "nothing was killed");
     for write in 1..=WRITES {
         twin.write(0, &batch(write)).unwrap();
     }

@@ -1,7 +1,7 @@
 //! Both stores behind a pooler in transaction mode: each transaction may get another session of the server, and another client's
 //! transactions come in between.
 
-use super::PostgresDelayed;
+use super::{PostgresDelayed, faults::Tally};
 use crate::{
     delayed::redb::fixture::{batch, content, limits, twin},
     engine::{Commit, delayed::DelayedStore as _},
@@ -10,7 +10,7 @@ use crate::{
         fixture::{PATIENCE, Tables},
         number,
     },
-    store::{PostgresOptions, PostgresStore, Store as _, StoreError},
+    store::{PostgresOptions, PostgresStore, Store as _},
 };
 use ponos::event::Timestamp;
 use std::{
@@ -94,40 +94,30 @@ fn a_server_behind_a_pooler_that_crashes_loses_what_need_not_last_and_nobody_is_
     let door = tables.door("khronos");
     let (mut delayed, mut twin) = (PostgresDelayed::open(&door, limits()).unwrap(), twin());
     let mut store = PostgresStore::open(&door, &PostgresOptions::default()).unwrap();
-    let (mut durable, mut written, mut failures) = (0, 0, 0);
-    while written < 60 {
-        if written % 20 == 19 && failures < 3 {
+    let mut tally = Tally::default();
+    while tally.written < 60 {
+        if tally.written % 20 == 19 && tally.failures < 3 {
             // Most likely the last one is lost, which settles something; the connection to the pooler is not.
             postgres.restart();
         }
-        let at = Timestamp::from_millis(written as i64);
+        let at = Timestamp::from_millis(tally.written as i64);
         let saved = store.save(0, &Commit { settled: at, handed: at, reached: at, ..Commit::default() });
         let done = saved.and_then(|_| {
-            durable = written;
-            delayed.write(0, &batch(written + 1))
+            // What was written before is durable with it.
+            tally.durable = tally.written;
+            delayed.write(0, &batch(tally.written + 1))
         });
-        match done {
-            Ok(done) => {
-                written += 1;
-                if done.is_durable {
-                    durable = written;
-                }
-            }
-            Err(error) => {
-                assert!(matches!(error, StoreError::Io { .. }), "{error}");
-                failures += 1;
-                drop((store, delayed));
-                let open = || {
-                    let delayed = PostgresDelayed::open(&door, limits()).ok()?;
-                    Some((PostgresStore::open(&door, &PostgresOptions::default()).ok()?, delayed))
-                };
-                (store, delayed) = block_until("the server", PATIENCE, open);
-                let kept = delayed.written().count;
-                assert!((durable..=written + 1).contains(&kept), "{durable} to {written}, not {kept}");
-                (written, durable) = (kept, kept);
-            }
+        if !tally.note(done) {
+            drop((store, delayed));
+            let open = || {
+                let delayed = PostgresDelayed::open(&door, limits()).ok()?;
+                Some((PostgresStore::open(&door, &PostgresOptions::default()).ok()?, delayed))
+            };
+            (store, delayed) = block_until("the server", PATIENCE, open);
+            tally.go_on(delayed.written().count);
         }
     }
+    let Tally { written, failures, .. } = tally;
     assert!(failures > 0, "nothing was lost\n{}", bouncer.log());
     (1..=written).try_for_each(|write| twin.write(0, &batch(write)).map(|_| ())).unwrap();
     assert_eq!(content(&mut delayed, written).unwrap(), content(&mut twin, written).unwrap());

@@ -24,7 +24,7 @@ use std::{
 };
 
 /// Runs a test in a process of its own, on a file system of 16 MiB that only it sees. `None` where that is not allowed.
-fn on_a_small_disk(test: &str, folder: &Path) -> Option<Output> {
+pub(crate) fn on_a_small_disk(test: &str, folder: &Path) -> Option<Output> {
     let line =
         "mount -t tmpfs -o size=16m none \"$KHRONOS_TEST_CHILD\" || { echo NO MOUNT; exit 0; }; exec \"$@\"";
     let test = child(test, folder);

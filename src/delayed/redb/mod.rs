@@ -46,9 +46,12 @@ use crate::{
 use ::redb::{Database, Durability};
 pub(crate) use copying::{DelayedWholeSource, RedbSource, RedbTarget};
 use files::Files;
+#[cfg(test)]
+pub(crate) use full_disk::on_a_small_disk;
 use guard::{damaged, guarded};
 use meta::Meta;
 use reader::RedbReader;
+pub(crate) use room::free as room;
 use std::{
     fmt,
     path::{Path, PathBuf},
@@ -65,12 +68,14 @@ pub struct RedbOptions {
     pub reserve: u64,
     /// How much is kept of what is over.
     pub limits: DelayedLimits,
+    /// It is part of a copy that is held: it may have become a store of its own, and its seal not know yet.
+    pub held: bool,
 }
 
 impl Default for RedbOptions {
     /// 16 MiB of cache; 64 MiB of reserve.
     fn default() -> Self {
-        Self { cache: 16 << 20, reserve: 64 << 20, limits: DelayedLimits::default() }
+        Self { cache: 16 << 20, reserve: 64 << 20, limits: DelayedLimits::default(), held: false }
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) fn open(path: &Path, clock: &str, options: &RedbOptions) -> Result<Re
     let (db, meta) = opened(path, options.cache, read)?;
     let meta = meta.map_err(|form| not_understood(path, form, FORM))?;
     let mut store = of(path, (db, meta), options, Files::new(path, seal, lock));
-    accept(&mut store, said, clock)?;
+    accept(&mut store, said, clock, options.held)?;
     if store.meta.form < FORM {
         bring_up(&mut store)?;
     }
@@ -165,9 +165,9 @@ fn read(db: &Database) -> Result<Result<Meta, u32>, Failed> {
 }
 
 /// Compares database and seal: equal, or the database ahead. Writes that were not sealed are ahead, too.
-fn accept(store: &mut RedbDelayed, said: Said, clock: &str) -> Result<(), StoreError> {
+fn accept(store: &mut RedbDelayed, said: Said, clock: &str, held: bool) -> Result<(), StoreError> {
     let meta = &mut store.meta;
-    if meta.store != said.store {
+    if meta.store != said.store && !held {
         return Err(damaged(&store.path, "the seal belongs to another database"));
     }
     if meta.generation < said.generation {

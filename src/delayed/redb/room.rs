@@ -18,14 +18,14 @@ pub(super) fn check(path: &Path, reserve: u64, bytes: usize, count: usize) -> Re
     if free < needed { Err(StoreError::NoRoom { path: path.to_owned(), free, needed }) } else { Ok(()) }
 }
 
-/// Bytes that are free on its disk; `None` where the system does not say: the write itself will.
+/// Bytes that are free on the disk of a folder; `None` where the system does not say: the write itself will.
 #[cfg(target_os = "linux")]
-fn free(path: &Path) -> Option<u64> {
+pub(crate) fn free(path: &Path) -> Option<u64> {
     let disk = rustix::fs::statvfs(path).ok()?;
     Some(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn free(_: &Path) -> Option<u64> {
+pub(crate) fn free(_: &Path) -> Option<u64> {
     None
 }

@@ -9,32 +9,21 @@ use super::{
 };
 use crate::{
     engine::ChangeEntry,
-    postgres::{Added, Calls, Door, Failed, Keyed, Numbered, Progress, Reads, Session, Writing, column},
+    postgres::{
+        Added, Calls, Contents, Door, Failed, Numbered, Progress, Reads, Session, Table, Writing, column,
+    },
     store::{
         StoreError,
-        copying::{BYTES, ENTRIES, Entry, Portion, Source, Target},
+        copying::{Entry, Portion, Source, Target},
     },
 };
+use sqlx::postgres::PgRow;
 use std::sync::Arc;
 
 /// Reads a store.
 pub(crate) struct PostgresSource {
-    door: Door,
-    session: Arc<Session>,
-    reads: Arc<Reads>,
     meta: Meta,
-    next: Next,
-}
-
-/// What is read next.
-enum Next {
-    /// Of one of [`tables::ALL`], behind a key.
-    Keyed(usize, Vec<u8>),
-    /// Behind a row of the record.
-    Record(u64),
-    /// Behind an entry of the log of changes.
-    Changes(u64),
-    Nothing,
+    contents: Contents,
 }
 
 impl PostgresSource {
@@ -54,56 +43,21 @@ impl PostgresSource {
     }
 
     fn new(door: &Door, session: Arc<Session>, reads: Arc<Reads>, meta: Meta) -> Self {
-        Self { door: door.clone(), session, reads, meta, next: Next::Keyed(0, Vec::new()) }
+        let keyed = tables::ALL.map(|table| Table::Keyed("", tables::keyed(table), take));
+        let numbered = [
+            Table::Numbered(encoding::RECORD, "record", encoding::rows_key),
+            Table::Numbered(encoding::CHANGES, "change", encoding::change_key),
+        ];
+        let all = keyed.into_iter().chain(numbered).collect();
+        Self { meta, contents: Contents::new(door, session, reads, all) }
     }
+}
 
-    fn read(&mut self) -> Result<Portion, StoreError> {
-        let Self { door, session, reads, next, .. } = self;
-        let shard = door.shard();
-        // It may be asked twice, on another connection: what was found before counts for nothing then.
-        let read = async |calls: &mut Calls<'_>| {
-            let mut portion = Portion::default();
-            let next = match &*next {
-                Next::Keyed(table, after) => {
-                    let keyed = Keyed {
-                        table: tables::ALL[*table],
-                        key: "key",
-                        columns: "key, value",
-                        large: "value",
-                    };
-                    let take = |row: &_| {
-                        let (key, value): (&[u8], &[u8]) = (column(row, 0)?, column(row, 1)?);
-                        portion.push(encoding::what(key), key, value);
-                        Ok(())
-                    };
-                    match keyed.read_portion(calls, shard, after, ENTRIES, take).await? {
-                        Some(last) => Next::Keyed(*table, last),
-                        None if *table + 1 < tables::ALL.len() => Next::Keyed(table + 1, Vec::new()),
-                        None => Next::Record(0),
-                    }
-                }
-                Next::Record(after) => {
-                    let rows = numbered("record", calls, door, *after).await?;
-                    for (number, value) in &rows {
-                        portion.push(encoding::RECORD, &encoding::rows_key(*number), value);
-                    }
-                    rows.last().map_or(Next::Changes(0), |(number, _)| Next::Record(*number))
-                }
-                Next::Changes(after) => {
-                    let changes = numbered("change", calls, door, *after).await?;
-                    for (number, value) in &changes {
-                        portion.push(encoding::CHANGES, &encoding::change_key(*number), value);
-                    }
-                    changes.last().map_or(Next::Nothing, |(number, _)| Next::Changes(*number))
-                }
-                Next::Nothing => Next::Nothing,
-            };
-            Ok((next, portion))
-        };
-        let (then, portion) = reads.at_once_by(session, read)?;
-        self.next = then;
-        Ok(portion)
-    }
+/// The key says what it is.
+fn take(portion: &mut Portion, _: &'static str, row: &PgRow) -> Result<(), Failed> {
+    let (key, value): (&[u8], &[u8]) = (column(row, 0)?, column(row, 1)?);
+    portion.push(encoding::what(key), key, value);
+    Ok(())
 }
 
 /// Whether the schema has tables of a clock.
@@ -115,30 +69,13 @@ async fn has_tables(calls: &mut Calls<'_>) -> Result<bool, Failed> {
     }
 }
 
-async fn numbered(
-    table: &str,
-    calls: &mut Calls<'_>,
-    door: &Door,
-    after: u64,
-) -> Result<Vec<(u64, Vec<u8>)>, Failed> {
-    let read = |number, value: &[u8]| Ok(((number, value.to_vec()), value.len()));
-    Numbered::read(table, calls, door.shard(), (after, u64::MAX), (ENTRIES, BYTES), read).await
-}
-
 impl Source<Meta> for PostgresSource {
     fn meta(&self) -> &Meta {
         &self.meta
     }
 
     fn next(&mut self) -> Result<Vec<Entry>, StoreError> {
-        loop {
-            // Nobody else has written since the last portion, or this fails.
-            self.session.renew()?;
-            let portion = self.read()?;
-            if !portion.entries.is_empty() || matches!(self.next, Next::Nothing) {
-                return Ok(portion.entries);
-            }
-        }
+        self.contents.next()
     }
 }
 

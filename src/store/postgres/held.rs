@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     engine::{Row, Sent, Snapshot, Warm},
-    postgres::{Calls, Failed, Keyed, Shard, column},
+    postgres::{Calls, Failed, Shard, column},
     schedule::CalendarStore,
     store::{
         encoding::{self, About, Entry},
@@ -123,8 +123,7 @@ async fn read_keys(
             found.insert(key, Some(value));
             Ok(())
         };
-        let table = Keyed { table, key: "key", columns: "key, value", large: "value" };
-        table.read(calls, shard, wanted, take).await?;
+        tables::keyed(table).read(calls, shard, wanted, take).await?;
         all.extend(found);
     }
     Ok(all)

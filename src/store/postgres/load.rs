@@ -3,7 +3,7 @@
 use super::tables;
 use crate::{
     engine::{Row, Sent, Snapshot},
-    postgres::{Calls, Door, Failed, Keyed, Numbered, PAGE, Shard, column},
+    postgres::{Calls, Door, Failed, Numbered, PAGE, Shard, column},
     schedule::{CalendarStore, Days, ZoneRules},
     store::{
         StoreError,
@@ -106,12 +106,11 @@ pub(super) async fn entries(
     let counts = tables::counts(calls, shard).await?;
     for table in tables::ALL {
         let (expected, mut found) = (counts.get(table).copied().unwrap_or_default(), 0);
-        let all = Keyed { table, key: "key", columns: "key, value", large: "value" };
         let take = |row: &_| {
             found += 1;
             take(column(row, 0)?, column(row, 1)?)
         };
-        all.read_after(calls, shard, &[], usize::MAX, take).await?;
+        tables::keyed(table).read_after(calls, shard, &[], usize::MAX, take).await?;
         if found != expected {
             return Err(Failed::Unreadable(format!(
                 "{expected} rows were written to its table {table}, and {found} are there"

@@ -1,13 +1,18 @@
 //! Which table a key lies in, and how keys are written: a few statements a table, however many there are.
 
 use crate::{
-    postgres::{Calls, Failed, PAGE, Shard, column, integer, number, of, portions},
+    postgres::{Calls, Failed, Keyed, PAGE, Shard, column, integer, number, of, portions},
     store::{changes::Changes, encoding},
 };
 use std::collections::BTreeMap;
 
 /// All of them, in the order in which they are read: what definitions refer to comes before these.
 pub(super) const ALL: [&str; 7] = ["content", "revision", "span", "one_shot", "parked", "message", "entry"];
+
+/// One of them, as it is read.
+pub(super) fn keyed(table: &'static str) -> Keyed {
+    Keyed { table, key: "key", columns: "key, value", large: "value" }
+}
 
 /// Keys that are to be removed, keys that are to be written, and their values.
 #[derive(Default)]

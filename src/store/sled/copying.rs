@@ -1,15 +1,19 @@
 //! A store on sled that is copied, or copied into.
 
 use super::{
-    Changes, Failed, SledOptions, SledStore, Unreadable, damaged, encoding, guarded,
+    Added, Changes, Failed, SledOptions, SledStore, Unreadable, damaged, encoding, guarded,
     meta::{self, Meta, UNFINISHED},
     open,
     scan::Pair,
 };
-use crate::store::{
-    StoreError, Whole,
-    copying::{Entry, Portion, Source, Target},
+use crate::{
+    engine::Commit,
+    store::{
+        Store as _, StoreError, Whole,
+        copying::{Entry, Portion, Source, Target},
+    },
 };
+use ponos::event::Timestamp;
 use std::{borrow::Borrow, ops::Bound, path::Path};
 
 /// Reads a store: one that is its own, or one that is being written.
@@ -83,16 +87,16 @@ pub(crate) struct WholeSource {
 }
 
 impl WholeSource {
-    /// `as_another` says what is to be another store's from now on.
+    /// `as_copy` makes of what it says of itself what its copy says.
     ///
     /// # Errors
     /// [`StoreError::Damaged`].
-    pub(crate) fn new(mut whole: Whole, as_another: impl FnOnce(Meta) -> Meta) -> Result<Self, StoreError> {
+    pub(crate) fn new(mut whole: Whole, as_copy: impl FnOnce(Meta) -> Meta) -> Result<Self, StoreError> {
         // It sorts before all others.
         let first = whole.0.next().filter(|(key, _)| key == encoding::META);
         let (_, bytes) = first.ok_or_else(|| broken("it does not say what it is"))?;
         let meta = encoding::read_meta(&bytes).map_err(|Unreadable(what)| broken(what))?;
-        Ok(Self { whole, meta: as_another(meta) })
+        Ok(Self { whole, meta: as_copy(meta) })
     }
 }
 
@@ -122,11 +126,11 @@ pub(crate) struct SledTarget {
 }
 
 impl SledTarget {
-    /// Makes one in a folder in which nothing is.
+    /// Makes one in a folder in which nothing is; none where something is.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub(crate) fn create(path: &Path, options: &SledOptions, of: &Meta) -> Result<Self, StoreError> {
+    pub(crate) fn create(path: &Path, options: &SledOptions, of: &Meta) -> Result<Option<Self>, StoreError> {
         let meta = Meta {
             form: UNFINISHED,
             generation: 0,
@@ -137,7 +141,8 @@ impl SledTarget {
             digest: 0,
             ..of.clone()
         };
-        Ok(Self { store: open::begin(path, meta, options)?, form: of.form })
+        let begun = open::begin(path, meta, options)?;
+        Ok(begun.map(|store| Self { store, form: of.form }))
     }
 
     fn write(&mut self, entries: Vec<Entry>, form: u32) -> Result<(), StoreError> {
@@ -181,6 +186,24 @@ impl Target<Meta> for SledTarget {
 }
 
 impl SledStore {
+    /// When the copy was made that it is, and held as such.
+    pub(crate) fn held(&self) -> Option<Timestamp> {
+        self.meta.made_at.filter(|_| self.meta.is_held())
+    }
+
+    /// Has it be held no more, as a store of its own, and makes this commit, in one write.
+    ///
+    /// # Errors
+    /// [`StoreError`]; it is held as before then.
+    pub(crate) fn accept(&mut self, commit: Option<&Commit>) -> Result<(), StoreError> {
+        self.meta = self.meta.clone().accepted();
+        let accepted = match commit {
+            Some(commit) => self.save(0, commit),
+            None => self.write(Added { rows: &[], logged: &[] }, |_, _| Ok(())),
+        };
+        accepted.map(drop)
+    }
+
     /// Writes some of what an earlier version left to be amended.
     fn amend(&mut self) -> Result<(), StoreError> {
         let amended = self.with_rules()?;

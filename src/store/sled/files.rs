@@ -43,6 +43,21 @@ pub(super) fn lock(folder: &Path) -> Result<File, StoreError> {
     }
 }
 
+/// Whether nothing is in a folder but a lock, which whoever is about to write there has made; one that is missing is empty.
+pub(crate) fn is_empty(folder: &Path) -> Result<bool, StoreError> {
+    let io = |error| io_error(folder, "looking for what is there", &error);
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        entries => entries.map_err(io)?,
+    };
+    for entry in entries {
+        if entry.map_err(io)?.file_name() != LOCK {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Waits until sled has let go of its file.
 pub(super) fn await_release(folder: &Path) {
     file_lock::await_release(&folder.join(DATABASE));

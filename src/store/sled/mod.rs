@@ -53,16 +53,18 @@ use changes::{Changes, has_pauses, is_of_run_time};
 pub(crate) use copying::{SledSource, SledTarget, WholeSource};
 use encoding::{Entry, Unreadable};
 use files::Files;
-pub(crate) use files::exposed;
+pub(crate) use files::{exposed, is_empty};
 #[cfg(test)]
 pub(crate) use fixture::{child, child_folder, copy, scale};
 pub use guard::NO_ROOM;
 pub(crate) use guard::io_error;
 use guard::{damaged, guarded};
 use meta::{FORM_OF_CREATIONS, FORM_OF_ORIGINS, FORM_OF_PAUSES, FORM_OF_RETRIES, FORM_OF_ZONES, Meta};
+pub(crate) use open::seems_held;
 use ponos::event::Timestamp;
 use reader::SledReader;
 use record::Record;
+#[cfg(test)]
 pub(crate) use seal::NAME as SEAL;
 use std::{
     fmt,
@@ -80,12 +82,14 @@ pub struct SledOptions {
     pub limits: Limits,
     /// Where the days of the calendars go that its definitions name, and the rules of the zones.
     pub calendars: CalendarStore,
+    /// Whether it may be a copy that is held: for who reads it, or has it accepted.
+    pub held: bool,
 }
 
 impl Default for SledOptions {
     /// 4 MiB of cache, so that a small clock stays small; a million rows, 90 days.
     fn default() -> Self {
-        Self { cache: 4 << 20, limits: Limits::default(), calendars: CalendarStore::default() }
+        Self { cache: 4 << 20, limits: Limits::default(), calendars: CalendarStore::default(), held: false }
     }
 }
 
@@ -116,7 +120,7 @@ impl SledStore {
     /// Opens the store in a folder, or creates it there if the folder is empty or missing. Reads everything once.
     ///
     /// # Errors
-    /// [`StoreError::Locked`], [`StoreError::OtherClock`], [`StoreError::Damaged`], or [`StoreError::Io`].
+    /// [`StoreError::Locked`], [`StoreError::OtherClock`], [`StoreError::Held`], [`StoreError::Damaged`], or [`StoreError::Io`].
     pub fn open(path: &Path, clock: &str, options: &SledOptions) -> Result<Self, StoreError> {
         open::open(path, clock, options)
     }

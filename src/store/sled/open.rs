@@ -7,7 +7,7 @@ use super::{
     encoding::{self, Unreadable},
     files::{self, Files},
     guard::{damaged, guarded, io_error},
-    meta::{FORM, Meta},
+    meta::{FORM, HELD, Meta},
     reader::SledReader,
     scan::Scan,
     seal,
@@ -24,7 +24,7 @@ pub(super) fn open(path: &Path, clock: &str, options: &SledOptions) -> Result<Sl
     let sealed = sealed(path, clock)?;
     let mut store = opened(path, lock, sealed, options)?;
     match store.db().and_then(|db| scan(path, db, &options.calendars)) {
-        Ok(scan) => accept(store, scan, clock),
+        Ok(scan) => accept(store, scan, clock).and_then(|store| held_or_not(store, options)),
         Err(error) => {
             // What panicked once is not asked to close properly.
             if !matches!(error, StoreError::Newer { .. } | StoreError::Unfinished { .. }) {
@@ -35,11 +35,14 @@ pub(super) fn open(path: &Path, clock: &str, options: &SledOptions) -> Result<Sl
     }
 }
 
-/// A new store in a folder, which says this of itself: nothing else may be there.
-pub(super) fn begin(path: &Path, meta: Meta, options: &SledOptions) -> Result<SledStore, StoreError> {
+/// A new store in a folder, which says this of itself; none where something is.
+pub(super) fn begin(path: &Path, meta: Meta, options: &SledOptions) -> Result<Option<SledStore>, StoreError> {
     let lock = files::lock(path)?;
+    if !files::is_empty(path)? {
+        return Ok(None);
+    }
     seal::write(path, &meta).map_err(|error| io_error(path, "creating it", &error))?;
-    opened(path, lock, meta, options)
+    opened(path, lock, meta, options).map(Some)
 }
 
 /// What the seal speaks of; not read yet.
@@ -85,18 +88,38 @@ pub(super) fn scan(path: &Path, db: &::sled::Db, calendars: &CalendarStore) -> R
     Ok(scan)
 }
 
+/// A copy that nobody has accepted is for who asks for such a one.
+fn held_or_not(store: SledStore, options: &SledOptions) -> Result<SledStore, StoreError> {
+    match store.meta.is_held() && !options.held {
+        true => Err(StoreError::Held { path: store.path.clone() }),
+        false => Ok(store),
+    }
+}
+
+/// What the seal in a folder says; `None` where there is none. Nothing is locked or created for it.
+///
+/// # Errors
+/// [`StoreError::Unfinished`], [`StoreError::Newer`], [`StoreError::Damaged`], or [`StoreError::Io`].
+fn read_seal(path: &Path) -> Result<Option<Meta>, StoreError> {
+    seal::read(path).map_err(|broken| match broken {
+        seal::Broken::Io(error) => io_error(path, "reading the seal", &error),
+        seal::Broken::Content(what) => damaged(path, format!("its seal can't be trusted: {what}")),
+        seal::Broken::Newer(form) => newer(path, form),
+    })
+}
+
+/// Whether the seal in a folder says that its store is held; `None` where there is none. Who opens it sees whether that is still so.
+///
+/// # Errors
+/// As of [`read_seal`].
+pub(crate) fn seems_held(path: &Path) -> Result<Option<bool>, StoreError> {
+    Ok(read_seal(path)?.map(|sealed| sealed.is_held()))
+}
+
 /// The seal; written now if the folder holds no store yet.
 fn sealed(path: &Path, clock: &str) -> Result<Meta, StoreError> {
     let has_database = files::has_database(path)?;
-    let sealed = match seal::read(path) {
-        Ok(sealed) => sealed,
-        Err(seal::Broken::Io(error)) => return Err(io_error(path, "reading the seal", &error)),
-        Err(seal::Broken::Content(what)) => {
-            return Err(damaged(path, format!("its seal can't be trusted: {what}")));
-        }
-        Err(seal::Broken::Newer(form)) => return Err(newer(path, form)),
-    };
-    match sealed {
+    match read_seal(path)? {
         None if has_database => Err(damaged(path, "a database is there, but its seal is missing")),
         None => create(path, clock),
         Some(meta) if meta.generation > 0 && !has_database => Err(damaged(
@@ -108,7 +131,7 @@ fn sealed(path: &Path, clock: &str) -> Result<Meta, StoreError> {
 }
 
 fn check_form(path: &Path, form: u32) -> Result<(), StoreError> {
-    if form > FORM { Err(newer(path, form)) } else { Ok(()) }
+    if form > FORM && form != HELD { Err(newer(path, form)) } else { Ok(()) }
 }
 
 fn newer(path: &Path, form: u32) -> StoreError {
@@ -133,7 +156,9 @@ fn accept(mut store: SledStore, scan: Scan, clock: &str) -> Result<SledStore, St
         }
     };
     let refuse = |what: String| Err(damaged(&store.path, what));
-    if found.store != sealed.store {
+    // A copy becomes another store in the write that accepts it.
+    let accepted = sealed.is_held() && !found.is_held();
+    if found.store != sealed.store && !accepted {
         return refuse("the seal belongs to another database".into());
     }
     match found.generation.checked_sub(sealed.generation) {

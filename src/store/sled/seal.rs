@@ -2,11 +2,15 @@
 //! database and says nothing; the seal notices. It is replaced whole (temporary file, fsync, rename, fsync of the
 //! folder), after the database's own sync, so that the database is as old as its seal or one write ahead of it.
 
-use super::meta::{FORM, Meta, fingerprint};
+use super::meta::{FORM, HELD, Meta, fingerprint};
 use serde::Deserialize;
 use std::{
     fs::{self, File},
-    io::{self, Write as _},
+    io::{
+        self,
+        ErrorKind::{NotADirectory, NotFound},
+        Write as _,
+    },
     path::Path,
 };
 
@@ -35,7 +39,7 @@ struct AnyForm {
 pub(super) fn read(folder: &Path) -> Result<Option<Meta>, Broken> {
     let bytes = match fs::read(folder.join(NAME)) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if matches!(error.kind(), NotFound | NotADirectory) => return Ok(None),
         Err(error) => return Err(Broken::Io(error)),
     };
     let text = std::str::from_utf8(&bytes).map_err(|_| Broken::Content("it is not text".into()))?;
@@ -48,7 +52,7 @@ pub(super) fn read(folder: &Path) -> Result<Option<Meta>, Broken> {
     }
     let unreadable = |error: serde_json::Error| Broken::Content(error.to_string());
     let AnyForm { form } = serde_json::from_str(content).map_err(unreadable)?;
-    if form > FORM {
+    if form > FORM && form != HELD {
         return Err(Broken::Newer(form));
     }
     serde_json::from_str(content).map(Some).map_err(unreadable)

@@ -110,6 +110,11 @@ impl Clock {
         self
     }
 
+    /// Whether it was started, and not ended.
+    pub(crate) fn runs(&self) -> bool {
+        self.program.is_some()
+    }
+
     /// SIGKILL.
     pub(crate) fn kill(&mut self) {
         let mut program = self.program.take().expect("the clock was started");

@@ -4,6 +4,7 @@
 mod arrivals;
 mod balancer;
 mod clock;
+pub(crate) mod clocks;
 mod expected;
 mod feed;
 mod moved_time;

@@ -214,9 +214,17 @@ pub enum StoreError {
     },
     /// A copy into it did not end, or is being made.
     #[error(
-        "the store {path} is the target of a copy that did not end (`khronos store copy`): it may lack anything, so no clock starts on it; remove it (delete the folder, or drop the schema), then copy again"
+        "the store {path} is the target of a copy that did not end (`khronos store copy`, or `backup`): it may lack anything, so no clock starts on it; remove it (delete the folder, or drop the schema), then copy again"
     )]
     Unfinished {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// It is a copy of a clock that went on, and nobody has said yet what becomes of what it does not know of.
+    #[error(
+        "the store {path} is a copy that is held, for it does not know what was sent since it was made: say first what becomes of that (`khronos store accept --send-again`, or `--skip`)"
+    )]
+    Held {
         /// The folder.
         path: PathBuf,
     },

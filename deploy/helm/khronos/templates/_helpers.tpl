@@ -55,6 +55,9 @@ $(POD_NAME).{{ include "khronos.fullname" . }}-pods.{{ .Release.Namespace }}.svc
 {{- if and (gt (int .Values.replicas) 1) (not .Values.store.postgres.secret) -}}
 {{- fail "replicas: more than one clock needs store.postgres.secret: clocks with volumes of their own would each publish everything" -}}
 {{- end -}}
+{{- if and .Values.store.backups.claim .Values.store.postgres.secret -}}
+{{- fail "store.backups.claim: what is in a Postgres is backed up by its own means (pg_dump, or a base backup): keep one of store.backups.claim and store.postgres.secret" -}}
+{{- end -}}
 {{- if and (not .Values.http.openReads) (not (include "khronos.has-tokens" .)) -}}
 {{- fail "http.openReads: say who may read: true for whoever reaches the port, or write [[http.tokens]] into config (khronos token new)" -}}
 {{- end -}}
