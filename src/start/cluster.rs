@@ -20,7 +20,7 @@ use crate::{
     http,
     ops::{RecordReader, RunningClock, cluster::ClusterReader, self_audit},
     postgres::{Door, MemberShown},
-    reading::{Beside, Ends, Reader, reader},
+    reading::{Beside, Ends, FilesReader},
     schedule::{CalendarStore, Demand},
     sources::FileLines,
     store::{StoreError, WarmStore},
@@ -313,6 +313,7 @@ impl Cluster<'_> {
         // What failed before has not.
         self.keeper.work(false);
         let proving = tokio::spawn(prove(self.keeper.clone(), proof, clock));
+        let others = tokio::spawn(self.files.clone().follow_others(reload_in.clone()));
         let running = clock_loop.run_apart(ends.clone());
         tokio::pin!(running);
         let mut changed = self.changed.clone();
@@ -329,6 +330,7 @@ impl Cluster<'_> {
         drop(self.front.send_replace(self.following.clone()));
         proving.abort();
         audits.abort();
+        others.abort();
         let farewell = async {
             if let Some(taking) = taking {
                 taking.ended().await;
@@ -343,14 +345,15 @@ impl Cluster<'_> {
 }
 
 /// Reads the files for themselves: beside no stored ones.
-fn own_reader(config: &Config) -> Reader {
+fn own_reader(config: &Config) -> FilesReader {
     let beside = Beside {
         had_folder: false,
         demand: watch::channel(Demand::default()).1,
         calendars: watch::channel(NamedCalendars::default()).1,
     };
     let (store, ends) = (CalendarStore::default(), Ends::default());
-    reader(config, beside, &store, &ends, watch::channel(None).0, watch::channel(FileLines::default()).0)
+    let (named, lines) = (watch::channel(None).0, watch::channel(FileLines::default()).0);
+    FilesReader::new(config, beside, &store, &ends, named, lines)
 }
 
 /// Nothing was ever stored.

@@ -4,6 +4,7 @@
 use crate::harness::{Arrival, Arrivals, Balancer, Clock, Expected, LIMIT, let_pass, random, scale};
 use khronos::clock;
 use ponos::{event::Timestamp, topology::Queue};
+use serde_json::Value;
 use testkit::{Node, Postgres, Signal, block_until, block_until_or_tell};
 
 const SCHEDULES: &str = r#"
@@ -230,6 +231,45 @@ async fn what_is_asked_of_a_follower_the_leader_does_and_while_nobody_leads_it_s
     follower.stop();
     leader.until("it to lead again", |status, body| status == 200 && body["role"] == "leader");
     leader.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_clock_changed_to_last_the_leader_applies_whose_own_files_are_older() {
+    let url = Node::shared().vhost("files");
+    let postgres = Postgres::start(false);
+    let database = postgres.database("several");
+    let clock = || Clock::new(&url, SCHEDULES).reached().with("KHRONOS_STORE_PATH", &database);
+    let leads = |status, body: &Value| status == 200 && body["role"] == "leader";
+    let follows =
+        |status, body: &Value| status == 200 && body["role"] == "follower" && body["leader"].is_string();
+    let (mut one, mut two) = (clock(), clock());
+    one.start();
+    one.until("it to lead", leads);
+    two.start();
+    two.until("it to follow", follows);
+    // A rolling deployment: the one that follows has the new files first.
+    let new = SCHEDULES.replace("latest-400", "latest-new");
+    two.write_schedules(&new);
+    let is_there = |status, _: &Value| status == 200;
+    one.until_at("/v1/schedules/latest-new", "the leader to apply what another clock has", is_there);
+    assert_eq!(one.get("/v1/schedules/latest-400").map(|(status, _)| status), Some(404));
+    // Nothing is edited to and fro, whoever leads, and whoever is started again.
+    one.kill();
+    two.until("the other one to lead", leads);
+    one.start();
+    one.until("it to follow", follows);
+    one.signal(Signal::HUP);
+    two.stop();
+    one.until("it to lead again", leads);
+    one.write_schedules(&new);
+    two.start();
+    two.until("the other one to follow", follows);
+    for name in ["all-100", "latest-new"] {
+        let seen = one.until_at(&format!("/v1/schedules/{name}"), "the schedule", is_there);
+        assert_eq!(seen["revision"], 1, "{seen}");
+    }
+    one.stop();
+    two.stop();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
