@@ -9,6 +9,7 @@ mod place;
 mod replication;
 mod rules;
 mod stores;
+mod told;
 
 pub(crate) use stores::{cluster_door, open_stopped};
 

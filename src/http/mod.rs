@@ -55,6 +55,7 @@ mod server;
 mod shares;
 mod sse;
 mod state;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -74,4 +75,5 @@ pub use limits::Limits;
 pub use listener::{ControlSocket, HttpError, bind, bind_control, control_path};
 pub use server::{serve, serve_control};
 pub use state::HttpState;
+pub(crate) use telling::Telling;
 pub use tls::Tls;

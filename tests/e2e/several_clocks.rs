@@ -1,11 +1,12 @@
 //! Three clocks on one Postgres: one leads, the others take over, whatever is done to it or to the database. Nothing is lost, equal ids
 //! have equal bodies, nothing is early, and the audit agrees.
 
+mod doors;
+
 use crate::harness::{Arrival, Arrivals, Balancer, Clock, Expected, LIMIT, let_pass, random, scale};
 use khronos::clock;
 use ponos::{event::Timestamp, topology::Queue};
-use serde_json::Value;
-use testkit::{Node, Postgres, Signal, block_until, block_until_or_tell};
+use testkit::{Node, Postgres, Signal, block_until_or_tell};
 
 const SCHEDULES: &str = r#"
 [[schedule]]
@@ -183,115 +184,4 @@ async fn whatever_is_done_to_the_leader_or_the_database_nothing_is_lost_and_anot
     let expected = all.settled();
     let (occurrences, arrived, coalesced) = expected.compare(&arrivals, 1);
     println!("{occurrences} occurrences, {arrived} arrivals, {coalesced} stood for by others");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_asked_of_a_follower_the_leader_does_and_while_nobody_leads_it_says_so() {
-    let url = Node::shared().vhost("doors");
-    let arrivals = Arrivals::of_all_events(&url, &[Queue::classic("classic")]).await;
-    let postgres = Postgres::start(false);
-    let database = postgres.database("several");
-    let clock = || {
-        let clock = Clock::new(&url, SCHEDULES).reached().with("KHRONOS_STORE_PATH", &database);
-        let secret = clock.sandbox.path("secret");
-        std::fs::write(&secret, "sesame, open the cave").unwrap();
-        clock.with("KHRONOS_HTTP_OPEN", "true").with("KHRONOS_CLUSTER_SECRET_FILE", secret.display())
-    };
-    let mut leader = clock().started();
-    leader.until("it to lead", |status, body| status == 200 && body["role"] == "leader");
-    arrivals.more(5);
-    let mut follower = clock().started();
-    let follows = follower.until("it to follow", |status, body| status == 200 && body["leader"].is_string());
-    assert_eq!(follows["role"], "follower");
-    let listed = follower.done(&["list"]);
-    assert!(listed.contains("all-100"), "{listed}");
-    let paused = follower.post("/v1/schedules/all-100/pause", r#"{"note": "by a follower"}"#);
-    assert_eq!(paused.as_ref().map(|(status, _)| *status), Some(200), "{paused:?}");
-    let seen = leader.get("/v1/schedules/all-100").unwrap().1;
-    assert!(seen.to_string().contains("by a follower"), "{seen}");
-    // Who can write to the tables can't have anything sent to himself.
-    let real = postgres.sql("several", "select address from khronos.shard");
-    postgres.sql("several", "update khronos.shard set address = 'http://127.0.0.1:1'");
-    let refused = block_until("the address to be refused", LIMIT, || {
-        follower.get("/v1/schedules").filter(|(status, _)| *status != 200)
-    });
-    assert!(refused.0 == 503 && refused.1.to_string().contains("is not sealed"), "{refused:?}");
-    postgres.sql("several", &format!("update khronos.shard set address = '{real}'"));
-    follower.until_at("/v1/schedules", "the leader to be asked again", |status, _| status == 200);
-    leader.signal(Signal::STOP);
-    let nobody = block_until("nobody to lead", LIMIT, || {
-        follower.get("/v1/schedules").filter(|(status, _)| *status != 200)
-    });
-    assert_eq!(nobody.0, 503, "{nobody:?}");
-    follower.until("it to lead", |status, body| status == 200 && body["role"] == "leader");
-    leader.signal(Signal::CONT);
-    let seen = follower.get("/v1/schedules/all-100").unwrap().1;
-    assert!(seen.to_string().contains("by a follower"), "what was answered is kept: {seen}");
-    leader.until("it to follow", |status, body| status == 200 && body["role"] == "follower");
-    follower.stop();
-    leader.until("it to lead again", |status, body| status == 200 && body["role"] == "leader");
-    leader.stop();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_clock_changed_to_last_the_leader_applies_whose_own_files_are_older() {
-    let url = Node::shared().vhost("files");
-    let postgres = Postgres::start(false);
-    let database = postgres.database("several");
-    let clock = || Clock::new(&url, SCHEDULES).reached().with("KHRONOS_STORE_PATH", &database);
-    let leads = |status, body: &Value| status == 200 && body["role"] == "leader";
-    let follows =
-        |status, body: &Value| status == 200 && body["role"] == "follower" && body["leader"].is_string();
-    let (mut one, mut two) = (clock(), clock());
-    one.start();
-    one.until("it to lead", leads);
-    two.start();
-    two.until("it to follow", follows);
-    // A rolling deployment: the one that follows has the new files first.
-    let new = SCHEDULES.replace("latest-400", "latest-new");
-    two.write_schedules(&new);
-    let is_there = |status, _: &Value| status == 200;
-    one.until_at("/v1/schedules/latest-new", "the leader to apply what another clock has", is_there);
-    assert_eq!(one.get("/v1/schedules/latest-400").map(|(status, _)| status), Some(404));
-    // Nothing is edited to and fro, whoever leads, and whoever is started again.
-    one.kill();
-    two.until("the other one to lead", leads);
-    one.start();
-    one.until("it to follow", follows);
-    one.signal(Signal::HUP);
-    two.stop();
-    one.until("it to lead again", leads);
-    one.write_schedules(&new);
-    two.start();
-    two.until("the other one to follow", follows);
-    for name in ["all-100", "latest-new"] {
-        let seen = one.until_at(&format!("/v1/schedules/{name}"), "the schedule", is_there);
-        assert_eq!(seen["revision"], 1, "{seen}");
-    }
-    one.stop();
-    two.stop();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_clock_whose_database_is_not_there_says_that_it_lives_and_what_it_waits_for() {
-    let url = Node::shared().vhost("waits");
-    let postgres = Postgres::start(false);
-    let database = postgres.database("several");
-    postgres.kill9();
-    let mut clock = Clock::new(&url, SCHEDULES).reached().with("KHRONOS_STORE_PATH", &database);
-    clock.start();
-    let waits = clock.until("it to wait", |status, body| {
-        status == 503 && body["reasons"].to_string().contains("the database is waited for")
-    });
-    assert_eq!(waits["role"], "follower");
-    assert_eq!(clock.get("/healthz").map(|(status, _)| status), Some(200));
-    assert!(clock.text("/metrics").is_some_and(|text| text.contains("khronos_ready 0")));
-    postgres.restart();
-    clock.until("it to lead", |status, body| status == 200 && body["role"] == "leader");
-    clock.stop();
-    // It may end while it waits, too.
-    postgres.kill9();
-    clock.start();
-    clock.until("it to wait again", |status, _| status == 503);
-    clock.stop();
 }
