@@ -121,9 +121,11 @@ async fn ready(
     State(follower): State<Follower>,
     caller: Option<Extension<Caller>>,
 ) -> (StatusCode, Json<ReadinessAnswer>) {
+    // On its own: while it is held to be read, it is not read once more, for whoever would write waits in between.
+    let leader = follower.seen.borrow().leader.clone();
     let readiness = Readiness {
         role: Some(RoleShown::Follower),
-        leader: follower.seen.borrow().leader.clone(),
+        leader,
         ..Readiness::new(follower.status(), &follower.state.clock.zone_data())
     };
     super::health::answer(readiness, caller.is_some())

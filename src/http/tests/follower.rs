@@ -242,3 +242,32 @@ async fn who_changes_something_by_way_of_a_follower_reads_there_what_was_looked_
     assert_eq!(told(follower.call(read()).await).await.0, 200);
     assert!(looks.borrow().at > before);
 }
+
+#[tokio::test]
+async fn a_follower_says_how_it_is_while_what_it_sees_changes_all_the_time() {
+    let clock = Clock::start().await;
+    let state = HttpState::new(clock.state.clock.clone(), vec![], Limits::patient()).with_access(open());
+    let (seen, shown) = watch::channel(Seen::default());
+    let (_link, link) = watch::channel(Link::Down { attempts: 0, error: None });
+    let follower = super::super::following(state, shown, link, None, None);
+    let is_asked = Arc::new(());
+    let asked = Arc::downgrade(&is_asked);
+    std::thread::spawn(move || {
+        while asked.strong_count() > 0 {
+            seen.send_modify(|_| {});
+        }
+    });
+    // Apart: one that waits for itself never ends.
+    let (ended, end) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let follower = TowerToHyperService::new(follower);
+        let ready = || request(Method::GET, "/readyz", &[], Body::empty());
+        let statuses =
+            (0..3_000).map(|_| runtime.block_on(async { told(follower.call(ready()).await).await.0 }));
+        let _ = ended.send(statuses.filter(|status| *status == 503).count());
+    });
+    let answered = tokio::task::spawn_blocking(move || end.recv_timeout(LONG)).await.unwrap();
+    drop(is_asked);
+    assert_eq!(answered, Ok(3_000));
+}
