@@ -1,10 +1,10 @@
-//! What is asked of clocks on one Postgres, whichever leads: operations, reads, other files.
+//! What is asked of clocks on one Postgres, whichever leads: operations, reads, the feed, other files.
 
 use super::SCHEDULES;
-use crate::harness::{Arrivals, Clock, LIMIT};
-use ponos::topology::Queue;
+use crate::harness::{Arrivals, Clock, Feed, LIMIT};
+use ponos::{event::Timestamp, topology::Queue};
 use serde_json::Value;
-use std::io::Read as _;
+use std::{collections::BTreeSet, io::Read as _};
 use testkit::{Node, Postgres, Signal, block_until};
 
 /// An answer of a clock, and how old it says that it is.
@@ -141,4 +141,50 @@ async fn a_clock_whose_database_is_not_there_says_that_it_lives_and_what_it_wait
     clock.start();
     clock.until("it to wait again", |status, _| status == 503);
     clock.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_feed_goes_on_at_whichever_clock_and_has_no_hole_after_a_failover() {
+    let url = Node::shared().vhost("feeds");
+    let postgres = Postgres::start(false);
+    let database = postgres.database("several");
+    let clock = || Clock::new(&url, SCHEDULES).reached().with("KHRONOS_STORE_PATH", &database);
+    let mut clocks = [clock(), clock()];
+    clocks[0].start();
+    clocks[0].until("it to lead", |status, body| status == 200 && body["role"] == "leader");
+    clocks[1].start();
+    let (mut leader, mut last, mut came) = (0, None, Vec::new());
+    for asked in [1, 0, 0] {
+        let other = 1 - leader;
+        clocks[other]
+            .until("the other one to follow", |status, body| status == 200 && body["leader"].is_string());
+        let path = "/v1/feed?match=test.all-hundred.passed";
+        let mut feed = Feed::open(&clocks[asked], path, last.as_deref());
+        for _ in 0..15 {
+            let (_, event) = feed.next().expect("the feed goes on");
+            came.push(event);
+        }
+        clocks[leader].kill();
+        // What was on its way is read, too, until the feed ends.
+        while let Some((_, event)) = feed.next() {
+            came.push(event);
+        }
+        last = feed.last.clone();
+        clocks[other]
+            .until("the other one to lead", |status, body| status == 200 && body["role"] == "leader");
+        clocks[leader].start();
+        leader = other;
+    }
+    // What the next leader sends again may come again.
+    let due: BTreeSet<Timestamp> =
+        came.iter().map(|event| event["time"].as_str().unwrap().parse().unwrap()).collect();
+    let due: Vec<Timestamp> = due.into_iter().collect();
+    assert!(due.len() >= 45, "{due:?}");
+    let holes: Vec<_> = due.windows(2).filter(|pair| pair[1].since(pair[0]) != 100).collect();
+    assert!(holes.is_empty(), "{holes:?}");
+    clocks[1 - leader]
+        .until("it to follow at last", |status, body| status == 200 && body["leader"].is_string());
+    for at in [1 - leader, leader] {
+        clocks[at].stop();
+    }
 }
