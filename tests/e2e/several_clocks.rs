@@ -3,7 +3,7 @@
 
 mod doors;
 
-use crate::harness::{Arrival, Arrivals, Balancer, Clock, Expected, LIMIT, let_pass, random, scale};
+use crate::harness::{Arrival, Arrivals, Balancer, Clock, Expected, LIMIT, faults, let_pass, random, scale};
 use khronos::clock;
 use ponos::{event::Timestamp, topology::Queue};
 use testkit::{Node, Postgres, Signal, block_until_or_tell};
@@ -26,6 +26,37 @@ event = "test.latest-half.passed"
 every = "400ms"
 catch_up = { policy = "latest", grace = "100ms" }
 "#;
+
+/// What is done to the leader, to the broker, to the database, or to all connections between the clocks and it.
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    Killed,
+    Stopped,
+    Suspended,
+    BrokerKilled,
+    BrokerBlocked,
+    DatabaseKilled,
+    Cut,
+    HalfClosed,
+    /// What comes by those that are open goes nowhere, and they stay.
+    Dropped,
+    Delayed,
+    StandingStill,
+}
+
+const FAULTS: [Fault; 11] = [
+    Fault::Killed,
+    Fault::Stopped,
+    Fault::Suspended,
+    Fault::BrokerKilled,
+    Fault::BrokerBlocked,
+    Fault::DatabaseKilled,
+    Fault::Cut,
+    Fault::HalfClosed,
+    Fault::Dropped,
+    Fault::Delayed,
+    Fault::StandingStill,
+];
 
 /// Clocks of one name on one database.
 struct Several {
@@ -134,40 +165,66 @@ fn told(what: &str, mut took: Vec<i64>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_is_done_to_the_leader_or_the_database_nothing_is_lost_and_another_one_leads() {
-    let url = Node::shared().vhost("several");
-    let arrivals = Arrivals::of_all_events(&url, &[Queue::classic("classic")]).await;
+async fn whatever_is_done_to_the_leader_the_broker_or_the_database_nothing_is_lost_and_another_one_leads() {
+    let node = Node::start();
+    let arrivals = Arrivals::of_all_events(&node.url(), &[Queue::classic("classic")]).await;
     let postgres = Postgres::start(true);
-    let mut all = Several::started(&url, &postgres);
+    let mut all = Several::started(&node.url(), &postgres);
     arrivals.more(30);
+    node.write_down();
     let (mut killed, mut stopped) = (Vec::new(), Vec::new());
     let mut random = random();
-    for fault in 0..10 * scale() {
+    // Each of them once before any comes again.
+    let mut coming: Vec<Fault> = Vec::new();
+    for _ in 0..faults() {
+        if coming.is_empty() {
+            coming.extend(FAULTS);
+            random.shuffle(&mut coming);
+        }
+        let fault = coming.pop().unwrap();
+        println!("{fault:?}");
         let leader = all.leader();
         all.follower();
         let before = last_term(&arrivals);
-        match fault % 7 {
-            0 | 3 => {
-                let since = clock::now();
+        let since = clock::now();
+        match fault {
+            Fault::Killed => {
                 all.kill(leader);
                 killed.push(first_of_the_next(&arrivals, before, since));
             }
-            1 => {
-                let since = clock::now();
+            Fault::Stopped => {
                 all.stop(leader);
                 stopped.push(first_of_the_next(&arrivals, before, since));
             }
-            2 => {
+            Fault::Suspended => {
                 all.clocks[leader].signal(Signal::STOP);
-                let_pass(random.u64(500..4_000));
+                let_pass(random.u64(500..if scale() > 1 { 60_000 } else { 4_000 }));
                 all.clocks[leader].signal(Signal::CONT);
             }
-            5 => all.network.cut(),
-            6 => all.network.while_nothing_goes_through(|| let_pass(random.u64(200..4_000))),
-            _ => {
+            Fault::BrokerKilled => {
+                node.kill9();
+                let_pass(random.u64(0..2_000));
+                node.restart();
+            }
+            Fault::BrokerBlocked => {
+                node.raise_memory_alarm();
+                let_pass(random.u64(500..4_000));
+                node.clear_memory_alarm();
+            }
+            Fault::DatabaseKilled => {
                 postgres.kill9();
                 let_pass(random.u64(0..3_000));
                 postgres.restart();
+            }
+            Fault::Cut => all.network.cut(),
+            Fault::HalfClosed => all.network.half_close(random.bool()),
+            Fault::Dropped => all.network.drop_what_comes(),
+            Fault::Delayed => {
+                let delay = random.u64(10..600);
+                all.network.while_all_is_delayed(delay, || let_pass(random.u64(500..4_000)));
+            }
+            Fault::StandingStill => {
+                all.network.while_nothing_goes_through(|| let_pass(random.u64(200..4_000)));
             }
         }
         arrivals.more(random.usize(5..40));
