@@ -15,7 +15,7 @@
 # What is missing is installed as root or with sudo. No system-wide RabbitMQ, Postgres or Prometheus is started: the
 # tests start private ones.
 # TEST_SCALE=10 makes the long suites ten times as long; so many delayed events as TEST_DELAYED_EVENTS (10,000) says must arrive
-# through kills. SCRATCH (default .scratch/) is where the chroots are kept.
+# through kills, and so many faults as TEST_FAULTS (10) come upon several clocks. SCRATCH (default .scratch/) is where the chroots are kept.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -311,7 +311,7 @@ step() {
     case "$1" in
         # all that meets a broker; the page, the inboxes of disks and databases, Postgres itself and promtool do not
         browser) in_a_browser ;;
-        rabbitmq-4.0) TEST_DELAYED_EVENTS=100000 on_rabbitmq_of trixie --skip browser:: --skip inbox:: --skip postgres --skip alerts:: ;;
+        rabbitmq-4.0) TEST_DELAYED_EVENTS=100000 TEST_FAULTS=30 on_rabbitmq_of trixie --skip browser:: --skip inbox:: --skip postgres --skip alerts:: ;;
         rabbitmq-4.3) on_rabbitmq_of sid amqp:: worker:: worker_faults:: ;;
         deployment) deployment ;;
         demo) demo ;;

@@ -3,15 +3,16 @@
 use crate::{
     broker, clock,
     clock_loop::{self, Loader, NamedCalendars, Remarks, Wanted},
-    config::{Config, ScheduleSource},
+    config::{CalendarSource, Config, LimitsConfig, ScheduleSource},
     diagnostic::{self, Diagnostic, Diagnostics, counted},
-    engine::{CreatedCalendar, ReadCalendars, Snapshot, Warm},
+    engine::{Ceilings, CreatedCalendar, ReadCalendars, Snapshot, Warm},
     schedule::{CalendarEnd, CalendarForm, CalendarStore, Demand, Packed, ZoneData},
-    sources::{self, FileLines},
+    sources::{self, FileLines, FileSet, Schedules, SetFile},
 };
 use ponos::{broker::Transport, topology::Topology};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -63,7 +64,7 @@ pub(crate) fn late(
     })
 }
 
-/// Reads the schedules from where they are now.
+/// Reads the schedules that the files want now.
 pub(crate) type Reader = Arc<dyn Fn() -> Result<Vec<Packed>, Diagnostics> + Send + Sync>;
 
 /// The ends of calendars, as the schedules last read name them, and how many of these.
@@ -130,41 +131,121 @@ pub(crate) struct Beside {
     pub(crate) calendars: Receiver<NamedCalendars>,
 }
 
-/// Reads the schedules, each warning into the log. Where their calendars end is left in `ends`, the calendars in `named` (those that
-/// were created read anew), and where they are written in `lines`.
-pub(crate) fn reader(
-    config: &Config,
-    Beside { had_folder, demand, calendars: created }: Beside,
-    store: &CalendarStore,
-    ends: &Ends,
+/// Reads schedules, each warning into the log: those of this machine's files, or of the files of another clock. Where their calendars
+/// end is left in `ends`, the calendars in `named` (those that were created read anew), and where they are written in `lines`. Clones
+/// share it.
+#[derive(Clone)]
+pub(crate) struct FilesReader(Arc<Inner>);
+
+struct Inner {
+    source: ScheduleSource,
+    calendars: CalendarSource,
+    limits: LimitsConfig,
+    time_zones: Option<PathBuf>,
+    ceilings: Ceilings,
+    had_folder: AtomicBool,
+    demand: Receiver<Demand>,
+    created: Receiver<NamedCalendars>,
+    store: CalendarStore,
+    ends: Ends,
     named: Sender<Option<ReadCalendars>>,
     lines: Sender<FileLines>,
-) -> Reader {
-    let (store, ends) = (store.clone(), Arc::clone(ends));
-    let (source, calendars) = (config.schedules.clone(), config.calendars.clone());
-    let (limits, time_zones) = (config.limits.clone(), config.clock.time_zones.clone());
-    let ceilings = config.ceilings();
-    let had_folder = AtomicBool::new(had_folder);
-    // What was warned of before is not said again.
-    let warned = Mutex::new(Warned::default());
-    Arc::new(move || {
-        let source = source.now(had_folder.load(Ordering::Relaxed))?;
+    /// What was warned of before is not said again.
+    warned: Mutex<Warned>,
+}
+
+impl FilesReader {
+    pub(crate) fn new(
+        config: &Config,
+        Beside { had_folder, demand, calendars: created }: Beside,
+        store: &CalendarStore,
+        ends: &Ends,
+        named: Sender<Option<ReadCalendars>>,
+        lines: Sender<FileLines>,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            source: config.schedules.clone(),
+            calendars: config.calendars.clone(),
+            limits: config.limits.clone(),
+            time_zones: config.clock.time_zones.clone(),
+            ceilings: config.ceilings(),
+            had_folder: AtomicBool::new(had_folder),
+            demand,
+            created,
+            store: store.clone(),
+            ends: Arc::clone(ends),
+            named,
+            lines,
+            warned: Mutex::default(),
+        }))
+    }
+
+    /// Reads those of this machine.
+    pub(crate) fn own(self) -> Reader {
+        Arc::new(move || self.0.read_own(sources::packed))
+    }
+
+    /// The same, with what their files say.
+    ///
+    /// # Errors
+    /// All that is wrong with them.
+    pub(crate) fn own_set(&self) -> Result<(Vec<Packed>, FileSet), Diagnostics> {
+        let mut set = FileSet::default();
+        let list = self.0.read_own(|source, calendars, store, names| {
+            let (read, found) = sources::packed_with_set(source, calendars, store, names);
+            set = found;
+            read
+        });
+        list.map(|list| (list, set))
+    }
+
+    /// Reads what the files of another clock say.
+    ///
+    /// # Errors
+    /// All that is wrong with them here.
+    pub(crate) fn of_another(&self, files: &[SetFile]) -> Result<Vec<Packed>, Diagnostics> {
+        self.0.read(|store, names| sources::packed_of_set(files, store, names))
+    }
+}
+
+impl Inner {
+    fn read_own(
+        &self,
+        read: impl FnOnce(
+            &ScheduleSource,
+            &CalendarSource,
+            &CalendarStore,
+            BTreeSet<Arc<str>>,
+        ) -> Schedules<Packed>,
+    ) -> Result<Vec<Packed>, Diagnostics> {
+        let source = self.source.now(self.had_folder.load(Ordering::Relaxed))?;
+        let list = self.read(|store, names| read(&source, &self.calendars, store, names))?;
+        self.had_folder.fetch_or(matches!(source, ScheduleSource::Folder(_)), Ordering::Relaxed);
+        Ok(list)
+    }
+
+    fn read(
+        &self,
+        read: impl FnOnce(&CalendarStore, BTreeSet<Arc<str>>) -> Schedules<Packed>,
+    ) -> Result<Vec<Packed>, Diagnostics> {
+        let store = &self.store;
         // Of what was read before, only what is still in use.
         store.forget_unused();
-        let (zones, warnings) = sources::zones::read(time_zones.as_deref())?;
+        let (zones, warnings) = sources::zones::read(self.time_zones.as_deref())?;
         store.zones().use_data(zones);
-        let created = created.borrow().created.clone();
+        let created = self.created.borrow().created.clone();
         let names = created.iter().map(|one| one.name.clone()).collect();
-        let mut read = sources::packed(&source, &calendars, &store, names);
+        let mut read = read(store, names);
         read.diagnostics.append(warnings);
-        read.hold_to(&limits, *demand.borrow());
-        read.hold_below(&ceilings);
+        read.hold_to(&self.limits, *self.demand.borrow());
+        read.hold_below(&self.ceilings);
         let is_warning = |found: &&Diagnostic| found.severity == diagnostic::Severity::Warning;
         let found = read.diagnostics.list().iter().filter(is_warning).map(ToString::to_string);
         let now = clock::now();
         let ended = read.ends.keys().take_while(|end| end.end <= now).map(ToString::to_string);
         let (warnings, accepted) = (found.chain(ended).collect(), read.diagnostics.errors() == 0);
-        let (anew, stand) = warned.lock().unwrap_or_else(PoisonError::into_inner).anew(warnings, accepted);
+        let (anew, stand) =
+            self.warned.lock().unwrap_or_else(PoisonError::into_inner).anew(warnings, accepted);
         anew.iter().for_each(|warning| warn!("{warning}"));
         if stand > 0 {
             info!("{} as before; khronos check shows them", counted(stand, "warning"));
@@ -172,13 +253,12 @@ pub(crate) fn reader(
         if !accepted {
             return Err(read.diagnostics);
         }
-        lines.send_replace(read.file_lines());
-        *ends.lock().unwrap_or_else(PoisonError::into_inner) = read.ends;
+        self.lines.send_replace(read.file_lines());
+        *self.ends.lock().unwrap_or_else(PoisonError::into_inner) = read.ends;
         let anew = created.iter().filter_map(|one| read_anew(one, &store.zones().data())).collect();
-        named.send_replace(Some(ReadCalendars { files: read.calendars, anew }));
-        had_folder.fetch_or(matches!(source, ScheduleSource::Folder(_)), Ordering::Relaxed);
+        self.named.send_replace(Some(ReadCalendars { files: read.calendars, anew }));
         Ok(read.list)
-    })
+    }
 }
 
 /// A calendar that was created at run time, by this zone data: in iCalendar the time of a zone may lie on another day.

@@ -6,6 +6,8 @@
 
 mod calendars;
 mod file_lines;
+mod file_set;
+mod folder;
 mod given;
 mod kept;
 mod limits;
@@ -21,6 +23,7 @@ use crate::{
         near_miss,
     },
 };
+use folder::{files, is_named_as_ours};
 use kept::Index;
 use ponos::{
     event::Timestamp,
@@ -28,13 +31,14 @@ use ponos::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt, fs, io,
-    path::{Path, PathBuf},
+    fmt,
+    path::Path,
     sync::Arc,
 };
 
 pub use calendars::folder as calendar_folder;
 pub use file_lines::FileLines;
+pub use file_set::{FileKind, FileSet, MOST_BYTES, SetFile, packed_of_set, packed_with_set};
 pub use given::{Given, GivenFiles};
 pub use kept::Kept;
 pub use origin::are_of_a_folder;
@@ -110,6 +114,8 @@ pub struct Schedules<K = Source> {
     places: Vec<(u32, u32)>,
     /// And the line at which its table begins.
     begins: Vec<u32>,
+    /// What the files say, where somebody wants it.
+    set: Option<FileSet>,
     texts: Vec<Arc<str>>,
     names: Index,
     events: Index,
@@ -128,6 +134,7 @@ impl<K> Default for Schedules<K> {
             beside: 0,
             places: Vec::new(),
             begins: Vec::new(),
+            set: None,
             texts: Vec::new(),
             names: Index::default(),
             events: Index::default(),
@@ -196,6 +203,7 @@ fn fill<K: Kept>(mut schedules: Schedules<K>, source: &ScheduleSource, bounds: B
     match source {
         ScheduleSource::Embedded | ScheduleSource::Unset(_) => {
             schedules.files = 1;
+            schedules.note(Path::new("standard.toml"), STANDARD);
             schedules.add(&Text::new("<built-in schedules/standard.toml>", STANDARD), bounds);
         }
         ScheduleSource::Folder(folder) => read_folder(folder, bounds, &mut schedules),
@@ -235,42 +243,6 @@ fn read_folder<K: Kept>(folder: &Path, bounds: Bounds, schedules: &mut Schedules
     }
 }
 
-/// The folder's files with one of these endings, by name; hidden ones (editors' copies) are left out.
-fn files(
-    reader: &mut FileReader,
-    folder: &Path,
-    endings: &'static [&'static str],
-    most: usize,
-) -> Result<Vec<PathBuf>, ReadError> {
-    let place = folder.to_owned();
-    Ok(reader.within_patience(folder, move || listed(&place, endings, most))??)
-}
-
-fn listed(folder: &Path, endings: &[&str], most: usize) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if !is_named_as_ours(&path, endings) || path.is_dir() {
-            continue;
-        }
-        if files.len() == most {
-            return Err(io::Error::other(format!(
-                "it has more than {most} files (.{})",
-                endings.join(", .")
-            )));
-        }
-        files.push(path);
-    }
-    files.sort();
-    Ok(files)
-}
-
-/// Whether a file of this name is read: it has one of these endings, and is not hidden.
-fn is_named_as_ours(path: &Path, endings: &[&str]) -> bool {
-    let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-    !hidden && path.extension().is_some_and(|ending| endings.iter().any(|ours| ending == *ours))
-}
-
 /// What to do about a file that can't be read.
 fn remedy(error: &ReadError, too_large: &'static str) -> &'static str {
     match error {
@@ -295,7 +267,7 @@ impl<K: Kept> Schedules<K> {
     /// The same, the days of the calendars kept in `store`.
     fn keeping(calendars: &CalendarSource, source: &ScheduleSource, store: &CalendarStore) -> Self {
         let calendars::Reading { calendars, faults: diagnostics, .. } =
-            calendars::read(calendars, source, store, &BTreeSet::new());
+            calendars::read(calendars, source, (store, None), &BTreeSet::new());
         Self { calendars, diagnostics, ..Self::default() }
     }
 
@@ -304,13 +276,22 @@ impl<K: Kept> Schedules<K> {
         let name = file.display().to_string();
         self.files += 1;
         match reader.read_text(file, bounds.bytes) {
-            Ok(text) => self.add_text(&Text::new(&name, &text), bounds),
+            Ok(text) => {
+                self.note(file, &text);
+                self.add_text(&Text::new(&name, &text), bounds);
+            }
             Err(error) => {
                 self.diagnostics.push(unreadable(&name, &error));
                 return !error.hangs();
             }
         }
         true
+    }
+
+    fn note(&mut self, file: &Path, text: &str) {
+        if let Some(set) = &mut self.set {
+            set.add(FileKind::Schedules, file, text);
+        }
     }
 
     /// Adds the text of a whole file.

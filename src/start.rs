@@ -9,6 +9,7 @@ mod place;
 mod replication;
 mod rules;
 mod stores;
+mod told;
 
 pub(crate) use stores::{cluster_door, open_stopped};
 
@@ -254,7 +255,7 @@ impl Running {
         let stored = stored.count();
         let (schedules, source) = match first {
             Some(Ok(Wanted::Files(schedules))) => (schedules.len(), config.schedules.to_string()),
-            Some(Ok(Wanted::Kept)) => (stored, "those of the clock that led before".to_owned()),
+            Some(Ok(Wanted::Kept(_))) => (stored, "those of the clock that led before".to_owned()),
             Some(Err(_)) if stored == 0 => (0, "none were accepted before".to_owned()),
             Some(Err(_)) => (stored, "the last accepted ones".to_owned()),
             None => (stored, format!("the last accepted ones, until those {} are read", config.schedules)),

@@ -27,6 +27,9 @@ pub const CHANGES: usize = 1_000;
 /// Definitions in an answer to [`Command::Neighbours`] at most.
 pub const NEIGHBOURS: usize = 1_000;
 
+/// Questions to a clock without a loop that may wait.
+const PLAYED: usize = 64;
+
 /// A command to the running clock, or a query. Long answers come in pages, as handles of what
 /// is held anyway; the caller makes views of them.
 #[derive(Debug)]
@@ -271,10 +274,16 @@ pub struct Handle {
 impl Handle {
     /// Of a clock that does nothing: nobody answers.
     pub(crate) fn at_rest(clock: String) -> Self {
+        Self::played(clock).0
+    }
+
+    /// Of a clock without a loop: with what is asked of it, and its status, for whoever answers in its place.
+    pub(crate) fn played(clock: String) -> (Self, mpsc::Receiver<Command>, watch::Sender<Status>) {
         let now = crate::clock::now();
         let link = Link::Down { attempts: 0, error: None };
-        let status = Status::starting(clock, now, link, now);
-        Self { commands: mpsc::channel(1).0, status: watch::channel(status).1, recorded: watch::channel(0).1 }
+        let (commands, asked) = mpsc::channel(PLAYED);
+        let (status, shown) = watch::channel(Status::starting(clock, now, link, now));
+        (Self { commands, status: shown, recorded: watch::channel(0).1 }, asked, status)
     }
 }
 

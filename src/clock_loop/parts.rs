@@ -34,8 +34,8 @@ pub struct NamedCalendars {
 pub enum Wanted {
     /// These, all of them.
     Files(Vec<Packed>),
-    /// What they wanted last, as it is kept: those of this machine are not applied.
-    Kept,
+    /// What they wanted last, as it is kept; and why what is wanted now is not known, if it is not.
+    Kept(Option<String>),
 }
 
 /// Schedules whose reading did not end before the start.

@@ -102,7 +102,7 @@ impl ClockLoop {
         }
         let load = match accepted {
             Wanted::Files(all) => Input::Load(all),
-            Wanted::Kept => Input::LoadKept,
+            Wanted::Kept(_) => Input::LoadKept,
         };
         let load = askers.into_iter().rfold(load, |load, asker| by(Some(Box::new(asker)), load));
         self.step(load);
@@ -175,11 +175,14 @@ impl ClockLoop {
     fn take_in(&mut self, Loaded(result): Loaded) {
         let said = match result {
             Ok(accepted) => {
-                let read = match &accepted {
-                    Wanted::Files(all) => format!("{} read", counted(all.len(), "schedule")),
-                    Wanted::Kept => "the stored schedules stay".to_owned(),
+                let (read, why) = match &accepted {
+                    Wanted::Files(all) => (format!("{} read", counted(all.len(), "schedule")), None),
+                    Wanted::Kept(why) => ("the stored schedules stay".to_owned(), why.as_deref()),
                 };
-                self.degraded = None;
+                if let Some(why) = why {
+                    error!("what the files want is not known; the stored schedules stay in effect\n{why}");
+                }
+                self.degraded = why.map(in_brief);
                 (self.reloads.summary, self.reloads.taken) = (None, None);
                 self.load(self.reloads.askers(), accepted);
                 // Many go down in pieces, and the log says it then; nothing does while the clock is held.

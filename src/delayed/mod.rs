@@ -12,7 +12,7 @@ mod thread;
 mod conformance;
 
 pub use self::postgres::PostgresDelayed;
-pub(crate) use self::postgres::{PostgresDelayedSource, PostgresDelayedTarget};
+pub(crate) use self::postgres::{PostgresDelayedSource, PostgresDelayedTarget, delayed_reader};
 pub(crate) use self::redb::{DelayedWholeSource, RedbSource, RedbTarget, room};
 pub use self::redb::{RedbDelayed, RedbOptions};
 #[cfg(test)]
@@ -22,5 +22,5 @@ pub use khronos_engine::delayed::*;
 pub(crate) use meta::Meta;
 pub use thread::{
     DelayedHandle, DelayedOpener, DelayedStoreEvent, DelayedTuning, NotNow, Room, open, open_memory,
-    open_redb, unopened,
+    open_redb, read_only, unopened,
 };

@@ -1,5 +1,5 @@
-//! What a clock answers that follows another one: how it is, who leads, and the page that shows it; all else goes to the leader, one
-//! hop, as it came. Who asks is asked for his token here as there.
+//! What a clock answers that follows another one: how it is, who leads, the page that shows it, and what the leader has written
+//! (`telling.rs`); all else goes to the leader, one hop, as it came. Who asks is asked for his token here as there.
 
 use super::{
     body, caller,
@@ -12,6 +12,7 @@ use super::{
     problem::Problem,
     routes,
     state::HttpState,
+    telling::{self, Telling},
 };
 use crate::{
     authority::{Caller, Role},
@@ -50,11 +51,12 @@ const OF_A_CONNECTION: [HeaderName; 5] =
     [header::CONNECTION, header::TE, header::TRAILER, header::TRANSFER_ENCODING, header::UPGRADE];
 
 #[derive(Clone)]
-struct Follower {
+pub(super) struct Follower {
     state: HttpState,
     seen: watch::Receiver<Seen>,
     link: watch::Receiver<Link>,
     ca_file: Option<PathBuf>,
+    pub(super) telling: Option<Telling>,
 }
 
 /// What a leader serves until the shutdown drains.
@@ -62,14 +64,17 @@ pub fn serves(state: HttpState, shutdown: Shutdown) -> Serves {
     routes::public(state, shutdown)
 }
 
-/// What a follower serves.
+/// What a follower serves; with `telling` the clock of the state is asked what the leader has written.
 pub(crate) fn following(
     state: HttpState,
     seen: watch::Receiver<Seen>,
     link: watch::Receiver<Link>,
     ca_file: Option<PathBuf>,
+    telling: Option<Telling>,
 ) -> Serves {
-    let follower = Follower { state: state.clone(), seen, link, ca_file };
+    let follower = Follower { state: state.clone(), seen, link, ca_file, telling };
+    let told = routes::told(&state);
+    let told = told.layer(middleware::from_fn_with_state(follower.clone(), telling::tell));
     // Also while nobody leads: then somebody looks at it.
     let own = Router::new()
         .route("/v1/cluster", get(cluster::cluster))
@@ -85,6 +90,7 @@ pub(crate) fn following(
         .fallback(pass_on)
         .with_state(follower)
         .merge(page::router())
+        .merge(told)
         .merge(own);
     routes::guarded(router, state)
 }
@@ -115,9 +121,11 @@ async fn ready(
     State(follower): State<Follower>,
     caller: Option<Extension<Caller>>,
 ) -> (StatusCode, Json<ReadinessAnswer>) {
+    // On its own: while it is held to be read, it is not read once more, for whoever would write waits in between.
+    let leader = follower.seen.borrow().leader.clone();
     let readiness = Readiness {
         role: Some(RoleShown::Follower),
-        leader: follower.seen.borrow().leader.clone(),
+        leader,
         ..Readiness::new(follower.status(), &follower.state.clock.zone_data())
     };
     super::health::answer(readiness, caller.is_some())
@@ -132,13 +140,25 @@ async fn index(state: State<Follower>, request: Request) -> Response {
 }
 
 async fn pass_on(State(follower): State<Follower>, request: Request) -> Response {
-    follower.pass_on(request).await.unwrap_or_else(IntoResponse::into_response)
+    follower.answer_of_the_leader(request).await
 }
 
 impl Follower {
+    /// What the leader answers, or why that can't be had.
+    pub(super) async fn answer_of_the_leader(&self, request: Request) -> Response {
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        let answer = self.pass_on(request).await.unwrap_or_else(IntoResponse::into_response);
+        if let Some(telling) = self.telling.as_ref().filter(|_| !reads) {
+            telling.note_change();
+        }
+        answer
+    }
+
     fn status(&self) -> Status {
         let mut status = self.state.clock.status();
         let seen = self.seen.borrow().clone();
+        // How the leader is, it says itself.
+        status.paused = None;
         status.now = clock::now();
         status.link = self.link.borrow().clone();
         let broker = match &status.link {

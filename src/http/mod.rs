@@ -55,6 +55,7 @@ mod server;
 mod shares;
 mod sse;
 mod state;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod triggers;
@@ -72,3 +73,4 @@ pub use listener::{ControlSocket, HttpError, bind, bind_control, control_path};
 pub use ponos_http::Tls;
 pub use server::{serve, serve_control};
 pub use state::HttpState;
+pub(crate) use telling::Telling;

@@ -3,7 +3,7 @@
 
 mod forms;
 
-use super::problem::Problem;
+use super::{problem::Problem, telling::AGE};
 use crate::ops::OpsError;
 use axum::{
     Extension,
@@ -14,7 +14,7 @@ use axum::{
 use utoipa::{
     OpenApi,
     openapi::{
-        Content, ContentBuilder, Ref, RefOr, Response, ResponseBuilder,
+        Content, ContentBuilder, Header, Object, Ref, RefOr, Response, ResponseBuilder, Type,
         path::{Operation, PathItem},
         security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
     },
@@ -71,8 +71,9 @@ const PROBLEMS: [(&str, &str); 6] = [
 ];
 
 impl ApiDocument {
-    /// With how callers show who they are, and the problems that any route may answer with.
-    pub(super) fn new(mut described: utoipa::openapi::OpenApi) -> Self {
+    /// With how callers show who they are, the problems that any route may answer with, and how old an answer is that a follower may
+    /// give.
+    pub(super) fn new(mut described: utoipa::openapi::OpenApi, told: &utoipa::openapi::OpenApi) -> Self {
         let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("kh_...");
         let token = token.description(Some("What `khronos token new` made."));
         let components = described.components.get_or_insert_default();
@@ -88,6 +89,14 @@ impl ApiDocument {
                     .or_insert_with(|| problem(description));
             }
         }
+        for (path, item) in &mut described.paths.paths {
+            let is_told = told.paths.paths.contains_key(path);
+            let done =
+                item.get.as_mut().filter(|_| is_told).and_then(|get| get.responses.responses.get_mut("200"));
+            if let Some(RefOr::T(done)) = done {
+                done.headers.insert(AGE.as_str().to_owned(), age());
+            }
+        }
         let written = serde_json::to_value(&described).and_then(|mut described| {
             forms::complete(&mut described);
             serde_json::to_vec(&described)
@@ -99,6 +108,14 @@ impl ApiDocument {
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     let PathItem { get, put, post, delete, patch, .. } = item;
     [get, put, post, delete, patch].into_iter().flatten()
+}
+
+fn age() -> RefOr<Header> {
+    let mut header = Header::new(Object::with_type(Type::Integer));
+    let what =
+        "Of a clock that follows: how old the answer is at most, in milliseconds; the leader's has none";
+    header.description = Some(what.to_owned());
+    RefOr::T(header)
 }
 
 fn problem(description: &str) -> RefOr<Response> {

@@ -171,12 +171,6 @@ fn all(state: &HttpState, shutdown: Shutdown) -> Router {
                 .layer(middleware::from_fn_with_state(state.clone(), body::read_large_first))
                 .layer(event_batch::limit()),
         );
-    let delayed = OpenApiRouter::new()
-        .routes(routes!(events::get))
-        .routes(routes!(events::list))
-        .routes(routes!(event_logs::history))
-        .routes(routes!(event_logs::changes))
-        .routes(routes!(parked_events::list));
     let logged = OpenApiRouter::new().routes(routes!(changes::changes)).routes(routes!(changes::export));
     let next = dear(OpenApiRouter::new().routes(routes!(preview::next)).routes(routes!(preview::forecast)));
     let preview = with_body(state, dear(OpenApiRouter::new().routes(routes!(preview::preview))));
@@ -193,7 +187,7 @@ fn all(state: &HttpState, shutdown: Shutdown) -> Router {
         ))
         .merge(next)
         .merge(preview)
-        .merge(dear(delayed))
+        .merge(dear(delayed()))
         .merge(dear(logged))
         // Of thousands, each with what is left of it.
         .merge(dear(OpenApiRouter::new().routes(routes!(operations::all))))
@@ -209,15 +203,48 @@ fn all(state: &HttpState, shutdown: Shutdown) -> Router {
         .merge(dear(OpenApiRouter::new().routes(routes!(metrics::metrics))))
         .merge(health);
     let (router, description) = whole.split_for_parts();
+    let (_, told) = told_routes(state).split_for_parts();
     let aliases = versioned.merge(dear(OpenApiRouter::new().routes(routes!(reads::all_schedules))));
     let (aliases, _) = aliases.layer(middleware::from_fn(aliases::deprecated)).split_for_parts();
     router
         .merge(aliases)
         .merge(page::router())
-        .layer(Extension(ApiDocument::new(description)))
+        .layer(Extension(ApiDocument::new(description, &told)))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY))
+}
+
+/// Reads that a clock answers also while it follows: of what the leader has written, and nothing else.
+fn told_routes(state: &HttpState) -> OpenApiRouter {
+    let prompt = middleware::from_fn_with_state(state.limits.answer.saturating_mul(2), in_time);
+    let short =
+        OpenApiRouter::new().routes(routes!(reads::schedule)).layer(prompt.clone()).with_state(state.clone());
+    let long = OpenApiRouter::new()
+        .routes(routes!(reads::schedules))
+        .routes(routes!(reads::due))
+        .routes(routes!(reads::history))
+        .routes(routes!(reads::parked))
+        .routes(routes!(preview::next))
+        .routes(routes!(preview::forecast))
+        .routes(routes!(changes::changes))
+        .merge(delayed());
+    OpenApiRouter::new().nest("/v1", short.merge(dear(state, long.layer(prompt))))
+}
+
+/// The same, as a follower serves them.
+pub(super) fn told(state: &HttpState) -> Router {
+    told_routes(state).split_for_parts().0
+}
+
+/// Reads of delayed events.
+fn delayed() -> OpenApiRouter<HttpState> {
+    OpenApiRouter::new()
+        .routes(routes!(events::get))
+        .routes(routes!(events::list))
+        .routes(routes!(event_logs::history))
+        .routes(routes!(event_logs::changes))
+        .routes(routes!(parked_events::list))
 }
 
 /// What a connection is told that is not encrypted where it should be.

@@ -92,33 +92,8 @@ pub async fn resign(door: &Door) -> Result<Resigning, StoreError> {
     asked(door, async |calls| want_another(calls, door).await).await
 }
 
-/// Notes what the files of a member say, by a digest, and when it changed to that; a place that is new has changed to what is known
-/// already when that was changed to. Whether it is what a member changed to last.
-///
-/// # Errors
-/// [`StoreError`].
-pub(crate) async fn note_files(door: &Door, place: &str, digest: &str) -> Result<bool, StoreError> {
-    let note = "insert into {s}.files (clock, shard, place, digest, changed_at) values ($1, $2, $3, $4, coalesce(
-            (select max(changed_at) from {s}.files where clock = $1 and shard = $2 and digest = $4), clock_timestamp()))
-        on conflict (clock, shard, place) do update set digest = excluded.digest, changed_at =
-            case when files.digest = excluded.digest then files.changed_at else clock_timestamp() end";
-    let forget = "delete from {s}.files where clock = $1 and shard = $2 and place in
-        (select place from {s}.files where clock = $1 and shard = $2 order by changed_at desc offset 1000)";
-    let newest =
-        "select digest = $3 from {s}.files where clock = $1 and shard = $2 order by changed_at desc limit 1";
-    asked(door, async |calls| {
-        let named = |calls: &Calls<'_>, sql: &str| {
-            calls.statement(sql).bind(door.shard().clock.to_string()).bind(door.shard().shard)
-        };
-        calls.execute(named(calls, note).bind(place.to_owned()).bind(digest.to_owned())).await?;
-        calls.execute(named(calls, forget)).await?;
-        let row = calls.one(named(calls, newest).bind(digest.to_owned())).await?;
-        row.map_or(Ok(false), |row| column(&row, 0))
-    })
-    .await
-}
-
-async fn asked<T>(
+/// Asks on a connection of its own, in one transaction.
+pub(super) async fn asked<T>(
     door: &Door,
     ask: impl AsyncFnOnce(&mut Calls<'_>) -> Result<T, Failed>,
 ) -> Result<T, StoreError> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 pub(crate) const NEWEST: u32 = STEPS.len() as u32;
 
 /// Step n is the (n − 1)th of these. What was released is never changed: what follows goes into a step of its own.
-const STEPS: [&str; 3] = [FIRST, MEMBERS, TOUCHED];
+const STEPS: [&str; 4] = [FIRST, MEMBERS, TOUCHED, FILES_TEXT];
 
 /// So many of them the lease needs, so whoever follows: they are there before anybody leads. Those behind are for who leads.
 const OF_THE_LEASE: u32 = 2;
@@ -79,6 +79,12 @@ create table {s}.files (clock text, shard smallint, place text, digest text not 
 const TOUCHED: &str = "
 create table {s}.touched (clock text, shard smallint, number bigint, value bytea not null,
     primary key (clock, shard, number));
+";
+
+/// What the files say that a member changed to last, in pieces.
+const FILES_TEXT: &str = "
+create table {s}.files_text (clock text, shard smallint, digest text, piece integer, value bytea not null,
+    primary key (clock, shard, digest, piece));
 ";
 
 /// Makes what whoever follows needs, one program after the other; all of it where there is nothing yet.

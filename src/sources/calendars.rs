@@ -1,6 +1,9 @@
 //! The folder of calendars: one file each, `*.toml` or `*.ics`, whose name without the ending is the calendar's.
 
-use super::{files, remedy};
+use super::{
+    file_set::{FileKind, FileSet},
+    files, remedy,
+};
 use crate::{
     config::{CalendarSource, ScheduleSource},
     diagnostic::{Diagnostic, Diagnostics, Text},
@@ -35,15 +38,15 @@ pub fn folder(calendars: &CalendarSource, schedules: &ScheduleSource) -> Option<
     }
 }
 
-/// Reads all calendars, whose days are kept in `store`; what is wrong stands in the diagnostics. Files of the names in
-/// `but` are left out.
+/// Reads all calendars, whose days are kept in `store`, into the set where there is one; what is wrong stands in the diagnostics.
+/// Files of the names in `but` are left out.
 pub(super) fn read(
     source: &CalendarSource,
     schedules: &ScheduleSource,
-    store: &CalendarStore,
+    (store, set): (&CalendarStore, Option<FileSet>),
     but: &BTreeSet<OsString>,
 ) -> Reading {
-    let mut reading = Reading::new(store);
+    let mut reading = Reading::new(store, set);
     // Beside a folder that is not there, nothing is ours yet.
     let beside_nothing = *source == CalendarSource::Beside && matches!(schedules, ScheduleSource::Unset(_));
     let Some(folder) = folder(source, schedules).filter(|_| !beside_nothing) else {
@@ -88,15 +91,17 @@ pub(super) fn is_ics(file: &Path) -> bool {
 pub(super) struct Reading {
     pub(super) calendars: Calendars,
     pub(super) faults: Diagnostics,
+    /// What the files say, where somebody wants it.
+    pub(super) set: Option<FileSet>,
     zones: ZoneData,
     /// The files of the calendars, by their names.
     seen: BTreeMap<String, String>,
 }
 
 impl Reading {
-    fn new(store: &CalendarStore) -> Self {
+    pub(super) fn new(store: &CalendarStore, set: Option<FileSet>) -> Self {
         let (calendars, faults) = (Calendars::new(store.clone()), Diagnostics::default());
-        Self { calendars, faults, zones: store.zones().data(), seen: BTreeMap::new() }
+        Self { calendars, faults, set, zones: store.zones().data(), seen: BTreeMap::new() }
     }
 
     /// Adds the calendar of a file, from its text and whether that is in the iCalendar form. Whether it is worth going on
@@ -115,7 +120,12 @@ impl Reading {
             return true;
         }
         let calendar = match text {
-            Ok((text, is_ics)) => self.understood(&Text::new(&shown, &text), is_ics),
+            Ok((text, is_ics)) => {
+                if let Some(set) = &mut self.set {
+                    set.add(if is_ics { FileKind::Ics } else { FileKind::Calendar }, file, &text);
+                }
+                self.understood(&Text::new(&shown, &text), is_ics)
+            }
             Err(error) => {
                 let what = format!("this calendar can't be read: {error}");
                 self.faults.push(

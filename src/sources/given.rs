@@ -137,7 +137,7 @@ impl GivenFiles {
         };
         let (calendar_files, files) = (self.calendars.len(), self.schedules.len());
         let mut found = self.diagnostics;
-        let mut reading = calendars::read(calendars, source, store, &names(&self.calendars));
+        let mut reading = calendars::read(calendars, source, (store, None), &names(&self.calendars));
         let mut elsewhere = std::mem::take(&mut reading.faults);
         let mut right = 0;
         for file in self.calendars {

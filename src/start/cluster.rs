@@ -9,18 +9,20 @@ use super::{
     life::{self, Around, First, Life, Stores},
     place, replication, show_presence,
     stores::{Place, counts},
-    take_commands, unless_stopped, watch_files,
+    take_commands,
+    told::Told,
+    unless_stopped, watch_files,
 };
 use crate::{
     broker, clock,
-    clock_loop::{Handle, Lead, NamedCalendars, Proof, Report},
+    clock_loop::{Lead, NamedCalendars, Proof, Report},
     cluster::{Keeper, KeeperParts, Role, Seen, Standby, Trust, keep},
     config::Config,
     engine::{Snapshot, lease::LeaseTimes},
     http,
-    ops::{RecordReader, RunningClock, cluster::ClusterReader, self_audit},
+    ops::{cluster::ClusterReader, self_audit},
     postgres::{Door, MemberShown},
-    reading::{Beside, Ends, Reader, reader},
+    reading::{Beside, Ends, FilesReader},
     schedule::{CalendarStore, Demand},
     sources::FileLines,
     store::{StoreError, WarmStore},
@@ -108,12 +110,16 @@ pub(super) async fn run(
     let owners = config.owners();
     let (link_in, link) = watch::channel(Link::Down { attempts: 0, error: None });
     let (replicated, replication) = watch::channel(None);
-    let clock = at_rest(config, &counts, limits).replicated(replication.clone());
+    let warm = WarmStore::new(&door).map_err(RunError::Store)?;
+    let (reader, lines) = own_reader(config);
+    let told = Told::new(config, &door, &warm, lines, (&counts, limits)).map_err(RunError::Store)?;
+    let clock = told.clock.replicated(replication.clone());
     let members = ClusterReader::new(door.clone(), replication.clone());
     let state = http_state(config, &owners, clock, limits, tls.clone()).among(members.clone());
     let failing = Some(UNASKED.to_owned());
     let (seen, shown_seen) = watch::channel(Seen { failing, ..Seen::default() });
-    let following = http::following(state.clone(), shown_seen, link, config.cluster.ca_file.clone());
+    let ca_file = config.cluster.ca_file.clone();
+    let following = http::following(state.clone(), shown_seen, link, ca_file, Some(told.telling));
     let (front, served) = watch::channel(following.clone());
     // From now on it says how it is, however long the database is waited for.
     let serving = http::start_front(listener, state, served, ends.clone()).map_err(RunError::Http)?;
@@ -121,7 +127,6 @@ pub(super) async fn run(
     let secret = config.cluster.secret.clone();
     let parts = KeeperParts { door, trust: trust.clone(), secret, shown, times, seen, silent };
     let watching = parts.door.clone();
-    let warm = WarmStore::new(&watching).map_err(RunError::Store)?;
     let beginning = async {
         let keeper = keep(parts).await?;
         // Whatever ends here has never led: the keeper leads nothing before it is told to begin.
@@ -150,7 +155,7 @@ pub(super) async fn run(
         })
     };
     let (said, changed) = watch::channel(0);
-    let following_files = tokio::spawn(files.clone().follow(own_reader(config), watch_files(config), said));
+    let following_files = tokio::spawn(files.clone().follow(reader, watch_files(config), said));
     let mut cluster = Cluster {
         config,
         tls,
@@ -177,15 +182,6 @@ pub(super) async fn run(
     following_files.abort();
     drop(timeout(FAREWELL, serving.ended()).await);
     ended
-}
-
-/// What is asked of a clock that follows: nothing but how it is.
-pub(super) fn at_rest(config: &Config, counts: &Counts, limits: http::Limits) -> RunningClock {
-    let handle = Handle::at_rest(config.clock.name.clone());
-    let record = RecordReader::new(|_, _| async {
-        Err(StoreError::Io { path: "(follower)".into(), what: "this clock follows another one".into() })
-    });
-    RunningClock::new(handle, record, CalendarStore::default(), counts.clone(), limits.answer)
 }
 
 impl Cluster<'_> {
@@ -313,6 +309,7 @@ impl Cluster<'_> {
         // What failed before has not.
         self.keeper.work(false);
         let proving = tokio::spawn(prove(self.keeper.clone(), proof, clock));
+        let others = tokio::spawn(self.files.clone().follow_others(reload_in.clone()));
         let running = clock_loop.run_apart(ends.clone());
         tokio::pin!(running);
         let mut changed = self.changed.clone();
@@ -329,6 +326,7 @@ impl Cluster<'_> {
         drop(self.front.send_replace(self.following.clone()));
         proving.abort();
         audits.abort();
+        others.abort();
         let farewell = async {
             if let Some(taking) = taking {
                 taking.ended().await;
@@ -342,15 +340,16 @@ impl Cluster<'_> {
     }
 }
 
-/// Reads the files for themselves: beside no stored ones.
-fn own_reader(config: &Config) -> Reader {
+/// Reads the files for themselves, beside no stored ones; and where their schedules are written.
+fn own_reader(config: &Config) -> (FilesReader, watch::Receiver<FileLines>) {
     let beside = Beside {
         had_folder: false,
         demand: watch::channel(Demand::default()).1,
         calendars: watch::channel(NamedCalendars::default()).1,
     };
     let (store, ends) = (CalendarStore::default(), Ends::default());
-    reader(config, beside, &store, &ends, watch::channel(None).0, watch::channel(FileLines::default()).0)
+    let (lines_in, lines) = watch::channel(FileLines::default());
+    (FilesReader::new(config, beside, &store, &ends, watch::channel(None).0, lines_in), lines)
 }
 
 /// Nothing was ever stored.

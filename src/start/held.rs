@@ -1,11 +1,14 @@
 //! A clock on a store that is held: it says so, and waits for what a person decides; nothing else of it begins before.
 
-use super::{RunError, cluster::at_rest, counts, http_state, unless_stopped};
+use super::{RunError, counts, http_state, unless_stopped};
 use crate::{
     clock,
+    clock_loop::Handle,
     config::Config,
     copying::{Acceptance, Accepted, Holding},
     http::{self, HeldStore, HttpError},
+    ops::{RecordReader, RunningClock},
+    schedule::CalendarStore,
     store::{StoreError, failure},
 };
 use ponos::shutdown::{Shutdown, Stage, shutdown};
@@ -32,7 +35,7 @@ pub(super) async fn until_accepted(
     let (ours, listener) = twice(listener).map_err(|error| RunError::Http(HttpError::Start(error)))?;
     let control = http::bind_control(folder).map_err(RunError::Http)?;
     let limits = http::Limits::for_this_process();
-    let clock = at_rest(config, &counts(config), limits);
+    let clock = at_rest(config, limits);
     let state = http_state(config, &config.owners(), clock, limits, tls);
     let (decisions, mut decided) = mpsc::channel(1);
     let held = HeldStore { why: why.into(), decisions };
@@ -60,6 +63,15 @@ pub(super) async fn until_accepted(
 
 /// The stores' calls block: they have a thread of their own, which ends when nobody asks any more.
 struct Stores(blocking::Sender<Asked>);
+
+/// What is asked of a clock that does nothing yet: nothing but how it is.
+fn at_rest(config: &Config, limits: http::Limits) -> RunningClock {
+    let record = RecordReader::new(|_, _| async {
+        Err(StoreError::Io { path: "(held)".into(), what: "the store of this clock is held".into() })
+    });
+    let handle = Handle::at_rest(config.clock.name.clone());
+    RunningClock::new(handle, record, CalendarStore::default(), counts(config), limits.answer)
+}
 
 type Asked = (Acceptance, oneshot::Sender<Result<Accepted, StoreError>>);
 

@@ -15,7 +15,7 @@ use crate::{
         Backups, RunningClock,
         watermark::{self, Way},
     },
-    reading::{Beside, Ends, Reader, Stored, late, loader, read_at_start, reader, remarks},
+    reading::{Beside, Ends, FilesReader, Stored, late, loader, read_at_start, remarks},
     schedule::CalendarStore,
     sources::FileLines,
     store::{StoreError, StoreEvent, StoreHandle, WarmStore},
@@ -31,7 +31,6 @@ use tokio::{
     sync::{mpsc, watch},
     time::timeout,
 };
-use tracing::warn;
 
 /// The stores of a life, and what they held.
 pub(super) struct Stores {
@@ -131,18 +130,12 @@ pub(super) struct Life {
     pub(super) rival: watch::Sender<Option<String>>,
 }
 
-/// Reads the files for what else they tell, such as which calendars may be named: what runs are the stored schedules, unless these
-/// files are the newest.
-fn reading_beside(read: Reader, files: Files) -> Late {
+/// Reads the files for what else they tell, such as which calendars may be named: what runs are the stored schedules, unless others are
+/// what a clock changed to last.
+fn reading_beside(reader: FilesReader, files: Files) -> Late {
     Box::pin(async move {
-        let read = tokio::task::spawn_blocking(move || read()).await;
-        let read = read.map_err(|error| format!("reading the schedules ended early: {error}"))?;
-        let list = read.map_err(|wrong| wrong.to_string())?;
-        if files.are_the_newest_in_the_end(&list).await {
-            return Ok(Wanted::Files(list));
-        }
-        warn!("another clock of this name has newer schedule files; the stored schedules go on");
-        Ok(Wanted::Kept)
+        let applied = files.applied_in_the_end(reader).await;
+        Ok(applied.map_or_else(|why| Wanted::Kept(Some(why)), Wanted::Files))
     })
 }
 
@@ -168,15 +161,15 @@ pub(super) async fn begin(
     let (lines_in, lines) = watch::channel(FileLines::default());
     let (demand_in, demand) = watch::channel(created);
     let beside = Beside { had_folder, demand, calendars: named.clone() };
-    let read = reader(config, beside, &calendars, &ends, read_in, lines_in);
+    let reader = FilesReader::new(config, beside, &calendars, &ends, read_in, lines_in);
     let mut beside_stored = None;
     let (schedules, reading) = match first {
         First::Stored(files) => {
-            beside_stored = Some(reading_beside(read.clone(), files));
-            (Some(Ok(Wanted::Kept)), None)
+            beside_stored = Some(reading_beside(reader.clone(), files));
+            (Some(Ok(Wanted::Kept(None))), None)
         }
         First::Files { patience, strict } => {
-            let reading = read_at_start(read.clone(), patience);
+            let reading = read_at_start(reader.clone().own(), patience);
             let Some(start) = unless_stopped(shutdown, reading).await else {
                 // In vain where it hangs: all that it holds is durable.
                 drop(timeout(super::FAREWELL, store.close()).await);
@@ -188,7 +181,10 @@ pub(super) async fn begin(
     let running = Running::of(config, &schedules, stored);
     topology_in.send_replace(topology(config, &schedules, stored));
     let publisher = publisher.unwrap_or_else(|| transport.publisher_following(topology_in.subscribe()));
-    let read = files.map_or(read.clone(), |files| files.only_the_newest(read));
+    let read = match files {
+        Some(files) => files.only_the_newest(reader),
+        None => reader.own(),
+    };
     let way = Way {
         submit: publisher.submitter(),
         exchange: config.broker.exchange.as_str().into(),

@@ -17,8 +17,8 @@ pub use khronos_engine::store::{
 };
 use khronos_engine::store::{complete_after, details_lost, made_up};
 pub(crate) use meta::{Meta, UNFINISHED};
-pub use postgres::{PostgresOptions, PostgresStore, TakeOver, WarmStore};
-pub(crate) use postgres::{PostgresSource, PostgresTarget};
+pub use postgres::{Look, PostgresOptions, PostgresStore, TakeOver, WarmStore};
+pub(crate) use postgres::{PostgresSource, PostgresTarget, page_reader};
 pub use sled::{NO_ROOM, SledOptions, SledStore};
 #[cfg(test)]
 pub(crate) use sled::{SEAL, child, child_folder, copy, fixture, scale};

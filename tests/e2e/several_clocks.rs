@@ -1,10 +1,12 @@
 //! Three clocks on one Postgres: one leads, the others take over, whatever is done to it or to the database. Nothing is lost, equal ids
 //! have equal bodies, nothing is early, and the audit agrees.
 
-use crate::harness::{Arrival, Arrivals, Balancer, Clock, LIMIT, clocks, let_pass, random, scale};
+mod doors;
+
+use crate::harness::{Arrival, Arrivals, Balancer, Clock, clocks, faults, let_pass, random, scale};
 use khronos::clock;
 use ponos::{event::Timestamp, topology::Queue};
-use testkit::{Node, Postgres, Signal, block_until};
+use testkit::{Node, Postgres, Signal};
 
 const SCHEDULES: &str = r#"
 [[schedule]]
@@ -24,6 +26,37 @@ event = "test.latest-half.passed"
 every = "400ms"
 catch_up = { policy = "latest", grace = "100ms" }
 "#;
+
+/// What is done to the leader, to the broker, to the database, or to all connections between the clocks and it.
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    Killed,
+    Stopped,
+    Suspended,
+    BrokerKilled,
+    BrokerBlocked,
+    DatabaseKilled,
+    Cut,
+    HalfClosed,
+    /// What comes by those that are open goes nowhere, and they stay.
+    Dropped,
+    Delayed,
+    StandingStill,
+}
+
+const FAULTS: [Fault; 11] = [
+    Fault::Killed,
+    Fault::Stopped,
+    Fault::Suspended,
+    Fault::BrokerKilled,
+    Fault::BrokerBlocked,
+    Fault::DatabaseKilled,
+    Fault::Cut,
+    Fault::HalfClosed,
+    Fault::Dropped,
+    Fault::Delayed,
+    Fault::StandingStill,
+];
 
 /// Clocks of one name on one database.
 struct Several {
@@ -66,40 +99,66 @@ fn told(what: &str, mut took: Vec<i64>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_is_done_to_the_leader_or_the_database_nothing_is_lost_and_another_one_leads() {
-    let url = Node::shared().vhost("several");
-    let arrivals = Arrivals::of_all_events(&url, &[Queue::classic("classic")]).await;
+async fn whatever_is_done_to_the_leader_the_broker_or_the_database_nothing_is_lost_and_another_one_leads() {
+    let node = Node::start();
+    let arrivals = Arrivals::of_all_events(&node.url(), &[Queue::classic("classic")]).await;
     let postgres = Postgres::start(true);
-    let mut all = Several::started(&url, &postgres);
+    let mut all = Several::started(&node.url(), &postgres);
     arrivals.more(30);
+    node.write_down();
     let (mut killed, mut stopped) = (Vec::new(), Vec::new());
     let mut random = random();
-    for fault in 0..10 * scale() {
+    // Each of them once before any comes again.
+    let mut coming: Vec<Fault> = Vec::new();
+    for _ in 0..faults() {
+        if coming.is_empty() {
+            coming.extend(FAULTS);
+            random.shuffle(&mut coming);
+        }
+        let fault = coming.pop().unwrap();
+        println!("{fault:?}");
         let leader = clocks::leader(&all.clocks);
         clocks::follower(&all.clocks);
         let before = last_term(&arrivals);
-        match fault % 7 {
-            0 | 3 => {
-                let since = clock::now();
+        let since = clock::now();
+        match fault {
+            Fault::Killed => {
                 all.clocks[leader].kill();
                 killed.push(first_of_the_next(&arrivals, before, since));
             }
-            1 => {
-                let since = clock::now();
+            Fault::Stopped => {
                 all.clocks[leader].stop();
                 stopped.push(first_of_the_next(&arrivals, before, since));
             }
-            2 => {
+            Fault::Suspended => {
                 all.clocks[leader].signal(Signal::STOP);
-                let_pass(random.u64(500..4_000));
+                let_pass(random.u64(500..if scale() > 1 { 60_000 } else { 4_000 }));
                 all.clocks[leader].signal(Signal::CONT);
             }
-            5 => all.network.cut(),
-            6 => all.network.while_nothing_goes_through(|| let_pass(random.u64(200..4_000))),
-            _ => {
+            Fault::BrokerKilled => {
+                node.kill9();
+                let_pass(random.u64(0..2_000));
+                node.restart();
+            }
+            Fault::BrokerBlocked => {
+                node.raise_memory_alarm();
+                let_pass(random.u64(500..4_000));
+                node.clear_memory_alarm();
+            }
+            Fault::DatabaseKilled => {
                 postgres.kill9();
                 let_pass(random.u64(0..3_000));
                 postgres.restart();
+            }
+            Fault::Cut => all.network.cut(),
+            Fault::HalfClosed => all.network.half_close(random.bool()),
+            Fault::Dropped => all.network.drop_what_comes(),
+            Fault::Delayed => {
+                let delay = random.u64(10..600);
+                all.network.while_all_is_delayed(delay, || let_pass(random.u64(500..4_000)));
+            }
+            Fault::StandingStill => {
+                all.network.while_nothing_goes_through(|| let_pass(random.u64(200..4_000)));
             }
         }
         arrivals.more(random.usize(5..40));
@@ -116,76 +175,4 @@ async fn whatever_is_done_to_the_leader_or_the_database_nothing_is_lost_and_anot
     let expected = clocks::settled(&mut all.clocks, &all.database);
     let (occurrences, arrived, coalesced) = expected.compare(&arrivals, 1);
     println!("{occurrences} occurrences, {arrived} arrivals, {coalesced} stood for by others");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_asked_of_a_follower_the_leader_does_and_while_nobody_leads_it_says_so() {
-    let url = Node::shared().vhost("doors");
-    let arrivals = Arrivals::of_all_events(&url, &[Queue::classic("classic")]).await;
-    let postgres = Postgres::start(false);
-    let database = postgres.database("several");
-    let clock = || {
-        let clock = Clock::new(&url, SCHEDULES).reached().with("KHRONOS_STORE_PATH", &database);
-        let secret = clock.sandbox.path("secret");
-        std::fs::write(&secret, "sesame, open the cave").unwrap();
-        clock.with("KHRONOS_HTTP_OPEN", "true").with("KHRONOS_CLUSTER_SECRET_FILE", secret.display())
-    };
-    let mut leader = clock().started();
-    leader.until("it to lead", |status, body| status == 200 && body["role"] == "leader");
-    arrivals.more(5);
-    let mut follower = clock().started();
-    let follows = follower.until("it to follow", |status, body| status == 200 && body["leader"].is_string());
-    assert_eq!(follows["role"], "follower");
-    let listed = follower.done(&["list"]);
-    assert!(listed.contains("all-100"), "{listed}");
-    let paused = follower.post("/v1/schedules/all-100/pause", r#"{"note": "by a follower"}"#);
-    assert_eq!(paused.as_ref().map(|(status, _)| *status), Some(200), "{paused:?}");
-    let seen = leader.get("/v1/schedules/all-100").unwrap().1;
-    assert!(seen.to_string().contains("by a follower"), "{seen}");
-    // Who can write to the tables can't have anything sent to himself.
-    let real = postgres.sql("several", "select address from khronos.shard");
-    postgres.sql("several", "update khronos.shard set address = 'http://127.0.0.1:1'");
-    let refused = block_until("the address to be refused", LIMIT, || {
-        follower.get("/v1/schedules").filter(|(status, _)| *status != 200)
-    });
-    assert!(refused.0 == 503 && refused.1.to_string().contains("is not sealed"), "{refused:?}");
-    postgres.sql("several", &format!("update khronos.shard set address = '{real}'"));
-    follower.until_at("/v1/schedules", "the leader to be asked again", |status, _| status == 200);
-    leader.signal(Signal::STOP);
-    let nobody = block_until("nobody to lead", LIMIT, || {
-        follower.get("/v1/schedules").filter(|(status, _)| *status != 200)
-    });
-    assert_eq!(nobody.0, 503, "{nobody:?}");
-    follower.until("it to lead", |status, body| status == 200 && body["role"] == "leader");
-    leader.signal(Signal::CONT);
-    let seen = follower.get("/v1/schedules/all-100").unwrap().1;
-    assert!(seen.to_string().contains("by a follower"), "what was answered is kept: {seen}");
-    leader.until("it to follow", |status, body| status == 200 && body["role"] == "follower");
-    follower.stop();
-    leader.until("it to lead again", |status, body| status == 200 && body["role"] == "leader");
-    leader.stop();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_clock_whose_database_is_not_there_says_that_it_lives_and_what_it_waits_for() {
-    let url = Node::shared().vhost("waits");
-    let postgres = Postgres::start(false);
-    let database = postgres.database("several");
-    postgres.kill9();
-    let mut clock = Clock::new(&url, SCHEDULES).reached().with("KHRONOS_STORE_PATH", &database);
-    clock.start();
-    let waits = clock.until("it to wait", |status, body| {
-        status == 503 && body["reasons"].to_string().contains("the database is waited for")
-    });
-    assert_eq!(waits["role"], "follower");
-    assert_eq!(clock.get("/healthz").map(|(status, _)| status), Some(200));
-    assert!(clock.text("/metrics").is_some_and(|text| text.contains("khronos_ready 0")));
-    postgres.restart();
-    clock.until("it to lead", |status, body| status == 200 && body["role"] == "leader");
-    clock.stop();
-    // It may end while it waits, too.
-    postgres.kill9();
-    clock.start();
-    clock.until("it to wait again", |status, _| status == 503);
-    clock.stop();
 }

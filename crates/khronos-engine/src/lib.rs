@@ -115,4 +115,4 @@ pub use state::{
 };
 pub use trigger::{TriggerKey, Triggered};
 pub use verdict::{ChangeRequest, Expect, ScheduleChange, Verdict};
-pub use warm::Warm;
+pub use warm::{Beside, Warm};

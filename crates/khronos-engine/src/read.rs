@@ -85,12 +85,7 @@ impl Engine {
     /// Definitions of schedules whose names stand beside this one in the order of names, at most so many: half of them
     /// before it, where there are so many.
     pub fn neighbours<'a>(&'a self, name: &str, most: usize) -> impl Iterator<Item = &'a Packed> + 'a {
-        let after = self.schedules.from(name).take(most).count();
-        let before: Vec<SlotId> =
-            self.schedules.before(name).take((most / 2).max(most.saturating_sub(after))).collect();
-        let rest = most - before.len();
-        let after: Vec<SlotId> = self.schedules.from(name).take(rest).collect();
-        before.into_iter().rev().chain(after).map(|id| &self.schedules[id].definition)
+        self.schedules.neighbours(name, most).into_iter().map(|id| &self.schedules[id].definition)
     }
 
     /// Tells that a slot's schedule is finished, if it is, once its last occurrence is settled. `closing`: a span of it has

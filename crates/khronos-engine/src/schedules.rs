@@ -115,6 +115,17 @@ impl Schedules {
         self.slots.before(name.as_bytes())
     }
 
+    /// Those whose names stand beside this one, in the order of names, at most so many: half of them before it, where there are so many.
+    pub(super) fn neighbours(&self, name: &str, most: usize) -> Vec<SlotId> {
+        let after = self.from(name).take(most).count();
+        let mut all: Vec<SlotId> =
+            self.before(name).take((most / 2).max(most.saturating_sub(after))).collect();
+        all.reverse();
+        let rest = most.saturating_sub(all.len());
+        all.extend(self.from(name).take(rest));
+        all
+    }
+
     /// All slots, those that are free included, in the order of ids.
     pub(super) fn ids(&self) -> impl Iterator<Item = SlotId> + use<> {
         self.slots.ids()

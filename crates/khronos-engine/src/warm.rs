@@ -10,6 +10,9 @@
 
 #[cfg(test)]
 pub(super) mod tests;
+mod told;
+
+pub use told::Beside;
 
 use super::{
     OneShot, Outcome, Revision, Row, Sent, Snapshot,

@@ -31,6 +31,7 @@ use crate::{
 };
 pub(crate) use copying::{PostgresDelayedSource, PostgresDelayedTarget};
 use reader::PostgresDelayedReader;
+pub(crate) use reader::delayed_reader;
 use state::State;
 use std::{fmt, sync::Arc};
 
@@ -70,7 +71,6 @@ impl PostgresDelayed {
                 state
             }
         };
-        reader.record(state.meta.store);
         Ok(Self {
             door: door.clone(),
             session,

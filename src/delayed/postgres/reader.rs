@@ -20,14 +20,7 @@ use crate::{
     store::{ChangePage, StoreError},
 };
 use ponos::event::Timestamp;
-use std::{
-    collections::HashMap,
-    ops::Range,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{collections::HashMap, ops::Range, sync::Arc};
 
 /// Names that a list looks at with one statement.
 const LISTED: usize = 500;
@@ -35,17 +28,27 @@ const LISTED: usize = 500;
 pub(super) struct PostgresDelayedReader {
     door: Door,
     reads: Reads,
-    record: AtomicU64,
+}
+
+/// What a page has, the bounds of what is kept, and which record it is.
+struct PageRead<T> {
+    found: Vec<T>,
+    first: u64,
+    last: u64,
+    record: u64,
+}
+
+/// Reads for whoever only follows.
+///
+/// # Errors
+/// [`StoreError::Io`] where its runtime can't be started.
+pub(crate) fn delayed_reader(door: &Door) -> Result<Arc<dyn DelayedReader>, StoreError> {
+    Ok(Arc::new(PostgresDelayedReader::new(door)?))
 }
 
 impl PostgresDelayedReader {
     pub(super) fn new(door: &Door) -> Result<Self, StoreError> {
-        Ok(Self { door: door.clone(), reads: Reads::new(door)?, record: AtomicU64::new(0) })
-    }
-
-    /// Which record it is.
-    pub(super) fn record(&self, id: u64) {
-        self.record.store(id, Ordering::SeqCst);
+        Ok(Self { door: door.clone(), reads: Reads::new(door)? })
     }
 
     pub(super) fn reads(&self) -> &Reads {
@@ -73,13 +76,13 @@ impl PostgresDelayedReader {
         (after, most): (u64, usize),
         bounds: impl Fn(&Meta) -> (u64, u64),
         read: impl Fn(u64, &[u8]) -> Result<(T, usize), Failed>,
-    ) -> Result<(Vec<T>, u64, u64), StoreError> {
+    ) -> Result<PageRead<T>, StoreError> {
         self.reads.at_once(async |calls| {
             let meta = self.meta(calls).await?;
             let (first, last) = bounds(&meta);
             let most = (most, PAGE_BYTES);
             let found = Numbered::read(table, calls, self.shard(), (after, last), most, &read).await?;
-            Ok((found, first, last))
+            Ok(PageRead { found, first, last, record: meta.store })
         })
     }
 
@@ -268,15 +271,15 @@ impl DelayedReader for PostgresDelayedReader {
             let content = row.content_bytes();
             Ok((NumberedRow { number, row }, content))
         };
-        let (rows, first, last) = self.page("delayed_record", (after, most), bounds, read)?;
-        Ok(DelayedPage { rows, first, last, record: self.record.load(Ordering::SeqCst) })
+        let page = self.page("delayed_record", (after, most), bounds, read)?;
+        Ok(DelayedPage { rows: page.found, first: page.first, last: page.last, record: page.record })
     }
 
     fn changes(&self, after: u64, most: usize) -> Result<ChangePage, StoreError> {
         let bounds = |meta: &Meta| (meta.first_change, meta.last_change);
         let read = |number, value: &[u8]| Ok(((number, encoding::read(value)?), 0));
-        let (changes, first, last) = self.page("delayed_change", (after, most), bounds, read)?;
-        Ok(ChangePage { changes, first, last, record: self.record.load(Ordering::SeqCst) })
+        let page = self.page("delayed_change", (after, most), bounds, read)?;
+        Ok(ChangePage { changes: page.found, first: page.first, last: page.last, record: page.record })
     }
 
     fn count(&self, after: Option<&str>, most: usize) -> Result<Counted, StoreError> {

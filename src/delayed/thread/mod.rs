@@ -25,8 +25,8 @@ pub use handle::DelayedHandle;
 pub use room::{NotNow, Room};
 
 use super::{
-    DelayedEvent, DelayedLimits, DelayedMemory, DelayedSnapshot, DelayedStore, DelayedWritten, DueEvent,
-    Found, ParkedHead, RedbDelayed, RedbOptions,
+    DelayedEvent, DelayedLimits, DelayedMemory, DelayedReader, DelayedSnapshot, DelayedStore, DelayedWritten,
+    DueEvent, Found, ParkedHead, RedbDelayed, RedbOptions,
 };
 use crate::{
     engine::Answered,
@@ -194,6 +194,19 @@ pub fn unopened(error: StoreError) -> Opened {
     });
     let room = Arc::new(move |_, _| Err(error.clone()));
     (DelayedHandle::new(shared, tuning, 0, room), DelayedSnapshot::default(), receiver)
+}
+
+/// What stands for the store of another process: it is read, and nothing is written to it, nor asked by way of threads. Who reads waits
+/// as long as the tuning says.
+pub fn read_only(reader: Arc<dyn DelayedReader>, tuning: DelayedTuning) -> DelayedHandle {
+    let shared = Arc::new(Shared::new(tuning));
+    shared.change(|queue| {
+        queue.opened(reader);
+        queue.closing = true;
+        queue.over();
+    });
+    let room = Arc::new(|_, _| Err(failure("it is another process's")));
+    DelayedHandle::new(shared, tuning, 0, room)
 }
 
 /// [`open`] for a [`RedbDelayed`] in a folder.

@@ -1,7 +1,10 @@
 //! What a follower passes on to the leader, and what keeps it from that.
 
-use super::{super::connection::Connection, *};
-use crate::{authority::Owners, cluster::Seen};
+use super::{
+    super::{connection::Connection, telling::Telling},
+    *,
+};
+use crate::{authority::Owners, cluster::Seen, store::Look};
 use axum::{
     body::{Body, Bytes},
     http::Request,
@@ -26,12 +29,16 @@ fn following(clock: &Clock, leader: std::net::SocketAddr, limits: Limits) -> Ser
 
 /// One that sees this.
 fn following_as(clock: &Clock, seen: Seen, limits: Limits) -> Serves {
+    telling_as(clock, seen, limits, None)
+}
+
+fn telling_as(clock: &Clock, seen: Seen, limits: Limits, telling: Option<Telling>) -> Serves {
     let link = Link::Down { attempts: 0, error: None };
     let state = HttpState::new(clock.state.clock.clone(), vec![], limits).with_access(open());
     // What they say does not change, so nobody has to go on saying it.
     let (seen, link) = (watch::channel(seen), watch::channel(link));
     tokio::spawn(async move { (seen.0.closed().await, link.0.closed().await) });
-    super::super::following(state, seen.1, link.1, None)
+    super::super::following(state, seen.1, link.1, None, telling)
 }
 
 /// A request as it comes from this machine.
@@ -151,4 +158,116 @@ async fn a_follower_answers_the_page_and_who_asks_itself_also_while_nobody_leads
         let (found, said) = told(follower.call(asked).await).await;
         assert!(found == status && said.contains(part), "{path}: {found} {said}");
     }
+}
+
+/// One that tells by itself, and what it looked at last.
+fn telling(clock: &Clock, leader: std::net::SocketAddr, look: Look) -> (Serves, watch::Sender<Look>) {
+    let (looks, seen) =
+        (watch::Sender::new(look), Seen { leader: Some(format!("http://{leader}")), ..Seen::default() });
+    let again = looks.clone();
+    let look = move || {
+        again.send_replace(Look { at: Some(crate::clock::reading().boot + 1), ..Look::default() });
+    };
+    let telling = Telling::new(looks.subscribe(), look, watch::channel(status()).0);
+    (telling_as(clock, seen, Limits::patient(), Some(telling)), looks)
+}
+
+fn seen(milliseconds_ago: i64) -> Look {
+    Look { at: Some(crate::clock::reading().boot - milliseconds_ago), ..Look::default() }
+}
+
+#[tokio::test]
+async fn a_follower_answers_reads_while_nobody_leads_and_says_how_old_they_are() {
+    let clock = Clock::start().await.with_events().await;
+    let nobody = "127.0.0.1:1".parse().unwrap();
+    let (follower, looks) = telling(&clock, nobody, seen(200));
+    let follower = TowerToHyperService::new(follower);
+    let ask = async |method: Method, path: &str| {
+        let answer = follower.call(request(method, path, &[], Body::empty())).await.unwrap();
+        let age =
+            answer.headers().get("khronos-age-ms").map(|age| age.to_str().unwrap().parse::<u64>().unwrap());
+        (answer.status().as_u16(), age)
+    };
+    let told = [
+        "/v1/schedules",
+        "/v1/schedules/one-minute",
+        "/v1/schedules/one-minute/next",
+        "/v1/schedules:due",
+        "/v1/history",
+        "/v1/changes",
+        "/v1/parked",
+        "/v1/events",
+        "/v1/events:history",
+        "/v1/events:changes",
+        "/v1/parked-events",
+    ];
+    for path in told {
+        let (status, age) = ask(Method::GET, path).await;
+        assert!(
+            status == 200 && age.is_some_and(|age| (200..10_000).contains(&age)),
+            "{path}: {status} {age:?}"
+        );
+    }
+    assert_eq!(ask(Method::GET, "/v1/schedules/none").await.0, 404);
+    for (method, path) in [
+        (Method::DELETE, "/v1/schedules/one-minute"),
+        (Method::PUT, "/v1/events/a"),
+        (Method::GET, "/v1/audit"),
+        (Method::GET, "/v1/operations"),
+    ] {
+        assert_eq!(ask(method.clone(), path).await, (503, None), "{method} {path} is the leader's");
+    }
+    // What is not held, or too old, the leader is asked for.
+    looks.send_replace(Look::default());
+    assert_eq!(ask(Method::GET, "/v1/schedules").await, (503, None));
+    let (follower, _looks) = telling(&clock, nobody, seen(20_000));
+    let follower = TowerToHyperService::new(follower);
+    let answer = follower.call(request(Method::GET, "/v1/schedules", &[], Body::empty())).await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.headers().get("khronos-age-ms")), (503, None));
+}
+
+#[tokio::test]
+async fn who_changes_something_by_way_of_a_follower_reads_there_what_was_looked_at_since() {
+    let mut clock = Clock::start().await;
+    clock.state = clock.state.clone().with_access(open());
+    clock.serve_again().await;
+    let (follower, looks) = telling(&clock, clock.address, seen(0));
+    let follower = TowerToHyperService::new(follower);
+    let before = looks.borrow().at;
+    let read = || request(Method::GET, "/v1/schedules", &[], Body::empty());
+    assert_eq!(told(follower.call(read()).await).await.0, 200);
+    assert_eq!(looks.borrow().at, before, "nothing was changed");
+    let lines = [("content-type", "application/json")];
+    told(follower.call(request(Method::POST, "/v1/reload", &lines, Body::from("null"))).await).await;
+    assert_eq!(told(follower.call(read()).await).await.0, 200);
+    assert!(looks.borrow().at > before);
+}
+
+#[tokio::test]
+async fn a_follower_says_how_it_is_while_what_it_sees_changes_all_the_time() {
+    let clock = Clock::start().await;
+    let state = HttpState::new(clock.state.clock.clone(), vec![], Limits::patient()).with_access(open());
+    let (seen, shown) = watch::channel(Seen::default());
+    let (_link, link) = watch::channel(Link::Down { attempts: 0, error: None });
+    let follower = super::super::following(state, shown, link, None, None);
+    let is_asked = Arc::new(());
+    let asked = Arc::downgrade(&is_asked);
+    std::thread::spawn(move || {
+        while asked.strong_count() > 0 {
+            seen.send_modify(|_| {});
+        }
+    });
+    // Apart: one that waits for itself never ends.
+    let (ended, end) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let follower = TowerToHyperService::new(follower);
+        let ready = || request(Method::GET, "/readyz", &[], Body::empty());
+        let statuses =
+            (0..3_000).map(|_| runtime.block_on(async { told(follower.call(ready()).await).await.0 }));
+        let _ = ended.send(statuses.filter(|status| *status == 503).count());
+    });
+    let answered = tokio::task::spawn_blocking(move || end.recv_timeout(LONG)).await.unwrap();
+    drop(is_asked);
+    assert_eq!(answered, Ok(3_000));
 }

@@ -29,12 +29,12 @@ const UNWANTED: &str = "this clock does not follow any more";
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) at: At,
-    warm: Warm,
+    pub(super) warm: Warm,
     /// All entries that nothing is made of ahead.
-    rest: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub(super) rest: BTreeMap<Vec<u8>, Vec<u8>>,
     /// The keys of calendars and zones that no revision referred to when all was read, and none has since.
     unused: BTreeSet<Vec<u8>>,
-    calendars: CalendarStore,
+    pub(super) calendars: CalendarStore,
 }
 
 /// Which write it was.

@@ -12,6 +12,7 @@ mod held;
 mod load;
 mod reader;
 mod tables;
+mod told;
 mod touched;
 mod warm;
 
@@ -37,8 +38,9 @@ pub(crate) use copying::{PostgresSource, PostgresTarget};
 use held::{Held, Parts};
 use ponos::event::Timestamp;
 use reader::PostgresReader;
+pub(crate) use reader::page_reader;
 use std::{collections::BTreeSet, fmt, sync::Arc};
-pub use warm::{TakeOver, WarmStore};
+pub use warm::{Look, TakeOver, WarmStore};
 
 /// How a [`PostgresStore`] is opened.
 #[derive(Debug, Clone, Default)]
@@ -118,7 +120,6 @@ impl PostgresStore {
             // So that its id stays; it counts as no write.
             None => store.commit(store.meta.clone(), Changes::default(), &Adds::default())?,
         }
-        store.reader.record(store.meta.store);
         Ok(store)
     }
 

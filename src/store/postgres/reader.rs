@@ -5,25 +5,32 @@ use crate::{
     postgres::{Calls, Door, Failed, Numbered, Reads, column, of},
     store::{ChangePage, Page, PageReader, StoreError, encoding, meta::Meta},
 };
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::Arc;
+
+/// Reads for whoever only follows.
+///
+/// # Errors
+/// [`StoreError::Io`] where its runtime can't be started.
+pub(crate) fn page_reader(door: &Door) -> Result<Arc<dyn PageReader>, StoreError> {
+    Ok(Arc::new(PostgresReader::new(door, Arc::new(Reads::new(door)?))))
+}
 
 pub(super) struct PostgresReader {
     door: Door,
     reads: Arc<Reads>,
-    record: AtomicU64,
+}
+
+/// What a page has, the bounds of what is kept, and which record it is.
+struct Read<T> {
+    found: Vec<T>,
+    first: u64,
+    last: u64,
+    record: u64,
 }
 
 impl PostgresReader {
     pub(super) fn new(door: &Door, reads: Arc<Reads>) -> Self {
-        Self { door: door.clone(), reads, record: AtomicU64::new(0) }
-    }
-
-    /// Which record it is.
-    pub(super) fn record(&self, id: u64) {
-        self.record.store(id, Ordering::SeqCst);
+        Self { door: door.clone(), reads }
     }
 
     pub(super) fn reads(&self) -> &Reads {
@@ -36,7 +43,7 @@ impl PostgresReader {
         (after, most): (u64, usize),
         bounds: impl Fn(&Meta) -> (u64, u64),
         read: impl Fn(u64, &[u8]) -> Result<T, Failed>,
-    ) -> Result<(Vec<T>, u64, u64), StoreError> {
+    ) -> Result<Read<T>, StoreError> {
         let shard = self.door.shard();
         self.reads.at_once(async |calls: &mut Calls<'_>| {
             let state = of(calls, shard, "select state from {s}.shard where clock = $1 and shard = $2");
@@ -45,7 +52,8 @@ impl PostgresReader {
                 None => None,
             };
             let state = state.ok_or_else(|| Failed::Unreadable("its row of the shard is missing".into()))?;
-            let (first, last) = bounds(&encoding::read_meta(&state)?);
+            let meta = encoding::read_meta(&state)?;
+            let (first, last) = bounds(&meta);
             let found =
                 Numbered::read(table, calls, shard, (after, last), (most, usize::MAX), |number, value| {
                     Ok((read(number, value)?, 0))
@@ -55,7 +63,7 @@ impl PostgresReader {
             if (found.len() as u64) < wanted.min(most as u64) {
                 return Err(Failed::Unreadable(format!("some of its {table} behind {after} is missing")));
             }
-            Ok((found, first, last))
+            Ok(Read { found, first, last, record: meta.store })
         })
     }
 }
@@ -68,14 +76,15 @@ impl PageReader for PostgresReader {
             let row = row.ok_or_else(|| Failed::Unreadable(format!("row {sequence} is empty")))?;
             Ok(RecordRow { sequence, row })
         };
-        let (rows, first, last) = self.page("record", (after, most), bounds, read)?;
-        Ok(Page { rows, first, last, record: self.record.load(Ordering::SeqCst) })
+        let Read { found: rows, first, last, record } = self.page("record", (after, most), bounds, read)?;
+        Ok(Page { rows, first, last, record })
     }
 
     fn changes(&self, after: u64, most: usize) -> Result<ChangePage, StoreError> {
         let bounds = |meta: &Meta| (meta.trimmed_changes + 1, meta.last_change);
         let read = |number, value: &[u8]| Ok((number, encoding::read(value)?));
-        let (changes, first, last) = self.page("change", (after, most), bounds, read)?;
-        Ok(ChangePage { changes, first, last, record: self.record.load(Ordering::SeqCst) })
+        let Read { found: changes, first, last, record } =
+            self.page("change", (after, most), bounds, read)?;
+        Ok(ChangePage { changes, first, last, record })
     }
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     clock,
-    engine::Warm,
+    engine::{Pause, Warm},
     postgres::{Door, Failed, Reads},
     schedule::CalendarStore,
     store::StoreError,
@@ -23,13 +23,14 @@ use std::{
     },
     time::Duration,
 };
+use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
 /// From one look to the next, in milliseconds …
 const EVERY: i64 = 500;
 /// … and from one reading of everything to the next, where changes come faster than they are read.
 const EVERYTHING_EVERY: i64 = 30_000;
-/// How long whoever takes over waits for a difference that is being read.
+/// How long whoever takes over, or asks, waits for a difference that is being applied.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Nothing is to be done.
 const REST: Duration = Duration::from_secs(3_600);
@@ -52,6 +53,7 @@ struct Owner(Arc<Shared>);
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+    looks: watch::Sender<Look>,
     /// Whoever reads everything looks at it with each entry.
     is_followed: AtomicBool,
 }
@@ -71,8 +73,20 @@ struct State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Work {
     Nothing,
+    /// What has changed is read, and what is held is there meanwhile.
     Difference,
     Everything,
+    /// What was held is being changed.
+    Applying,
+}
+
+/// Up to when what is held is what the leader had written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Look {
+    /// When it was looked last (milliseconds since boot): whatever was durable before is held. `None`: nothing is held.
+    pub at: Option<i64>,
+    /// The present pause of everything.
+    pub paused: Option<Pause>,
 }
 
 /// What was read.
@@ -100,6 +114,7 @@ impl WarmStore {
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
             changed: Condvar::new(),
+            looks: watch::Sender::default(),
             is_followed: AtomicBool::new(false),
         });
         let (reads, of_thread) = (Reads::new(door)?, shared.clone());
@@ -131,7 +146,29 @@ impl WarmStore {
     /// Whether something is held.
     pub fn is_ready(&self) -> bool {
         let state = self.0.0.state();
-        state.held.is_some() || state.work == Work::Difference
+        state.held.is_some() || state.work == Work::Applying
+    }
+
+    /// Up to when what is held is what the leader had written, from look to look.
+    pub fn looks(&self) -> watch::Receiver<Look> {
+        self.0.0.looks.subscribe()
+    }
+
+    /// Has it looked now.
+    pub fn look(&self) {
+        self.0.0.state().next = i64::MIN;
+        self.0.0.changed.notify_all();
+    }
+
+    /// What is held, as somebody asks for it; `None` where nothing is, or it can't be read. It is held up meanwhile: what is asked has
+    /// bounds.
+    pub(super) fn ask<T>(&self, question: impl FnOnce(&Held) -> Result<T, Failed>) -> Option<T> {
+        let shared = &self.0.0;
+        let is_changed = |state: &mut State| state.work == Work::Applying;
+        let waited = shared.changed.wait_timeout_while(shared.state(), PATIENCE, is_changed);
+        let state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        let told = question(state.held.as_deref()?);
+        told.inspect_err(|failed| debug!(?failed, "what is held of the leader's store can't be read")).ok()
     }
 
     /// After which write what is held is whole.
@@ -158,8 +195,9 @@ impl TakeOver {
             return None;
         }
         shared.is_followed.store(false, Ordering::SeqCst);
-        let reads = |state: &mut State| state.work == Work::Difference;
-        let waited = shared.changed.wait_timeout_while(state, PATIENCE, reads);
+        shared.looks.send_replace(Look::default());
+        let is_changed = |state: &mut State| state.work == Work::Applying;
+        let waited = shared.changed.wait_timeout_while(state, PATIENCE, is_changed);
         waited.unwrap_or_else(PoisonError::into_inner).0.held.take()
     }
 
@@ -189,39 +227,45 @@ impl Shared {
 
     fn work(&self, door: &Door, reads: &Reads) {
         let mut has_failed = false;
-        while let Some(held) = self.begin() {
+        while let Some(at) = self.begin() {
             let begun = clock::reading().boot;
-            let is_whole = held.is_none();
-            let read = self.read(door, reads, held.as_ref().map(|held| held.at));
-            let held = match (read, held) {
-                (Ok(Read::Everything(held)), _) => {
+            let (held, is_seen) = match self.read(door, reads, at) {
+                Ok(Read::Everything(held)) => {
                     let took = clock::reading().boot - begun;
                     info!(milliseconds = took, "this clock holds what the leader keeps");
                     has_failed = false;
-                    Some(held)
+                    (Some(held), true)
                 }
-                (Ok(Read::Difference(difference)), Some(held)) => match held.apply(difference) {
-                    Ok(held) => Some(Box::new(held)),
-                    Err(failed) => {
-                        let error = door.address().explain(failed, 0);
-                        debug!(%error, "what the leader changed can't be applied; all is read anew");
-                        None
+                Ok(Read::Difference(difference)) => {
+                    match self.change(at).map(|held| held.apply(difference)) {
+                        Some(Ok(held)) => (Some(Box::new(held)), true),
+                        Some(Err(failed)) => {
+                            let error = door.address().explain(failed, 0);
+                            debug!(%error, "what the leader changed can't be applied; all is read anew");
+                            (None, true)
+                        }
+                        // Whoever has taken over has it.
+                        None => (None, false),
                     }
-                },
-                (Ok(_), _) => None,
-                (Err(error), held) => {
+                }
+                Ok(Read::Unknown) => {
+                    drop(self.change(at));
+                    (None, true)
+                }
+                Err(error) => {
                     if !std::mem::replace(&mut has_failed, true) {
                         warn!(%error, "what the leader keeps could not be read, and taking over would take long; that is tried again");
                     }
-                    held
+                    (None, false)
                 }
             };
-            self.end(held, is_whole.then(|| clock::reading().boot - begun));
+            let took = at.is_none().then(|| clock::reading().boot - begun);
+            self.end(held, is_seen.then_some(begun), took);
         }
     }
 
-    /// Waits until something is to be read; what is held goes with it. `None`: nobody is there any more.
-    fn begin(&self) -> Option<Option<Box<Held>>> {
+    /// Waits until something is to be read, behind what is held. `None`: nobody is there any more.
+    fn begin(&self) -> Option<Option<At>> {
         let mut state = self.state();
         loop {
             if state.is_closed {
@@ -238,24 +282,47 @@ impl Shared {
             let waited = self.changed.wait_timeout(state, wait);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        let held = state.held.take();
-        state.work = if held.is_some() { Work::Difference } else { Work::Everything };
+        let at = state.held.as_ref().map(|held| held.at);
+        state.work = if at.is_some() { Work::Difference } else { Work::Everything };
+        // Whoever wants another look from now on gets one.
+        state.next = i64::MAX;
+        Some(at)
+    }
+
+    /// Takes what is held, to change it; `None` where it is not there any more.
+    fn change(&self, at: Option<At>) -> Option<Box<Held>> {
+        let mut state = self.state();
+        let held = state.held.take_if(|held| Some(held.at) == at)?;
+        state.work = Work::Applying;
         Some(held)
     }
 
-    /// `took`: where all was read, how long that took.
-    fn end(&self, held: Option<Box<Held>>, took: Option<i64>) {
+    /// With what is held from now on, if it was taken or read, as of a look that began then. `took`: where all was read, how long that
+    /// took.
+    fn end(&self, held: Option<Box<Held>>, seen: Option<i64>, took: Option<i64>) {
         let now = clock::reading().boot;
+        let look = match (&held, seen) {
+            (Some(held), at) => Some(Look { at, paused: held.paused() }),
+            (None, Some(_)) => Some(Look::default()),
+            // What was held is as old as it was.
+            (None, None) => None,
+        };
         let mut state = self.state();
         state.work = Work::Nothing;
-        state.next = now.saturating_add(EVERY);
+        state.next = state.next.min(now.saturating_add(EVERY));
         if let Some(took) = took {
             let pause = if held.is_some() { EVERYTHING_EVERY } else { took.saturating_mul(10) };
             state.everything_next = now.saturating_add(pause.min(EVERYTHING_EVERY));
         }
         // Whoever has taken over meanwhile has read all by itself; with a million it takes a while to let go of it.
-        let is_wanted = self.is_followed.load(Ordering::SeqCst) || took.is_none();
-        let unused = if is_wanted { std::mem::replace(&mut state.held, held) } else { held };
+        let is_followed = self.is_followed.load(Ordering::SeqCst);
+        let unused = match held {
+            Some(held) if is_followed || took.is_none() => state.held.replace(held),
+            held => held,
+        };
+        if let Some(look) = look.filter(|_| is_followed) {
+            self.looks.send_replace(look);
+        }
         drop(state);
         self.changed.notify_all();
         drop(unused);

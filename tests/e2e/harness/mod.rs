@@ -42,10 +42,17 @@ pub(crate) fn scale() -> usize {
     std::env::var("TEST_SCALE").ok().map_or(1, |scale| scale.parse().expect("TEST_SCALE is a number"))
 }
 
+/// How many faults come one after the other: 10, or as many as `TEST_FAULTS` says, so many times.
+pub(crate) fn faults() -> usize {
+    let faults = std::env::var("TEST_FAULTS").ok();
+    faults.map_or(10, |faults| faults.parse().expect("TEST_FAULTS is a number")) * scale()
+}
+
 /// The random numbers of a test: the same at every run, or those of `TEST_SEED`.
 pub(crate) fn random() -> fastrand::Rng {
     let seed = std::env::var("TEST_SEED")
         .ok()
         .map_or(20_261_201, |seed| seed.parse().expect("TEST_SEED is a number"));
+    println!("TEST_SEED={seed}");
     fastrand::Rng::with_seed(seed)
 }

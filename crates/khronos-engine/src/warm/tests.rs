@@ -106,11 +106,11 @@ fn shown(engine: &Engine) -> Vec<String> {
     all
 }
 
-fn at(second: i64) -> Timestamp {
+pub(super) fn at(second: i64) -> Timestamp {
     Timestamp::from_millis(1_772_323_200_000 + second * 1_000)
 }
 
-fn revision(name: &str, number: u32, creation: u64) -> Revision {
+pub(super) fn revision(name: &str, number: u32, creation: u64) -> Revision {
     let created =
         (creation > 0).then(|| Created { number: creation, owner: "billing".into(), door: DoorKind::Http });
     let definition = Definition {

@@ -1,0 +1,111 @@
+//! What a clock tells that follows: a clock whose questions are answered by what is held of the leader's store, and whose record and
+//! delayed events are read of the tables. It changes nothing.
+
+use crate::{
+    clock_loop::{Command, Handle, NEIGHBOURS, PAGE},
+    config::Config,
+    delayed::{DelayedTuning, delayed_reader, read_only},
+    engine::{KeptPage, Parked},
+    http::{Limits, Telling},
+    ops::{RecordReader, RunningClock},
+    postgres::Door,
+    schedule::CalendarStore,
+    sources::FileLines,
+    store::{PageReader, READERS, StoreError, WarmStore, page_reader, read_beside},
+    telemetry::Counts,
+};
+use std::{sync::Arc, thread, time::Duration};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+
+/// What is told, and of what.
+pub(super) struct Told {
+    pub(super) clock: RunningClock,
+    pub(super) telling: Telling,
+}
+
+impl Told {
+    /// Of what is held there; where schedules are written, this clock's own files say.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] where a thread can't be started.
+    pub(super) fn new(
+        config: &Config,
+        door: &Door,
+        warm: &WarmStore,
+        lines: watch::Receiver<FileLines>,
+        (counts, limits): (&Counts, Limits),
+    ) -> Result<Self, StoreError> {
+        let (handle, asked, status) = Handle::played(config.clock.name.clone());
+        answering(warm.clone(), asked, door)?;
+        let record = record(page_reader(door)?, limits.answer);
+        let clock =
+            RunningClock::new(handle, record, CalendarStore::default(), counts.clone(), limits.answer);
+        let tuning = DelayedTuning { patience: limits.answer, ..DelayedTuning::default() };
+        let clock = clock.written(lines).with_delayed(read_only(delayed_reader(door)?, tuning));
+        let look = warm.clone();
+        let telling = Telling::new(warm.looks(), move || look.look(), status);
+        Ok(Self { clock, telling })
+    }
+}
+
+/// Answers one question after the other on a thread of its own, as a loop does, as long as somebody can ask.
+fn answering(warm: WarmStore, mut asked: mpsc::Receiver<Command>, door: &Door) -> Result<(), StoreError> {
+    let work = move || {
+        while let Some(command) = asked.blocking_recv() {
+            answer(&warm, command);
+        }
+    };
+    let failed = |error| door.address().io(format!("the thread that answers could not be started: {error}"));
+    thread::Builder::new().name("told".into()).spawn(work).map(drop).map_err(failed)
+}
+
+fn answer(warm: &WarmStore, command: Command) {
+    match command {
+        Command::Schedules(after, reply) => tell(reply, warm.schedules(after.as_deref(), PAGE)),
+        Command::Soonest(most, reply) => tell(reply, warm.soonest(most.min(PAGE))),
+        Command::Schedule(name, reply) => tell(reply, warm.schedule(&name)),
+        Command::Neighbours(name, reply) => tell(reply, warm.neighbours(&name, NEIGHBOURS)),
+        Command::Revision(name, number, reply) => tell(reply, warm.revision(&name, number)),
+        // Of one name alone: all of them are for an audit, which the leader makes.
+        Command::Kept(Some((name, _)), reply) => {
+            let page = |revisions| KeptPage { revisions, ..KeptPage::default() };
+            tell(reply, warm.revisions_of(&name).map(page));
+        }
+        Command::Parked(after, reply) => {
+            let entry = |(number, parked): (u64, Parked)| {
+                let is_released = parked.released;
+                (number, parked, is_released)
+            };
+            let page = |all: Vec<_>| all.into_iter().map(entry).collect();
+            tell(reply, warm.parked(after, PAGE).map(page));
+        }
+        // Nobody is led here to ask for anything else.
+        _ => {}
+    }
+}
+
+/// Nothing, where nothing is held: whoever asks hears of that.
+fn tell<T>(reply: oneshot::Sender<T>, told: Option<T>) {
+    if let Some(told) = told {
+        drop(reply.send(told));
+    }
+}
+
+fn record(reader: Arc<dyn PageReader>, patience: Duration) -> RecordReader {
+    let places = Arc::new(Semaphore::new(READERS));
+    let (log, beside) = (reader.clone(), places.clone());
+    let record = RecordReader::new(move |after, most| {
+        let (reader, places) = (reader.clone(), places.clone());
+        async move {
+            let read = move |reader: Arc<dyn PageReader>| reader.read(after, most);
+            read_beside(|| Ok(reader.clone()), &places, patience, read).await
+        }
+    });
+    record.with_changes(move |after, most| {
+        let (reader, places) = (log.clone(), beside.clone());
+        async move {
+            let read = move |reader: Arc<dyn PageReader>| reader.changes(after, most);
+            read_beside(|| Ok(reader.clone()), &places, patience, read).await
+        }
+    })
+}
