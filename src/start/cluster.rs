@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     broker, clock,
-    clock_loop::{Handle, Lead, NamedCalendars, Proof, Report},
+    clock_loop::{Failure, Handle, Lead, NamedCalendars, Proof, Report},
     cluster::{Keeper, KeeperParts, Role, Seen, Standby, Trust, keep},
     config::Config,
     engine::{Snapshot, lease::LeaseTimes},
@@ -125,7 +125,7 @@ pub(super) async fn run(
     let beginning = async {
         let keeper = keep(parts).await?;
         // Whatever ends here has never led: the keeper leads nothing before it is told to begin.
-        replication::watched(&watching, &ends, replicated).await?;
+        replication::watched(&watching, &ends, replicated).await;
         Ok::<_, StoreError>(keeper)
     };
     let Some(begun) = unless_stopped(&ends, beginning).await else {
@@ -210,7 +210,7 @@ impl Cluster<'_> {
                         () = seen => true,
                     };
                     if !goes_on {
-                        return Err(RunError::Loop(crate::clock_loop::Failure::PublisherGone));
+                        return Err(RunError::Loop(Failure::PublisherGone));
                     }
                 }
                 Role::Leading { term } | Role::Draining { term } => {
@@ -305,6 +305,8 @@ impl Cluster<'_> {
         let clock = clock.leading(self.trust.clone()).replicated(self.replication.clone());
         let owners = self.config.owners();
         let taking = take_commands(self.config, &owners, &clock, warning, ends)?;
+        // What is due goes before all that people see of it.
+        let mut running = tokio::spawn(clock_loop.run_apart(ends.clone()));
         let state = http_state(self.config, &owners, clock.clone(), self.limits, self.tls.clone());
         let state = state.among(self.members.clone());
         drop(self.front.send_replace(http::serves(state, ends.clone())));
@@ -313,14 +315,12 @@ impl Cluster<'_> {
         // What failed before has not.
         self.keeper.work(false);
         let proving = tokio::spawn(prove(self.keeper.clone(), proof, clock));
-        let running = clock_loop.run_apart(ends.clone());
-        tokio::pin!(running);
         let mut changed = self.changed.clone();
         // What changed before was noted, and counts or not.
         changed.mark_unchanged();
         let ended = loop {
             tokio::select! {
-                ended = &mut running => break ended,
+                ended = &mut running => break ended.unwrap_or(Err(Failure::Panicked)),
                 Ok(()) = changed.changed() => drop(reload_in.try_send(())),
             }
         };

@@ -39,8 +39,8 @@ pub(super) struct PostgresDelayedReader {
 }
 
 impl PostgresDelayedReader {
-    pub(super) fn new(door: &Door) -> Result<Self, StoreError> {
-        Ok(Self { door: door.clone(), reads: Reads::new(door)?, record: AtomicU64::new(0) })
+    pub(super) fn new(door: &Door) -> Self {
+        Self { door: door.clone(), reads: Reads::new(door), record: AtomicU64::new(0) }
     }
 
     /// Which record it is.

@@ -44,7 +44,7 @@ struct Follower {
 impl Follower {
     fn of(tables: &Tables) -> Self {
         let door = tables.of_another_process().door("khronos");
-        let reads = Reads::new(&door).unwrap();
+        let reads = Reads::new(&door);
         Self { door, reads, held: None }
     }
 

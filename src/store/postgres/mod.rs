@@ -96,7 +96,7 @@ impl PostgresStore {
     /// [`StoreError::Damaged`], or [`StoreError::Io`].
     pub fn open(door: &Door, options: &PostgresOptions) -> Result<Self, StoreError> {
         let session = door.session()?;
-        let reads = Arc::new(Reads::new(door)?);
+        let reads = Arc::new(Reads::new(door));
         let clock = &*door.shard().clock;
         let found = reads.at_once_by(&session, async |calls| load::meta(calls, door.shard()).await)?;
         let mut store = Self {

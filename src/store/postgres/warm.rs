@@ -31,6 +31,8 @@ const EVERY: i64 = 500;
 const EVERYTHING_EVERY: i64 = 30_000;
 /// How long whoever takes over waits for a difference that is being read.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// So many connections wait for whoever takes over, tried again and again by the looks: one for each of both stores.
+const CONNECTIONS: usize = 2;
 /// Nothing is to be done.
 const REST: Duration = Duration::from_secs(3_600);
 
@@ -102,7 +104,7 @@ impl WarmStore {
             changed: Condvar::new(),
             is_followed: AtomicBool::new(false),
         });
-        let (reads, of_thread) = (Reads::new(door)?, shared.clone());
+        let (reads, of_thread) = (Reads::new(door), shared.clone());
         let shard = door.clone();
         let work = move || of_thread.work(&shard, &reads);
         let started = std::thread::Builder::new().name("warm".into()).spawn(work);
@@ -193,6 +195,7 @@ impl Shared {
             let begun = clock::reading().boot;
             let is_whole = held.is_none();
             let read = self.read(door, reads, held.as_ref().map(|held| held.at));
+            let is_there = read.is_ok();
             let held = match (read, held) {
                 (Ok(Read::Everything(held)), _) => {
                     let took = clock::reading().boot - begun;
@@ -217,6 +220,10 @@ impl Shared {
                 }
             };
             self.end(held, is_whole.then(|| clock::reading().boot - begun));
+            // Where they can't be had whoever takes over connects by itself.
+            if is_there && let Err(error) = reads.keep_ready(CONNECTIONS) {
+                debug!(%error, "there are no connections for taking over yet");
+            }
         }
     }
 
