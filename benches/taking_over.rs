@@ -16,7 +16,7 @@ use khronos::{
     engine::{Commit, Engine, Era, Reading, Revision},
     postgres::{Door, DoorOptions},
     schedule::{CalendarStore, Definition, Packed},
-    store::{PostgresOptions, PostgresStore, Store as _, TakeOver, WarmStore},
+    store::{PostgresOptions, PostgresStore, Store as _, TakeOver, WarmStore, Warmth},
 };
 use ponos::event::Timestamp;
 use std::{thread::sleep, time::Duration};
@@ -69,7 +69,8 @@ fn main() {
     for round in 0..TIMES {
         let start = wall();
         warm.follow();
-        while !warm.is_ready() {
+        let warmth = warm.warmth();
+        while !matches!(*warmth.borrow(), Warmth::Warm(_)) {
             sleep(Duration::from_millis(10));
         }
         if round == 0 {

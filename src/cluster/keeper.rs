@@ -6,7 +6,7 @@ use crate::{
     config::ClusterSecret,
     engine::lease::{LeaseInput, LeaseTimes},
     postgres::{Door, Led, MemberShown, Taken, TurnAsked, hear},
-    store::StoreError,
+    store::{StoreError, Warmth},
 };
 use std::{
     sync::{
@@ -31,6 +31,8 @@ pub(crate) struct KeeperParts {
     pub(crate) secret: Option<ClusterSecret>,
     /// What others see of this member.
     pub(crate) shown: MemberShown,
+    /// Whether it would take over at once.
+    pub(crate) warmth: watch::Receiver<Warmth>,
     /// The times of the lease, the same for all members.
     pub(crate) times: LeaseTimes,
     /// Told what a follower sees.

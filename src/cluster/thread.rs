@@ -204,8 +204,10 @@ impl Thread {
         let reading = clock::reading();
         (reading.boot >= self.shown_at.saturating_add(SHOWN_EVERY)).then(|| {
             let ahead = self.member.skew(reading).map(|(least, most)| (least + most) / 2);
+            let follows = self.member.leads().is_none();
             MemberShown {
                 ahead,
+                warmth: follows.then(|| self.parts.warmth.borrow().clone()),
                 has_broker: self.has_broker.load(Ordering::Relaxed),
                 ..self.parts.shown.clone()
             }

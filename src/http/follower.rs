@@ -19,6 +19,7 @@ use crate::{
     clock_loop::{Degraded, Status},
     cluster::Seen,
     ops::{self, Alive, OpsError, Readiness, RoleShown},
+    store::Warmth,
 };
 use axum::{
     Extension, Json, Router,
@@ -54,6 +55,7 @@ struct Follower {
     state: HttpState,
     seen: watch::Receiver<Seen>,
     link: watch::Receiver<Link>,
+    warmth: watch::Receiver<Warmth>,
     ca_file: Option<PathBuf>,
 }
 
@@ -67,9 +69,10 @@ pub(crate) fn following(
     state: HttpState,
     seen: watch::Receiver<Seen>,
     link: watch::Receiver<Link>,
+    warmth: watch::Receiver<Warmth>,
     ca_file: Option<PathBuf>,
 ) -> Serves {
-    let follower = Follower { state: state.clone(), seen, link, ca_file };
+    let follower = Follower { state: state.clone(), seen, link, warmth, ca_file };
     // Also while nobody leads: then somebody looks at it.
     let own = Router::new()
         .route("/v1/cluster", get(cluster::cluster))
@@ -120,6 +123,7 @@ async fn ready(
         leader: follower.seen.borrow().leader.clone(),
         ..Readiness::new(follower.status(), &follower.state.clock.zone_data())
     };
+    let readiness = readiness.with_warmth(&follower.warmth.borrow());
     super::health::answer(readiness, caller.is_some())
 }
 

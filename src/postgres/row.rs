@@ -7,6 +7,7 @@ use super::{
     lease::{self, Grant, Progress, Shard, TIMELINE},
     schema,
 };
+use crate::{clock, store::Warmth};
 use khronos_engine::lease::{LeaseCall, LeaseReply, LeaseRow, MemberId};
 use ponos::event::Timestamp;
 use sqlx::{ConnectOptions as _, PgConnection, postgres::PgRow};
@@ -32,6 +33,8 @@ pub(crate) struct MemberShown {
     pub(crate) ahead: Option<i64>,
     /// It is connected to its broker.
     pub(crate) has_broker: bool,
+    /// Of one that follows: whether it would take over at once.
+    pub(crate) warmth: Option<Warmth>,
 }
 
 /// What a call brought.
@@ -57,6 +60,8 @@ impl From<LeaseReply> for Told {
     }
 }
 
+/// Characters of why a member is not warm.
+const MOST_WORDS: usize = 500;
 /// Members that were not seen for so long (milliseconds) are forgotten.
 const FORGOTTEN: i64 = 60 * 60 * 1_000;
 
@@ -104,7 +109,10 @@ impl Line {
             _ => false,
         };
         if let Some(shown) = shown.filter(|_| may_write) {
-            shard.show(&mut calls, shown).await?;
+            // Tables of an older version have no place for all of it.
+            let is_complete =
+                matches!(&told.reply, LeaseReply::Looked(row) if row.schema >= schema::WARMTH_FROM);
+            shard.show(&mut calls, shown, is_complete).await?;
         }
         calls.simple("commit").await?;
         Ok(told)
@@ -183,19 +191,41 @@ impl Shard {
     }
 
     /// Puts the member into the table of members, and forgets those that were not seen for long.
-    async fn show(&self, calls: &mut Calls<'_>, shown: &MemberShown) -> Result<(), Failed> {
-        let upsert =
-            "insert into {s}.member (clock, shard, id, address, version, zones, ahead, has_broker, seen_at)
-            values ($1, $2, $3::uuid, $4, $5, $6, $7, $8, clock_timestamp())
+    async fn show(
+        &self,
+        calls: &mut Calls<'_>,
+        shown: &MemberShown,
+        is_complete: bool,
+    ) -> Result<(), Failed> {
+        let (columns, values, set) = match is_complete {
+            true => (
+                ", warm_at, cold",
+                ", clock_timestamp() - $9::bigint * interval '1 ms', $10",
+                ", warm_at = excluded.warm_at, cold = excluded.cold",
+            ),
+            false => ("", "", ""),
+        };
+        let upsert = format!(
+            "insert into {{s}}.member (clock, shard, id, address, version, zones, ahead, has_broker, seen_at{columns})
+            values ($1, $2, $3::uuid, $4, $5, $6, $7, $8, clock_timestamp(){values})
             on conflict (clock, shard, id) do update set address = excluded.address, ahead = excluded.ahead,
-                zones = excluded.zones, has_broker = excluded.has_broker, seen_at = excluded.seen_at";
-        let upsert = self
-            .mine(calls, upsert)
+                zones = excluded.zones, has_broker = excluded.has_broker, seen_at = excluded.seen_at{set}"
+        );
+        let mut upsert = self
+            .mine(calls, &upsert)
             .bind(self.address.as_deref().map(str::to_owned))
             .bind(shown.version.clone())
             .bind(shown.time_zones.clone())
             .bind(shown.ahead)
             .bind(shown.has_broker);
+        if is_complete {
+            let (age, cold): (Option<i64>, Option<String>) = match &shown.warmth {
+                Some(Warmth::Warm(as_of)) => (Some(clock::now().since(*as_of).max(0)), None),
+                Some(Warmth::Cold(why)) => (None, Some(why.chars().take(MOST_WORDS).collect())),
+                None => (None, None),
+            };
+            upsert = upsert.bind(age).bind(cold);
+        }
         calls.execute(upsert).await?;
         let forget = "delete from {s}.member where clock = $1 and shard = $2 and id <> $3::uuid
             and seen_at < clock_timestamp() - $4::bigint * interval '1 ms'";

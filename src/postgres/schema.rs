@@ -7,7 +7,10 @@ use std::time::Duration;
 pub(crate) const NEWEST: u32 = STEPS.len() as u32;
 
 /// Step n is the (n − 1)th of these. What was released is never changed: what follows goes into a step of its own.
-const STEPS: [&str; 3] = [FIRST, MEMBERS, TOUCHED];
+const STEPS: [&str; 4] = [FIRST, MEMBERS, TOUCHED, WARMTH];
+
+/// Since this step members show whether they would take over at once.
+pub(super) const WARMTH_FROM: u32 = 4;
 
 /// So many of them the lease needs, so whoever follows: they are there before anybody leads. Those behind are for who leads.
 const OF_THE_LEASE: u32 = 2;
@@ -79,6 +82,11 @@ create table {s}.files (clock text, shard smallint, place text, digest text not 
 const TOUCHED: &str = "
 create table {s}.touched (clock text, shard smallint, number bigint, value bytea not null,
     primary key (clock, shard, number));
+";
+
+/// As of when a member holds what the leader keeps, or why it does not.
+const WARMTH: &str = "
+alter table {s}.member add column warm_at timestamptz, add column cold text;
 ";
 
 /// Makes what whoever follows needs, one program after the other; all of it where there is nothing yet.

@@ -113,15 +113,17 @@ pub(super) async fn run(
     let state = http_state(config, &owners, clock, limits, tls.clone()).among(members.clone());
     let failing = Some(UNASKED.to_owned());
     let (seen, shown_seen) = watch::channel(Seen { failing, ..Seen::default() });
-    let following = http::following(state.clone(), shown_seen, link, config.cluster.ca_file.clone());
+    let warm = WarmStore::new(&door).map_err(RunError::Store)?;
+    let ca_file = config.cluster.ca_file.clone();
+    let following = http::following(state.clone(), shown_seen, link, warm.warmth(), ca_file);
     let (front, served) = watch::channel(following.clone());
     // From now on it says how it is, however long the database is waited for.
     let serving = http::start_front(listener, state, served, ends.clone()).map_err(RunError::Http)?;
     let (times, silent) = (LeaseTimes::default(), SILENT);
     let secret = config.cluster.secret.clone();
-    let parts = KeeperParts { door, trust: trust.clone(), secret, shown, times, seen, silent };
+    let warmth = warm.warmth();
+    let parts = KeeperParts { door, trust: trust.clone(), secret, shown, warmth, times, seen, silent };
     let watching = parts.door.clone();
-    let warm = WarmStore::new(&watching).map_err(RunError::Store)?;
     let beginning = async {
         let keeper = keep(parts).await?;
         // Whatever ends here has never led: the keeper leads nothing before it is told to begin.

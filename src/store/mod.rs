@@ -18,7 +18,7 @@ pub use khronos_engine::store::{
 };
 use khronos_engine::store::{complete_after, details_lost, made_up};
 pub(crate) use meta::{Meta, UNFINISHED};
-pub use postgres::{PostgresOptions, PostgresStore, TakeOver, WarmStore};
+pub use postgres::{PostgresOptions, PostgresStore, TakeOver, WarmStore, Warmth};
 pub(crate) use postgres::{PostgresSource, PostgresTarget};
 pub use sled::{NO_ROOM, SledOptions, SledStore};
 pub(crate) use sled::{SEAL, SledSource, SledTarget, WholeSource, exposed, io_error};

@@ -1,7 +1,7 @@
 //! What a follower passes on to the leader, and what keeps it from that.
 
 use super::{super::connection::Connection, *};
-use crate::{authority::Owners, cluster::Seen};
+use crate::{authority::Owners, cluster::Seen, store::Warmth};
 use axum::{
     body::{Body, Bytes},
     http::Request,
@@ -26,12 +26,17 @@ fn following(clock: &Clock, leader: std::net::SocketAddr, limits: Limits) -> Ser
 
 /// One that sees this.
 fn following_as(clock: &Clock, seen: Seen, limits: Limits) -> Serves {
+    following_so(clock, (seen, Warmth::Cold("it reads".into())), limits)
+}
+
+/// The same, as warm as this.
+fn following_so(clock: &Clock, (seen, warmth): (Seen, Warmth), limits: Limits) -> Serves {
     let link = Link::Down { attempts: 0, error: None };
     let state = HttpState::new(clock.state.clock.clone(), vec![], limits).with_access(open());
     // What they say does not change, so nobody has to go on saying it.
-    let (seen, link) = (watch::channel(seen), watch::channel(link));
-    tokio::spawn(async move { (seen.0.closed().await, link.0.closed().await) });
-    super::super::following(state, seen.1, link.1, None)
+    let (seen, link, warmth) = (watch::channel(seen), watch::channel(link), watch::channel(warmth));
+    tokio::spawn(async move { (seen.0.closed().await, link.0.closed().await, warmth.0.closed().await) });
+    super::super::following(state, seen.1, link.1, warmth.1, None)
 }
 
 /// A request as it comes from this machine.
@@ -131,6 +136,22 @@ async fn an_address_that_is_not_known_for_a_members_is_asked_nothing() {
     assert!(status == 503 && said.contains("it is not sealed"), "{said}");
     let ready = told(follower.call(request(Method::GET, "/readyz", &[], Body::empty())).await).await.1;
     assert!(ready.contains("it is not sealed"), "{ready}");
+}
+
+#[tokio::test]
+async fn a_follower_says_whether_it_would_take_over_at_once_and_why_not() {
+    let clock = Clock::start().await;
+    let as_of = Timestamp::from_millis(1_764_547_200_000);
+    for (warmth, parts) in [
+        (Warmth::Warm(as_of), ["\"warm\":true", "\"warm_at\":\"2025-12-01T00:00:00.000Z\""]),
+        (Warmth::Cold("it reads".into()), ["\"warm\":false", "\"cold\":\"it reads\""]),
+    ] {
+        let follower = following_so(&clock, (Seen::default(), warmth), Limits::patient());
+        let asked = request(Method::GET, "/readyz", &[], Body::empty());
+        let said = told(TowerToHyperService::new(follower).call(asked).await).await.1;
+        assert!(parts.iter().all(|part| said.contains(part)), "{said}");
+        assert_eq!(said.contains("warm_at"), !said.contains("\"cold\""), "{said}");
+    }
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@
 mod copying;
 mod held;
 mod load;
+mod looks;
 mod reader;
 mod tables;
 mod touched;
@@ -38,7 +39,7 @@ use held::{Held, Parts};
 use ponos::event::Timestamp;
 use reader::PostgresReader;
 use std::{collections::BTreeSet, fmt, sync::Arc};
-pub use warm::{TakeOver, WarmStore};
+pub use warm::{TakeOver, WarmStore, Warmth};
 
 /// How a [`PostgresStore`] is opened.
 #[derive(Debug, Clone, Default)]

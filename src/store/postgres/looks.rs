@@ -1,0 +1,263 @@
+//! The thread of a clock that follows, look by look: reads everything once, then twice a second what the leader has changed.
+
+use super::{
+    Warmth,
+    held::{At, Difference, Held},
+    load::{self, Found},
+};
+use crate::{
+    clock,
+    engine::Reading,
+    postgres::{Door, Failed, Reads},
+    store::StoreError,
+};
+use std::{
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::watch;
+use tracing::{debug, info, warn};
+
+/// From one look to the next, in milliseconds …
+const EVERY: i64 = 500;
+/// … and from one reading of everything to the next, where changes come faster than they are read.
+const EVERYTHING_EVERY: i64 = 30_000;
+/// How long whoever takes over waits for a difference that is being read.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// So many connections wait for whoever takes over, tried again and again by the looks: one for each of both stores.
+const CONNECTIONS: usize = 2;
+/// Nothing is to be done.
+const REST: Duration = Duration::from_secs(3_600);
+
+const FOLLOWS_NOBODY: &str = "it follows no other clock at present";
+const READS: &str = "it reads all that the leader keeps";
+const NOTHING: &str = "nothing is kept yet, or the clock that wrote last is of an older version, which does not note what it changes";
+const TOO_MUCH: &str = "more was changed than is noted, or by another server; all is read anew";
+const NOT_APPLIED: &str = "what the leader changed could not be applied; all is read anew";
+
+pub(super) struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+    /// Whoever reads everything looks at it with each entry.
+    is_followed: AtomicBool,
+    pub(super) told: watch::Sender<Warmth>,
+}
+
+pub(super) struct State {
+    pub(super) held: Option<Box<Held>>,
+    work: Work,
+    is_closed: bool,
+    /// When it is looked next, and when all may be read next (milliseconds since boot).
+    next: i64,
+    everything_next: i64,
+    /// How often this clock has begun to follow.
+    pub(super) followed: u64,
+}
+
+/// What the thread is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    Nothing,
+    Difference,
+    Everything,
+}
+
+/// What was read.
+pub(super) enum Read {
+    Everything(Box<Held>),
+    Difference(Difference),
+    /// It is not known what was changed, or there is nothing.
+    Unknown,
+}
+
+/// What came of a look.
+struct Looked {
+    held: Option<Box<Held>>,
+    /// Why nothing is held, or what is could not be looked at.
+    wrong: Option<Arc<str>>,
+    /// The database answered.
+    is_answered: bool,
+}
+
+impl Shared {
+    pub(super) fn new() -> Self {
+        let state = State {
+            held: None,
+            work: Work::Nothing,
+            is_closed: false,
+            next: i64::MIN,
+            everything_next: i64::MIN,
+            followed: 0,
+        };
+        Self {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            is_followed: AtomicBool::new(false),
+            told: watch::Sender::new(Warmth::Cold(FOLLOWS_NOBODY.into())),
+        }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// See [`WarmStore::follow`](super::WarmStore::follow).
+    pub(super) fn follow(&self) {
+        let mut state = self.state();
+        state.followed += 1;
+        if !self.is_followed.swap(true, Ordering::SeqCst) {
+            (state.next, state.everything_next) = (i64::MIN, i64::MIN);
+            self.told.send_replace(Warmth::Cold(READS.into()));
+            self.changed.notify_all();
+        }
+    }
+
+    /// What is held, for the one taking over that began when this clock had begun to follow so often. Nothing is followed any more.
+    pub(super) fn take(&self, followed: u64) -> Option<Box<Held>> {
+        let state = self.state();
+        // An opening that was given up may come to this late: what is held is another one's.
+        if state.followed != followed {
+            return None;
+        }
+        self.is_followed.store(false, Ordering::SeqCst);
+        self.told.send_replace(Warmth::Cold(FOLLOWS_NOBODY.into()));
+        let reads = |state: &mut State| state.work == Work::Difference;
+        let waited = self.changed.wait_timeout_while(state, PATIENCE, reads);
+        waited.unwrap_or_else(PoisonError::into_inner).0.held.take()
+    }
+
+    /// The thread ends.
+    pub(super) fn close(&self) {
+        self.state().is_closed = true;
+        self.changed.notify_all();
+    }
+
+    /// Looks, again and again, until it is closed.
+    pub(super) fn work(&self, door: &Door) {
+        let reads = Reads::new(door);
+        let mut has_failed = false;
+        while let Some(held) = self.begin() {
+            let begun = clock::reading();
+            let is_whole = held.is_none();
+            let looked = look(door, held, |at| self.read(door, &reads, at));
+            if is_whole && looked.held.is_some() {
+                let took = clock::reading().boot - begun.boot;
+                info!(milliseconds = took, "this clock holds what the leader keeps");
+            }
+            let fails = !looked.is_answered;
+            if fails
+                && self.is_followed.load(Ordering::SeqCst)
+                && !std::mem::replace(&mut has_failed, fails)
+                && let Some(error) = &looked.wrong
+            {
+                warn!(%error, "what the leader keeps could not be read, and taking over would take long; that is tried again");
+            }
+            has_failed = fails;
+            self.end(looked, begun, is_whole);
+            // Where they can't be had whoever takes over connects by itself.
+            if !fails && let Err(error) = reads.keep_ready(CONNECTIONS) {
+                debug!(%error, "there are no connections for taking over yet");
+            }
+        }
+    }
+
+    /// Waits until something is to be read; what is held goes with it. `None`: nobody is there any more.
+    fn begin(&self) -> Option<Option<Box<Held>>> {
+        let mut state = self.state();
+        loop {
+            if state.is_closed {
+                return None;
+            }
+            let next = if state.held.is_some() { state.next } else { state.next.max(state.everything_next) };
+            let wait = next.saturating_sub(clock::reading().boot);
+            let is_followed = self.is_followed.load(Ordering::SeqCst);
+            if is_followed && wait <= 0 {
+                break;
+            }
+            let wait = Duration::from_millis(u64::try_from(wait).unwrap_or_default());
+            let wait = if is_followed { wait } else { REST };
+            let waited = self.changed.wait_timeout(state, wait);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        let held = state.held.take();
+        state.work = if held.is_some() { Work::Difference } else { Work::Everything };
+        Some(held)
+    }
+
+    /// `is_whole`: all was to be read.
+    fn end(&self, looked: Looked, begun: Reading, is_whole: bool) {
+        let Looked { held, wrong, .. } = looked;
+        let now = clock::reading().boot;
+        let mut state = self.state();
+        state.work = Work::Nothing;
+        state.next = now.saturating_add(EVERY);
+        if is_whole {
+            let pause = match held {
+                Some(_) => EVERYTHING_EVERY,
+                None => now.saturating_sub(begun.boot).saturating_mul(10),
+            };
+            state.everything_next = now.saturating_add(pause.min(EVERYTHING_EVERY));
+        }
+        let is_followed = self.is_followed.load(Ordering::SeqCst);
+        match (&held, wrong) {
+            _ if !is_followed => {}
+            // What could not be looked at just now is as it was.
+            (Some(_), Some(_)) => {}
+            (Some(_), None) => drop(self.told.send_replace(Warmth::Warm(begun.wall))),
+            (None, wrong) => {
+                drop(self.told.send_replace(Warmth::Cold(wrong.unwrap_or_else(|| READS.into()))))
+            }
+        }
+        // Whoever has taken over meanwhile has read all by itself; with a million it takes a while to let go of it.
+        let is_wanted = is_followed || !is_whole;
+        let unused = if is_wanted { std::mem::replace(&mut state.held, held) } else { held };
+        drop(state);
+        self.changed.notify_all();
+        drop(unused);
+    }
+
+    /// All that was kept, or what has changed since.
+    fn read(&self, door: &Door, reads: &Reads, at: Option<At>) -> Result<Read, StoreError> {
+        let shard = door.shard();
+        reads.at_once(async |calls| {
+            let Some(at) = at else {
+                let is_wanted = || self.is_followed.load(Ordering::SeqCst);
+                let held = Held::read(calls, shard, is_wanted).await?;
+                return Ok(held.map_or(Read::Unknown, |held| Read::Everything(Box::new(held))));
+            };
+            let Found::Kept(meta) = load::meta(calls, shard).await? else {
+                return Ok::<_, Failed>(Read::Unknown);
+            };
+            let difference = at.difference(calls, shard, &meta).await?;
+            Ok(difference.map_or(Read::Unknown, Read::Difference))
+        })
+    }
+}
+
+fn look(
+    door: &Door,
+    held: Option<Box<Held>>,
+    read: impl FnOnce(Option<At>) -> Result<Read, StoreError>,
+) -> Looked {
+    let is_whole = held.is_none();
+    let (held, wrong) = match (read(held.as_ref().map(|held| held.at)), held) {
+        (Ok(Read::Everything(held)), _) => (Some(held), None),
+        (Ok(Read::Difference(difference)), Some(held)) => match held.apply(difference) {
+            Ok(held) => (Some(Box::new(held)), None),
+            Err(failed) => {
+                let error = door.address().explain(failed, 0);
+                debug!(%error, "what the leader changed can't be applied; all is read anew");
+                (None, Some(NOT_APPLIED.into()))
+            }
+        },
+        (Ok(_), _) => (None, Some(if is_whole { NOTHING } else { TOO_MUCH }.into())),
+        (Err(error), held) => {
+            let wrong = Some(error.to_string().into());
+            return Looked { held, wrong, is_answered: false };
+        }
+    };
+    Looked { held, wrong, is_answered: true }
+}
