@@ -6,7 +6,7 @@ use super::{
     files::Files,
     http_state,
     leading::{end_with, prove, show_link},
-    life::{self, Around, First, Life, Stores},
+    life::{self, Around, First, Life, Opened, Stores},
     place, replication, show_presence,
     stores::{Place, counts},
     take_commands, unless_stopped, watch_files,
@@ -70,6 +70,7 @@ struct Cluster<'a> {
     keeper: Keeper,
     /// What the leader keeps, held while this clock follows.
     warm: WarmStore,
+    half: Option<Half>,
     trust: Trust,
     topology: watch::Sender<Topology>,
     front: watch::Sender<http::Serves>,
@@ -85,6 +86,13 @@ struct Cluster<'a> {
     /// Counts up when they have changed.
     changed: watch::Receiver<u64>,
     ends: Shutdown,
+}
+
+/// What was opened under a term, where not all of it could be.
+struct Half {
+    term: u64,
+    place: Place,
+    opened: Opened,
 }
 
 /// Leads and follows until the shutdown.
@@ -160,6 +168,7 @@ pub(super) async fn run(
         transport,
         keeper,
         warm,
+        half: None,
         trust,
         topology,
         front,
@@ -201,6 +210,7 @@ impl Cluster<'_> {
             match now {
                 Role::Ended => return Ok(report),
                 Role::Following => {
+                    self.half = None;
                     self.warm.follow();
                     let standby = standby.get_or_insert_with(|| {
                         let topology = self.topology.subscribe();
@@ -277,12 +287,14 @@ impl Cluster<'_> {
         let begun = clock::reading().boot;
         let heartbeat = self.keeper.heartbeat();
         heartbeat.begin();
-        let place = Place::Postgres(self.keeper.door(term));
-        let Some(stores) =
-            Stores::open(self.config, &place, Some(&self.warm), self.counts.clone(), ends).await?
-        else {
-            return Ok(Report::default());
+        let (place, mut opened) = match self.half.take().filter(|half| half.term == term) {
+            Some(Half { place, opened, .. }) => (place, Some(opened)),
+            None => (Place::Postgres(self.keeper.door(term)), None),
         };
+        let (warm, counts) = (Some(&self.warm), self.counts.clone());
+        let opening = Stores::open(self.config, &place, warm, counts, ends, &mut opened).await;
+        self.half = opened.map(|opened| Half { term, place, opened });
+        let Some(stores) = opening? else { return Ok(Report::default()) };
         let store_id = stores.store.id();
         let first = match is_new(&stores.snapshot) {
             true => First::Files { patience: None, strict: self.strict },
