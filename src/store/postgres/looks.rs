@@ -1,5 +1,8 @@
 //! The thread of a clock that follows, look by look: reads everything once, then twice a second what the leader has changed.
 
+#[cfg(test)]
+mod tests;
+
 use super::{
     Warmth,
     held::{At, Difference, Held},
