@@ -56,6 +56,6 @@ pub(crate) use numbered::{Added, First, Kept, Numbered, PAGE, of};
 pub(crate) use reads::Reads;
 pub use replication::Replication;
 pub(crate) use row::{LeaderShown, Line, MemberShown, Told};
-pub(crate) use schema::NEWEST;
+pub(crate) use schema::{NEWEST, is_complete};
 pub use session::Session;
 pub(crate) use windows::{AT_ONCE_BYTES, Keyed, portions};

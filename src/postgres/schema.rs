@@ -111,6 +111,14 @@ pub(super) async fn lock(calls: &mut Calls<'_>) -> Result<(), Failed> {
     calls.simple("select pg_advisory_xact_lock(hashtext('khronos {s}'))").await
 }
 
+/// Whether all that this version wants of the tables is there.
+///
+/// # Errors
+/// [`Failed::Newer`] for tables of a newer version.
+pub(crate) async fn is_complete(calls: &mut Calls<'_>) -> Result<bool, Failed> {
+    Ok(step(calls, &STEPS).await? == NEWEST)
+}
+
 async fn migrate_by(calls: &mut Calls<'_>, steps: &[&str]) -> Result<(), Failed> {
     // Where all is there nothing is locked, and no right to create anything is needed.
     let made = calls.statement("select to_regclass('{s}.migration') is not null");

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     clock,
     engine::Reading,
-    postgres::{Door, Failed, Reads},
+    postgres::{Door, Failed, Reads, is_complete},
     store::StoreError,
 };
 use std::{
@@ -28,6 +28,10 @@ use tracing::{debug, info, warn};
 const EVERY: i64 = 500;
 /// … and from one reading of everything to the next, where changes come faster than they are read.
 const EVERYTHING_EVERY: i64 = 30_000;
+/// Tables of an older version are looked at this often: whoever leads brings them to the newest.
+const OLDER_EVERY: i64 = 5_000;
+/// After looks that failed the next one is later and later, up to this.
+const LONGEST: i64 = 10_000;
 /// How long whoever takes over waits for a difference that is being read.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// So many connections wait for whoever takes over, tried again and again by the looks: one for each of both stores.
@@ -38,6 +42,7 @@ const REST: Duration = Duration::from_secs(3_600);
 const FOLLOWS_NOBODY: &str = "it follows no other clock at present";
 const READS: &str = "it reads all that the leader keeps";
 const NOTHING: &str = "nothing is kept yet, or the clock that wrote last is of an older version, which does not note what it changes";
+const OLDER: &str = "the tables are of an older version, until a clock of this one leads";
 const TOO_MUCH: &str = "more was changed than is noted, or by another server; all is read anew";
 const NOT_APPLIED: &str = "what the leader changed could not be applied; all is read anew";
 
@@ -58,6 +63,8 @@ pub(super) struct State {
     everything_next: i64,
     /// How often this clock has begun to follow.
     pub(super) followed: u64,
+    /// So many looks in a row came to nothing.
+    failures: u32,
 }
 
 /// What the thread is doing.
@@ -74,6 +81,8 @@ pub(super) enum Read {
     Difference(Difference),
     /// It is not known what was changed, or there is nothing.
     Unknown,
+    /// There is no place for what is to be read.
+    Older,
 }
 
 /// What came of a look.
@@ -81,8 +90,16 @@ struct Looked {
     held: Option<Box<Held>>,
     /// Why nothing is held, or what is could not be looked at.
     wrong: Option<Arc<str>>,
-    /// The database answered.
-    is_answered: bool,
+    answer: Answer,
+}
+
+/// Whether the database said what it was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Given,
+    /// Its tables have none yet.
+    Older,
+    Failed,
 }
 
 impl Shared {
@@ -94,6 +111,7 @@ impl Shared {
             next: i64::MIN,
             everything_next: i64::MIN,
             followed: 0,
+            failures: 0,
         };
         Self {
             state: Mutex::new(state),
@@ -112,7 +130,7 @@ impl Shared {
         let mut state = self.state();
         state.followed += 1;
         if !self.is_followed.swap(true, Ordering::SeqCst) {
-            (state.next, state.everything_next) = (i64::MIN, i64::MIN);
+            (state.next, state.everything_next, state.failures) = (i64::MIN, i64::MIN, 0);
             self.told.send_replace(Warmth::Cold(READS.into()));
             self.changed.notify_all();
         }
@@ -141,7 +159,6 @@ impl Shared {
     /// Looks, again and again, until it is closed.
     pub(super) fn work(&self, door: &Door) {
         let reads = Reads::new(door);
-        let mut has_failed = false;
         while let Some(held) = self.begin() {
             let begun = clock::reading();
             let is_whole = held.is_none();
@@ -150,18 +167,10 @@ impl Shared {
                 let took = clock::reading().boot - begun.boot;
                 info!(milliseconds = took, "this clock holds what the leader keeps");
             }
-            let fails = !looked.is_answered;
-            if fails
-                && self.is_followed.load(Ordering::SeqCst)
-                && !std::mem::replace(&mut has_failed, fails)
-                && let Some(error) = &looked.wrong
-            {
-                warn!(%error, "what the leader keeps could not be read, and taking over would take long; that is tried again");
-            }
-            has_failed = fails;
+            let is_given = looked.answer == Answer::Given;
             self.end(looked, begun, is_whole);
             // Where they can't be had whoever takes over connects by itself.
-            if !fails && let Err(error) = reads.keep_ready(CONNECTIONS) {
+            if is_given && let Err(error) = reads.keep_ready(CONNECTIONS) {
                 debug!(%error, "there are no connections for taking over yet");
             }
         }
@@ -192,19 +201,32 @@ impl Shared {
 
     /// `is_whole`: all was to be read.
     fn end(&self, looked: Looked, begun: Reading, is_whole: bool) {
-        let Looked { held, wrong, .. } = looked;
+        let Looked { held, wrong, answer } = looked;
         let now = clock::reading().boot;
         let mut state = self.state();
+        let is_followed = self.is_followed.load(Ordering::SeqCst);
         state.work = Work::Nothing;
-        state.next = now.saturating_add(EVERY);
-        if is_whole {
+        state.failures = if answer == Answer::Given { 0 } else { state.failures.saturating_add(1) };
+        // Once in a row.
+        if state.failures == 1
+            && is_followed
+            && let Some(why) = &wrong
+        {
+            match answer {
+                Answer::Older => info!("{why}: what the leader keeps is not read before"),
+                _ => warn!(
+                    "what the leader keeps could not be read, and taking over would take long; that is tried again: {why}"
+                ),
+            }
+        }
+        state.next = now.saturating_add(pause(answer, state.failures));
+        if is_whole && answer == Answer::Given {
             let pause = match held {
                 Some(_) => EVERYTHING_EVERY,
                 None => now.saturating_sub(begun.boot).saturating_mul(10),
             };
             state.everything_next = now.saturating_add(pause.min(EVERYTHING_EVERY));
         }
-        let is_followed = self.is_followed.load(Ordering::SeqCst);
         match (&held, wrong) {
             _ if !is_followed => {}
             // What could not be looked at just now is as it was.
@@ -227,6 +249,9 @@ impl Shared {
         let shard = door.shard();
         reads.at_once(async |calls| {
             let Some(at) = at else {
+                if !is_complete(calls).await? {
+                    return Ok(Read::Older);
+                }
                 let is_wanted = || self.is_followed.load(Ordering::SeqCst);
                 let held = Held::read(calls, shard, is_wanted).await?;
                 return Ok(held.map_or(Read::Unknown, |held| Read::Everything(Box::new(held))));
@@ -256,11 +281,23 @@ fn look(
                 (None, Some(NOT_APPLIED.into()))
             }
         },
+        (Ok(Read::Older), held) => {
+            return Looked { held, wrong: Some(OLDER.into()), answer: Answer::Older };
+        }
         (Ok(_), _) => (None, Some(if is_whole { NOTHING } else { TOO_MUCH }.into())),
         (Err(error), held) => {
             let wrong = Some(error.to_string().into());
-            return Looked { held, wrong, is_answered: false };
+            return Looked { held, wrong, answer: Answer::Failed };
         }
     };
-    Looked { held, wrong, is_answered: true }
+    Looked { held, wrong, answer: Answer::Given }
+}
+
+/// Until the next look, in milliseconds, after so many in a row that came to nothing.
+fn pause(answer: Answer, failures: u32) -> i64 {
+    match answer {
+        Answer::Given => EVERY,
+        Answer::Older => OLDER_EVERY,
+        Answer::Failed => (EVERY << failures.min(16)).min(LONGEST),
+    }
 }

@@ -6,10 +6,11 @@ use super::super::{
     held::Held,
     load::{self, Found},
 };
+use super::{Answer, OLDER, Shared, look, pause};
 use crate::{
     engine::{Commit, Span},
     postgres::{
-        Failed,
+        Failed, NEWEST, Reads,
         fixture::{PATIENCE, Tables},
     },
     store::{Store, StoreError, conformance::rows},
@@ -67,4 +68,36 @@ fn what_does_not_read_is_found_by_who_follows_and_not_by_who_takes_over() {
     });
     let applied = held.apply(difference.unwrap().expect("it is known what was changed"));
     assert!(matches!(applied, Err(Failed::Unreadable(_))), "{applied:?}");
+}
+
+#[test]
+fn looks_that_come_to_nothing_are_made_later_and_later() {
+    let pauses = |answer| [1, 2, 3, 4, 5, 99].map(|failures| pause(answer, failures));
+    assert_eq!(pauses(Answer::Failed), [1_000, 2_000, 4_000, 8_000, 10_000, 10_000]);
+    assert_eq!(pauses(Answer::Older), [5_000; 6]);
+    assert_eq!(pauses(Answer::Given), [500; 6]);
+}
+
+#[test]
+fn in_tables_of_an_older_version_nothing_is_read_and_all_once_they_are_of_this_one() {
+    let tables = Tables::new();
+    let mut store = open(&tables.door("khronos"), None);
+    store.save(0, &Leader::new(5).commit()).unwrap();
+    sql(&tables, "alter table {s}.touched rename to later; delete from {s}.migration where number > 2");
+    let door = tables.of_another_process().door("khronos");
+    let shared = Shared::new();
+    let reads = Reads::new(&door);
+    shared.follow();
+    let look = || look(&door, None, |at| shared.read(&door, &reads, at));
+    let looked = look();
+    assert_eq!((looked.answer, looked.wrong.as_deref()), (Answer::Older, Some(OLDER)));
+    assert!(looked.held.is_none());
+    let made = format!("insert into {{s}}.migration (number) select generate_series(3, {NEWEST})");
+    sql(&tables, &format!("alter table {{s}}.later rename to touched; {made}"));
+    let looked = look();
+    assert!(looked.answer == Answer::Given && looked.held.is_some() && looked.wrong.is_none());
+    // Of a newer version is nothing that waiting for helps soon.
+    sql(&tables, "insert into {s}.migration (number) values (99)");
+    let looked = look();
+    assert!(looked.answer == Answer::Failed && looked.wrong.is_some_and(|why| why.contains("newer")));
 }
