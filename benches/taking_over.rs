@@ -12,11 +12,13 @@ use common::{
     setting,
 };
 use khronos::{
+    config::MetricsConfig,
     delayed::{DelayedLimits, DelayedStore as _, PostgresDelayed},
     engine::{Commit, Engine, Era, Reading, Revision},
     postgres::{Door, DoorOptions},
     schedule::{CalendarStore, Definition, Packed},
     store::{PostgresOptions, PostgresStore, Store as _, TakeOver, WarmStore, Warmth},
+    telemetry::Counts,
 };
 use ponos::event::Timestamp;
 use std::{thread::sleep, time::Duration};
@@ -63,7 +65,8 @@ fn main() {
     postgres.sql("taking_over", &format!("insert into khronos.delayed_pending
         select 'khronos', 0, convert_to('later-' || number, 'utf8'), number, '\\x00', '\\x00' from generate_series(1, {count}) as number;
         analyze"));
-    let warm = WarmStore::new(&follower).unwrap();
+    let counts = Counts::new("khronos", &MetricsConfig::default());
+    let warm = WarmStore::new(&follower, counts).unwrap();
     println!("{count} schedules, and as many delayed events");
     let mut times = [const { Vec::new() }; 4];
     for round in 0..TIMES {

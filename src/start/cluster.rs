@@ -121,7 +121,7 @@ pub(super) async fn run(
     let state = http_state(config, &owners, clock, limits, tls.clone()).among(members.clone());
     let failing = Some(UNASKED.to_owned());
     let (seen, shown_seen) = watch::channel(Seen { failing, ..Seen::default() });
-    let warm = WarmStore::new(&door).map_err(RunError::Store)?;
+    let warm = WarmStore::new(&door, counts.clone()).map_err(RunError::Store)?;
     let ca_file = config.cluster.ca_file.clone();
     let following = http::following(state.clone(), shown_seen, link, warm.warmth(), ca_file);
     let (front, served) = watch::channel(following.clone());

@@ -294,7 +294,7 @@ mod tests {
         let (_trigger, shutdown) = shutdown();
         let place = Place::of(&config).unwrap();
         let Place::Postgres(door) = &place else { panic!("it is on a Postgres") };
-        let warm = WarmStore::new(door).unwrap();
+        let warm = WarmStore::new(door, counts(&config)).unwrap();
         let mut half = None;
         let open = async |half: &mut Option<Opened>, warm: Option<&WarmStore>| {
             Stores::open(&config, &place, warm, counts(&config), &shutdown, half).await

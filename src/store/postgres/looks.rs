@@ -13,8 +13,10 @@ use crate::{
     engine::Reading,
     postgres::{Door, Failed, Reads, is_complete},
     store::StoreError,
+    telemetry::Counts,
 };
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -22,7 +24,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::watch;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 /// From one look to the next, in milliseconds …
 const EVERY: i64 = 500;
@@ -44,6 +46,8 @@ const READS: &str = "it reads all that the leader keeps";
 const NOTHING: &str = "nothing is kept yet, or the clock that wrote last is of an older version, which does not note what it changes";
 const OLDER: &str = "the tables are of an older version, until a clock of this one leads";
 const TOO_MUCH: &str = "more was changed than is noted, or by another server; all is read anew";
+const PANICKED: &str =
+    "the thread that reads what the leader keeps panicked; this is a defect, please report it";
 const NOT_APPLIED: &str = "what the leader changed could not be applied; all is read anew";
 
 pub(super) struct Shared {
@@ -52,6 +56,7 @@ pub(super) struct Shared {
     /// Whoever reads everything looks at it with each entry.
     is_followed: AtomicBool,
     pub(super) told: watch::Sender<Warmth>,
+    counts: Counts,
 }
 
 pub(super) struct State {
@@ -103,7 +108,7 @@ enum Answer {
 }
 
 impl Shared {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(counts: Counts) -> Self {
         let state = State {
             held: None,
             work: Work::Nothing,
@@ -118,6 +123,7 @@ impl Shared {
             changed: Condvar::new(),
             is_followed: AtomicBool::new(false),
             told: watch::Sender::new(Warmth::Cold(FOLLOWS_NOBODY.into())),
+            counts,
         }
     }
 
@@ -159,10 +165,21 @@ impl Shared {
     /// Looks, again and again, until it is closed.
     pub(super) fn work(&self, door: &Door) {
         let reads = Reads::new(door);
+        self.work_by(door, &reads, |at| self.read(door, &reads, at));
+    }
+
+    /// What is held when it panics is given up: whoever takes over reads everything, as one that was never warm.
+    fn work_by(&self, door: &Door, reads: &Reads, read: impl Fn(Option<At>) -> Result<Read, StoreError>) {
+        while catch_unwind(AssertUnwindSafe(|| self.look_on(door, reads, &read))).is_err() {
+            self.panicked();
+        }
+    }
+
+    fn look_on(&self, door: &Door, reads: &Reads, read: &impl Fn(Option<At>) -> Result<Read, StoreError>) {
         while let Some(held) = self.begin() {
             let begun = clock::reading();
             let is_whole = held.is_none();
-            let looked = look(door, held, |at| self.read(door, &reads, at));
+            let looked = look(door, held, read);
             if is_whole && looked.held.is_some() {
                 let took = clock::reading().boot - begun.boot;
                 info!(milliseconds = took, "this clock holds what the leader keeps");
@@ -242,6 +259,22 @@ impl Shared {
         drop(state);
         self.changed.notify_all();
         drop(unused);
+    }
+
+    /// Begins anew after a while.
+    fn panicked(&self) {
+        self.counts.follower_panicked();
+        error!("{PANICKED}: all is read anew in a while, and this clock leads where it has to");
+        let mut state = self.state();
+        state.work = Work::Nothing;
+        let given_up = state.held.take();
+        state.everything_next = clock::reading().boot.saturating_add(EVERYTHING_EVERY);
+        if self.is_followed.load(Ordering::SeqCst) {
+            self.told.send_replace(Warmth::Cold(PANICKED.into()));
+        }
+        drop(state);
+        self.changed.notify_all();
+        drop(given_up);
     }
 
     /// All that was kept, or what has changed since.

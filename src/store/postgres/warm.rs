@@ -5,7 +5,7 @@
 //! grant, and all of it where that is not known.
 
 use super::{held::Held, looks::Shared};
-use crate::{engine::Warm, postgres::Door, schedule::CalendarStore, store::StoreError};
+use crate::{engine::Warm, postgres::Door, schedule::CalendarStore, store::StoreError, telemetry::Counts};
 use ponos::event::Timestamp;
 use std::{
     fmt,
@@ -38,12 +38,12 @@ pub struct TakeOver {
 struct Owner(Arc<Shared>);
 
 impl WarmStore {
-    /// Starts the thread; it rests until it is to [follow](Self::follow).
+    /// Starts the thread; it rests until it is to [follow](Self::follow). Should it panic, that is counted there.
     ///
     /// # Errors
     /// [`StoreError::Io`] where it can't be started.
-    pub fn new(door: &Door) -> Result<Self, StoreError> {
-        let shared = Arc::new(Shared::new());
+    pub fn new(door: &Door, counts: Counts) -> Result<Self, StoreError> {
+        let shared = Arc::new(Shared::new(counts));
         let (of_thread, of_door) = (shared.clone(), door.clone());
         let started = std::thread::Builder::new().name("warm".into()).spawn(move || of_thread.work(&of_door));
         let failed =
@@ -75,7 +75,7 @@ impl WarmStore {
 
     #[cfg(test)]
     pub(super) fn holding(door: &Door, held: Held) -> Self {
-        let this = Self::new(door).unwrap();
+        let this = Self::new(door, counts()).unwrap();
         this.0.0.state().held = Some(Box::new(held));
         this
     }
@@ -116,4 +116,10 @@ impl fmt::Debug for WarmStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("WarmStore").field(&*self.0.0.told.borrow()).finish()
     }
+}
+
+/// Nobody looks at them.
+#[cfg(test)]
+pub(super) fn counts() -> Counts {
+    Counts::new("khronos", &crate::config::MetricsConfig::default())
 }

@@ -5,6 +5,7 @@ use super::super::{
     following::{Follower, Leader, assert_same, at, open, sql},
     held::Held,
     load::{self, Found},
+    warm::counts,
 };
 use super::{Answer, OLDER, Shared, look, pause};
 use crate::{
@@ -15,6 +16,7 @@ use crate::{
     },
     store::{Store, StoreError, conformance::rows},
 };
+use std::sync::atomic::{AtomicU32, Ordering};
 use testkit::block_until;
 
 #[test]
@@ -24,7 +26,7 @@ fn the_thread_of_a_follower_holds_what_the_leader_writes_until_somebody_takes_it
     let mut store = open(&tables.door("khronos"), None);
     store.save(0, &leader.commit()).unwrap();
     let door = tables.of_another_process().door("khronos");
-    let warm = WarmStore::new(&door).unwrap();
+    let warm = WarmStore::new(&door, counts()).unwrap();
     assert!(warm.take_over().take().is_none(), "it rests");
     let given_up = warm.take_over();
     warm.follow();
@@ -85,7 +87,7 @@ fn in_tables_of_an_older_version_nothing_is_read_and_all_once_they_are_of_this_o
     store.save(0, &Leader::new(5).commit()).unwrap();
     sql(&tables, "alter table {s}.touched rename to later; delete from {s}.migration where number > 2");
     let door = tables.of_another_process().door("khronos");
-    let shared = Shared::new();
+    let shared = Shared::new(counts());
     let reads = Reads::new(&door);
     shared.follow();
     let look = || look(&door, None, |at| shared.read(&door, &reads, at));
@@ -100,4 +102,44 @@ fn in_tables_of_an_older_version_nothing_is_read_and_all_once_they_are_of_this_o
     sql(&tables, "insert into {s}.migration (number) values (99)");
     let looked = look();
     assert!(looked.answer == Answer::Failed && looked.wrong.is_some_and(|why| why.contains("newer")));
+}
+
+#[test]
+fn a_panic_is_said_and_counted_and_whoever_takes_over_then_waits_for_nothing() {
+    let tables = Tables::new();
+    let mut leader = Leader::new(6);
+    let mut store = open(&tables.door("khronos"), None);
+    store.save(0, &leader.commit()).unwrap();
+    let door = tables.of_another_process().door("khronos");
+    let (counts, reads) = (counts(), Reads::new(&door));
+    let shared = Shared::new(counts.clone());
+    // At the second look of all: something is held then.
+    let looks = AtomicU32::new(0);
+    let read = |at| match looks.fetch_add(1, Ordering::SeqCst) {
+        1 => panic!("on purpose"),
+        _ => shared.read(&door, &reads, at),
+    };
+    let told = |what: &str| {
+        block_until(what, PATIENCE, || format!("{:?}", *shared.told.borrow()).contains(what).then_some(()));
+    };
+    /// Else a failure would wait for the thread for ever.
+    struct Closing<'a>(&'a Shared);
+    impl Drop for Closing<'_> {
+        fn drop(&mut self) {
+            self.0.close();
+        }
+    }
+    std::thread::scope(|scope| {
+        let _closing = Closing(&shared);
+        scope.spawn(|| shared.work_by(&door, &reads, read));
+        shared.follow();
+        told("Warm");
+        told("panicked");
+        assert_eq!(counts.follower_panics(), 1);
+        assert!(shared.take(1).is_none(), "nothing is held, and nobody waits for it");
+        // It begins anew.
+        shared.follow();
+        told("Warm");
+        assert!(shared.take(2).is_some());
+    });
 }
