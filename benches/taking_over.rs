@@ -106,8 +106,8 @@ fn main() {
         store = open(&leader, None);
     }
     for (what, times) in [
-        "opening the store, and taking the lease",
-        "reading what has changed",
+        "taking the lease, opening the store, and reading what has changed",
+        "applying that",
         "the engine",
         "the store of delayed events",
     ]
