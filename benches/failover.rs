@@ -1,7 +1,7 @@
 //! Fail-over: three real clocks on one Postgres and one RabbitMQ, with ten schedules of 100 ms; from the instant at which the leader is
 //! killed (SIGKILL), told to stop (SIGTERM) or asked to make room (`khronos cluster resign`) to the first event of the next leader in a
-//! queue. `ROUNDS` (20) is how often each is done. First what three clocks that have nothing to send ask of the database, for `IDLE`
-//! (30) seconds.
+//! queue, each time once the others are warm. `ROUNDS` (20) is how often each is done. First what three clocks that have nothing to send
+//! ask of the database, for `IDLE` (30) seconds.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // a benchmark's error is its end
 
 mod common;
@@ -154,13 +154,13 @@ async fn ready(members: &[Member]) -> usize {
     leader
 }
 
-/// What it is, where it is ready.
+/// What it is, where it is ready; a follower, where it is warm, too.
 async fn role(member: &Member) -> Option<String> {
     tokio::net::TcpStream::connect(("127.0.0.1", member.port)).await.ok()?;
     let (status, body) = Http::connect(member.port).await.ask("GET", "/readyz", String::new()).await;
     let shown: Value = serde_json::from_str(&body).ok()?;
-    // Who follows knows the leader.
-    let knows = shown["role"] == "leader" || shown["leader"].is_string();
+    // Who follows knows the leader, and holds what that keeps.
+    let knows = shown["role"] == "leader" || shown["leader"].is_string() && shown["warm"] == true;
     (status == 200 && knows).then(|| shown["role"].as_str().map(str::to_owned))?
 }
 

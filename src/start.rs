@@ -128,7 +128,7 @@ async fn alone(
         }
         _ => listener,
     };
-    let Some(stores) = Stores::open(config, place, None, counts, &shutdown).await? else {
+    let Some(stores) = Stores::open(config, place, None, counts, &shutdown, &mut None).await? else {
         return Ok(Report::default());
     };
     let control = listen_for_operators(config)?;

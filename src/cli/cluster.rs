@@ -31,7 +31,7 @@ pub(super) struct Args {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::Subcommand)]
 enum Verb {
-    /// Has the leader make room for the clock that follows and was seen last.
+    /// Has the leader make room for a clock that follows: of those that would take over at once the one that was seen last.
     Resign,
 }
 
@@ -59,6 +59,13 @@ async fn ask(globals: &Globals, args: Args) -> Result<Exit, CliError> {
         let asked = resign(&door).await?;
         let (said, exit) = match &asked {
             Resigning::Asked(next) => (format!("the leader makes room for {next}"), Exit::Done),
+            Resigning::Cold { next, why } => {
+                let why = why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+                let said = format!(
+                    "the leader makes room for {next}, which may have to read everything first{why}: no clock that follows is known to be warm"
+                );
+                (said, Exit::Done)
+            }
             Resigning::NotLed => ("nobody leads at present".to_owned(), Exit::Unavailable),
             Resigning::Alone => (
                 "no other clock lives that is connected to its broker: the leader goes on".to_owned(),
@@ -87,18 +94,25 @@ async fn ask(globals: &Globals, args: Args) -> Result<Exit, CliError> {
         if let Some(replication) = &shown.replication {
             writeln!(out, "{replication}")?;
         }
-        let head = ["ROLE", "ADDRESS", "VERSION", "TIME ZONES", "AHEAD", "BROKER", "SEEN"]
+        let head = ["ROLE", "ADDRESS", "VERSION", "TIME ZONES", "AHEAD", "BROKER", "WARM", "SEEN"]
             .map(str::to_owned)
             .to_vec();
         let rows: Vec<_> = std::iter::once(head).chain(members.iter().map(row)).collect();
-        table(out, &rows)
+        table(out, &rows)?;
+        for (member, why) in members.iter().filter_map(|one| Some((one, one.cold.as_ref()?))) {
+            if member.lives {
+                let name = member.address.as_ref().unwrap_or(&member.id);
+                writeln!(out, "{name} would read everything before it leads: {why}")?;
+            }
+        }
+        Ok(())
     })?;
     Ok(if seen.is_led { Exit::Done } else { Exit::Unavailable })
 }
 
 /// What a failover of the database may lose.
 async fn replication(door: Door) -> Option<String> {
-    let looked = tokio::task::spawn_blocking(move || Follower::new(&door)?.replication()).await;
+    let looked = tokio::task::spawn_blocking(move || Follower::new(&door).replication()).await;
     match looked.ok()? {
         Ok(replication) => replication.warning(),
         Err(error) => {
@@ -120,6 +134,11 @@ fn row(member: &MemberSeen) -> Vec<String> {
         member.time_zones.clone(),
         member.ahead_ms.map_or_else(|| "-".to_owned(), |ahead| format!("{ahead} ms")),
         if member.has_broker { "connected" } else { "-" }.to_owned(),
+        match (member.warm, member.warm_ms_ago) {
+            (Some(true), Some(ago)) => format!("{ago} ms ago"),
+            (Some(_), _) => "no".to_owned(),
+            (None, _) => "-".to_owned(),
+        },
         format!("{} ms ago", member.seen_ms_ago),
     ]
 }

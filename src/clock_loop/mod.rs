@@ -214,6 +214,10 @@ impl ClockLoop {
     /// # Errors
     /// [`Failure`].
     pub async fn run(mut self, shutdown: Shutdown) -> Result<Report, Failure> {
+        self.turn_until(shutdown).await
+    }
+
+    async fn turn_until(&mut self, shutdown: Shutdown) -> Result<Report, Failure> {
         let alarm = Alarm::new().map_err(Failure::Timer)?;
         let draining = shutdown.reached(Stage::Draining);
         tokio::pin!(draining);

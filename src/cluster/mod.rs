@@ -17,6 +17,7 @@ mod role;
 mod standby;
 #[cfg(test)]
 mod tests;
+mod thread;
 mod trust;
 
 pub(crate) use keeper::{Keeper, KeeperParts, keep};

@@ -1,6 +1,9 @@
 //! What this process is among the clocks of its name.
 
-use crate::{config::ClusterSecret, postgres::LeaderShown};
+use crate::{
+    config::ClusterSecret,
+    postgres::{LeaderShown, Taken},
+};
 use tokio::sync::watch;
 use tracing::warn;
 
@@ -46,11 +49,12 @@ pub(crate) struct Seen {
     pub(crate) hindered: Option<String>,
 }
 
-/// Where the rest of the process is told what to do, and what a follower sees.
+/// Where the rest of the process is told what to do, what a follower sees, and of a lease that was just taken.
 pub(super) struct Outs {
     pub(super) role: watch::Sender<Role>,
     pub(super) seen: watch::Sender<Seen>,
     pub(super) probes: watch::Sender<u64>,
+    pub(super) taken: Taken,
 }
 
 impl Outs {

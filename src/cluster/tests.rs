@@ -4,21 +4,29 @@ use super::{Keeper, KeeperParts, Role, Seen, Trust, keep};
 use crate::{
     engine::lease::LeaseTimes,
     postgres::{
-        ClusterSeen, MemberShown, Resigning, Session, Writing,
+        ClusterSeen, Door, MemberSeen, MemberShown, Resigning, Session, Writing,
         fixture::{PATIENCE, Tables},
         resign,
     },
-    store::StoreError,
+    store::{StoreError, Warmth},
 };
 use std::sync::Arc;
 use testkit::Postgres;
-use tokio::{task::spawn_blocking, time::timeout};
+use tokio::{sync::watch, task::spawn_blocking, time::timeout};
+
+/// Nobody leads in vain.
+const SILENT: i64 = 600_000;
 
 async fn kept(tables: &Tables, address: &str) -> (Keeper, Trust) {
-    kept_with(tables, address, (LeaseTimes::default(), 600_000)).await
+    kept_with(tables, address, (LeaseTimes::default(), SILENT), Warmth::Cold("it reads".into())).await
 }
 
-async fn kept_with(tables: &Tables, address: &str, (times, silent): (LeaseTimes, i64)) -> (Keeper, Trust) {
+async fn kept_with(
+    tables: &Tables,
+    address: &str,
+    (times, silent): (LeaseTimes, i64),
+    warmth: Warmth,
+) -> (Keeper, Trust) {
     let options = crate::postgres::DoorOptions { address: Some(address.into()), ..tables.options() };
     let trust = Trust::default();
     let shown = MemberShown { version: "a test".into(), ..MemberShown::default() };
@@ -27,8 +35,9 @@ async fn kept_with(tables: &Tables, address: &str, (times, silent): (LeaseTimes,
         trust: trust.clone(),
         secret: None,
         shown,
+        warmth: watch::channel(warmth).1,
         times,
-        seen: tokio::sync::watch::channel(Seen::default()).0,
+        seen: watch::channel(Seen::default()).0,
         silent,
     };
     let keeper = keep(parts).await.unwrap();
@@ -187,7 +196,8 @@ async fn a_leader_that_is_asked_to_makes_room_for_who_follows() {
     while asked == Resigning::Alone {
         asked = timeout(PATIENCE, resign(&door)).await.expect("the other one is seen").unwrap();
     }
-    assert_eq!(asked, Resigning::Asked("http://two:7650".into()));
+    let why = Some("it reads".to_owned());
+    assert_eq!(asked, Resigning::Cold { next: "http://two:7650".into(), why });
     becomes(&first, |role| role == Role::Draining { term }).await;
     first.drained();
     leads(&second).await;
@@ -200,11 +210,83 @@ async fn a_leader_that_is_asked_to_makes_room_for_who_follows() {
     ends(&second).await;
 }
 
+/// Once so many members have shown what they are.
+async fn seen(door: &Door, count: usize) -> Vec<MemberSeen> {
+    let looking = async {
+        loop {
+            let mut members = ClusterSeen::of(door).await.unwrap().members;
+            members.retain(|member| member.lives && member.has_broker);
+            if members.len() == count {
+                return members;
+            }
+        }
+    };
+    timeout(PATIENCE, looking).await.expect("all of them are seen")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_makes_room_for_a_warm_one_where_there_is_one_and_each_says_whether_it_is() {
+    let tables = Tables::new();
+    let (first, _) = kept(&tables, "http://one:7650").await;
+    leads(&first).await;
+    let (cold, _) = kept(&tables.of_another_process(), "http://cold:7650").await;
+    let as_of = crate::clock::now();
+    let usual = (LeaseTimes::default(), SILENT);
+    let third = tables.of_another_process();
+    let (warm, _) = kept_with(&third, "http://warm:7650", usual, Warmth::Warm(as_of)).await;
+    let door = tables.of_another_process().door("khronos");
+    for member in seen(&door, 3).await {
+        let (is_warm, why) = (member.warm, member.cold.as_deref());
+        match member.address.as_deref() {
+            Some("http://one:7650") => assert_eq!((is_warm, why, member.warm_ms_ago), (None, None, None)),
+            Some("http://cold:7650") => assert_eq!((is_warm, why), (Some(false), Some("it reads"))),
+            _ => assert!(is_warm == Some(true) && member.warm_ms_ago >= Some(0), "{member:?}"),
+        }
+    }
+    assert_eq!(resign(&door).await.unwrap(), Resigning::Asked("http://warm:7650".into()));
+    becomes(&first, |role| matches!(role, Role::Draining { .. })).await;
+    first.drained();
+    leads(&warm).await;
+    seen(&door, 3).await;
+    let asked = resign(&door).await.unwrap();
+    assert!(matches!(asked, Resigning::Cold { why: Some(_), .. }), "{asked:?}");
+    for one in [first, cold, warm] {
+        ends(&one).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_tables_of_an_older_version_members_show_what_these_have_a_place_for() {
+    let tables = Tables::new();
+    let door = tables.of_another_process().door("khronos");
+    let making = {
+        let door = door.clone();
+        spawn_blocking(move || door.session().map(drop))
+    };
+    making.await.unwrap().unwrap();
+    sql(
+        &tables,
+        "alter table {s}.member drop column warm_at, drop column cold; delete from {s}.migration where number > 3",
+    );
+    let (first, _) = kept(&tables, "http://one:7650").await;
+    leads(&first).await;
+    let (second, _) = kept(&tables.of_another_process(), "http://two:7650").await;
+    assert!(seen(&door, 2).await.iter().all(|member| member.warm.is_none() && member.cold.is_none()));
+    // The first who leads and has a store brings them to the newest form, and all is shown.
+    let door_of_first = first.door(leads(&first).await);
+    let opening = spawn_blocking(move || door_of_first.session().map(drop));
+    opening.await.unwrap().unwrap();
+    let shown = async { while seen(&door, 2).await.iter().all(|member| member.cold.is_none()) {} };
+    timeout(PATIENCE, shown).await.expect("it is shown in the end");
+    ends(&first).await;
+    ends(&second).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_that_says_nothing_loses_the_lease_to_one_whose_probes_are_confirmed() {
     let tables = Tables::new();
     let quick = (LeaseTimes { unproven: 300, ..LeaseTimes::default() }, 300);
-    let (silent, trust) = kept_with(&tables, "http://one:7650", quick).await;
+    let (silent, trust) = kept_with(&tables, "http://one:7650", quick, Warmth::Cold("it reads".into())).await;
     let term = leads(&silent).await;
     let (second, _) = kept(&tables.of_another_process(), "http://two:7650").await;
     let probed = {

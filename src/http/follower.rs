@@ -20,6 +20,7 @@ use crate::{
     clock_loop::{Degraded, Status},
     cluster::Seen,
     ops::{self, Alive, OpsError, Readiness, RoleShown},
+    store::Warmth,
 };
 use axum::{
     Extension, Json, Router,
@@ -55,6 +56,7 @@ pub(super) struct Follower {
     state: HttpState,
     seen: watch::Receiver<Seen>,
     link: watch::Receiver<Link>,
+    warmth: watch::Receiver<Warmth>,
     ca_file: Option<PathBuf>,
     pub(super) telling: Option<Telling>,
 }
@@ -69,10 +71,11 @@ pub(crate) fn following(
     state: HttpState,
     seen: watch::Receiver<Seen>,
     link: watch::Receiver<Link>,
+    warmth: watch::Receiver<Warmth>,
     ca_file: Option<PathBuf>,
     telling: Option<Telling>,
 ) -> Serves {
-    let follower = Follower { state: state.clone(), seen, link, ca_file, telling };
+    let follower = Follower { state: state.clone(), seen, link, warmth, ca_file, telling };
     let told = routes::told(&state);
     let told = told.layer(middleware::from_fn_with_state(follower.clone(), telling::tell));
     // Also while nobody leads: then somebody looks at it.
@@ -128,6 +131,7 @@ async fn ready(
         leader,
         ..Readiness::new(follower.status(), &follower.state.clock.zone_data())
     };
+    let readiness = readiness.with_warmth(&follower.warmth.borrow());
     super::health::answer(readiness, caller.is_some())
 }
 

@@ -70,20 +70,29 @@ impl<'a> Calls<'a> {
     /// cut off by nothing: the server would say then that it is committed.
     pub(crate) async fn begin(&mut self, how: &str) -> Result<(), Failed> {
         let how = if how.is_empty() { READ_COMMITTED } else { how };
-        self.begin_so(how, SURELY).await
+        self.simple(&self.text_that_begins(how, SURELY)).await
+    }
+
+    /// The same on a connection that may be lost: it has this long to begin.
+    pub(super) async fn begin_within(&mut self, first: Duration, how: &str) -> Result<(), Failed> {
+        let begin = self.text_that_begins(how, SURELY);
+        let usual = self.limit;
+        self.limit = first.min(usual);
+        let begun = self.simple(&begin).await;
+        self.limit = usual;
+        begun
     }
 
     /// The same, whose commit does not wait for the disk.
     pub(super) async fn begin_loosely(&mut self) -> Result<(), Failed> {
-        self.begin_so(READ_COMMITTED, LOOSELY).await
+        self.simple(&self.text_that_begins(READ_COMMITTED, LOOSELY)).await
     }
 
-    async fn begin_so(&mut self, how: &str, lasting: &str) -> Result<(), Failed> {
+    fn text_that_begins(&self, how: &str, lasting: &str) -> String {
         let patience = self.limit.as_millis().saturating_mul(2).clamp(1, 1 << 30);
-        let begin = format!(
+        format!(
             "begin {how}; set local idle_in_transaction_session_timeout to {patience}; set local lock_timeout to {patience}; set local statement_timeout to 0; {lasting}"
-        );
-        self.simple(&begin).await
+        )
     }
 
     /// Gives how many rows it concerned.

@@ -2,6 +2,7 @@
 
 use super::{
     address::{Address, AddressError},
+    idle::Idle,
     lease::Shard,
     led::Led,
     session::Session,
@@ -59,6 +60,8 @@ struct Inner {
     options: DoorOptions,
     session: Mutex<Weak<Session>>,
     led: Option<Led>,
+    /// Of all leaderships of this process.
+    idle: Arc<Idle>,
 }
 
 impl Door {
@@ -70,24 +73,36 @@ impl Door {
         let address = Address::parse(url, &options.schema, &format!("khronos {clock}"))?;
         let DoorOptions { address: reached, seal, ttl, holder, .. } = options.clone();
         let shard = Shard { clock: clock.into(), shard: 0, holder, address: reached, seal, ttl };
-        Ok(Self(Arc::new(Inner { address, shard, options, session: Mutex::default(), led: None })))
+        let (session, idle) = (Mutex::default(), Arc::default());
+        Ok(Self(Arc::new(Inner { address, shard, options, session, led: None, idle })))
     }
 
     /// The same for one leadership, whose lease another thread keeps.
     #[must_use]
     pub(crate) fn led(&self, led: Led) -> Self {
-        let Inner { address, shard, options, .. } = &*self.0;
+        let Inner { address, shard, options, idle, .. } = &*self.0;
         let (address, shard, options) = (address.clone(), shard.clone(), options.clone());
-        Self(Arc::new(Inner { address, shard, options, session: Mutex::default(), led: Some(led) }))
+        let (session, idle) = (Mutex::default(), idle.clone());
+        Self(Arc::new(Inner { address, shard, options, session, led: Some(led), idle }))
     }
 
     pub(crate) fn address(&self) -> &Address {
         &self.0.address
     }
 
+    /// The connections that wait for whoever reads next.
+    pub(super) fn idle(&self) -> &Idle {
+        &self.0.idle
+    }
+
     /// What a person should know of how it is reached, and do about it.
     pub(crate) fn risk(&self) -> Option<String> {
         self.0.address.risk()
+    }
+
+    /// The term of the one leadership that it is for.
+    pub(super) fn term(&self) -> Option<u64> {
+        self.0.led.as_ref().map(Led::term)
     }
 
     /// Told what is read of a leadership that begins.

@@ -55,7 +55,7 @@ pub struct Grant {
     pub writes: u64,
     /// The server tells its timeline.
     pub tells: bool,
-    /// The timeline of the server as it was acquired; where it does not tell, that of the term.
+    /// The timeline of the server as it was acquired; 0 where it does not tell.
     pub timeline: u32,
 }
 
@@ -95,7 +95,7 @@ pub struct Saved {
     pub writes: u64,
     /// Which process asks for it.
     pub wanted_by: Option<MemberId>,
-    /// The timeline of the server; where it does not tell, that of the term.
+    /// The timeline of the server; 0 where it does not tell.
     pub timeline: u32,
 }
 
@@ -111,9 +111,16 @@ pub(super) fn timeline_of(term: u64) -> u32 {
     (term >> 32) as u32
 }
 
-/// The timeline, where the server tells it.
-pub(super) const TIMELINE: &str =
-    "(('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::bigint << 32)";
+/// What asks for the timeline: 0 of a server that does not tell it. Nothing is made of the term instead, which may be that of a row
+/// that was brought from another database.
+pub(super) fn timeline(tells: bool) -> &'static str {
+    match tells {
+        true => {
+            "(('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::bigint << 32)"
+        }
+        false => "0::bigint",
+    }
+}
 
 /// Whether it does: not where the functions of its log are missing or forbidden.
 pub(super) async fn tells_its_timeline(calls: &mut Calls<'_>) -> Result<bool, Failed> {
@@ -194,7 +201,7 @@ impl Shard {
         (term, beat): (u64, u64),
         tells: bool,
     ) -> Result<Option<Grant>, Failed> {
-        let timeline = if tells { TIMELINE } else { "0" };
+        let timeline = timeline(tells);
         // The third: the database's clock went back.
         let acquire = format!(
             "update {{s}}.shard set term = greatest(term + 1, {timeline}), holder = $3::uuid, address = $4, seal = $9, beat = beat + 1,
@@ -219,9 +226,8 @@ impl Shard {
             .bind(self.seal.as_deref());
         let row = calls.one(acquire).await?;
         let granted = |row: PgRow| {
-            let (term, told) = (number(&row, 0)?, timeline_of(number(&row, 2)?));
-            let timeline = if tells { told } else { timeline_of(term) };
-            Ok(Grant { term, writes: number(&row, 1)?, tells, timeline })
+            let timeline = timeline_of(number(&row, 2)?);
+            Ok(Grant { term: number(&row, 0)?, writes: number(&row, 1)?, tells, timeline })
         };
         row.map(granted).transpose()
     }
@@ -234,7 +240,7 @@ impl Shard {
         grant: Grant,
         progress: &Progress,
     ) -> Result<Option<Saved>, Failed> {
-        let timeline = if grant.tells { TIMELINE } else { "0" };
+        let timeline = timeline(grant.tells);
         let save = format!(
             "update {{s}}.shard set beat = beat + 1, writes = writes + 1,
                 expires_at = clock_timestamp() + $6::bigint * interval '1 ms',
@@ -255,11 +261,10 @@ impl Shard {
             .bind(progress.state.as_deref());
         let row = calls.one(save).await?;
         let saved = |row: PgRow| {
-            let told = timeline_of(number(&row, 2)?);
             Ok(Saved {
                 writes: number(&row, 0)?,
                 wanted_by: super::row::member(column(&row, 1)?)?,
-                timeline: if grant.tells { told } else { timeline_of(grant.term) },
+                timeline: timeline_of(number(&row, 2)?),
             })
         };
         row.map(saved).transpose()

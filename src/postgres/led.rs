@@ -8,7 +8,11 @@ use super::lease::Grant;
 use crate::{clock::Heartbeat, store::StoreError};
 use khronos_engine::lease::LeaseReply;
 use sqlx::PgConnection;
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use tokio::{
     runtime::Handle,
     sync::{mpsc, oneshot},
@@ -25,6 +29,24 @@ pub struct Led {
     limit: Duration,
     /// Told what is read.
     heartbeat: Heartbeat,
+    taken: Taken,
+}
+
+/// The lease as it was taken by a call that was answered, of complete tables: nobody has written since, so whoever begins under it
+/// believes what is read without a write of its own. The first alone: a later one may come behind a write of which nothing is known.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Taken(Arc<Mutex<Option<(u64, u64)>>>);
+
+impl Taken {
+    /// The term, and how many writes there were.
+    pub(crate) fn note(&self, taken: Option<(u64, u64)>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = taken;
+    }
+
+    fn of(&self, term: u64) -> Option<u64> {
+        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.take_if(|(of, _)| *of == term).map(|(_, writes)| writes)
+    }
 }
 
 /// A writer waits for its turn.
@@ -60,9 +82,14 @@ impl Led {
         term: u64,
         runtime: Handle,
         limit: Duration,
-        heartbeat: Heartbeat,
+        (heartbeat, taken): (Heartbeat, Taken),
     ) -> Self {
-        Self { asked, term, runtime, limit, heartbeat }
+        Self { asked, term, runtime, limit, heartbeat, taken }
+    }
+
+    /// How many writes there were, for the first that begins under a lease that was just taken.
+    pub(super) fn just_taken(&self) -> Option<u64> {
+        self.taken.of(self.term)
     }
 
     pub(super) fn heartbeat(&self) -> Heartbeat {
@@ -94,5 +121,38 @@ impl Led {
 impl fmt::Debug for Led {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Led").field("term", &self.term).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::postgres::fixture::{PATIENCE, Tables};
+    use tokio::runtime::Builder;
+
+    #[test]
+    fn the_first_that_begins_under_a_lease_that_was_just_taken_writes_nothing_and_each_later_one_does() {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let (tables, taken) = (Tables::new(), Taken::default());
+        let (asked, mut turns) = mpsc::unbounded_channel();
+        let door = |term| {
+            let told = (Heartbeat::default(), taken.clone());
+            let led = Led::new(asked.clone(), term, runtime.handle().clone(), PATIENCE, told);
+            tables.door("khronos").led(led)
+        };
+        taken.note(Some((7, 40)));
+        assert_eq!(door(7).session().unwrap().reached(), (7, 40));
+        assert!(turns.try_recv().is_err(), "no turn was asked for");
+        taken.note(Some((8, 41)));
+        for term in [7, 9] {
+            let refused = std::thread::scope(|scope| {
+                let opening = scope.spawn(|| door(term).session().map(drop));
+                // Dropped, which refuses it.
+                drop(turns.blocking_recv());
+                opening.join().unwrap()
+            });
+            assert!(matches!(refused, Err(StoreError::Fenced { .. })), "{refused:?}");
+        }
+        assert_eq!(door(8).session().unwrap().reached(), (8, 41));
     }
 }

@@ -61,13 +61,26 @@ pub struct MemberSeen {
     pub seen_ms_ago: i64,
     /// How long ago the broker confirmed something that it published as a follower (milliseconds).
     pub probed_ms_ago: Option<i64>,
+    /// It holds what the leader keeps, and would take over at once; `null` where it leads, or does not say.
+    pub warm: Option<bool>,
+    /// How long ago what it holds was read (milliseconds).
+    pub warm_ms_ago: Option<i64>,
+    /// Why it would read everything first.
+    pub cold: Option<String>,
 }
 
 /// What became of the wish that another clock leads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum Resigning {
-    /// The leader makes room for this member.
+    /// The leader makes room for this member, which is warm.
     Asked(String),
+    /// The same where no member that fits is known to be warm: this one may read everything first.
+    Cold {
+        /// The member.
+        next: String,
+        /// Why it is not warm, where it says so.
+        why: Option<String>,
+    },
     /// Nobody leads.
     NotLed,
     /// No other member lives that is connected to its broker.
@@ -84,7 +97,7 @@ impl ClusterSeen {
     }
 }
 
-/// Asks the leader to make room for the member that was seen last.
+/// Asks the leader to make room: for the warm member that was seen last, or where there is none for any other.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -116,9 +129,12 @@ async fn look(calls: &mut Calls<'_>, door: &Door) -> Result<ClusterSeen, Failed>
         from {s}.shard where clock = $1 and shard = $2";
     let row = calls.one(calls.statement(row).bind(clock.clone()).bind(shard.shard)).await?;
     let row = row.ok_or_else(|| Failed::Unreadable(format!("no clock called '{clock}' ever ran there")))?;
+    // By their names, for tables of an older version lack some columns.
     let members = "select member.id::text, coalesce(member.id = holder, false), member.address, version, zones, ahead, has_broker,
             (extract(epoch from clock_timestamp() - seen_at) * 1000)::bigint,
-            (extract(epoch from clock_timestamp() - probed_at) * 1000)::bigint
+            (extract(epoch from clock_timestamp() - probed_at) * 1000)::bigint,
+            (extract(epoch from clock_timestamp() - (to_jsonb(member) ->> 'warm_at')::timestamptz) * 1000)::bigint,
+            to_jsonb(member) ->> 'cold'
         from {s}.member join {s}.shard using (clock, shard) where clock = $1 and shard = $2
         order by seen_at desc limit 100";
     let members = calls.all(calls.statement(members).bind(clock.clone()).bind(shard.shard)).await?;
@@ -138,10 +154,13 @@ async fn look(calls: &mut Calls<'_>, door: &Door) -> Result<ClusterSeen, Failed>
 }
 
 fn member(row: &PgRow) -> Result<MemberSeen, Failed> {
-    let seen_ms_ago = column(row, 7)?;
+    let (leads, seen_ms_ago) = (column(row, 1)?, column(row, 7)?);
+    // What a leader was when it followed last says nothing.
+    let (warm_ms_ago, cold): (Option<i64>, Option<String>) =
+        if leads { (None, None) } else { (column(row, 9)?, column(row, 10)?) };
     Ok(MemberSeen {
         id: column(row, 0)?,
-        leads: column(row, 1)?,
+        leads,
         lives: seen_ms_ago < LIVES,
         address: column(row, 2)?,
         version: column(row, 3)?,
@@ -150,6 +169,9 @@ fn member(row: &PgRow) -> Result<MemberSeen, Failed> {
         has_broker: column(row, 6)?,
         seen_ms_ago,
         probed_ms_ago: column(row, 8)?,
+        warm: (warm_ms_ago.is_some() || cold.is_some()).then_some(warm_ms_ago.is_some()),
+        warm_ms_ago,
+        cold,
     })
 }
 
@@ -159,14 +181,17 @@ async fn want_another(calls: &mut Calls<'_>, door: &Door) -> Result<Resigning, F
         return Ok(Resigning::NotLed);
     }
     let fits = |member: &&MemberSeen| !member.leads && member.lives && member.has_broker;
-    let Some(next) = cluster.members.iter().find(fits) else { return Ok(Resigning::Alone) };
+    // The first of them where several are alike.
+    let next = cluster.members.iter().filter(fits).min_by_key(|member| member.warm != Some(true));
+    let Some(next) = next else { return Ok(Resigning::Alone) };
     let want = "update {s}.shard set wanted_by = $3::uuid where clock = $1 and shard = $2 and term = $4";
     let want = calls.statement(want).bind(cluster.clock.clone()).bind(door.shard().shard);
     let done = calls.execute(want.bind(next.id.clone()).bind(super::integer(cluster.term))).await?;
     door.shard().hint(calls).await?;
-    Ok(if done == 0 {
-        Resigning::NotLed
-    } else {
-        Resigning::Asked(next.address.clone().unwrap_or(next.id.clone()))
+    let name = next.address.clone().unwrap_or(next.id.clone());
+    Ok(match next.warm {
+        _ if done == 0 => Resigning::NotLed,
+        Some(true) => Resigning::Asked(name),
+        _ => Resigning::Cold { next: name, why: next.cold.clone() },
     })
 }

@@ -2,48 +2,41 @@
 
 use super::{
     Door, Session, Shard,
-    calls::{Calls, column, limited, number},
+    calls::{Calls, column, number},
     errors::Failed,
+    idle::{Connected, Idle},
     numbered::of,
-    runtime::Blocking,
 };
 use crate::store::StoreError;
-use sqlx::{ConnectOptions as _, PgConnection};
 use std::{
     fmt,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
 };
 
-/// Connections that wait for the next read; who reads is bounded by those that ask.
-const IDLE: usize = 2;
+/// A connection that has waited is asked first whether it is still there, and has this long to say so.
+const THERE: Duration = Duration::from_secs(1);
 
-/// Connections for reading, made when they are wanted.
+/// Reads by the connections of a door: by one that waits, or by a new one.
 pub(crate) struct Reads {
     door: Door,
-    idle: Mutex<Vec<PgConnection>>,
     is_closed: AtomicBool,
-    /// Behind the connections, which need it while they go.
-    blocking: Blocking,
 }
 
 impl Reads {
-    pub(crate) fn new(door: &Door) -> Result<Self, StoreError> {
-        let failed = |error| door.address().io(format!("its runtime could not be started: {error}"));
-        let blocking = Blocking::new().map_err(failed)?;
-        Ok(Self { door: door.clone(), idle: Mutex::default(), is_closed: AtomicBool::new(false), blocking })
+    /// Nothing is connected yet.
+    pub(crate) fn new(door: &Door) -> Self {
+        Self { door: door.clone(), is_closed: AtomicBool::new(false) }
     }
 
     /// Nothing more is read.
     pub(crate) fn close(&self) {
         self.is_closed.store(true, Ordering::SeqCst);
-        self.idle().clear();
     }
 
     /// All that `read` asks for, as it was at one moment. On a connection that was used before it may be asked twice: that one
-    /// may have been lost meanwhile.
+    /// may have been lost meanwhile. Under a lease each connection has to lead to the server that is written to: it may be of the time
+    /// before, and that server of before a promotion.
     ///
     /// # Errors
     /// [`StoreError`]; [`StoreError::Io`] once it is closed.
@@ -51,23 +44,39 @@ impl Reads {
         &self,
         read: impl AsyncFn(&mut Calls<'_>) -> Result<T, Failed>,
     ) -> Result<T, StoreError> {
+        self.read(None, read)
+    }
+
+    fn read<T>(
+        &self,
+        reached: Option<(u64, u64)>,
+        read: impl AsyncFn(&mut Calls<'_>) -> Result<T, Failed>,
+    ) -> Result<T, StoreError> {
         if self.is_closed.load(Ordering::SeqCst) {
             return Err(self.door.address().io("it is closed"));
         }
-        let used = self.idle().pop();
-        let done = self.blocking.run(async {
-            if let Some(connection) = used {
-                match self.transaction(connection, &read).await {
-                    Err(Failed::Sql(_) | Failed::TooSlow(_)) => {}
-                    done => return done,
-                }
+        let (connect_limit, limit) = self.door.limits();
+        let used = self.idle().take().map(|used| self.transaction(used, (THERE, reached), &read));
+        let done = match used {
+            None | Some(Err(Failed::Sql(_) | Failed::TooSlow(_) | Failed::Moved(ELSEWHERE))) => {
+                let connected = Connected::new(self.door.address(), connect_limit);
+                connected.and_then(|connected| self.transaction(connected, (limit, reached), &read))
             }
-            let connecting = self.door.address().options().connect();
-            let connection = limited(self.door.limits().0, connecting).await?;
-            self.transaction(connection, &read).await
-        });
-        let done = done.unwrap_or_else(|| Err(self.door.address().io("it is closed").into()));
+            Some(done) => done,
+        };
         done.map_err(|failed| self.door.address().explain(failed, 0))
+    }
+
+    /// Connects until so many wait for whoever reads next.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub(crate) fn keep_ready(&self, count: usize) -> Result<(), StoreError> {
+        for _ in self.idle().len()..count {
+            let connected = Connected::new(self.door.address(), self.door.limits().0);
+            self.idle().put(connected.map_err(|failed| self.door.address().explain(failed, 0))?);
+        }
+        Ok(())
     }
 
     /// The same, of the server that this session writes to, and no older than its last write: a name or a pooler may lead to
@@ -80,32 +89,39 @@ impl Reads {
         session: &Session,
         read: impl AsyncFn(&mut Calls<'_>) -> Result<T, Failed>,
     ) -> Result<T, StoreError> {
-        let reached = session.reached();
-        self.at_once(async |calls| {
-            check(calls, self.door.shard(), reached).await?;
-            read(calls).await
-        })
+        self.read(Some(session.reached()), read)
     }
 
-    async fn transaction<T>(
+    /// Where it fails the connection goes, for a statement may still be running.
+    fn transaction<T>(
         &self,
-        mut connection: PgConnection,
+        mut connected: Connected,
+        (first, reached): (Duration, Option<(u64, u64)>),
         read: &impl AsyncFn(&mut Calls<'_>) -> Result<T, Failed>,
     ) -> Result<T, Failed> {
-        let calls = Calls::new(&mut connection, self.door.address().schema(), self.door.limits().1);
-        let mut calls = calls.telling(self.door.heartbeat());
-        calls.begin("isolation level repeatable read, read only").await?;
-        let value = read(&mut calls).await?;
-        calls.simple("commit").await?;
-        let mut idle = self.idle();
-        if idle.len() < IDLE && !self.is_closed.load(Ordering::SeqCst) {
-            idle.push(connection);
-        }
+        let Connected { connection, blocking, checked } = &mut connected;
+        let limit = self.door.limits().1;
+        let term = self.door.term();
+        let reached = reached.or(term.filter(|_| *checked != term).map(|term| (term, 0)));
+        let done = blocking.run(async {
+            let calls = Calls::new(connection, self.door.address().schema(), limit);
+            let mut calls = calls.telling(self.door.heartbeat());
+            calls.begin_within(first, "isolation level repeatable read, read only").await?;
+            if let Some(reached) = reached {
+                check(&mut calls, self.door.shard(), reached).await?;
+                *checked = term;
+            }
+            let value = read(&mut calls).await?;
+            calls.simple("commit").await?;
+            Ok(value)
+        });
+        let value = done.unwrap_or(Err(Failed::TooSlow(limit)))?;
+        self.idle().put(connected);
         Ok(value)
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<PgConnection>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    fn idle(&self) -> &Idle {
+        self.door.idle()
     }
 }
 
@@ -126,5 +142,81 @@ async fn check(calls: &mut Calls<'_>, shard: &Shard, (term, writes): (u64, u64))
 impl fmt::Debug for Reads {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reads").field("door", &self.door).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        clock::Heartbeat,
+        postgres::{
+            Led, Taken,
+            fixture::{PATIENCE, Tables},
+        },
+    };
+    use std::collections::BTreeSet;
+    use testkit::Postgres;
+    use tokio::sync::mpsc;
+
+    /// The process of the server that reads.
+    fn process(reads: &Reads) -> i32 {
+        let ask = async |calls: &mut Calls<'_>| {
+            let row = calls.one(calls.statement("select pg_backend_pid()")).await?;
+            row.map_or(Ok(0), |row| column(&row, 0))
+        };
+        reads.at_once(ask).unwrap()
+    }
+
+    #[test]
+    fn connections_that_wait_are_used_in_turns_by_whoever_reads_and_replaced_where_they_are_lost() {
+        let door = Tables::new().door("waiting");
+        let (first, second) = (Reads::new(&door), Reads::new(&door));
+        first.keep_ready(2).unwrap();
+        first.keep_ready(2).unwrap();
+        assert_eq!(door.idle().len(), 2);
+        let turns = [&first, &second, &second, &first].map(process);
+        assert_eq!(turns[..2], turns[2..]);
+        assert_ne!(turns[0], turns[1]);
+        first.close();
+        assert!(first.at_once(async |_| Ok(())).is_err());
+        assert_eq!(process(&second), turns[0], "they are not of those that read by them");
+        Postgres::shared().sql(
+            "stores",
+            "select pg_terminate_backend(pid, 60000) from pg_stat_activity where application_name = 'khronos waiting'",
+        );
+        let after: BTreeSet<i32> = (0..4).map(|_| process(&second)).collect();
+        assert!(after.len() == 2 && after.is_disjoint(&turns.into_iter().collect()), "{after:?}");
+    }
+
+    #[test]
+    fn under_a_lease_a_connection_of_the_time_before_is_used_where_it_leads_to_the_server_that_was_taken() {
+        let tables = Tables::new();
+        drop(tables.door("taken").session().unwrap());
+        let door = tables.door("taken");
+        let led = |term| {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let told = (Heartbeat::default(), Taken::default());
+            door.led(Led::new(mpsc::unbounded_channel().0, term, runtime.handle().clone(), PATIENCE, told))
+        };
+        let before = Reads::new(&door);
+        before.keep_ready(1).unwrap();
+        let first = process(&before);
+        let take = |term| {
+            let take = format!(
+                "update {}.shard set term = {term}, holder = '{}'",
+                tables.schema(),
+                door.shard().holder
+            );
+            Postgres::shared().sql("stores", &take);
+        };
+        take(7);
+        assert_eq!(process(&Reads::new(&led(7))), first);
+        // That of another server would say so, too.
+        let refused = Reads::new(&led(8)).at_once(async |_| Ok(()));
+        assert!(matches!(&refused, Err(StoreError::Io { what, .. }) if &**what == ELSEWHERE), "{refused:?}");
+        assert_eq!(door.idle().len(), 0, "neither that connection nor a new one is used again");
+        take(8);
+        process(&Reads::new(&led(8)));
     }
 }

@@ -4,9 +4,10 @@ use super::{
     Door,
     calls::{Calls, Statement, column, integer, limited, number},
     errors::Failed,
-    lease::{self, Grant, Progress, Shard, TIMELINE},
+    lease::{self, Grant, Progress, Shard},
     schema,
 };
+use crate::{clock, store::Warmth};
 use khronos_engine::lease::{LeaseCall, LeaseReply, LeaseRow, MemberId};
 use ponos::event::Timestamp;
 use sqlx::{ConnectOptions as _, PgConnection, postgres::PgRow};
@@ -32,6 +33,8 @@ pub(crate) struct MemberShown {
     pub(crate) ahead: Option<i64>,
     /// It is connected to its broker.
     pub(crate) has_broker: bool,
+    /// Of one that follows: whether it would take over at once.
+    pub(crate) warmth: Option<Warmth>,
 }
 
 /// What a call brought.
@@ -57,6 +60,8 @@ impl From<LeaseReply> for Told {
     }
 }
 
+/// Characters of why a member is not warm.
+const MOST_WORDS: usize = 500;
 /// Members that were not seen for so long (milliseconds) are forgotten.
 const FORGOTTEN: i64 = 60 * 60 * 1_000;
 
@@ -104,7 +109,10 @@ impl Line {
             _ => false,
         };
         if let Some(shown) = shown.filter(|_| may_write) {
-            shard.show(&mut calls, shown).await?;
+            // Tables of an older version have no place for all of it.
+            let is_complete =
+                matches!(&told.reply, LeaseReply::Looked(row) if row.schema >= schema::WARMTH_FROM);
+            shard.show(&mut calls, shown, is_complete).await?;
         }
         calls.simple("commit").await?;
         Ok(told)
@@ -120,12 +128,12 @@ impl Shard {
                 None => LeaseReply::Unfit,
             },
             LeaseCall::Save { term, writes, .. } => {
-                let grant = Grant { term, writes, tells, timeline: lease::timeline_of(term) };
+                let grant = Grant { term, writes, tells, timeline: 0 };
                 let saved = self.save(calls, grant, &Progress::default()).await?;
                 saved.map_or(LeaseReply::Unfit, |saved| saved.reply())
             }
             LeaseCall::Resign { term, writes } => {
-                let grant = Grant { term, writes, tells, timeline: lease::timeline_of(term) };
+                let grant = Grant { term, writes, tells, timeline: 0 };
                 match self.resign(calls, grant).await? {
                     true => LeaseReply::Resigned,
                     false => LeaseReply::Unfit,
@@ -160,7 +168,7 @@ impl Shard {
     }
 
     async fn look(&self, calls: &mut Calls<'_>, tells: bool) -> Result<Told, Failed> {
-        let timeline = if tells { TIMELINE } else { "0" };
+        let timeline = lease::timeline(tells);
         // A standby has no timeline of its own to write to.
         let look = format!(
             "select term, holder::text, beat, writes,
@@ -168,13 +176,13 @@ impl Shard {
                      then (extract(epoch from expires_at - clock_timestamp()) * 1000)::bigint else -1 end,
                 wanted_by::text, (select coalesce(max(number), 0)::bigint from {{s}}.migration),
                 (extract(epoch from clock_timestamp()) * 1000)::bigint, pg_is_in_recovery(),
-                case when pg_is_in_recovery() then 0 else {timeline} end, address, saved_on, holder::text, seal
+                case when pg_is_in_recovery() then 0::bigint else {timeline} end, address, saved_on, holder::text, seal
              from {{s}}.shard where clock = $1 and shard = $2"
         );
         let look = calls.statement(&look).bind(self.clock.to_string()).bind(self.shard);
         let row = calls.one(look).await?;
         let row = row.ok_or_else(|| Failed::Unreadable("the row of the clock is missing".into()))?;
-        let seen = looked(&row, tells)?;
+        let seen = looked(&row)?;
         let (address, member): (Option<String>, Option<String>) = (column(&row, 10)?, column(&row, 12)?);
         let seal = column(&row, 13)?;
         let leader = address.zip(member).filter(|_| seen.left > 0);
@@ -183,19 +191,41 @@ impl Shard {
     }
 
     /// Puts the member into the table of members, and forgets those that were not seen for long.
-    async fn show(&self, calls: &mut Calls<'_>, shown: &MemberShown) -> Result<(), Failed> {
-        let upsert =
-            "insert into {s}.member (clock, shard, id, address, version, zones, ahead, has_broker, seen_at)
-            values ($1, $2, $3::uuid, $4, $5, $6, $7, $8, clock_timestamp())
+    async fn show(
+        &self,
+        calls: &mut Calls<'_>,
+        shown: &MemberShown,
+        is_complete: bool,
+    ) -> Result<(), Failed> {
+        let (columns, values, set) = match is_complete {
+            true => (
+                ", warm_at, cold",
+                ", clock_timestamp() - $9::bigint * interval '1 ms', $10",
+                ", warm_at = excluded.warm_at, cold = excluded.cold",
+            ),
+            false => ("", "", ""),
+        };
+        let upsert = format!(
+            "insert into {{s}}.member (clock, shard, id, address, version, zones, ahead, has_broker, seen_at{columns})
+            values ($1, $2, $3::uuid, $4, $5, $6, $7, $8, clock_timestamp(){values})
             on conflict (clock, shard, id) do update set address = excluded.address, ahead = excluded.ahead,
-                zones = excluded.zones, has_broker = excluded.has_broker, seen_at = excluded.seen_at";
-        let upsert = self
-            .mine(calls, upsert)
+                zones = excluded.zones, has_broker = excluded.has_broker, seen_at = excluded.seen_at{set}"
+        );
+        let mut upsert = self
+            .mine(calls, &upsert)
             .bind(self.address.as_deref().map(str::to_owned))
             .bind(shown.version.clone())
             .bind(shown.time_zones.clone())
             .bind(shown.ahead)
             .bind(shown.has_broker);
+        if is_complete {
+            let (age, cold): (Option<i64>, Option<String>) = match &shown.warmth {
+                Some(Warmth::Warm(as_of)) => (Some(clock::now().since(*as_of).max(0)), None),
+                Some(Warmth::Cold(why)) => (None, Some(why.chars().take(MOST_WORDS).collect())),
+                None => (None, None),
+            };
+            upsert = upsert.bind(age).bind(cold);
+        }
         calls.execute(upsert).await?;
         let forget = "delete from {s}.member where clock = $1 and shard = $2 and id <> $3::uuid
             and seen_at < clock_timestamp() - $4::bigint * interval '1 ms'";
@@ -203,11 +233,11 @@ impl Shard {
     }
 }
 
-fn looked(row: &PgRow, tells: bool) -> Result<LeaseRow, Failed> {
-    let term = number(row, 0)?;
+fn looked(row: &PgRow) -> Result<LeaseRow, Failed> {
+    // Of a server that does not tell it nothing is believed: the term may name that of another database.
     let told = (number(row, 9)? >> 32) as u32;
     Ok(LeaseRow {
-        term,
+        term: number(row, 0)?,
         holder: member(column(row, 1)?)?,
         beat: number(row, 2)?,
         writes: number(row, 3)?,
@@ -216,8 +246,7 @@ fn looked(row: &PgRow, tells: bool) -> Result<LeaseRow, Failed> {
         schema: u32::try_from(number(row, 6)?).unwrap_or(u32::MAX),
         now: Timestamp::from_millis(column(row, 7)?),
         in_recovery: column(row, 8)?,
-        // Where the server does not tell, nothing speaks against the one that the term names.
-        timeline: if tells { told } else { lease::timeline_of(term) },
+        timeline: told,
         saved_on: u32::try_from(number(row, 11)?).unwrap_or_default(),
     })
 }
@@ -226,4 +255,41 @@ fn looked(row: &PgRow, tells: bool) -> Result<LeaseRow, Failed> {
 pub(super) fn member(id: Option<String>) -> Result<Option<MemberId>, Failed> {
     let unreadable = |_| Failed::Unreadable("the id of a member is not a UUID".into());
     id.map(|id| Uuid::parse_str(&id).map(|id| MemberId(id.as_u128())).map_err(unreadable)).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::postgres::fixture::{PATIENCE, Tables};
+    use testkit::Postgres;
+
+    #[tokio::test]
+    async fn of_a_server_that_does_not_tell_its_timeline_none_is_believed_whatever_the_term_names() {
+        let postgres = Postgres::shared();
+        postgres.database("untold");
+        postgres.sql(
+            "untold",
+            "create role untold login password 'sesame'; grant create on database untold to untold;
+             revoke execute on function pg_walfile_name(pg_lsn) from public",
+        );
+        let tables = Tables::at(&postgres.url("untold", "sesame", "untold"));
+        let door = tables.door("khronos");
+        let mut line = Line::connect(&door, PATIENCE).await.unwrap();
+        assert!(!line.tells);
+        line.prepare(&door, PATIENCE).await.unwrap();
+        // It was brought from a database that had been promoted.
+        let bring = "update {s}.shard set term = (5::bigint << 32) | 3, saved_on = 5";
+        postgres.sql("untold", &bring.replace("{s}", tables.schema()));
+        let mut ask = async |call| line.ask(&door, call, None, PATIENCE).await.unwrap().reply;
+        let looked = ask(LeaseCall::Look).await;
+        let LeaseReply::Looked(row) = looked else { panic!("{looked:?}") };
+        assert_eq!((row.term >> 32, row.timeline, row.saved_on), (5, 0, 5));
+        let LeaseRow { term, beat, writes, .. } = row;
+        let acquired = ask(LeaseCall::Acquire { term, beat }).await;
+        assert_eq!(acquired, LeaseReply::Acquired { term: term + 1, writes, timeline: 0 });
+        let saved = ask(LeaseCall::Save { term: term + 1, writes, job: None }).await;
+        assert_eq!(saved, LeaseReply::Saved { wanted_by: None, timeline: 0 });
+        let looked = ask(LeaseCall::Look).await;
+        assert!(matches!(looked, LeaseReply::Looked(LeaseRow { saved_on: 0, .. })), "{looked:?}");
+    }
 }

@@ -7,7 +7,10 @@ use std::time::Duration;
 pub(crate) const NEWEST: u32 = STEPS.len() as u32;
 
 /// Step n is the (n − 1)th of these. What was released is never changed: what follows goes into a step of its own.
-const STEPS: [&str; 4] = [FIRST, MEMBERS, TOUCHED, FILES_TEXT];
+const STEPS: [&str; 5] = [FIRST, MEMBERS, TOUCHED, FILES_TEXT, WARMTH];
+
+/// Since this step members show whether they would take over at once.
+pub(super) const WARMTH_FROM: u32 = 5;
 
 /// So many of them the lease needs, so whoever follows: they are there before anybody leads. Those behind are for who leads.
 const OF_THE_LEASE: u32 = 2;
@@ -87,6 +90,11 @@ create table {s}.files_text (clock text, shard smallint, digest text, piece inte
     primary key (clock, shard, digest, piece));
 ";
 
+/// As of when a member holds what the leader keeps, or why it does not.
+const WARMTH: &str = "
+alter table {s}.member add column warm_at timestamptz, add column cold text;
+";
+
 /// Makes what whoever follows needs, one program after the other; all of it where there is nothing yet.
 ///
 /// # Errors
@@ -107,6 +115,14 @@ pub(super) async fn finish(calls: &mut Calls<'_>) -> Result<(), Failed> {
 /// Waits until no other program changes what there is of this schema, until this transaction ends.
 pub(super) async fn lock(calls: &mut Calls<'_>) -> Result<(), Failed> {
     calls.simple("select pg_advisory_xact_lock(hashtext('khronos {s}'))").await
+}
+
+/// Whether all that this version wants of the tables is there.
+///
+/// # Errors
+/// [`Failed::Newer`] for tables of a newer version.
+pub(crate) async fn is_complete(calls: &mut Calls<'_>) -> Result<bool, Failed> {
+    Ok(step(calls, &STEPS).await? == NEWEST)
 }
 
 async fn migrate_by(calls: &mut Calls<'_>, steps: &[&str]) -> Result<(), Failed> {

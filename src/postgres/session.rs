@@ -99,7 +99,7 @@ impl Session {
     }
 
     /// Under a lease that another thread keeps. Whatever was under way by an earlier session is in the tables by now, or never
-    /// comes.
+    /// comes: the lease was taken since, or a first write waits for it.
     ///
     /// # Errors
     /// [`StoreError::Fenced`] where there is no such lease any more; [`StoreError::Io`].
@@ -112,10 +112,14 @@ impl Session {
         let failed = |error: std::io::Error| address.io(format!("its runtime could not be started: {error}"));
         let blocking = Blocking::new().map_err(failed)?;
         let turns = Mutex::new(Turns { turn: Turn::Given, first: 0, others: 0 });
-        let (address, shard, reached) = (address.clone(), shard.clone(), AtomicU64::new(0));
+        let taken = led.just_taken();
+        let reached = AtomicU64::new(taken.unwrap_or_default());
+        let (address, shard) = (address.clone(), shard.clone());
         let (term, limit, led, freed) = (led.term(), led.limit(), Some(led), Condvar::new());
         let session = Self { address, shard, limit, work_limit, blocking, turns, freed, led, term, reached };
-        session.write(Writing::long(), async |calls| schema::finish(calls).await)?;
+        if taken.is_none() {
+            session.write(Writing::long(), async |calls| schema::finish(calls).await)?;
+        }
         Ok(session)
     }
 

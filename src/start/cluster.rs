@@ -6,7 +6,7 @@ use super::{
     files::Files,
     http_state,
     leading::{end_with, prove, show_link},
-    life::{self, Around, First, Life, Stores},
+    life::{self, Around, First, Life, Opened, Stores},
     place, replication, show_presence,
     stores::{Place, counts},
     take_commands,
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     broker, clock,
-    clock_loop::{Lead, NamedCalendars, Proof, Report},
+    clock_loop::{Failure, Lead, NamedCalendars, Proof, Report},
     cluster::{Keeper, KeeperParts, Role, Seen, Standby, Trust, keep},
     config::Config,
     engine::{Snapshot, lease::LeaseTimes},
@@ -72,6 +72,7 @@ struct Cluster<'a> {
     keeper: Keeper,
     /// What the leader keeps, held while this clock follows.
     warm: WarmStore,
+    half: Option<Half>,
     trust: Trust,
     topology: watch::Sender<Topology>,
     front: watch::Sender<http::Serves>,
@@ -87,6 +88,13 @@ struct Cluster<'a> {
     /// Counts up when they have changed.
     changed: watch::Receiver<u64>,
     ends: Shutdown,
+}
+
+/// What was opened under a term, where not all of it could be.
+struct Half {
+    term: u64,
+    place: Place,
+    opened: Opened,
 }
 
 /// Leads and follows until the shutdown.
@@ -110,7 +118,7 @@ pub(super) async fn run(
     let owners = config.owners();
     let (link_in, link) = watch::channel(Link::Down { attempts: 0, error: None });
     let (replicated, replication) = watch::channel(None);
-    let warm = WarmStore::new(&door).map_err(RunError::Store)?;
+    let warm = WarmStore::new(&door, counts.clone()).map_err(RunError::Store)?;
     let (reader, lines) = own_reader(config);
     let told = Told::new(config, &door, &warm, lines, (&counts, limits)).map_err(RunError::Store)?;
     let clock = told.clock.replicated(replication.clone());
@@ -119,18 +127,20 @@ pub(super) async fn run(
     let failing = Some(UNASKED.to_owned());
     let (seen, shown_seen) = watch::channel(Seen { failing, ..Seen::default() });
     let ca_file = config.cluster.ca_file.clone();
-    let following = http::following(state.clone(), shown_seen, link, ca_file, Some(told.telling));
+    let telling = Some(told.telling);
+    let following = http::following(state.clone(), shown_seen, link, warm.warmth(), ca_file, telling);
     let (front, served) = watch::channel(following.clone());
     // From now on it says how it is, however long the database is waited for.
     let serving = http::start_front(listener, state, served, ends.clone()).map_err(RunError::Http)?;
     let (times, silent) = (LeaseTimes::default(), SILENT);
     let secret = config.cluster.secret.clone();
-    let parts = KeeperParts { door, trust: trust.clone(), secret, shown, times, seen, silent };
+    let warmth = warm.warmth();
+    let parts = KeeperParts { door, trust: trust.clone(), secret, shown, warmth, times, seen, silent };
     let watching = parts.door.clone();
     let beginning = async {
         let keeper = keep(parts).await?;
         // Whatever ends here has never led: the keeper leads nothing before it is told to begin.
-        replication::watched(&watching, &ends, replicated).await?;
+        replication::watched(&watching, &ends, replicated).await;
         Ok::<_, StoreError>(keeper)
     };
     let Some(begun) = unless_stopped(&ends, beginning).await else {
@@ -163,6 +173,7 @@ pub(super) async fn run(
         transport,
         keeper,
         warm,
+        half: None,
         trust,
         topology,
         front,
@@ -195,6 +206,7 @@ impl Cluster<'_> {
             match now {
                 Role::Ended => return Ok(report),
                 Role::Following => {
+                    self.half = None;
                     self.warm.follow();
                     let standby = standby.get_or_insert_with(|| {
                         let topology = self.topology.subscribe();
@@ -206,7 +218,7 @@ impl Cluster<'_> {
                         () = seen => true,
                     };
                     if !goes_on {
-                        return Err(RunError::Loop(crate::clock_loop::Failure::PublisherGone));
+                        return Err(RunError::Loop(Failure::PublisherGone));
                     }
                 }
                 Role::Leading { term } | Role::Draining { term } => {
@@ -271,12 +283,14 @@ impl Cluster<'_> {
         let begun = clock::reading().boot;
         let heartbeat = self.keeper.heartbeat();
         heartbeat.begin();
-        let place = Place::Postgres(self.keeper.door(term));
-        let Some(stores) =
-            Stores::open(self.config, &place, Some(&self.warm), self.counts.clone(), ends).await?
-        else {
-            return Ok(Report::default());
+        let (place, mut opened) = match self.half.take().filter(|half| half.term == term) {
+            Some(Half { place, opened, .. }) => (place, Some(opened)),
+            None => (Place::Postgres(self.keeper.door(term)), None),
         };
+        let (warm, counts) = (Some(&self.warm), self.counts.clone());
+        let opening = Stores::open(self.config, &place, warm, counts, ends, &mut opened).await;
+        self.half = opened.map(|opened| Half { term, place, opened });
+        let Some(stores) = opening? else { return Ok(Report::default()) };
         let store_id = stores.store.id();
         let first = match is_new(&stores.snapshot) {
             true => First::Files { patience: None, strict: self.strict },
@@ -301,6 +315,8 @@ impl Cluster<'_> {
         let clock = clock.leading(self.trust.clone()).replicated(self.replication.clone());
         let owners = self.config.owners();
         let taking = take_commands(self.config, &owners, &clock, warning, ends)?;
+        // What is due goes before all that people see of it.
+        let mut running = tokio::spawn(clock_loop.run_apart(ends.clone()));
         let state = http_state(self.config, &owners, clock.clone(), self.limits, self.tls.clone());
         let state = state.among(self.members.clone());
         drop(self.front.send_replace(http::serves(state, ends.clone())));
@@ -310,14 +326,12 @@ impl Cluster<'_> {
         self.keeper.work(false);
         let proving = tokio::spawn(prove(self.keeper.clone(), proof, clock));
         let others = tokio::spawn(self.files.clone().follow_others(reload_in.clone()));
-        let running = clock_loop.run_apart(ends.clone());
-        tokio::pin!(running);
         let mut changed = self.changed.clone();
         // What changed before was noted, and counts or not.
         changed.mark_unchanged();
         let ended = loop {
             tokio::select! {
-                ended = &mut running => break ended,
+                ended = &mut running => break ended.unwrap_or(Err(Failure::Panicked)),
                 Ok(()) = changed.changed() => drop(reload_in.try_send(())),
             }
         };

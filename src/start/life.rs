@@ -44,46 +44,82 @@ pub(super) struct Stores {
     counts: Counts,
 }
 
+/// The store of the progress, and what was read of it.
+pub(super) struct Opened {
+    store: StoreHandle,
+    snapshot: Snapshot,
+    warm: Option<Warm>,
+    events: mpsc::UnboundedReceiver<StoreEvent>,
+    calendars: CalendarStore,
+}
+
+impl Opened {
+    async fn of(
+        config: &Config,
+        place: &Place,
+        warm: Option<&WarmStore>,
+        counts: Counts,
+    ) -> Result<Self, StoreError> {
+        let calendars = CalendarStore::default();
+        let warm = warm.map(WarmStore::take_over);
+        let opening = Opening { calendars: calendars.clone(), warm: warm.clone(), held: false };
+        let (store, snapshot, events) = open_store(config, place, opening, counts).await?;
+        let (warm, calendars) = match warm.and_then(|warm| warm.made()) {
+            Some((made, calendars)) => (Some(made), calendars),
+            None => (None, calendars),
+        };
+        Ok(Self { store, snapshot, warm, events, calendars })
+    }
+
+    fn with(self, delayed: OpenedDelayed, counts: Counts) -> Stores {
+        let Self { store, snapshot, warm, events, calendars } = self;
+        Stores { store, snapshot, warm, events, delayed, calendars, counts }
+    }
+}
+
 impl Stores {
-    /// Opens both; `None` if the clock is asked to stop before.
+    /// Opens both; `None` if the clock is asked to stop before. Where delayed events on a Postgres can't be opened what was opened beside
+    /// them is left in `half`, for the next attempt at the same place: nothing of it is read, or made, a second time.
     pub(super) async fn open(
         config: &Config,
         place: &Place,
         warm: Option<&WarmStore>,
         counts: Counts,
         shutdown: &Shutdown,
+        half: &mut Option<Opened>,
     ) -> Result<Option<Self>, RunError> {
-        let calendars = CalendarStore::default();
-        let warm = warm.map(WarmStore::take_over);
-        let opening = Opening { calendars: calendars.clone(), warm: warm.clone(), held: false };
-        let opening = open_store(config, place, opening, counts.clone());
-        let mut delayed = None;
+        let before = half.take();
+        let opening = async {
+            match before {
+                Some(opened) => Ok(opened),
+                None => Opened::of(config, place, warm, counts.clone()).await,
+            }
+        };
         let opening = async {
             match place {
                 // Over a network neither waits for the other: nobody leads meanwhile.
                 Place::Postgres(_) => {
-                    let (opened, beside) = tokio::join!(opening, open_delayed(config, place));
-                    delayed = Some(beside);
-                    opened
+                    let (opened, delayed) = tokio::join!(opening, open_delayed(config, place));
+                    (opened, Some(delayed))
                 }
-                Place::Folder(_) | Place::Memory => opening.await,
+                Place::Folder(_) | Place::Memory => (opening.await, None),
             }
         };
         // Nothing was begun; a store that hangs is left behind.
-        let Some(opened) = unless_stopped(shutdown, opening).await else { return Ok(None) };
-        let (store, snapshot, events) = opened.map_err(RunError::Store)?;
-        let (warm, calendars) = match warm.and_then(|warm| warm.made()) {
-            Some((made, calendars)) => (Some(made), calendars),
-            None => (None, calendars),
-        };
+        let Some((opened, delayed)) = unless_stopped(shutdown, opening).await else { return Ok(None) };
+        let opened = opened.map_err(RunError::Store)?;
         let delayed = match delayed {
             Some(opened) => Some(opened),
             None => unless_stopped(shutdown, open_delayed(config, place)).await,
         };
         match delayed {
-            Some(Ok(delayed)) => Ok(Some(Self { store, snapshot, warm, events, delayed, calendars, counts })),
+            Some(Ok(delayed)) => Ok(Some(opened.with(delayed, counts))),
+            Some(Err(error)) if matches!(place, Place::Postgres(_)) => {
+                *half = Some(opened);
+                Err(RunError::Store(error))
+            }
             given_up => {
-                drop(timeout(super::FAREWELL, store.close()).await);
+                drop(timeout(super::FAREWELL, opened.store.close()).await);
                 given_up.map_or(Ok(None), |opened| opened.map(|_| None).map_err(RunError::Store))
             }
         }
@@ -248,7 +284,53 @@ pub(super) fn begins_again(error: &RunError) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::stores::tests::configured, *};
+    use crate::{
+        engine::Commit,
+        postgres::fixture::{PATIENCE, Tables},
+        start::counts,
+        store::Warmth,
+    };
+    use ponos::{event::Timestamp, shutdown::shutdown};
+    use testkit::Postgres;
+
+    #[tokio::test]
+    async fn what_was_made_ahead_is_there_still_once_delayed_events_can_be_opened() {
+        let tables = Tables::new();
+        let config = configured(&tables);
+        let (_trigger, shutdown) = shutdown();
+        let place = Place::of(&config).unwrap();
+        let Place::Postgres(door) = &place else { panic!("it is on a Postgres") };
+        let warm = WarmStore::new(door, counts(&config)).unwrap();
+        let mut half = None;
+        let open = async |half: &mut Option<Opened>, warm: Option<&WarmStore>| {
+            Stores::open(&config, &place, warm, counts(&config), &shutdown, half).await
+        };
+        let mut stores = open(&mut half, None).await.unwrap().expect("nobody stops it");
+        let commit = Commit { settled: Timestamp::from_millis(7), ..Commit::default() };
+        stores.store.save(1, commit).unwrap();
+        assert!(matches!(stores.events.recv().await, Some(StoreEvent::Saved { .. })));
+        let Stores { store, delayed, .. } = stores;
+        delayed.0.close().await.unwrap();
+        store.close().await.unwrap();
+        warm.follow();
+        let mut warmth = warm.warmth();
+        let is_warm = warmth.wait_for(|warmth| matches!(warmth, Warmth::Warm(_)));
+        drop(timeout(PATIENCE, is_warm).await.expect("it is warm in time").unwrap());
+        let sql = |statement: &str| {
+            Postgres::shared().sql("stores", &statement.replace("{s}", tables.schema()));
+        };
+        sql("alter table {s}.delayed_state rename to elsewhere");
+        for _ in 0..2 {
+            let refused = open(&mut half, Some(&warm)).await.map(drop);
+            assert!(matches!(refused, Err(RunError::Store(StoreError::Io { .. }))), "{refused:?}");
+            assert!(half.as_ref().is_some_and(|half| half.warm.is_some()));
+        }
+        sql("alter table {s}.elsewhere rename to delayed_state");
+        let stores = open(&mut half, Some(&warm)).await.unwrap().expect("nobody stops it");
+        assert!(stores.warm.is_some() && half.is_none());
+        assert_eq!(stores.snapshot.settled, Some(Timestamp::from_millis(7)));
+    }
 
     #[test]
     fn a_leadership_whose_lease_stands_begins_again_but_for_what_stays() {

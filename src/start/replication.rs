@@ -1,9 +1,6 @@
 //! Watches what a failover of the store's Postgres may lose: nobody sees it before it happens, so it is a standing warning.
 
-use crate::{
-    postgres::{Door, Follower, Replication},
-    store::StoreError,
-};
+use crate::postgres::{Door, Follower, Replication};
 use ponos::shutdown::{Shutdown, Stage};
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::sleep};
@@ -13,15 +10,8 @@ use tracing::{debug, info, warn};
 const EVERY: Duration = Duration::from_secs(60);
 
 /// Says what a person should know of it, from now on until the shutdown.
-///
-/// # Errors
-/// [`StoreError::Io`].
-pub(super) async fn watched(
-    door: &Door,
-    shutdown: &Shutdown,
-    told: watch::Sender<Option<String>>,
-) -> Result<(), StoreError> {
-    let follower = Arc::new(Follower::new(door)?);
+pub(super) async fn watched(door: &Door, shutdown: &Shutdown, told: watch::Sender<Option<String>>) {
+    let follower = Arc::new(Follower::new(door));
     let mut last = None;
     tell(&told, &mut last, look(follower.clone()).await);
     let shutdown = shutdown.clone();
@@ -34,7 +24,6 @@ pub(super) async fn watched(
             }
         }
     });
-    Ok(())
 }
 
 /// `None` where it could not be looked at: the store says itself what is wrong then.

@@ -215,13 +215,13 @@ fn delayed_limits(config: &Config) -> DelayedLimits {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::{config::Request, delayed::DelayedBatch, engine::Commit, postgres::fixture::Tables};
     use ponos::event::Timestamp;
     use testkit::Postgres;
 
-    fn configured(tables: &Tables) -> Config {
+    pub(in super::super) fn configured(tables: &Tables) -> Config {
         let environment = [("KHRONOS_STORE_PATH", tables.url()), ("KHRONOS_STORE_SCHEMA", tables.schema())];
         let environment = environment.map(|(key, value)| (key.into(), value.into()));
         let file = tempfile::NamedTempFile::new().unwrap();

@@ -37,11 +37,11 @@ impl Told {
     ) -> Result<Self, StoreError> {
         let (handle, asked, status) = Handle::played(config.clock.name.clone());
         answering(warm.clone(), asked, door)?;
-        let record = record(page_reader(door)?, limits.answer);
+        let record = record(page_reader(door), limits.answer);
         let clock =
             RunningClock::new(handle, record, CalendarStore::default(), counts.clone(), limits.answer);
         let tuning = DelayedTuning { patience: limits.answer, ..DelayedTuning::default() };
-        let clock = clock.written(lines).with_delayed(read_only(delayed_reader(door)?, tuning));
+        let clock = clock.written(lines).with_delayed(read_only(delayed_reader(door), tuning));
         let look = warm.clone();
         let telling = Telling::new(warm.looks(), move || look.look(), status);
         Ok(Self { clock, telling })

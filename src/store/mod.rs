@@ -17,7 +17,7 @@ pub use khronos_engine::store::{
 };
 use khronos_engine::store::{complete_after, details_lost, made_up};
 pub(crate) use meta::{Meta, UNFINISHED};
-pub use postgres::{Look, PostgresOptions, PostgresStore, TakeOver, WarmStore};
+pub use postgres::{Look, PostgresOptions, PostgresStore, TakeOver, WarmStore, Warmth};
 pub(crate) use postgres::{PostgresSource, PostgresTarget, page_reader};
 pub use sled::{NO_ROOM, SledOptions, SledStore};
 #[cfg(test)]

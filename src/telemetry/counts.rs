@@ -106,6 +106,7 @@ struct Inner {
     flushes: Histogram,
     store_errors: Counter,
     audit_errors: Counter,
+    follower_panics: Counter,
     commands: CommandCounts,
     audited: Mutex<Option<Audited>>,
     schedules: Mutex<PerSchedule>,
@@ -151,6 +152,7 @@ impl Counts {
             flushes: Histogram::new(WRITE),
             store_errors: Counter::default(),
             audit_errors: Counter::default(),
+            follower_panics: Counter::default(),
             commands: CommandCounts::default(),
             audited: Mutex::default(),
             schedules: Mutex::new(PerSchedule::new(config.schedules)),
@@ -219,6 +221,16 @@ impl Counts {
         self.0.store_errors.inc();
     }
 
+    /// The thread that reads what the leader keeps panicked.
+    pub fn follower_panicked(&self) {
+        self.0.follower_panics.inc();
+    }
+
+    /// How often it did.
+    pub fn follower_panics(&self) -> u64 {
+        self.0.follower_panics.get()
+    }
+
     /// The record was audited, or could not be.
     pub fn audited(&self, found: Option<Audited>) {
         match found {
@@ -282,6 +294,16 @@ impl Counts {
             counts.audit_errors.clone(),
         );
         counts.commands.register(registry);
+        self.register_of_follower(registry);
+    }
+
+    /// Those that a clock has while it follows another one.
+    pub fn register_of_follower(&self, registry: &mut Registry) {
+        registry.register(
+            "follower_panics",
+            "Panics of the thread that reads what the leader keeps, while this clock follows",
+            self.0.follower_panics.clone(),
+        );
     }
 }
 

@@ -34,7 +34,7 @@ impl PostgresDelayedSource {
     /// # Errors
     /// [`StoreError`].
     pub(crate) fn open(door: &Door) -> Result<Option<Self>, StoreError> {
-        let (session, reads) = (door.session()?, Arc::new(Reads::new(door)?));
+        let (session, reads) = (door.session()?, Arc::new(Reads::new(door)));
         let found = reads.at_once_by(&session, async |calls| state::read(calls, door.shard()).await)?;
         let state = found.understood(door)?;
         Ok(state.map(|state| Self::new(door, session, reads, state.meta)))
@@ -99,7 +99,7 @@ impl PostgresDelayedTarget {
     /// # Errors
     /// [`StoreError`].
     pub(crate) fn create(door: &Door, of: &Meta) -> Result<Self, StoreError> {
-        let (session, reads) = (door.session()?, Arc::new(Reads::new(door)?));
+        let (session, reads) = (door.session()?, Arc::new(Reads::new(door)));
         let meta = Meta {
             form: UNFINISHED,
             // Some clock wrote it.

@@ -54,7 +54,7 @@ fn behind_a_pooler_in_transaction_mode_both_stores_keep_what_they_keep_elsewhere
         let _ending = Ending(&is_over);
         for _ in 0..2 {
             scope.spawn(|| {
-                let follower = Follower::new(&pooled.of_another_process().door("khronos")).unwrap();
+                let follower = Follower::new(&pooled.of_another_process().door("khronos"));
                 while !is_over.load(Ordering::SeqCst) {
                     assert!(!follower.look().unwrap().unwrap().is_ours);
                 }

@@ -39,16 +39,13 @@ struct PageRead<T> {
 }
 
 /// Reads for whoever only follows.
-///
-/// # Errors
-/// [`StoreError::Io`] where its runtime can't be started.
-pub(crate) fn delayed_reader(door: &Door) -> Result<Arc<dyn DelayedReader>, StoreError> {
-    Ok(Arc::new(PostgresDelayedReader::new(door)?))
+pub(crate) fn delayed_reader(door: &Door) -> Arc<dyn DelayedReader> {
+    Arc::new(PostgresDelayedReader::new(door))
 }
 
 impl PostgresDelayedReader {
-    pub(super) fn new(door: &Door) -> Result<Self, StoreError> {
-        Ok(Self { door: door.clone(), reads: Reads::new(door)? })
+    pub(super) fn new(door: &Door) -> Self {
+        Self { door: door.clone(), reads: Reads::new(door) }
     }
 
     pub(super) fn reads(&self) -> &Reads {

@@ -11,7 +11,7 @@ const EVERY = 2_000;
 /** Whose time differs more from the database's, in ms, is no candidate. */
 const SKEW = 250;
 
-/** @typedef {{ id: string, leads: boolean, lives: boolean, address: string | null, version: string, time_zones: string, ahead_ms: number | null, has_broker: boolean, seen_ms_ago: number, probed_ms_ago: number | null }} Member */
+/** @typedef {{ id: string, leads: boolean, lives: boolean, address: string | null, version: string, time_zones: string, ahead_ms: number | null, has_broker: boolean, seen_ms_ago: number, probed_ms_ago: number | null, warm: boolean | null, warm_ms_ago: number | null, cold: string | null }} Member */
 /** @typedef {{ here: string, replication: string | null, clock: string, leader: string | null, is_led: boolean, term: number, timeline: number, since: string | null, gap_ms: number | null, members: Member[] }} Cluster */
 
 /** @param {import("./app.js").View} view */
@@ -43,6 +43,7 @@ function verdict({ is_led: isLed, leader, members, replication }) {
   const ready = living.filter((one) => !one.leads && one.has_broker && Math.abs(one.ahead_ms ?? 0) <= SKEW);
   const said = [
     isLed && ready.length === 0 ? "No other clock could take over: none lives that is connected to its broker and has the right time." : null,
+    isLed && ready.length > 0 && ready.every((one) => one.warm === false) ? "Whoever takes over now reads everything first: none of the clocks that follow is warm." : null,
     differ((one) => one.version) ? "They are of several versions." : null,
     differ((one) => one.time_zones) ? "They have several releases of the time zone data." : null,
     replication,
@@ -74,9 +75,10 @@ function members({ here, members: all }) {
       one.time_zones,
       h("span", { class: isOff ? "wrong" : "" }, ahead),
       one.lives ? (one.has_broker ? "connected" : h("span", { class: "wrong" }, "away")) : "",
+      one.lives && one.warm !== null ? (one.warm ? "yes" : h("span", { class: "wrong", title: one.cold ?? "" }, "no")) : "",
       `${lasting(one.seen_ms_ago)} ago`,
     ];
     return row(cells, { "data-key": one.id });
   });
-  return table("Clocks of this name", ["Role", "Address", "Version", "Time zones", "Ahead", "Broker", "Seen"], rows, "None was seen within an hour.");
+  return table("Clocks of this name", ["Role", "Address", "Version", "Time zones", "Ahead", "Broker", "Warm", "Seen"], rows, "None was seen within an hour.");
 }

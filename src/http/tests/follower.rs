@@ -4,7 +4,11 @@ use super::{
     super::{connection::Connection, telling::Telling},
     *,
 };
-use crate::{authority::Owners, cluster::Seen, store::Look};
+use crate::{
+    authority::Owners,
+    cluster::Seen,
+    store::{Look, Warmth},
+};
 use axum::{
     body::{Body, Bytes},
     http::Request,
@@ -33,12 +37,22 @@ fn following_as(clock: &Clock, seen: Seen, limits: Limits) -> Serves {
 }
 
 fn telling_as(clock: &Clock, seen: Seen, limits: Limits, telling: Option<Telling>) -> Serves {
+    following_so(clock, (seen, Warmth::Cold("it reads".into())), limits, telling)
+}
+
+/// The same, as warm as this.
+fn following_so(
+    clock: &Clock,
+    (seen, warmth): (Seen, Warmth),
+    limits: Limits,
+    telling: Option<Telling>,
+) -> Serves {
     let link = Link::Down { attempts: 0, error: None };
     let state = HttpState::new(clock.state.clock.clone(), vec![], limits).with_access(open());
     // What they say does not change, so nobody has to go on saying it.
-    let (seen, link) = (watch::channel(seen), watch::channel(link));
-    tokio::spawn(async move { (seen.0.closed().await, link.0.closed().await) });
-    super::super::following(state, seen.1, link.1, None, telling)
+    let (seen, link, warmth) = (watch::channel(seen), watch::channel(link), watch::channel(warmth));
+    tokio::spawn(async move { (seen.0.closed().await, link.0.closed().await, warmth.0.closed().await) });
+    super::super::following(state, seen.1, link.1, warmth.1, None, telling)
 }
 
 /// A request as it comes from this machine.
@@ -138,6 +152,22 @@ async fn an_address_that_is_not_known_for_a_members_is_asked_nothing() {
     assert!(status == 503 && said.contains("it is not sealed"), "{said}");
     let ready = told(follower.call(request(Method::GET, "/readyz", &[], Body::empty())).await).await.1;
     assert!(ready.contains("it is not sealed"), "{ready}");
+}
+
+#[tokio::test]
+async fn a_follower_says_whether_it_would_take_over_at_once_and_why_not() {
+    let clock = Clock::start().await;
+    let as_of = Timestamp::from_millis(1_764_547_200_000);
+    for (warmth, parts) in [
+        (Warmth::Warm(as_of), ["\"warm\":true", "\"warm_at\":\"2025-12-01T00:00:00.000Z\""]),
+        (Warmth::Cold("it reads".into()), ["\"warm\":false", "\"cold\":\"it reads\""]),
+    ] {
+        let follower = following_so(&clock, (Seen::default(), warmth), Limits::patient(), None);
+        let asked = request(Method::GET, "/readyz", &[], Body::empty());
+        let said = told(TowerToHyperService::new(follower).call(asked).await).await.1;
+        assert!(parts.iter().all(|part| said.contains(part)), "{said}");
+        assert_eq!(said.contains("warm_at"), !said.contains("\"cold\""), "{said}");
+    }
 }
 
 #[tokio::test]
@@ -249,7 +279,8 @@ async fn a_follower_says_how_it_is_while_what_it_sees_changes_all_the_time() {
     let state = HttpState::new(clock.state.clock.clone(), vec![], Limits::patient()).with_access(open());
     let (seen, shown) = watch::channel(Seen::default());
     let (_link, link) = watch::channel(Link::Down { attempts: 0, error: None });
-    let follower = super::super::following(state, shown, link, None, None);
+    let (_warmth, warmth) = watch::channel(Warmth::Cold("it reads".into()));
+    let follower = super::super::following(state, shown, link, warmth, None, None);
     let is_asked = Arc::new(());
     let asked = Arc::downgrade(&is_asked);
     std::thread::spawn(move || {

@@ -17,10 +17,11 @@ use prometheus_client::{
 /// # Errors
 /// [`OpsError::Defect`].
 pub async fn of_follower(clock: &RunningClock, status: Status) -> Result<Registry, OpsError> {
-    let (zones, started) = (clock.zone_data(), clock.started);
+    let (counts, zones, started) = (clock.counts.clone(), clock.zone_data(), clock.started);
     run_blocking(move || {
         let mut registry = Registry::with_prefix("khronos");
         show(&mut registry, &status, false, (&zones, started));
+        counts.register_of_follower(&mut registry);
         registry
     })
     .await

@@ -1,7 +1,7 @@
 //! How a clock is, as `/healthz` and `/readyz` show it.
 
 use super::PauseView;
-use crate::{clock_loop::Status, schedule::ZoneData};
+use crate::{clock_loop::Status, schedule::ZoneData, store::Warmth};
 use ponos::{broker::Link, event::Timestamp, redact::redact};
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +59,16 @@ pub struct Readiness {
     /// Of a follower: where the leader is reached, if there is one that says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leader: Option<String>,
+    /// Of a follower: it holds what the leader keeps, and would take over at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warm: Option<bool>,
+    /// Of a follower that is warm: when what it holds was read last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub warm_at: Option<Timestamp>,
+    /// Of a follower that is not: why it would read everything first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cold: Option<String>,
 }
 
 /// What a clock is among several on one database.
@@ -94,7 +104,20 @@ impl Readiness {
             time_zones: zones.to_string(),
             role: None,
             leader: None,
+            warm: None,
+            warm_at: None,
+            cold: None,
         }
+    }
+
+    /// The same of a follower that is as warm as this.
+    #[must_use]
+    pub fn with_warmth(self, warmth: &Warmth) -> Self {
+        let (warm_at, cold) = match warmth {
+            Warmth::Warm(as_of) => (Some(*as_of), None),
+            Warmth::Cold(why) => (None, Some(redact(why).into_owned())),
+        };
+        Self { warm: Some(warm_at.is_some()), warm_at, cold, ..self }
     }
 }
 

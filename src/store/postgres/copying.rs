@@ -33,7 +33,7 @@ impl PostgresSource {
     /// [`StoreError::Led`] while a clock runs on it, [`StoreError::OtherClock`], [`StoreError::Newer`], [`StoreError::Unfinished`], or
     /// [`StoreError::Io`].
     pub(crate) fn open(door: &Door) -> Result<Option<Self>, StoreError> {
-        let reads = Arc::new(Reads::new(door)?);
+        let reads = Arc::new(Reads::new(door));
         if !reads.at_once(async |calls: &mut Calls<'_>| has_tables(calls).await)? {
             return Ok(None);
         }
@@ -105,7 +105,7 @@ impl PostgresTarget {
     /// # Errors
     /// As of [`PostgresSource::open`].
     pub(crate) fn create(door: &Door, of: &Meta) -> Result<Option<Self>, StoreError> {
-        let (session, reads) = (door.session()?, Arc::new(Reads::new(door)?));
+        let (session, reads) = (door.session()?, Arc::new(Reads::new(door)));
         let looked = async |calls: &mut Calls<'_>| {
             let found = load::meta(calls, door.shard()).await?;
             Ok((found, is_empty(calls).await?))

@@ -10,46 +10,43 @@ use crate::{
         ClockRules, Coalesced, Commit, Engine, Era, OneShot, Outcome, Parked, Reading, Resends, Revision,
         Row, Rules, Snapshot, Span, Warm,
     },
-    postgres::{
-        Door, Reads,
-        fixture::{PATIENCE, Tables},
-    },
+    postgres::{Door, Reads, fixture::Tables},
     schedule::{ADay, Created, Definition, Demand, DoorKind, Packed},
     store::{Store, conformance::rows},
 };
 use fastrand::Rng;
 use ponos::event::{EventKind, Timestamp};
 use std::{collections::BTreeMap, sync::Arc};
-use testkit::{Postgres, block_until};
+use testkit::Postgres;
 
-fn at(second: i64) -> Timestamp {
+pub(super) fn at(second: i64) -> Timestamp {
     Timestamp::from_millis(1_764_547_200_000 + second * 1_000)
 }
 
-fn open(door: &Door, warm: Option<TakeOver>) -> PostgresStore {
+pub(super) fn open(door: &Door, warm: Option<TakeOver>) -> PostgresStore {
     PostgresStore::open(door, &PostgresOptions { warm, ..PostgresOptions::default() }).unwrap()
 }
 
-fn sql(tables: &Tables, statements: &str) {
+pub(super) fn sql(tables: &Tables, statements: &str) {
     Postgres::shared().sql("stores", &statements.replace("{s}", tables.schema()));
 }
 
 /// A clock that follows, look by look.
-struct Follower {
-    door: Door,
-    reads: Reads,
-    held: Option<Held>,
+pub(super) struct Follower {
+    pub(super) door: Door,
+    pub(super) reads: Reads,
+    pub(super) held: Option<Held>,
 }
 
 impl Follower {
-    fn of(tables: &Tables) -> Self {
+    pub(super) fn of(tables: &Tables) -> Self {
         let door = tables.of_another_process().door("khronos");
-        let reads = Reads::new(&door).unwrap();
+        let reads = Reads::new(&door);
         Self { door, reads, held: None }
     }
 
     /// How many entries and rows were read; `None`: all were.
-    fn look(&mut self) -> Option<(usize, usize)> {
+    pub(super) fn look(&mut self) -> Option<(usize, usize)> {
         let (shard, at) = (self.door.shard(), self.held.as_ref().map(|held| held.at));
         let read = self.reads.at_once(async |calls| {
             let Found::Kept(meta) = load::meta(calls, shard).await? else { return Ok(None) };
@@ -79,7 +76,7 @@ impl Follower {
     }
 }
 
-fn assert_same(made: Warm, rest: Snapshot, whole: Snapshot) {
+pub(super) fn assert_same(made: Warm, rest: Snapshot, whole: Snapshot) {
     let without =
         Snapshot { revisions: Vec::new(), one_shots: Vec::new(), sent: BTreeMap::new(), ..whole.clone() };
     assert_eq!(rest, without);
@@ -108,7 +105,7 @@ fn assert_same(made: Warm, rest: Snapshot, whole: Snapshot) {
 }
 
 /// What a leader has written, and what it may write next.
-struct Leader {
+pub(super) struct Leader {
     random: Rng,
     now: i64,
     set_backs: u32,
@@ -119,7 +116,7 @@ struct Leader {
 }
 
 impl Leader {
-    fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         let (last, older) = (BTreeMap::new(), Vec::new());
         Self { random: Rng::with_seed(seed), now: 100, set_backs: 0, created: 0, last, older }
     }
@@ -143,7 +140,7 @@ impl Leader {
         Packed::build(&definition).unwrap()
     }
 
-    fn commit(&mut self) -> Commit {
+    pub(super) fn commit(&mut self) -> Commit {
         self.now += self.random.i64(0..900);
         if self.random.u8(0..40) == 0 {
             self.set_backs += 1;
@@ -363,31 +360,4 @@ fn of_what_writes_touched_the_newest_thousand_are_kept() {
         |of: &str| Postgres::shared().sql("stores", &format!("select {of} from {}.touched", tables.schema()));
     assert_eq!((kept("min(number)"), kept("max(number)")), ("201".into(), "1200".into()));
     assert_eq!((follower.look(), follower.look()), (None, Some((0, 0))));
-}
-
-#[test]
-fn the_thread_of_a_follower_holds_what_the_leader_writes_until_somebody_takes_it() {
-    let tables = Tables::new();
-    let mut leader = Leader::new(4);
-    let mut store = open(&tables.door("khronos"), None);
-    store.save(0, &leader.commit()).unwrap();
-    let door = tables.of_another_process().door("khronos");
-    let warm = WarmStore::new(&door).unwrap();
-    assert!(warm.take_over().take().is_none(), "it rests");
-    let given_up = warm.take_over();
-    warm.follow();
-    let holds = |generation| {
-        block_until("what was written", PATIENCE, || (warm.at() == Some(generation)).then_some(()));
-    };
-    holds(1);
-    store.append(0, &rows([1]), leader.commit().settled).unwrap();
-    holds(2);
-    drop(store);
-    assert!(given_up.take().is_none(), "what is held now is not of an opening from before");
-    let warm = warm.take_over();
-    let mut store = open(&door, Some(warm.clone()));
-    let rest = store.load().unwrap();
-    let (made, _) = warm.made().expect("it was held");
-    let whole = store.load().unwrap();
-    assert_same(made, rest, whole);
 }

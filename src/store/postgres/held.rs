@@ -30,8 +30,8 @@ const UNWANTED: &str = "this clock does not follow any more";
 pub(super) struct Held {
     pub(super) at: At,
     pub(super) warm: Warm,
-    /// All entries that nothing is made of ahead.
-    pub(super) rest: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// All entries that nothing is made of ahead, by their keys: read, for there may be many.
+    pub(super) rest: BTreeMap<Vec<u8>, Entry>,
     /// The keys of calendars and zones that no revision referred to when all was read, and none has since.
     unused: BTreeSet<Vec<u8>>,
     pub(super) calendars: CalendarStore,
@@ -146,7 +146,7 @@ impl Held {
         let take = |key: &[u8], value: &[u8]| match encoding::about(key)? {
             _ if !is_wanted() => Err(Failed::Moved(UNWANTED)),
             About::Other => {
-                rest.insert(key.to_vec(), value.to_vec());
+                rest.insert(key.to_vec(), encoding::entry(key, value, &calendars)?);
                 Ok(())
             }
             _ => loaded.take(encoding::entry(key, value, &calendars)?),
@@ -176,11 +176,12 @@ impl Held {
                 }
                 continue;
             };
+            let entry = encoding::entry(&key, &value, &self.calendars)?;
             if about == About::Other {
-                self.rest.insert(key, value);
+                self.rest.insert(key, entry);
                 continue;
             }
-            match encoding::entry(&key, &value, &self.calendars)? {
+            match entry {
                 Entry::Calendar(_, of) => days.push(of),
                 Entry::Zone(of) => rules.push(of),
                 Entry::Revision(revision, references) => {
@@ -206,9 +207,7 @@ impl Held {
     pub(super) fn into_parts(self) -> Result<Parts, Failed> {
         let Self { warm, rest, unused, calendars, .. } = self;
         let mut loaded = Loaded::default();
-        for (key, value) in &rest {
-            loaded.take(encoding::entry(key, value, &calendars)?)?;
-        }
+        rest.into_values().try_for_each(|entry| loaded.take(entry))?;
         Ok(Parts { snapshot: loaded.snapshot, warm, calendars, unused })
     }
 }

@@ -10,6 +10,7 @@
 mod copying;
 mod held;
 mod load;
+mod looks;
 mod reader;
 mod tables;
 mod told;
@@ -35,12 +36,13 @@ use crate::{
     schedule::CalendarStore,
 };
 pub(crate) use copying::{PostgresSource, PostgresTarget};
-use held::{Held, Parts};
+use held::{Difference, Held, Parts};
+use load::Found;
 use ponos::event::Timestamp;
 use reader::PostgresReader;
 pub(crate) use reader::page_reader;
 use std::{collections::BTreeSet, fmt, sync::Arc};
-pub use warm::{Look, TakeOver, WarmStore};
+pub use warm::{Look, TakeOver, WarmStore, Warmth};
 
 /// How a [`PostgresStore`] is opened.
 #[derive(Debug, Clone, Default)]
@@ -63,7 +65,7 @@ pub struct PostgresStore {
     log: Numbered,
     limits: Limits,
     calendars: CalendarStore,
-    warm: Option<TakeOver>,
+    ahead: Option<Ahead>,
     /// Tells the writes of this opening from all others.
     opening: u64,
     /// The keys of calendars and zones that no revision referred to when it was loaded; they go with the next commit.
@@ -72,10 +74,15 @@ pub struct PostgresStore {
     broken: Option<StoreError>,
 }
 
-const CHANGED: &str = "what lies there is not what this clock found when it opened it; it is read again";
-
 /// What was loaded, and the keys of calendars and zones in it that no revision refers to.
 type WithUnused = (Snapshot, BTreeSet<Vec<u8>>);
+
+/// What was held while another clock led, and what was written since.
+struct Ahead {
+    warm: TakeOver,
+    held: Box<Held>,
+    difference: Difference,
+}
 
 /// What a write adds to the record, and to the log of changes.
 #[derive(Default)]
@@ -98,19 +105,37 @@ impl PostgresStore {
     /// [`StoreError::Damaged`], or [`StoreError::Io`].
     pub fn open(door: &Door, options: &PostgresOptions) -> Result<Self, StoreError> {
         let session = door.session()?;
-        let reads = Arc::new(Reads::new(door)?);
-        let clock = &*door.shard().clock;
-        let found = reads.at_once_by(&session, async |calls| load::meta(calls, door.shard()).await)?;
+        let reads = Arc::new(Reads::new(door));
+        let shard = door.shard();
+        let warm = options.warm.as_ref().and_then(|warm| Some((warm.clone(), warm.take()?)));
+        // Under the grant of this clock, so that nothing is written beside it until it writes.
+        let read = reads.at_once_by(&session, async |calls| {
+            let found = load::meta(calls, shard).await?;
+            let difference = match (&found, &warm) {
+                (Found::Kept(meta), Some((_, held))) => held.at.difference(calls, shard, meta).await?,
+                _ => None,
+            };
+            Ok((found, difference))
+        });
+        let (found, difference) = match read {
+            Ok(read) => read,
+            Err(error) => {
+                warm.into_iter().for_each(|(warm, held)| warm.keep(held));
+                return Err(error);
+            }
+        };
+        let ahead = warm.zip(difference);
+        let ahead = ahead.map(|((warm, held), difference)| Ahead { warm, held, difference });
         let mut store = Self {
             door: door.clone(),
             session,
             reader: Arc::new(PostgresReader::new(door, reads)),
-            meta: Meta { form: FORM, ..Meta::new(clock) },
+            meta: Meta { form: FORM, ..Meta::new(&shard.clock) },
             record: Numbered::new("record"),
             log: Numbered::new("change"),
             limits: options.limits,
             calendars: options.calendars.clone(),
-            warm: options.warm.clone(),
+            ahead,
             opening: made_up(),
             unused: Vec::new(),
             broken: None,
@@ -208,35 +233,14 @@ impl PostgresStore {
         Ok((loaded.snapshot, loaded.unused))
     }
 
-    /// The same from what was held while another clock led, and what was written since: under the grant of this one, so that nothing
-    /// is written beside it. `None` where that is not known.
-    fn load_what_changed(&self) -> Result<Option<WithUnused>, StoreError> {
-        let Some((warm, held)) = self.warm.as_ref().and_then(|warm| Some((warm, warm.take()?))) else {
-            return Ok(None);
-        };
-        let (shard, meta) = (self.door.shard(), &self.meta);
-        let read = self.reader.reads().at_once_by(&self.session, async |calls| {
-            match load::meta(calls, shard).await? {
-                load::Found::Kept(kept) if (kept.store, kept.generation) == (meta.store, meta.generation) => {
-                    held.at.difference(calls, shard, &kept).await
-                }
-                _ => Err(Failed::Moved(CHANGED)),
-            }
-        });
-        let difference = match read {
-            Ok(Some(difference)) => difference,
-            Ok(None) => return Ok(None),
-            Err(error) => {
-                warm.keep(held);
-                return Err(error);
-            }
-        };
+    /// The same from what was held while another clock led, and what was written since; `None` where that is not known.
+    fn load_what_changed(&mut self) -> Option<WithUnused> {
+        let Ahead { warm, held, difference } = self.ahead.take()?;
         // What can't be read of it is found again where all is read, and told by that.
-        let whole = held.apply(difference).and_then(Held::into_parts);
-        Ok(whole.ok().map(|Parts { snapshot, warm: made, calendars, unused }| {
-            warm.give(made, calendars);
-            (snapshot, unused)
-        }))
+        let Parts { snapshot, warm: made, calendars, unused } =
+            held.apply(difference).and_then(Held::into_parts).ok()?;
+        warm.give(made, calendars);
+        Some((snapshot, unused))
     }
 
     fn fence(&self, term: u64) -> Result<(), StoreError> {
@@ -261,7 +265,7 @@ impl Store for PostgresStore {
             self.add(self.meta.term, &[row], complete)?;
         }
         self.meta.complete = self.meta.complete.min(self.meta.settled);
-        let (loaded, unused) = match self.load_what_changed()? {
+        let (loaded, unused) = match self.load_what_changed() {
             Some(loaded) => loaded,
             None => self.load_everything()?,
         };
@@ -320,6 +324,10 @@ impl Store for PostgresStore {
 
 impl Drop for PostgresStore {
     fn drop(&mut self) {
+        // It was not loaded: for the next one who tries.
+        if let Some(Ahead { warm, held, .. }) = self.ahead.take() {
+            warm.keep(held);
+        }
         self.reader.reads().close();
     }
 }

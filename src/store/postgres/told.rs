@@ -4,7 +4,6 @@
 use super::{held::Held, warm::WarmStore};
 use crate::{
     engine::{Beside, Parked, Pause, Revision, ScheduleStatus},
-    postgres::Failed,
     schedule::Packed,
     store::encoding::{self, Entry},
 };
@@ -12,54 +11,34 @@ use crate::{
 impl Held {
     /// The present pause of everything.
     pub(super) fn paused(&self) -> Option<Pause> {
-        // What can't be read fails whoever takes over.
-        self.pause(&encoding::pauses_key()).ok().flatten()
+        self.pause(&encoding::pauses_key())
     }
 
-    fn pause(&self, key: &[u8]) -> Result<Option<Pause>, Failed> {
-        let Some(value) = self.rest.get(key) else { return Ok(None) };
-        match encoding::entry(key, value, &self.calendars)? {
-            Entry::Pauses(_, pauses) => Ok(pauses.paused),
-            _ => Ok(None),
+    fn pause(&self, key: &[u8]) -> Option<Pause> {
+        match self.rest.get(key)? {
+            Entry::Pauses(_, pauses) => pauses.paused.clone(),
+            _ => None,
         }
     }
 
     /// What is kept of a name beside its revisions.
-    fn beside(&self, name: &str) -> Result<Beside, Failed> {
-        let mut beside =
-            Beside { paused: self.pause(&encoding::named_pauses_key(name))?, ..Beside::default() };
-        for (key, value) in self.rest.range(encoding::span_key(name, 0)..=encoding::span_key(name, u32::MAX))
-        {
-            if let Entry::Span(_, span) = encoding::entry(key, value, &self.calendars)? {
-                beside.spans.push(span);
-            }
-        }
-        Ok(beside)
+    fn beside(&self, name: &str) -> Beside {
+        let of_name = encoding::span_key(name, 0)..=encoding::span_key(name, u32::MAX);
+        let spans = self.rest.range(of_name).filter_map(|(_, entry)| match entry {
+            Entry::Span(_, span) => Some(span.clone()),
+            _ => None,
+        });
+        Beside { paused: self.pause(&encoding::named_pauses_key(name)), spans: spans.collect() }
     }
 
-    /// What `tell` makes of it, unless something of it can't be read.
-    fn with_beside<T>(&self, tell: impl FnOnce(&dyn Fn(&str) -> Beside) -> T) -> Result<T, Failed> {
-        let failed = std::cell::Cell::new(None);
-        let beside = |name: &str| {
-            self.beside(name).unwrap_or_else(|why| {
-                failed.set(Some(why));
-                Beside::default()
-            })
-        };
-        let told = tell(&beside);
-        failed.take().map_or(Ok(told), Err)
-    }
-
-    fn parked(&self, after: Option<u64>, most: usize) -> Result<Vec<(u64, Parked)>, Failed> {
+    fn parked(&self, after: Option<u64>, most: usize) -> Vec<(u64, Parked)> {
         let first = encoding::parked_key(after.map_or(0, |after| after.saturating_add(1)));
-        let last = encoding::parked_key(u64::MAX);
-        let mut all = Vec::new();
-        for (key, value) in self.rest.range(first..=last).take(most) {
-            if let Entry::Parked(number, parked) = encoding::entry(key, value, &self.calendars)? {
-                all.push((number, parked));
-            }
-        }
-        Ok(all)
+        let some = self.rest.range(first..=encoding::parked_key(u64::MAX)).take(most);
+        let parked = some.filter_map(|(_, entry)| match entry {
+            Entry::Parked(number, parked) => Some((*number, parked.clone())),
+            _ => None,
+        });
+        parked.collect()
     }
 }
 
@@ -67,35 +46,34 @@ impl Held {
 impl WarmStore {
     /// The next schedules by name, from the first on or after the one that is named, at most so many.
     pub fn schedules(&self, after: Option<&str>, most: usize) -> Option<Vec<ScheduleStatus>> {
-        let page = |held: &Held| {
-            held.with_beside(|beside| held.warm.running_as_kept_after(after, beside).take(most).collect())
-        };
-        self.ask(page)
+        self.ask(|held| {
+            held.warm.running_as_kept_after(after, |name: &str| held.beside(name)).take(most).collect()
+        })
     }
 
     /// The schedules that are due next, the soonest first, at most so many.
     pub fn soonest(&self, most: usize) -> Option<Vec<ScheduleStatus>> {
-        self.ask(|held| held.with_beside(|beside| held.warm.soonest_as_kept(most, beside)))
+        self.ask(|held| held.warm.soonest_as_kept(most, |name: &str| held.beside(name)))
     }
 
     /// One schedule, if it is there.
     pub fn schedule(&self, name: &str) -> Option<Option<ScheduleStatus>> {
-        self.ask(|held| held.with_beside(|beside| held.warm.running_as_kept(name, beside)))
+        self.ask(|held| held.warm.running_as_kept(name, |name: &str| held.beside(name)))
     }
 
     /// Definitions whose names stand beside this one.
     pub fn neighbours(&self, name: &str, most: usize) -> Option<Vec<Packed>> {
-        self.ask(|held| Ok(held.warm.neighbours(name, most).cloned().collect()))
+        self.ask(|held| held.warm.neighbours(name, most).cloned().collect())
     }
 
     /// A revision, as long as it is kept.
     pub fn revision(&self, name: &str, number: u32) -> Option<Option<Revision>> {
-        self.ask(|held| Ok(held.warm.revision(name, number)))
+        self.ask(|held| held.warm.revision(name, number))
     }
 
     /// All revisions of a name that are kept.
     pub fn revisions_of(&self, name: &str) -> Option<Vec<Revision>> {
-        self.ask(|held| Ok(held.warm.revisions_of(name)))
+        self.ask(|held| held.warm.revisions_of(name))
     }
 
     /// The next parked events by number, from the first on or after this one, at most so many.
@@ -106,7 +84,7 @@ impl WarmStore {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::warm::counts, *};
     use crate::{
         engine::{Coalesced, Commit, Era, Pauses, Reached, Span},
         postgres::fixture::{PATIENCE, Tables},
@@ -167,7 +145,7 @@ mod tests {
             ..commit(2)
         };
         store.save(0, &first).unwrap();
-        let warm = WarmStore::new(&tables.of_another_process().door("khronos")).unwrap();
+        let warm = WarmStore::new(&tables.of_another_process().door("khronos"), counts()).unwrap();
         assert!(warm.schedules(None, 9).is_none() && warm.schedule("a").is_none(), "nothing is held");
         assert_eq!(*warm.looks().borrow(), crate::store::Look::default());
         warm.follow();

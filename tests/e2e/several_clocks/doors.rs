@@ -34,6 +34,13 @@ async fn what_is_asked_of_a_follower_the_leader_does_and_while_nobody_leads_it_s
     let mut follower = clock().started();
     let follows = follower.until("it to follow", |status, body| status == 200 && body["leader"].is_string());
     assert_eq!(follows["role"], "follower");
+    let warm = follower.until("it to be warm", |_, body| body["warm"] == true);
+    assert!(warm["warm_at"].is_string() && warm["cold"].is_null(), "{warm}");
+    let seen = leader.until_at("/v1/cluster", "that to be seen", |_, body| {
+        let mut members = body["members"].as_array().into_iter().flatten();
+        members.any(|member| member["warm"] == true && member["leads"] == false)
+    });
+    assert!(seen.to_string().contains("warm_ms_ago"), "{seen}");
     let listed = follower.done(&["list"]);
     assert!(listed.contains("all-100"), "{listed}");
     let paused = follower.post("/v1/schedules/all-100/pause", r#"{"note": "by a follower"}"#);
