@@ -230,7 +230,8 @@ async fn a_leader_makes_room_for_a_warm_one_where_there_is_one_and_each_says_whe
     let (first, _) = kept(&tables, "http://one:7650").await;
     leads(&first).await;
     let (cold, _) = kept(&tables.of_another_process(), "http://cold:7650").await;
-    let as_of = crate::clock::now();
+    // It does not look again, and stays warm.
+    let as_of = crate::clock::now().plus(3_600_000);
     let usual = (LeaseTimes::default(), SILENT);
     let third = tables.of_another_process();
     let (warm, _) = kept_with(&third, "http://warm:7650", usual, Warmth::Warm(as_of)).await;

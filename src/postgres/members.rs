@@ -7,6 +7,7 @@ use super::{
     lease,
 };
 use crate::store::StoreError;
+use khronos_engine::lease::LeaseTimes;
 use serde::Serialize;
 use sqlx::postgres::PgRow;
 use std::time::Duration;
@@ -16,6 +17,8 @@ use utoipa::ToSchema;
 const LIMIT: Duration = Duration::from_secs(5);
 /// A member that was seen within this (milliseconds) lives.
 const LIVES: i64 = 3_000;
+/// What was read within this (milliseconds) is warm: what is older is of a member that led meanwhile, or whose looks fail.
+pub(crate) const WARM: i64 = 5_000;
 
 /// The clocks of one name on one database.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -61,7 +64,8 @@ pub struct MemberSeen {
     pub seen_ms_ago: i64,
     /// How long ago the broker confirmed something that it published as a follower (milliseconds).
     pub probed_ms_ago: Option<i64>,
-    /// It holds what the leader keeps, and would take over at once; `null` where it leads, or does not say.
+    /// It holds what the leader kept within the last five seconds, and would take over at once; `null` where it leads, is gone, or does
+    /// not say.
     pub warm: Option<bool>,
     /// How long ago what it holds was read (milliseconds).
     pub warm_ms_ago: Option<i64>,
@@ -125,7 +129,7 @@ async fn look(calls: &mut Calls<'_>, door: &Door) -> Result<ClusterSeen, Failed>
     let shard = door.shard();
     let clock = shard.clock.to_string();
     let row = "select term, address, coalesce(holder is not null and expires_at > clock_timestamp(), false),
-            to_char(since at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), gap
+            to_char(since at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), gap, saved_on
         from {s}.shard where clock = $1 and shard = $2";
     let row = calls.one(calls.statement(row).bind(clock.clone()).bind(shard.shard)).await?;
     let row = row.ok_or_else(|| Failed::Unreadable(format!("no clock called '{clock}' ever ran there")))?;
@@ -146,7 +150,7 @@ async fn look(calls: &mut Calls<'_>, door: &Door) -> Result<ClusterSeen, Failed>
         leader: leader.filter(|_| is_led),
         is_led,
         term,
-        timeline: lease::timeline_of(term),
+        timeline: u32::try_from(number(&row, 5)?).unwrap_or_default(),
         since: column(&row, 3)?,
         gap_ms: column(&row, 4)?,
         members: members.iter().map(member).collect::<Result<_, _>>()?,
@@ -155,13 +159,17 @@ async fn look(calls: &mut Calls<'_>, door: &Door) -> Result<ClusterSeen, Failed>
 
 fn member(row: &PgRow) -> Result<MemberSeen, Failed> {
     let (leads, seen_ms_ago) = (column(row, 1)?, column(row, 7)?);
-    // What a leader was when it followed last says nothing.
-    let (warm_ms_ago, cold): (Option<i64>, Option<String>) =
-        if leads { (None, None) } else { (column(row, 9)?, column(row, 10)?) };
+    let lives = seen_ms_ago < LIVES;
+    // What a leader was when it followed last says nothing, nor what one was that is gone.
+    let (warm_ms_ago, cold): (Option<i64>, Option<String>) = match lives && !leads {
+        true => (column(row, 9)?, column(row, 10)?),
+        false => (None, None),
+    };
+    let warm = (warm_ms_ago.is_some() || cold.is_some()).then(|| warm_ms_ago.is_some_and(|ago| ago < WARM));
     Ok(MemberSeen {
         id: column(row, 0)?,
         leads,
-        lives: seen_ms_ago < LIVES,
+        lives,
         address: column(row, 2)?,
         version: column(row, 3)?,
         time_zones: column(row, 4)?,
@@ -169,7 +177,7 @@ fn member(row: &PgRow) -> Result<MemberSeen, Failed> {
         has_broker: column(row, 6)?,
         seen_ms_ago,
         probed_ms_ago: column(row, 8)?,
-        warm: (warm_ms_ago.is_some() || cold.is_some()).then_some(warm_ms_ago.is_some()),
+        warm,
         warm_ms_ago,
         cold,
     })
@@ -180,7 +188,10 @@ async fn want_another(calls: &mut Calls<'_>, door: &Door) -> Result<Resigning, F
     if !cluster.is_led {
         return Ok(Resigning::NotLed);
     }
-    let fits = |member: &&MemberSeen| !member.leads && member.lives && member.has_broker;
+    let skew = LeaseTimes::default().skew;
+    let is_on_time = |member: &MemberSeen| member.ahead_ms.is_none_or(|ahead| ahead.abs() <= skew);
+    let fits =
+        |member: &&MemberSeen| !member.leads && member.lives && member.has_broker && is_on_time(member);
     // The first of them where several are alike.
     let next = cluster.members.iter().filter(fits).min_by_key(|member| member.warm != Some(true));
     let Some(next) = next else { return Ok(Resigning::Alone) };

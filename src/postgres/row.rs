@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{clock, store::Warmth};
 use khronos_engine::lease::{LeaseCall, LeaseReply, LeaseRow, MemberId};
-use ponos::event::Timestamp;
+use ponos::{event::Timestamp, redact::redact};
 use sqlx::{ConnectOptions as _, PgConnection, postgres::PgRow};
 use std::time::Duration;
 use uuid::Uuid;
@@ -221,7 +221,7 @@ impl Shard {
         if is_complete {
             let (age, cold): (Option<i64>, Option<String>) = match &shown.warmth {
                 Some(Warmth::Warm(as_of)) => (Some(clock::now().since(*as_of).max(0)), None),
-                Some(Warmth::Cold(why)) => (None, Some(why.chars().take(MOST_WORDS).collect())),
+                Some(Warmth::Cold(why)) => (None, Some(redact(why).chars().take(MOST_WORDS).collect())),
                 None => (None, None),
             };
             upsert = upsert.bind(age).bind(cold);

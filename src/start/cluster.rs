@@ -206,8 +206,11 @@ impl Cluster<'_> {
             match now {
                 Role::Ended => return Ok(report),
                 Role::Following => {
-                    self.half = None;
                     self.warm.follow();
+                    // With a million schedules it takes a while to let go of it.
+                    if let Some(half) = self.half.take() {
+                        drop(tokio::task::spawn_blocking(move || drop(half)));
+                    }
                     let standby = standby.get_or_insert_with(|| {
                         let topology = self.topology.subscribe();
                         Standby::new(self.transport.publisher_following(topology))

@@ -1,7 +1,7 @@
 //! How a clock is, as `/healthz` and `/readyz` show it.
 
 use super::PauseView;
-use crate::{clock_loop::Status, schedule::ZoneData, store::Warmth};
+use crate::{clock_loop::Status, postgres::WARM, schedule::ZoneData, store::Warmth};
 use ponos::{broker::Link, event::Timestamp, redact::redact};
 use serde::{Deserialize, Serialize};
 
@@ -59,7 +59,7 @@ pub struct Readiness {
     /// Of a follower: where the leader is reached, if there is one that says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leader: Option<String>,
-    /// Of a follower: it holds what the leader keeps, and would take over at once.
+    /// Of a follower: it holds what the leader kept within the last five seconds, and would take over at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warm: Option<bool>,
     /// Of a follower that is warm: when what it holds was read last.
@@ -117,7 +117,9 @@ impl Readiness {
             Warmth::Warm(as_of) => (Some(*as_of), None),
             Warmth::Cold(why) => (None, Some(redact(why).into_owned())),
         };
-        Self { warm: Some(warm_at.is_some()), warm_at, cold, ..self }
+        // As the tables tell it of others: what is older is of looks that fail.
+        let is_warm = warm_at.is_some_and(|as_of| self.now.since(as_of) < WARM);
+        Self { warm: Some(is_warm), warm_at, cold, ..self }
     }
 }
 

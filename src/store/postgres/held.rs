@@ -19,6 +19,7 @@ use crate::{
 };
 use ponos::event::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
+use tracing::debug;
 
 /// More keys, or rows of the record, are too many for a difference.
 const MOST: usize = 100_000;
@@ -72,8 +73,24 @@ impl At {
         Some(Self { store, write, by, last_row, set_backs, settled: meta.settled? })
     }
 
-    /// What was written since, if that is known, and not too much.
+    /// What was written since, if that is known, can be read, and is not too much.
     pub(super) async fn difference(
+        &self,
+        calls: &mut Calls<'_>,
+        shard: &Shard,
+        meta: &Meta,
+    ) -> Result<Option<Difference>, Failed> {
+        match self.read_difference(calls, shard, meta).await {
+            // It may be that what tells of the changes is damaged, and nothing else.
+            Err(Failed::Unreadable(what)) => {
+                debug!(what, "what the leader changed can't be read; all is read anew");
+                Ok(None)
+            }
+            read => read,
+        }
+    }
+
+    async fn read_difference(
         &self,
         calls: &mut Calls<'_>,
         shard: &Shard,

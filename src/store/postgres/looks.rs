@@ -11,7 +11,7 @@ use super::{
 use crate::{
     clock,
     engine::Reading,
-    postgres::{Door, Failed, Reads, is_complete},
+    postgres::{Door, Failed, Reads, column, is_complete},
     store::StoreError,
     telemetry::Counts,
 };
@@ -46,6 +46,7 @@ const READS: &str = "it reads all that the leader keeps";
 const NOTHING: &str = "nothing is kept yet, or the clock that wrote last is of an older version, which does not note what it changes";
 const OLDER: &str = "the tables are of an older version, until a clock of this one leads";
 const TOO_MUCH: &str = "more was changed than is noted, or by another server; all is read anew";
+const REPLICA: &str = "the server only follows another one: the name or the pooler in the URL leads to a read replica, too; give the address of the primary";
 const PANICKED: &str =
     "the thread that reads what the leader keeps panicked; this is a defect, please report it";
 const NOT_APPLIED: &str = "what the leader changed could not be applied; all is read anew";
@@ -69,8 +70,8 @@ pub(super) struct State {
     everything_next: i64,
     /// How often this clock has begun to follow.
     pub(super) followed: u64,
-    /// So many looks in a row came to nothing.
-    failures: u32,
+    /// So many looks in a row came to nothing, for one reason.
+    failures: (Answer, u32),
 }
 
 /// What the thread is doing.
@@ -121,7 +122,7 @@ impl Shared {
             next: i64::MIN,
             everything_next: i64::MIN,
             followed: 0,
-            failures: 0,
+            failures: (Answer::Given, 0),
         };
         Self {
             state: Mutex::new(state),
@@ -142,7 +143,8 @@ impl Shared {
         let mut state = self.state();
         state.followed += 1;
         if !self.is_followed.swap(true, Ordering::SeqCst) {
-            (state.next, state.everything_next, state.failures) = (i64::MIN, i64::MIN, 0);
+            (state.next, state.everything_next) = (i64::MIN, i64::MIN);
+            state.failures = (Answer::Given, 0);
             self.told.send_replace(Warmth::Cold(READS.into()));
             self.changed.notify_all();
         }
@@ -251,20 +253,23 @@ impl Shared {
         let mut state = self.state();
         let is_followed = self.is_followed.load(Ordering::SeqCst);
         state.work = Work::Nothing;
-        state.failures = if answer == Answer::Given { 0 } else { state.failures.saturating_add(1) };
+        let before = if state.failures.0 == answer { state.failures.1 } else { 0 };
+        let failures = if answer == Answer::Given { 0 } else { before.saturating_add(1) };
+        state.failures = (answer, failures);
         // Once in a row.
-        if state.failures == 1
+        if failures == 1
             && is_followed
             && let Some(why) = &wrong
         {
+            let would = if state.held.is_some() { "may" } else { "would" };
             match answer {
                 Answer::Older => info!("{why}: what the leader keeps is not read before"),
                 _ => warn!(
-                    "what the leader keeps could not be read, and taking over would take long; that is tried again: {why}"
+                    "what the leader keeps could not be read, and taking over {would} take long; that is tried again: {why}"
                 ),
             }
         }
-        state.next = state.next.min(now.saturating_add(pause(answer, state.failures)));
+        state.next = state.next.min(now.saturating_add(pause(answer, failures)));
         if is_whole && answer == Answer::Given {
             let pause = match held {
                 Some(_) => EVERYTHING_EVERY,
@@ -352,6 +357,11 @@ impl Shared {
     fn read(&self, door: &Door, reads: &Reads, at: Option<At>) -> Result<Read, StoreError> {
         let shard = door.shard();
         reads.at_once(async |calls| {
+            // A name or a pooler may lead to a replica, too: what that tells is older than what is held.
+            let row = calls.one(calls.statement("select pg_is_in_recovery()")).await?;
+            if row.map_or(Ok(true), |row| column(&row, 0))? {
+                return Err(Failed::Moved(REPLICA));
+            }
             let Some(at) = at else {
                 if !is_complete(calls).await? {
                     return Ok(Read::Older);

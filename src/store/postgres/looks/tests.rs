@@ -73,6 +73,24 @@ fn what_does_not_read_is_found_by_who_follows_and_not_by_who_takes_over() {
 }
 
 #[test]
+fn where_what_tells_of_the_changes_does_not_read_all_is_read_anew() {
+    let tables = Tables::new();
+    let mut leader = Leader::new(7);
+    let mut store = open(&tables.door("khronos"), None);
+    store.save(0, &leader.commit()).unwrap();
+    let mut follower = Follower::of(&tables);
+    assert_eq!(follower.look(), None);
+    store.save(0, &leader.commit()).unwrap();
+    sql(&tables, "update {s}.touched set value = ''");
+    let (held, shard) = (follower.held.take().expect("it was read before"), follower.door.shard());
+    let difference = follower.reads.at_once(async |calls| {
+        let Found::Kept(meta) = load::meta(calls, shard).await? else { return Ok(None) };
+        held.at.difference(calls, shard, &meta).await
+    });
+    assert!(difference.expect("it is no failure").is_none());
+}
+
+#[test]
 fn looks_that_come_to_nothing_are_made_later_and_later() {
     let pauses = |answer| [1, 2, 3, 4, 5, 99].map(|failures| pause(answer, failures));
     assert_eq!(pauses(Answer::Failed), [1_000, 2_000, 4_000, 8_000, 10_000, 10_000]);
