@@ -15,7 +15,7 @@ mod backup;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use accept::{AcceptAsked, Acceptance, Accepted, Holding};
+pub(crate) use accept::{AcceptAsked, Acceptance, Accepted, Holding, HoldingOptions};
 pub(crate) use backup::{LookedUp, backup, look_up};
 
 use crate::{

@@ -10,7 +10,7 @@ mod replication;
 mod rules;
 mod stores;
 
-pub(crate) use stores::{cluster_door, open_stopped};
+pub(crate) use stores::{cluster_door, holding_options, open_stopped};
 
 use crate::{
     authority::Owners,
