@@ -15,7 +15,7 @@ mod backup;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use accept::{AcceptAsked, Acceptance, Accepted, Holding};
+pub(crate) use accept::{AcceptAsked, Acceptance, Accepted, Holding, HoldingOptions};
 pub(crate) use backup::{LookedUp, backup, look_up};
 
 use crate::{
@@ -28,6 +28,7 @@ use crate::{
 };
 use std::{
     fmt,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -63,7 +64,7 @@ pub(crate) enum CopyError {
     )]
     NotEmpty(CopyPlace),
     #[error(
-        "{error}; what is at {to} is not whole, and no clock starts on it: remove it (delete the folder, or drop the schema), then copy again"
+        "{error}; what is at {to} may not be whole: remove it (delete the folder, or drop the schema), then copy again"
     )]
     Broken { to: CopyPlace, error: StoreError },
     #[error(
@@ -108,7 +109,8 @@ fn fill(
     (from, to): (&CopyPlace, &CopyPlace),
     told: &mut dyn FnMut(u64),
 ) -> Result<Copied, CopyError> {
-    let progress_to = to.progress(from_both.0.meta(), cache)?;
+    to.check_room()?;
+    let progress_to = to.progress(from_both.0.meta(), cache).map_err(|error| to.broken_if_begun(error))?;
     fill_made(from_both, progress_to, (from, to), Telling { told, entries: 0 }).map_err(|error| match error {
         CopyError::Store(error) => CopyError::Broken { to: to.clone(), error },
         other => other,
@@ -213,8 +215,10 @@ fn other_mark(here: &[Mark], there: &[Mark]) -> Option<String> {
 /// Where a clock's delayed events are, if it ever had any. A folder that can't be read is not taken for one that is not there.
 fn delayed_folder(store: &Path) -> Result<Option<PathBuf>, StoreError> {
     let folder = store.join(DELAYED);
-    match folder.try_exists() {
-        Ok(is_there) => Ok(is_there.then_some(folder)),
+    // A link is there, wherever it leads: the disk may not be mounted.
+    match folder.symlink_metadata() {
+        Ok(_) => Ok(Some(folder)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(store::io_error(&folder, "looking for the delayed events", &error)),
     }
 }
@@ -237,13 +241,29 @@ impl CopyPlace {
     fn check_room(&self) -> Result<(), StoreError> {
         let Self::Folder(path) = self else { return Ok(()) };
         let reserve = RedbOptions::default().reserve;
-        let what = match delayed::room(path) {
+        // It may not be there yet, nor what it is to be in.
+        let there = std::path::absolute(path).unwrap_or_default();
+        let what = match there.ancestors().find_map(delayed::room) {
             Some(free) if free < reserve => format!(
                 "its disk has {free} bytes left, and a copy leaves {reserve} of them to whoever else writes there; make room, or choose another disk"
             ),
             _ => return Ok(()),
         };
         Err(StoreError::Io { path: path.clone(), what: what.into() })
+    }
+
+    /// Names what a copy left that failed while its first store was made. What another one makes there is none of its.
+    fn broken_if_begun(&self, error: CopyError) -> CopyError {
+        let Self::Folder(path) = self else { return error };
+        match error {
+            CopyError::Store(error) if !matches!(error, StoreError::Locked { .. }) => {
+                match store::seems_held(path) {
+                    Err(StoreError::Unfinished { .. }) => CopyError::Broken { to: self.clone(), error },
+                    _ => CopyError::Store(error),
+                }
+            }
+            other => other,
+        }
     }
 
     /// What is there of a clock. One without delayed events may never have had a store of them.

@@ -11,7 +11,7 @@ mod rules;
 mod stores;
 mod told;
 
-pub(crate) use stores::{cluster_door, open_stopped};
+pub(crate) use stores::{cluster_door, holding_options, open_stopped};
 
 use crate::{
     authority::Owners,

@@ -17,6 +17,7 @@ use crate::{
     copying::{AcceptAsked, Acceptance, Accepted, Holding},
     http::client::ClientError,
     ops::backup::{BackupAsked, BackupView},
+    start::holding_options,
 };
 use copy::{CopyArgs, copied};
 use std::{
@@ -184,7 +185,7 @@ fn became(Accepted { made_at, what, skipped_delayed, is_paused }: &Accepted) -> 
 /// The stores' calls block: not on a thread of the runtime.
 fn apart(config: &Config, store: &Path, what: Acceptance) -> Result<Option<Accepted>, CliError> {
     let work = || {
-        let mut held = Holding::open(store, (&config.clock.name, config.store.cache))?;
+        let mut held = Holding::open(store, &config.clock.name, holding_options(config))?;
         held.as_mut().map(|held| held.accept(what, clock::now())).transpose()
     };
     let done = thread::scope(|scope| scope.spawn(work).join());

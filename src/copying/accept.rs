@@ -45,6 +45,14 @@ pub(crate) struct Accepted {
     pub(crate) is_paused: bool,
 }
 
+/// How both stores of a copy that is held are opened: as a clock that goes on with it would, for what either keeps is trimmed by the
+/// same limits.
+#[derive(Debug)]
+pub(crate) struct HoldingOptions {
+    pub(crate) progress: SledOptions,
+    pub(crate) delayed: RedbOptions,
+}
+
 /// A store that is held, opened so that nobody else does.
 #[derive(Debug)]
 pub(crate) struct Holding {
@@ -59,23 +67,21 @@ impl Holding {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub(crate) fn open(folder: &Path, (clock, cache): (&str, u64)) -> Result<Option<Self>, StoreError> {
+    pub(crate) fn open(
+        folder: &Path,
+        clock: &str,
+        HoldingOptions { progress, delayed }: HoldingOptions,
+    ) -> Result<Option<Self>, StoreError> {
         // Most are not, and are opened once.
         if seems_held(folder)? != Some(true) {
             return Ok(None);
         }
-        let options = SledOptions { cache, held: true, ..SledOptions::default() };
-        let store = SledStore::open(folder, clock, &options)?;
+        let store = SledStore::open(folder, clock, &SledOptions { held: true, ..progress })?;
         // Where the power went in between, the seal did not know yet.
         let Some(made_at) = store.held() else { return Ok(None) };
-        let delayed = match delayed_folder(folder)? {
-            Some(delayed) => Some(RedbDelayed::open(
-                &delayed,
-                clock,
-                &RedbOptions { held: true, ..RedbOptions::default() },
-            )?),
-            None => None,
-        };
+        let options = RedbOptions { held: store.delayed_id(), ..delayed };
+        let delayed =
+            delayed_folder(folder)?.map(|folder| RedbDelayed::open(&folder, clock, &options)).transpose()?;
         Ok(Some(Self { clock: clock.to_owned(), made_at, store, delayed }))
     }
 
@@ -90,8 +96,13 @@ impl Holding {
     /// Has it go on: the next clock that starts on it sends.
     ///
     /// # Errors
-    /// [`StoreError`]; it is held as before then.
+    /// [`StoreError`]; it is held then, or accepted as was decided: the next opening shows which.
     pub(crate) fn accept(&mut self, what: Acceptance, now: Timestamp) -> Result<Accepted, StoreError> {
+        self.store.check_writable().map_err(unknown)?;
+        let delayed_skips = self.delayed.as_ref().map_or(Ok(false), RedbDelayed::skips)?;
+        if delayed_skips && what == Acceptance::SendAgain {
+            return Err(self.store.refusal(SKIPS));
+        }
         let snapshot = self.store.load()?;
         let is_paused = snapshot.pauses.paused.is_some();
         let mut accepted = Accepted { made_at: self.made_at, what, skipped_delayed: 0, is_paused };
@@ -108,13 +119,29 @@ impl Holding {
             delayed.accept()?;
         }
         // Last: until then all of it is held, and may be done again.
-        self.store.accept(commit.as_ref())?;
+        self.store.accept(commit.as_ref()).map_err(unknown)?;
         Ok(accepted)
     }
 }
 
+/// Why what was begun by skipping does not go on otherwise.
+const SKIPS: &str = "`khronos store accept --skip` was begun here and did not end: some delayed events are recorded as skipped already; end it with --skip, or restore the backup once more";
+
+/// What a write that failed leaves: its failure may have come when it was there already.
+fn unknown(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Io { path, what } => {
+            let what = format!(
+                "{what}; it is held as before, or accepted as was decided: restart the clock, which shows which"
+            );
+            StoreError::Io { path, what: what.into() }
+        }
+        other => other,
+    }
+}
+
 /// Settles what is to be sent after the one instant and by the other, a portion in each write.
-fn skip_delayed(
+pub(super) fn skip_delayed(
     store: &mut RedbDelayed,
     after: Option<Timestamp>,
     through: Timestamp,
@@ -127,6 +154,9 @@ fn skip_delayed(
         let due = reader.due(all.clone(), None, AT_ONCE)?;
         if due.is_empty() {
             return Ok(skipped);
+        }
+        if skipped == 0 {
+            store.begin_skipping()?;
         }
         skipped += due.len() as u64;
         let settle = |event: crate::delayed::DueEvent| DelayedStep::Settle {

@@ -40,7 +40,8 @@ pub(crate) async fn look_up(
     };
     let Some(progress) = store.whole().await? else { return Ok(None) };
     let progress = WholeSource::new(progress, |meta| meta.of_a_copy(made_at))?;
-    let delayed = delayed.map(DelayedWholeSource::new).transpose()?;
+    let id = progress.delayed_id();
+    let delayed = delayed.zip(id).map(|(delayed, id)| DelayedWholeSource::new(delayed, id)).transpose()?;
     Ok(Some(LookedUp { progress: Lent::new(progress), delayed: delayed.map(Lent::new) }))
 }
 

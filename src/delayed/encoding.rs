@@ -21,6 +21,8 @@ pub(super) struct Unreadable(pub(super) String);
 pub(super) const META: &[u8] = b"!";
 /// The key of how many bytes the log of changes takes, beside it: a store that does not say has counted none yet.
 pub(super) const CHANGES_BYTES: &[u8] = b"changes-bytes";
+/// The key of what was begun to be made of a copy that is held, likewise.
+pub(super) const OF_COPY: &[u8] = b"of-copy";
 
 /// An event without its content and its place.
 #[derive(Serialize, Deserialize)]

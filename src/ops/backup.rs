@@ -21,7 +21,7 @@ use tokio::{
     task::spawn_blocking,
     time::timeout,
 };
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 /// How long a portion may take.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -47,7 +47,7 @@ pub struct BackupView {
     pub entries: u64,
     /// It has ended.
     pub done: bool,
-    /// Why it was not made, where it has ended so: no clock starts on what is there.
+    /// Why it was not made, where it has ended so: what is there may not be whole.
     pub error: Option<String>,
 }
 
@@ -82,7 +82,8 @@ const NO_FOLDER: &str = "this clock has its state in no folder: what is in a Pos
 /// Begins a backup: what it holds is of this moment.
 ///
 /// # Errors
-/// [`OpsError::Denied`], [`OpsError::Invalid`], [`OpsError::Record`], [`OpsError::Unavailable`]: none is made.
+/// [`OpsError::Denied`], [`OpsError::Invalid`] (something is there already, too), [`OpsError::Record`], [`OpsError::Unavailable`]: none is
+/// made. What else keeps it from being made stands in the view, then or later.
 pub async fn begin(
     clock: &RunningClock,
     caller: &Caller,
@@ -113,7 +114,18 @@ pub async fn begin(
 pub fn last(clock: &RunningClock, caller: &Caller) -> Result<BackupView, OpsError> {
     permit(caller, Role::Admin, "look at the copies of the store")?;
     let none = || OpsError::Unavailable("no backup was begun since the clock started".into());
-    clock.backups()?.making.last.borrow().clone().ok_or_else(none)
+    let last = clock.backups()?.making.last.borrow().as_ref().map(|last| last.view.clone());
+    last.ok_or_else(none)
+}
+
+/// The last backup.
+#[derive(Debug, Clone)]
+struct Last {
+    view: BackupView,
+    /// It was given up, and its thread has the place still, or has not been followed by another one.
+    is_given_up: bool,
+    /// Something is there already: it was for whoever asked to look.
+    is_refused: bool,
 }
 
 /// Makes one at a time. Clones share it.
@@ -122,7 +134,7 @@ struct Making {
     /// Of the thread that makes one: it has it until it ends, hang as it may.
     place: Arc<Semaphore>,
     /// How far the last one has come. Each change, and each word that nothing has changed, is a sign of its thread.
-    last: Arc<watch::Sender<Option<BackupView>>>,
+    last: Arc<watch::Sender<Option<Last>>>,
 }
 
 impl Default for Making {
@@ -136,25 +148,32 @@ type Ended = (Result<u64, CopyError>, OwnedSemaphorePermit);
 
 impl Making {
     fn place(&self) -> Result<OwnedSemaphorePermit, OpsError> {
-        self.place.clone().try_acquire_owned().map_err(|_| {
-            OpsError::Unavailable(match &*self.last.borrow() {
-                Some(BackupView { folder, done: false, .. }) => {
+        let Ok(place) = self.place.clone().try_acquire_owned() else {
+            return Err(OpsError::Unavailable(match &*self.last.borrow() {
+                Some(Last { view: BackupView { folder, done: false, .. }, .. }) => {
                     format!("a backup into {} is being made; ask again when it has ended", folder.display())
                 }
-                Some(BackupView { folder, error: Some(_), .. }) => format!(
+                Some(Last { view: BackupView { folder, .. }, is_given_up: true, .. }) => format!(
                     "the backup into {} has failed, and still waits for that disk: see to it (a network file system may have to be mounted anew), then ask again",
                     folder.display()
                 ),
                 _ => "a backup is being begun; ask again".to_owned(),
-            })
-        })
-    }
-
-    fn change(&self, change: impl FnOnce(&mut BackupView)) {
+            }));
+        };
+        // Whatever it waited for, it does no more.
         self.last.send_modify(|last| {
             if let Some(last) = last {
-                change(last);
+                last.is_given_up = false;
             }
+        });
+        Ok(place)
+    }
+
+    /// Changes what is known of this backup, where it is the last one.
+    fn change(&self, of: &BackupView, change: impl FnOnce(&mut Last)) {
+        self.last.send_if_modified(|last| {
+            let last = last.as_mut().filter(|last| last.view.is_of(of));
+            last.map(change).is_some()
         });
     }
 
@@ -166,48 +185,64 @@ impl Making {
         work: impl FnOnce(&dyn Fn(u64)) -> Result<u64, CopyError> + Send + 'static,
         give_up: impl FnOnce() + Send + 'static,
     ) -> Result<BackupView, OpsError> {
-        self.last.send_replace(Some(view.clone()));
+        let begun = Last { view: view.clone(), is_given_up: false, is_refused: false };
+        self.last.send_replace(Some(begun.clone()));
         let mut signs = self.last.subscribe();
         let (ended_in, ended) = oneshot::channel::<Ended>();
-        let ours = self.clone();
+        let (ours, of) = (self.clone(), view.clone());
         let work = move || {
             yield_to_publishing();
-            let ended = work(&|entries| ours.change(|last| last.entries = entries));
-            drop(ended_in.send((ended, place)));
+            let ended = work(&|entries| ours.change(&of, |last| last.view.entries = entries));
+            if let Err((late, _place)) = ended_in.send((ended, place)) {
+                let folder = of.folder.display();
+                match late {
+                    Ok(_) => warn!(
+                        "the store was copied into {folder} after all, though the copy had been given up: it is whole"
+                    ),
+                    Err(error) => info!("the copy into {folder} that was given up has ended: {error}"),
+                }
+            }
         };
         if let Err(error) = thread::Builder::new().name("backup".into()).spawn(work) {
             self.last.send_replace(None);
             return Err(OpsError::Unavailable(format!("its thread could not be started: {error}")));
         }
-        tokio::spawn(self.clone().watch(view.folder.clone(), ended, give_up));
+        tokio::spawn(self.clone().watch(view.clone(), ended, give_up));
         // Whoever asked may go: it is watched. If nothing is known by then, that is found out later.
         drop(timeout(AT_ONCE, signs.changed()).await);
-        let last = self.last.borrow().clone().filter(|last| last.is_of(&view)).unwrap_or(view);
-        match last.error {
-            Some(error) => Err(OpsError::Invalid(error)),
-            None => Ok(last),
+        let last = self.last.borrow().clone().filter(|last| last.view.is_of(&view)).unwrap_or(begun);
+        match last.view.error {
+            Some(error) if last.is_refused => Err(OpsError::Invalid(error)),
+            _ => Ok(last.view),
         }
     }
 
     async fn watch(
         self,
-        folder: PathBuf,
+        view: BackupView,
         mut ended: oneshot::Receiver<Ended>,
         give_up: impl FnOnce() + Send + 'static,
     ) {
-        let folder = folder.display();
+        let folder = view.folder.display();
         let mut signs = self.last.subscribe();
+        let (mut is_given_up, mut is_refused) = (false, false);
         let ended = loop {
             tokio::select! {
                 ended = &mut ended => break match ended {
-                    Ok((ended, _place)) => ended.map_err(|error| error.to_string()),
+                    Ok((ended, _place)) => ended.map_err(|error| {
+                        is_refused = matches!(error, CopyError::NotEmpty(_));
+                        error.to_string()
+                    }),
                     Err(_) => Err("its thread ended unexpectedly".to_owned()),
                 },
                 sign = timeout(SILENCE, signs.changed()) => if sign.is_err() {
+                    is_given_up = true;
+                    // What it ends with is its own to say.
+                    ended.close();
                     // It may wait for a portion that is being read.
                     drop(spawn_blocking(give_up));
                     break Err(format!(
-                        "{folder} did not answer for {} s, and the copy was given up; see to that disk; what is there is not whole, and no clock starts on it: remove it before you ask again",
+                        "{folder} did not answer for {} s, and the copy was given up; see to that disk; what is there may not be whole: remove it before you ask again",
                         SILENCE.as_secs()
                     ));
                 },
@@ -215,13 +250,14 @@ impl Making {
         };
         match &ended {
             Ok(_) => info!("the store was copied into {folder}"),
+            Err(error) if is_refused => info!("the store was not copied into {folder}: {error}"),
             Err(error) => error!("the store was not copied into {folder}: {error}"),
         }
-        self.change(|last| {
-            last.done = true;
+        self.change(&view, |last| {
+            (last.is_given_up, last.is_refused, last.view.done) = (is_given_up, is_refused, true);
             match ended {
-                Ok(entries) => last.entries = entries,
-                Err(error) => last.error = Some(error),
+                Ok(entries) => last.view.entries = entries,
+                Err(error) => last.view.error = Some(error),
             }
         });
     }
@@ -240,8 +276,8 @@ mod tests {
 
     async fn ended(making: &Making) -> BackupView {
         let mut last = making.last.subscribe();
-        let is_done = |last: &Option<BackupView>| last.as_ref().is_some_and(|last| last.done);
-        last.wait_for(is_done).await.unwrap().clone().unwrap()
+        let is_done = |last: &Option<Last>| last.as_ref().is_some_and(|last| last.view.done);
+        last.wait_for(is_done).await.unwrap().clone().unwrap().view
     }
 
     #[tokio::test(start_paused = true)]
@@ -290,5 +326,35 @@ mod tests {
         let place = making.place().unwrap();
         drop(making.make(view("there"), place, |_| panic!("it panics"), || ()).await);
         assert!(ended(&making).await.error.unwrap().contains("ended unexpectedly"));
+    }
+
+    #[tokio::test]
+    async fn what_fails_at_once_otherwise_is_no_fault_of_whoever_asked() {
+        let making = Making::default();
+        let full = |_: &dyn Fn(u64)| Err(CopyError::Store(crate::store::failure("no room")));
+        let place = making.place().unwrap();
+        let begun = making.make(view("there"), place, full, || ()).await.unwrap();
+        assert!(begun.is_of(&view("there")));
+        assert!(ended(&making).await.error.unwrap().contains("no room"));
+        // The next one has the place, and is looking up what to copy: no disk is waited for.
+        let looking_up = making.place().unwrap();
+        let refused = making.place().unwrap_err().to_string();
+        assert!(refused.contains("is being begun"), "{refused}");
+        drop(looking_up);
+    }
+
+    #[tokio::test]
+    async fn what_becomes_of_one_backup_is_not_said_of_the_next() {
+        let making = Making::default();
+        let place = making.place().unwrap();
+        drop(making.make(view("one"), place, |_| panic!("it panics"), || ()).await);
+        let next = Last { view: view("two"), is_given_up: false, is_refused: false };
+        // It has begun before the end of the one before was noted.
+        making.last.send_replace(Some(next));
+        making.change(&view("one"), |last| last.view.done = true);
+        let two = making.last.borrow().clone().unwrap().view;
+        assert!(two.is_of(&view("two")) && !two.done && two.error.is_none());
+        making.change(&view("two"), |last| last.view.done = true);
+        assert!(ended(&making).await.is_of(&view("two")));
     }
 }

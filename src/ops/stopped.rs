@@ -23,6 +23,8 @@ pub struct StoppedClock {
     store: StoreHandle,
     /// Where its delayed events lie, …
     delayed: Option<PathBuf>,
+    /// … which id the copy gave them that is held, if it is one, …
+    held: Option<u64>,
     /// … and their store, once somebody asked for something of it.
     delayed_store: Arc<OnceCell<DelayedHandle>>,
 }
@@ -36,19 +38,28 @@ impl StoppedClock {
         snapshot.parked.sort_by_key(|(number, _)| *number);
         snapshot.named_pauses.sort_by(|(a, _), (b, _)| a.cmp(b));
         let (snapshot, record) = (Arc::new(snapshot), store.clone().into());
-        Self { name, snapshot, record, calendars, store, delayed: None, delayed_store: Arc::default() }
+        Self {
+            name,
+            snapshot,
+            record,
+            calendars,
+            store,
+            delayed: None,
+            held: None,
+            delayed_store: Arc::default(),
+        }
     }
 
-    /// The same, whose delayed events lie in this folder, if it keeps any.
+    /// The same, whose delayed events lie in this folder, if it keeps any; under this id where they are part of a copy that is held.
     #[must_use]
-    pub fn with_delayed(self, folder: PathBuf) -> Self {
+    pub fn with_delayed(self, folder: PathBuf, held: Option<u64>) -> Self {
         // Opening creates what is missing: who only reads must not leave an empty store behind.
         let is_there = match std::fs::read_dir(&folder) {
             Ok(mut entries) => entries.next().is_some(),
             // What can't be read is said by whoever asks for something of it.
             Err(error) => error.kind() != std::io::ErrorKind::NotFound,
         };
-        Self { delayed: is_there.then_some(folder), ..self }
+        Self { delayed: is_there.then_some(folder), held, ..self }
     }
 
     pub(super) fn has_delayed(&self) -> bool {
@@ -64,7 +75,8 @@ impl StoppedClock {
             return Err(OpsError::Unavailable("this clock keeps no delayed events".to_owned()));
         };
         let open = || async {
-            let (options, tuning) = (RedbOptions::default(), DelayedTuning::default());
+            let options = RedbOptions { held: self.held, ..RedbOptions::default() };
+            let tuning = DelayedTuning::default();
             delayed::open_redb(folder, self.name.clone(), options, tuning).await.map(|(store, ..)| store)
         };
         let opened = self.delayed_store.get_or_try_init(open).await.cloned();

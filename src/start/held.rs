@@ -1,6 +1,6 @@
 //! A clock on a store that is held: it says so, and waits for what a person decides; nothing else of it begins before.
 
-use super::{RunError, counts, http_state, unless_stopped};
+use super::{RunError, counts, holding_options, http_state, unless_stopped};
 use crate::{
     clock,
     clock_loop::Handle,
@@ -50,7 +50,7 @@ pub(super) async fn until_accepted(
                 break true;
             }
             Err(error) => {
-                warn!(%error, "the store is still held");
+                warn!(%error, "what was decided about the store that is held was not done to its end");
                 drop(reply.send(Err(error.to_string())));
             }
         }
@@ -88,8 +88,8 @@ impl Stores {
 async fn open(config: &Config, folder: &Path) -> Result<Option<(String, Stores)>, StoreError> {
     let (asks, asked) = blocking::channel::<Asked>();
     let (opened_in, opened) = oneshot::channel();
-    let (folder, clock, cache) = (folder.to_owned(), config.clock.name.clone(), config.store.cache);
-    let work = move || match Holding::open(&folder, (&clock, cache)) {
+    let (folder, clock, options) = (folder.to_owned(), config.clock.name.clone(), holding_options(config));
+    let work = move || match Holding::open(&folder, &clock, options) {
         Ok(Some(mut holding)) => {
             drop(opened_in.send(Ok(Some(holding.why()))));
             while let Ok((what, reply)) = asked.recv() {

@@ -3,7 +3,7 @@
 use super::{RunError, rules::millis};
 use crate::{
     config::{ClusterSecret, Config, DelayedConfig, StorePath},
-    copying::DELAYED,
+    copying::{DELAYED, HoldingOptions},
     delayed::{
         self, DelayedHandle, DelayedLimits, DelayedMemory, DelayedSnapshot, DelayedStore, DelayedStoreEvent,
         DelayedTuning, PostgresDelayed, RedbOptions,
@@ -33,7 +33,7 @@ pub(crate) async fn open_stopped(config: &Config) -> Result<StoppedClock, StoreE
     let (store, snapshot, _) = open_store(config, &place, opening, counts(config)).await?;
     let clock = StoppedClock::new(config.clock.name.clone(), store, snapshot, calendars);
     Ok(match place {
-        Place::Folder(path) => clock.with_delayed(path.join(DELAYED)),
+        Place::Folder(path) => clock.with_delayed(path.join(DELAYED), store::held_delayed_id(&path)?),
         Place::Postgres(_) | Place::Memory => clock,
     })
 }
@@ -126,12 +126,7 @@ pub(super) async fn open_store(
     Opening { calendars, warm, held }: Opening,
     counts: Counts,
 ) -> Result<(StoreHandle, Snapshot, mpsc::UnboundedReceiver<store::StoreEvent>), StoreError> {
-    let limits = Limits {
-        rows: config.record.max_rows,
-        age: millis(config.record.max_age),
-        changes: config.changes.max_entries,
-        changes_age: millis(config.changes.max_age),
-    };
+    let limits = limits(config);
     let clock = config.clock.name.clone();
     match place {
         Place::Folder(path) => {
@@ -203,6 +198,24 @@ async fn open_kept(config: &Config, place: &Place) -> Result<OpenedDelayed, Stor
     }
 }
 
+/// How the stores of a copy that is held are opened.
+pub(crate) fn holding_options(config: &Config) -> HoldingOptions {
+    let (cache, limits) = (config.store.cache, limits(config));
+    HoldingOptions {
+        progress: SledOptions { cache, limits, ..SledOptions::default() },
+        delayed: RedbOptions { limits: delayed_limits(config), ..RedbOptions::default() },
+    }
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
+        rows: config.record.max_rows,
+        age: millis(config.record.max_age),
+        changes: config.changes.max_entries,
+        changes_age: millis(config.changes.max_age),
+    }
+}
+
 fn delayed_limits(config: &Config) -> DelayedLimits {
     let DelayedConfig { record, changes } = &config.delayed;
     DelayedLimits {
@@ -220,6 +233,17 @@ pub(super) mod tests {
     use crate::{config::Request, delayed::DelayedBatch, engine::Commit, postgres::fixture::Tables};
     use ponos::event::Timestamp;
     use testkit::Postgres;
+
+    #[test]
+    fn a_copy_that_is_held_has_the_limits_of_the_configuration() {
+        let mut config = Config::load(&Request::default()).unwrap();
+        (config.record.max_rows, config.delayed.record.max_rows) = (2_000_000, 3_000_000);
+        (config.changes.max_entries, config.delayed.changes.max_entries) = (4_000_000, 5_000_000);
+        let HoldingOptions { progress, delayed } = holding_options(&config);
+        assert_eq!((progress.limits.rows, progress.limits.changes), (2_000_000, 4_000_000));
+        assert_eq!((delayed.limits.rows, delayed.limits.changes), (3_000_000, 5_000_000));
+        assert_eq!(progress.cache, config.store.cache);
+    }
 
     pub(in super::super) fn configured(tables: &Tables) -> Config {
         let environment = [("KHRONOS_STORE_PATH", tables.url()), ("KHRONOS_STORE_SCHEMA", tables.schema())];

@@ -137,6 +137,13 @@ impl Meta {
         Self { form: HELD, made_at: Some(made_at), ..self }
     }
 
+    /// The id that the delayed events of a copy have while that is held. It follows from what the copy is of, so those of another copy
+    /// are told apart.
+    pub(super) fn delayed_id(&self) -> Option<u64> {
+        let made_at = self.made_at.filter(|_| self.is_held())?;
+        Some(fingerprint(&self.store.to_le_bytes(), &made_at.millis().to_le_bytes()))
+    }
+
     /// What it says once it is held no more: it is a store of its own then, whatever else became of the copy. Its creations are those of
     /// the newest form.
     pub(super) fn accepted(self) -> Self {

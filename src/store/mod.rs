@@ -22,6 +22,8 @@ pub(crate) use postgres::{PostgresSource, PostgresTarget, page_reader};
 pub use sled::{NO_ROOM, SledOptions, SledStore};
 #[cfg(test)]
 pub(crate) use sled::{SEAL, child, child_folder, copy, fixture, scale};
-pub(crate) use sled::{SledSource, SledTarget, WholeSource, exposed, io_error, is_empty, seems_held};
+pub(crate) use sled::{
+    SledSource, SledTarget, WholeSource, exposed, held_delayed_id, io_error, is_empty, seems_held,
+};
 pub use thread::{Backlog, Closed, Opener, StoreEvent, StoreHandle, Tuning, open, open_sled};
 pub(crate) use thread::{READERS, failure, read_beside, unanswered};

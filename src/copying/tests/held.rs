@@ -3,6 +3,7 @@
 use super::*;
 use crate::{
     config::MetricsConfig,
+    copying::accept::skip_delayed,
     delayed::{DelayedHandle, DelayedTuning, open_redb},
     engine::{Outcome, SkipReason},
     store::{
@@ -45,8 +46,27 @@ async fn backed_up(folder: &Path) -> (PathBuf, (Content, DelayedContent)) {
     (there, kept)
 }
 
+/// A copy of a clock that has stopped, made as if it ran.
+async fn copy_of(here: &Path, there: &Path, made_at: Timestamp) {
+    let (store, delayed) = running(here).await;
+    let found = look_up(&store, Some(&delayed), made_at).await.unwrap().unwrap();
+    let into = there.to_owned();
+    std::thread::spawn(move || backup(&found, &into, |_| ())).join().unwrap().unwrap();
+    delayed.close().await.unwrap();
+    store.close().await.unwrap();
+}
+
+fn options() -> HoldingOptions {
+    let progress = SledOptions { cache: CACHE, ..SledOptions::default() };
+    HoldingOptions { progress, delayed: delayed_fixture::options() }
+}
+
+fn opened_held(folder: &Path) -> Result<Option<Holding>, StoreError> {
+    Holding::open(folder, "khronos", options())
+}
+
 fn holding(folder: &Path) -> Holding {
-    Holding::open(folder, ("khronos", CACHE)).unwrap().expect("it is held")
+    opened_held(folder).unwrap().expect("it is held")
 }
 
 /// None of the numbers that the original may give is the copy's.
@@ -73,7 +93,7 @@ async fn a_backup_has_all_that_was_there_and_is_held_until_it_is_accepted_as_ano
 
     let accepted = holding(&there).accept(Acceptance::SendAgain, instant(10_000)).unwrap();
     assert_eq!((accepted.made_at, accepted.skipped_delayed), (made_at(), 0));
-    assert!(Holding::open(&there, ("khronos", CACHE)).unwrap().is_none());
+    assert!(opened_held(&there).unwrap().is_none());
     let (mut progress, mut delayed) = in_folder(&there);
     assert_ne!(
         progress.record.record, kept.0.record.record,
@@ -123,7 +143,7 @@ async fn a_backup_that_was_interrupted_can_not_be_accepted() {
     filled(&here);
     let late = folder.path().join("late");
     interrupted(&CopyPlace::Folder(here), &CopyPlace::Folder(late.clone()), true);
-    let refused = Holding::open(&late, ("khronos", CACHE)).unwrap_err();
+    let refused = opened_held(&late).unwrap_err();
     assert!(matches!(refused, StoreError::Unfinished { .. }), "{refused}");
 }
 
@@ -136,7 +156,7 @@ async fn where_the_power_goes_before_the_seal_knows_of_it_a_copy_is_accepted_all
     let before = fs::read(there.join(SEAL)).unwrap();
     holding(&there).accept(Acceptance::SendAgain, instant(10_000)).unwrap();
     fs::write(there.join(SEAL), before).unwrap();
-    assert!(Holding::open(&there, ("khronos", CACHE)).unwrap().is_none());
+    assert!(opened_held(&there).unwrap().is_none());
     fixture::open(&there).unwrap();
 }
 
@@ -147,6 +167,8 @@ async fn an_older_version_takes_a_copy_that_is_held_for_that_of_a_newer_one() {
     // Whatever else is lost of it: seal and database both say so.
     let seal = fs::read_to_string(there.join(SEAL)).unwrap();
     assert!(seal.starts_with(&format!("{{\"form\":{},", u32::MAX - 1)), "{seal}");
+    // What it is opened as is what its database says.
+    assert_eq!(holding(&there).store.held(), Some(made_at()));
 }
 
 /// The ids of both stores, and the numbers behind which they give those of creations.
@@ -188,6 +210,10 @@ async fn a_copy_whose_delayed_events_alone_became_another_store_is_accepted_agai
     fs::write(cut.join(DELAYED).join("seal"), seal).unwrap();
     let refused = delayed_fixture::open(&cut.join(DELAYED)).unwrap_err();
     assert!(matches!(refused, StoreError::Damaged { .. }), "{refused}");
+    // Whoever only reads may.
+    let held = store::held_delayed_id(&cut).unwrap();
+    let options = RedbOptions { held, ..delayed_fixture::options() };
+    delayed::RedbDelayed::open(&cut.join(DELAYED), "khronos", &options).unwrap();
     holding(&cut).accept(Acceptance::SendAgain, instant(10_000)).unwrap();
     let (_, delayed) = in_folder(&cut);
     assert_eq!((delayed.events, delayed.rows), (kept.1.events, kept.1.rows));
@@ -219,6 +245,113 @@ async fn a_backup_whose_source_is_taken_back_fails_and_is_named_as_not_whole() {
     store.close().await.unwrap();
     let refused = fixture::open(&there).unwrap_err();
     assert!(matches!(refused, StoreError::Unfinished { .. }), "{refused}");
-    let refused = Holding::open(&there, ("khronos", CACHE)).unwrap_err();
+    let refused = opened_held(&there).unwrap_err();
+    assert!(matches!(refused, StoreError::Unfinished { .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn what_is_of_two_backups_is_not_accepted() {
+    let folder = tempfile::tempdir().unwrap();
+    let [here, earlier, later] = ["here", "earlier", "later"].map(|name| folder.path().join(name));
+    filled(&here);
+    copy_of(&here, &earlier, instant(100)).await;
+    delayed_fixture::open(&here.join(DELAYED)).unwrap().write(0, &batch(WRITES + 1)).unwrap();
+    copy_of(&here, &later, instant(200)).await;
+    for files in [&["delayed.redb"][..], &["seal"], &["delayed.redb", "seal"]] {
+        let mixed = folder.path().join(files.join("-and-"));
+        copy_files(&earlier, &mixed);
+        for file in files {
+            fs::copy(later.join(DELAYED).join(file), mixed.join(DELAYED).join(file)).unwrap();
+        }
+        let refused = opened_held(&mixed).unwrap_err();
+        assert!(matches!(refused, StoreError::Damaged { .. }), "{files:?}: {refused}");
+    }
+    for whole in [&earlier, &later] {
+        holding(whole).accept(Acceptance::SendAgain, instant(10_000)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_copy_is_trimmed_by_the_limits_of_the_clock_that_goes_on_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (there, kept) = backed_up(folder.path()).await;
+    let trimmed = folder.path().join("trimmed");
+    copy_files(&there, &trimmed);
+    holding(&there).accept(Acceptance::SendAgain, instant(10_000)).unwrap();
+    assert_eq!(fixture::everything(&there).unwrap().record.rows, kept.0.record.rows);
+
+    let HoldingOptions { mut progress, mut delayed } = options();
+    (progress.limits.rows, delayed.limits.rows) = (1_000, 5);
+    let held = Holding::open(&trimmed, "khronos", HoldingOptions { progress, delayed });
+    let now = kept.1.events.last().unwrap().head.key.send;
+    held.unwrap().unwrap().accept(Acceptance::Skip, now).unwrap();
+    let (progress, delayed) = in_folder(&trimmed);
+    assert!(progress.record.rows.len() < kept.0.record.rows.len());
+    assert_eq!(delayed.rows.len(), 5);
+}
+
+#[tokio::test]
+async fn where_it_was_begun_to_skip_what_was_due_it_is_not_sent_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (there, kept) = backed_up(folder.path()).await;
+    let now = kept.1.events.last().unwrap().head.key.send;
+    let skipped = skip_delayed(holding(&there).delayed.as_mut().unwrap(), None, now).unwrap();
+    assert!(skipped > 0);
+    let refused = holding(&there).accept(Acceptance::SendAgain, now).unwrap_err();
+    assert!(refused.to_string().contains("end it with --skip"), "{refused}");
+    // Also where they became another store before the progress did.
+    holding(&there).delayed.unwrap().accept().unwrap();
+    let refused = holding(&there).accept(Acceptance::SendAgain, now).unwrap_err();
+    assert!(refused.to_string().contains("end it with --skip"), "{refused}");
+    holding(&there).accept(Acceptance::Skip, now).unwrap();
+    assert!(opened_held(&there).unwrap().is_none());
+    assert!(in_folder(&there).1.events.is_empty());
+}
+
+#[tokio::test]
+async fn after_a_decision_that_failed_nothing_else_is_decided_before_the_stores_are_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (there, kept) = backed_up(folder.path()).await;
+    // What a store adds when it is read first is there.
+    holding(&there).store.load().unwrap();
+    let now = kept.1.events.last().unwrap().head.key.send;
+    let mut held = holding(&there);
+    // No seal can be written: the write itself lasts.
+    fs::create_dir_all(there.join("seal.new").join("in the way")).unwrap();
+    for decision in [Acceptance::SendAgain, Acceptance::Skip] {
+        let failed = held.accept(decision, now).unwrap_err().to_string();
+        assert!(failed.contains("restart the clock, which shows which"), "{failed}");
+    }
+    drop(held);
+    fs::remove_dir_all(there.join("seal.new")).unwrap();
+    assert!(opened_held(&there).unwrap().is_none(), "it was accepted as was decided first");
+    assert_eq!(in_folder(&there).1.events, kept.1.events);
+}
+
+#[tokio::test]
+async fn a_backup_that_was_given_up_while_it_is_compared_is_not_finished() {
+    let folder = tempfile::tempdir().unwrap();
+    let (here, there) = (folder.path().join("here"), folder.path().join("there"));
+    filled(&here);
+    let (store, delayed) = running(&here).await;
+    let found = look_up(&store, Some(&delayed), made_at()).await.unwrap().unwrap();
+    let into = there.clone();
+    let making = std::thread::spawn(move || {
+        // What was written last is read back: before all else, the progress, the delayed events.
+        let (mut entries, mut has_grown, mut read_back) = (0, true, 0);
+        let told = |there: u64| {
+            read_back += u32::from(has_grown && there == entries);
+            (has_grown, entries) = (there > entries, there);
+            if read_back == 3 {
+                found.take_back();
+            }
+        };
+        backup(&found, &into, told)
+    });
+    let failed = making.join().unwrap().unwrap_err();
+    assert!(failed.to_string().contains("given up"), "{failed}");
+    delayed.close().await.unwrap();
+    store.close().await.unwrap();
+    let refused = opened_held(&there).unwrap_err();
     assert!(matches!(refused, StoreError::Unfinished { .. }), "{refused}");
 }

@@ -11,7 +11,7 @@ use crate::{
     delayed::copying::{ANSWERS, CHANGES, OWNERS, PARKED, PENDING, RECORD, RELEASED, TOMBSTONES},
     engine::{
         Answered, ChangeEntry,
-        delayed::{DelayedBatch, DelayedWhole, Tombstone},
+        delayed::{DelayedWhole, Tombstone},
     },
     store::{
         StoreError, UNFINISHED,
@@ -166,15 +166,17 @@ pub(crate) struct DelayedWholeSource {
 }
 
 impl DelayedWholeSource {
+    /// `id`: that of the copy.
+    ///
     /// # Errors
     /// [`StoreError`].
-    pub(crate) fn new(mut whole: DelayedWhole) -> Result<Self, StoreError> {
+    pub(crate) fn new(mut whole: DelayedWhole, id: u64) -> Result<Self, StoreError> {
         let broken = |what: String| damaged(Path::new("(running)"), what);
         let first = whole.next().transpose()?;
         let bytes = first.filter(|(what, ..)| *what == META).map(|(.., bytes)| bytes);
         let bytes = bytes.ok_or_else(|| broken("it does not say what it is".into()))?;
         let meta = encoding::read(&bytes).map_err(|Unreadable(what)| broken(what))?;
-        Ok(Self { whole, meta })
+        Ok(Self { whole, meta: Meta { store: id, ..meta } })
     }
 }
 
@@ -271,18 +273,6 @@ impl Target<Meta> for RedbTarget {
         self.store.files.seal(&meta)?;
         self.store.meta = meta;
         Ok(())
-    }
-}
-
-impl RedbDelayed {
-    /// Makes a store of its own of a copy. Until that is sealed it can be opened as [`held`](RedbOptions::held) alone.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub(crate) fn accept(&mut self) -> Result<(), StoreError> {
-        self.meta = self.meta.clone().accepted();
-        // It says no time: nothing goes by its age.
-        self.commit(0, &DelayedBatch::default(), true)
     }
 }
 

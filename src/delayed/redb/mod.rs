@@ -1,7 +1,8 @@
 //! The store of delayed events on redb: some hundred bytes beside each event's content, a memory that does not grow with them, and
 //! an opening that takes no longer after a crash.
 //!
-//! Invariant: the folder holds a database that is at least as new as its [`seal`]; whatever else is found is refused with the
+//! Invariant: the folder holds a database that is at least as new as its [`seal`], and has its id (or is ahead of it by an accept of
+//! a copy that is [`held`]); whatever else is found is refused with the
 //! remedy, and never replaced by an empty store. Every batch is one transaction. Every [page](pages) that is read is held against
 //! its sum, for redb reads without a look at its own. After any failed write nothing more is written until the store is opened
 //! again.
@@ -12,6 +13,7 @@ mod apply;
 mod copying;
 mod files;
 mod guard;
+mod held;
 mod open;
 mod pages;
 mod reader;
@@ -68,14 +70,14 @@ pub struct RedbOptions {
     pub reserve: u64,
     /// How much is kept of what is over.
     pub limits: DelayedLimits,
-    /// It is part of a copy that is held: it may have become a store of its own, and its seal not know yet.
-    pub held: bool,
+    /// It is part of a copy that is held, which gave it this id: it may have become a store of its own, and its seal not know yet.
+    pub held: Option<u64>,
 }
 
 impl Default for RedbOptions {
     /// 16 MiB of cache; 64 MiB of reserve.
     fn default() -> Self {
-        Self { cache: 16 << 20, reserve: 64 << 20, limits: DelayedLimits::default(), held: false }
+        Self { cache: 16 << 20, reserve: 64 << 20, limits: DelayedLimits::default(), held: None }
     }
 }
 

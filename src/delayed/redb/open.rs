@@ -165,11 +165,18 @@ fn read(db: &Database) -> Result<Result<Meta, u32>, Failed> {
 }
 
 /// Compares database and seal: equal, or the database ahead. Writes that were not sealed are ahead, too.
-fn accept(store: &mut RedbDelayed, said: Said, clock: &str, held: bool) -> Result<(), StoreError> {
-    let meta = &mut store.meta;
-    if meta.store != said.store && !held {
-        return Err(damaged(&store.path, "the seal belongs to another database"));
+fn accept(store: &mut RedbDelayed, said: Said, clock: &str, held: Option<u64>) -> Result<(), StoreError> {
+    match held {
+        None if store.meta.store != said.store => {
+            return Err(damaged(&store.path, "the seal belongs to another database"));
+        }
+        Some(id) if !store.is_of_copy(id, said)? => {
+            let what = "it, or its seal, is not of the copy that the progress beside it is of";
+            return Err(damaged(&store.path, what));
+        }
+        _ => {}
     }
+    let meta = &mut store.meta;
     if meta.generation < said.generation {
         let what = format!(
             "the database has {} writes and the seal knows of {}: the database lost some, or is an old one",

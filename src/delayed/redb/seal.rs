@@ -1,7 +1,7 @@
 //! The seal: a small file beside the database that says how many writes are durable in it. A damaged file may open as it was
 //! some writes ago, or be an old copy; the seal notices. It is written after the database is synced, so the database is never
 //! older; it is not synced itself, for one that is older than the database says nothing wrong: a power loss may take it back
-//! some writes.
+//! some writes. The first that names a store is synced, for one of another store would: a copy becomes one when it is accepted.
 
 use super::meta::Meta;
 use std::{
@@ -22,8 +22,9 @@ const LENGTH: usize = 20;
 #[derive(Debug)]
 pub(super) struct Seal {
     file: File,
-    /// Once since it was opened it is made durable, so that a power loss never leaves that of a store in creation.
-    synced: bool,
+    /// The store that it was made durable for, once since it was opened: so a power loss never leaves that of a store in creation,
+    /// or of another store.
+    synced: Option<u64>,
 }
 
 /// What is wrong with a seal.
@@ -62,7 +63,7 @@ pub(super) fn open(folder: &Path) -> Result<Option<(Seal, Said)>, Broken> {
         }
     }
     match said {
-        Some(said) => Ok(Some((Seal { file, synced: false }, said))),
+        Some(said) => Ok(Some((Seal { file, synced: None }, said))),
         None => Err(Broken::Content),
     }
 }
@@ -70,11 +71,11 @@ pub(super) fn open(folder: &Path) -> Result<Option<(Seal, Said)>, Broken> {
 /// The seal of a store in creation, durably.
 pub(super) fn create(folder: &Path, meta: &Meta) -> io::Result<Seal> {
     let file = ponos::private::new_file(&folder.join(NAME))?;
-    let mut seal = Seal { file, synced: false };
+    let mut seal = Seal { file, synced: None };
     seal.say(meta)?;
     File::open(folder)?.sync_all()?;
     // That of the first write is to last, too.
-    seal.synced = false;
+    seal.synced = None;
     Ok(seal)
 }
 
@@ -83,9 +84,9 @@ impl Seal {
     pub(super) fn say(&mut self, meta: &Meta) -> io::Result<()> {
         let said = Said { generation: meta.generation, store: meta.store };
         self.file.write_all_at(&encode(said), meta.generation % PLACES * LENGTH as u64)?;
-        if !self.synced {
+        if self.synced != Some(meta.store) {
             self.file.sync_data()?;
-            self.synced = true;
+            self.synced = Some(meta.store);
         }
         Ok(())
     }
@@ -106,4 +107,20 @@ fn decode(bytes: &[u8; LENGTH]) -> Option<Said> {
     };
     let said = Said { store: number(0)?, generation: number(8)? };
     (encode(said) == *bytes).then_some(said)
+}
+
+#[cfg(target_os = "linux")]
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_seal_of_another_store_is_made_durable_and_those_after_it_need_not_be() {
+        // It takes what is written, and can't be synced.
+        let file = File::options().write(true).open("/dev/null").unwrap();
+        let meta = Meta { generation: 7, ..Meta::new("khronos") };
+        let mut seal = Seal { file, synced: Some(meta.store) };
+        seal.say(&meta).unwrap();
+        seal.say(&meta.accepted()).unwrap_err();
+    }
 }

@@ -98,6 +98,11 @@ impl WholeSource {
         let meta = encoding::read_meta(&bytes).map_err(|Unreadable(what)| broken(what))?;
         Ok(Self { whole, meta: as_copy(meta) })
     }
+
+    /// The id of the delayed events that are copied along.
+    pub(crate) fn delayed_id(&self) -> Option<u64> {
+        self.meta.delayed_id()
+    }
 }
 
 fn broken(what: impl Into<String>) -> StoreError {
@@ -191,10 +196,26 @@ impl SledStore {
         self.meta.made_at.filter(|_| self.meta.is_held())
     }
 
+    /// The id of the delayed events beside it, as long as it is held.
+    pub(crate) fn delayed_id(&self) -> Option<u64> {
+        self.meta.delayed_id()
+    }
+
+    /// # Errors
+    /// [`StoreError`]: why nothing more is written until it is opened again.
+    pub(crate) fn check_writable(&self) -> Result<(), StoreError> {
+        self.broken.clone().map_or(Ok(()), Err)
+    }
+
+    /// That something is not done to it.
+    pub(crate) fn refusal(&self, why: &str) -> StoreError {
+        StoreError::Io { path: self.path.clone(), what: why.into() }
+    }
+
     /// Has it be held no more, as a store of its own, and makes this commit, in one write.
     ///
     /// # Errors
-    /// [`StoreError`]; it is held as before then.
+    /// [`StoreError`]; it is held then, or accepted: the next opening shows which, for nothing more is written before.
     pub(crate) fn accept(&mut self, commit: Option<&Commit>) -> Result<(), StoreError> {
         self.meta = self.meta.clone().accepted();
         let accepted = match commit {

@@ -60,7 +60,7 @@ pub use guard::NO_ROOM;
 pub(crate) use guard::io_error;
 use guard::{damaged, guarded};
 use meta::{FORM_OF_CREATIONS, FORM_OF_ORIGINS, FORM_OF_PAUSES, FORM_OF_RETRIES, FORM_OF_ZONES, Meta};
-pub(crate) use open::seems_held;
+pub(crate) use open::{held_delayed_id, seems_held};
 use ponos::event::Timestamp;
 use reader::SledReader;
 use record::Record;

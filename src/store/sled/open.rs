@@ -116,6 +116,14 @@ pub(crate) fn seems_held(path: &Path) -> Result<Option<bool>, StoreError> {
     Ok(read_seal(path)?.map(|sealed| sealed.is_held()))
 }
 
+/// The id of the delayed events of a copy that is held, as the seal in its folder says; `None` where none is.
+///
+/// # Errors
+/// As of [`read_seal`].
+pub(crate) fn held_delayed_id(path: &Path) -> Result<Option<u64>, StoreError> {
+    Ok(read_seal(path)?.and_then(|sealed| sealed.delayed_id()))
+}
+
 /// The seal; written now if the folder holds no store yet.
 fn sealed(path: &Path, clock: &str) -> Result<Meta, StoreError> {
     let has_database = files::has_database(path)?;
