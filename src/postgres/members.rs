@@ -4,7 +4,6 @@ use super::{
     Door, Line,
     calls::{Calls, column, number},
     errors::Failed,
-    lease,
 };
 use crate::store::StoreError;
 use khronos_engine::lease::LeaseTimes;
@@ -158,7 +157,7 @@ async fn look(calls: &mut Calls<'_>, door: &Door) -> Result<ClusterSeen, Failed>
 }
 
 fn member(row: &PgRow) -> Result<MemberSeen, Failed> {
-    let (leads, seen_ms_ago) = (column(row, 1)?, column(row, 7)?);
+    let (leads, seen_ms_ago): (bool, i64) = (column(row, 1)?, column(row, 7)?);
     let lives = seen_ms_ago < LIVES;
     // What a leader was when it followed last says nothing, nor what one was that is gone.
     let (warm_ms_ago, cold): (Option<i64>, Option<String>) = match lives && !leads {
