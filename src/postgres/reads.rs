@@ -25,6 +25,8 @@ pub(crate) struct Reads {
     door: Door,
     idle: Mutex<Vec<PgConnection>>,
     is_closed: AtomicBool,
+    /// Nothing is read of a server that only follows another one.
+    of_primary: bool,
     /// Behind the connections, which need it while they go.
     blocking: Blocking,
 }
@@ -33,7 +35,14 @@ impl Reads {
     pub(crate) fn new(door: &Door) -> Result<Self, StoreError> {
         let failed = |error| door.address().io(format!("its runtime could not be started: {error}"));
         let blocking = Blocking::new().map_err(failed)?;
-        Ok(Self { door: door.clone(), idle: Mutex::default(), is_closed: AtomicBool::new(false), blocking })
+        let (idle, is_closed) = (Mutex::default(), AtomicBool::new(false));
+        Ok(Self { door: door.clone(), idle, is_closed, of_primary: false, blocking })
+    }
+
+    /// For whoever writes nothing by which it could be told how old it is what he reads: a server that only follows another one is
+    /// refused, for it may lag by any time.
+    pub(crate) fn of_primary(door: &Door) -> Result<Self, StoreError> {
+        Ok(Self { of_primary: true, ..Self::new(door)? })
     }
 
     /// Nothing more is read.
@@ -95,6 +104,10 @@ impl Reads {
         let calls = Calls::new(&mut connection, self.door.address().schema(), self.door.limits().1);
         let mut calls = calls.telling(self.door.heartbeat());
         calls.begin("isolation level repeatable read, read only").await?;
+        // Each time: a pooler may lead to another server from one transaction to the next.
+        if self.of_primary && is_replica(&mut calls).await? {
+            return Err(Failed::Moved(REPLICA));
+        }
         let value = read(&mut calls).await?;
         calls.simple("commit").await?;
         let mut idle = self.idle();
@@ -111,6 +124,13 @@ impl Reads {
 
 const ELSEWHERE: &str = "what was read is older than what this clock wrote, or another one leads by now; it is read again. If that stays so, the name or the pooler in the URL leads to a read replica, too: give the address of the primary";
 
+const REPLICA: &str = "the name or the pooler in the URL leads to a read replica, too, and what is read there may be old: give the address of the primary";
+
+async fn is_replica(calls: &mut Calls<'_>) -> Result<bool, Failed> {
+    let row = calls.one(calls.statement("select pg_is_in_recovery()")).await?;
+    row.map_or(Ok(false), |row| column(&row, 0))
+}
+
 /// Refuses what is not of this term and these writes, or later ones of the same.
 async fn check(calls: &mut Calls<'_>, shard: &Shard, (term, writes): (u64, u64)) -> Result<(), Failed> {
     let look = "select term, writes, coalesce(holder = $3::uuid, false) and not pg_is_in_recovery()
@@ -126,5 +146,36 @@ async fn check(calls: &mut Calls<'_>, shard: &Shard, (term, writes): (u64, u64))
 impl fmt::Debug for Reads {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reads").field("door", &self.door).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::postgres::fixture::{PATIENCE, Tables};
+    use testkit::{Postgres, block_until};
+
+    #[test]
+    fn whoever_reads_of_the_primary_alone_is_told_nothing_by_a_replica() {
+        let primary = Postgres::start(false);
+        let tables = Tables::at(&primary.database("clock"));
+        drop(tables.door("khronos").session().unwrap());
+        let standby = primary.standby("replica");
+        let url = tables.url().replace(&primary.port().to_string(), &standby.port().to_string());
+        let there = tables.by(&url).door("khronos");
+        let terms = |reads: &Reads, door: &Door| {
+            let term = "select term from {s}.shard where clock = $1 and shard = $2";
+            reads.at_once(async |calls| {
+                let row = calls.one(of(calls, door.shard(), term)).await?;
+                row.map(|row| number(&row, 0)).transpose()
+            })
+        };
+        block_until("what is replicated", PATIENCE, || {
+            terms(&Reads::new(&there).unwrap(), &there).ok().flatten()
+        });
+        let refused = terms(&Reads::of_primary(&there).unwrap(), &there).unwrap_err().to_string();
+        assert!(refused.contains("leads to a read replica"), "{refused}");
+        let here = tables.door("khronos");
+        assert!(terms(&Reads::of_primary(&here).unwrap(), &here).unwrap().is_some());
     }
 }

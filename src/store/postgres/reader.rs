@@ -8,11 +8,8 @@ use crate::{
 use std::sync::Arc;
 
 /// Reads for whoever only follows.
-///
-/// # Errors
-/// [`StoreError::Io`] where its runtime can't be started.
-pub(crate) fn page_reader(door: &Door) -> Result<Arc<dyn PageReader>, StoreError> {
-    Ok(Arc::new(PostgresReader::new(door, Arc::new(Reads::new(door)?))))
+pub(crate) fn page_reader(door: &Door, reads: Arc<Reads>) -> Arc<dyn PageReader> {
+    Arc::new(PostgresReader::new(door, reads))
 }
 
 pub(super) struct PostgresReader {
