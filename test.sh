@@ -15,7 +15,7 @@
 # What is missing is installed as root or with sudo. No system-wide RabbitMQ, Postgres or Prometheus is started: the
 # tests start private ones.
 # TEST_SCALE=10 makes the long suites ten times as long; so many delayed events as TEST_DELAYED_EVENTS (10,000) says must arrive
-# through kills, and so many faults as TEST_FAULTS (10) come upon several clocks. SCRATCH (default .scratch/) is where the chroots are kept.
+# through kills, and so many faults as TEST_FAULTS (each once) come upon several clocks. SCRATCH (default .scratch/) is where the chroots are kept.
 set -euo pipefail
 cd "$(dirname "$0")"
 

@@ -57,12 +57,18 @@ pub(crate) fn late(
     let declare = declare(config, transport, topology);
     Box::pin(async move {
         let read = finished(reading.await).map_err(|wrong| wrong.to_string())?;
-        match tokio::task::spawn_blocking(move || declare(&read).map(|()| read)).await {
-            Ok(declared) => declared.map(Wanted::Files),
-            Err(error) => Err(format!("declaring the exchanges ended early: {error}")),
-        }
+        declared(declare, read).await.map(Wanted::Files)
     })
 }
+
+/// These, once the exchanges of their events are there.
+pub(crate) async fn declared(declare: Declare, read: Vec<Packed>) -> Result<Vec<Packed>, String> {
+    let declaring = tokio::task::spawn_blocking(move || declare(&read).map(|()| read));
+    declaring.await.unwrap_or_else(|error| Err(format!("declaring the exchanges ended early: {error}")))
+}
+
+/// Declares what is needed for the events of these schedules.
+pub(crate) type Declare = Box<dyn Fn(&[Packed]) -> Result<(), String> + Send + Sync>;
 
 /// Reads the schedules that the files want now.
 pub(crate) type Reader = Arc<dyn Fn() -> Result<Vec<Packed>, Diagnostics> + Send + Sync>;
@@ -304,14 +310,10 @@ pub(crate) fn loader(
 }
 
 /// With `fanout`, declares the exchanges of the schedules' events, and has the publisher keep them from then on.
-fn declare(
-    config: &Config,
-    transport: &Transport,
-    kept: Sender<Topology>,
-) -> impl Fn(&[Packed]) -> Result<(), String> + Send + Sync + use<> {
+pub(crate) fn declare(config: &Config, transport: &Transport, kept: Sender<Topology>) -> Declare {
     let (settings, transport) = (config.broker.clone(), transport.clone());
     let runtime = tokio::runtime::Handle::current();
-    move |schedules| {
+    Box::new(move |schedules| {
         if !settings.fanout || settings.url.is_embedded() {
             return Ok(());
         }
@@ -321,7 +323,7 @@ fn declare(
             .map_err(|error| format!("the exchanges of its events could not be declared: {error}"))?;
         kept.send_replace(topology);
         Ok(())
-    }
+    })
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::{
     problem::Problem,
     routes,
     state::HttpState,
-    telling::{self, Telling},
+    telling::{self, Changing, Telling},
 };
 use crate::{
     authority::{Caller, Role},
@@ -43,6 +43,8 @@ pub type Serves = Router;
 
 /// A request that a follower has passed on: it is not passed on again.
 const PASSED: HeaderName = HeaderName::from_static("khronos-passed-on");
+/// What this would mean, as the leader works it out.
+const PREVIEW: &str = "/v1/preview";
 /// Bytes of a body that is passed on: no request of the interface has more.
 const MOST_BYTES: usize = 17 << 20;
 /// How much longer an answer of the leader is waited for than the leader lets it take.
@@ -150,12 +152,7 @@ async fn pass_on(State(follower): State<Follower>, request: Request) -> Response
 impl Follower {
     /// What the leader answers, or why that can't be had.
     pub(super) async fn answer_of_the_leader(&self, request: Request) -> Response {
-        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-        let answer = self.pass_on(request).await.unwrap_or_else(IntoResponse::into_response);
-        if let Some(telling) = self.telling.as_ref().filter(|_| !reads) {
-            telling.note_change();
-        }
-        answer
+        self.pass_on(request).await.unwrap_or_else(IntoResponse::into_response)
     }
 
     fn status(&self) -> Status {
@@ -228,9 +225,12 @@ impl Follower {
         if let Some(path) = head.uri.path_and_query().and_then(|path| path.as_str().parse().ok()) {
             head.uri = path;
         }
+        // Of what is passed on, that alone is posted and changes nothing.
+        let may_change = changes && head.uri.path() != PREVIEW;
         let asked = hyper::Request::from_parts(head, Full::new(body.to_bytes()));
         let client = Client::new(target).with(Credentials { token: None, ca_file: self.ca_file.clone() });
         let mut seen = self.seen.clone();
+        let changing = self.telling.clone().filter(|_| may_change).map(Changing::new);
         let answer = tokio::select! {
             answer = timeout(patience, client.send(without_extensions(asked))) => match answer {
                 Ok(answer) => answer.map_err(|error| (!error.is_unreachable(), error.to_string())),
@@ -241,6 +241,9 @@ impl Follower {
                 Err((true, "it leads no more".to_owned()))
             }
         };
+        if let (Some(changing), Err((false, _))) = (changing, &answer) {
+            changing.was_not_asked();
+        }
         let answer = answer.map_err(|(was_asked, why)| match changes && was_asked {
             true => Problem::from(OpsError::Unknown(format!(
                 "whether it is done is not known, for the leader did not answer ({why}); see what is there before you ask again"

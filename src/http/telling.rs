@@ -7,8 +7,9 @@
 use super::follower::Follower;
 use crate::{clock, clock_loop::Status, store::Look};
 use axum::{
+    body::Body,
     extract::{Request, State},
-    http::{HeaderName, HeaderValue, Method},
+    http::{HeaderName, HeaderValue, Method, StatusCode},
     middleware::Next,
     response::Response,
 };
@@ -52,7 +53,7 @@ impl Telling {
     }
 
     /// Something was changed by way of this clock, or may have been.
-    pub(super) fn note_change(&self) {
+    fn note_change(&self) {
         self.changed.fetch_max(clock::reading().boot, Ordering::SeqCst);
     }
 
@@ -75,7 +76,29 @@ impl Telling {
     }
 }
 
-/// Answers a read, where that can be told; all else goes to the leader.
+/// A change that the leader is asked for. It is noted when this is dropped: also where whoever wants it goes away before its end.
+pub(super) struct Changing(Option<Telling>);
+
+impl Changing {
+    pub(super) fn new(telling: Telling) -> Self {
+        Self(Some(telling))
+    }
+
+    /// Nothing of it came to the leader.
+    pub(super) fn was_not_asked(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Changing {
+    fn drop(&mut self) {
+        if let Some(telling) = &self.0 {
+            telling.note_change();
+        }
+    }
+}
+
+/// Answers a read, where that can be told, and the tables answer within its time; all else goes to the leader.
 pub(super) async fn tell(State(follower): State<Follower>, request: Request, next: Next) -> Response {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let told_at = match follower.telling.as_ref().filter(|_| is_read) {
@@ -83,8 +106,15 @@ pub(super) async fn tell(State(follower): State<Follower>, request: Request, nex
         None => None,
     };
     let Some(at) = told_at else { return follower.answer_of_the_leader(request).await };
-    let mut response = next.run(request).await;
+    let (head, body) = request.into_parts();
+    // No read has a body that says anything.
+    let mut response = next.run(Request::from_parts(head.clone(), Body::empty())).await;
     let age = clock::reading().boot.saturating_sub(at).max(0);
-    response.headers_mut().insert(AGE, HeaderValue::from(age));
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE || age > OLDEST {
+        return follower.answer_of_the_leader(Request::from_parts(head, body)).await;
+    }
+    if response.status().is_success() || response.status() == StatusCode::NOT_FOUND {
+        response.headers_mut().insert(AGE, HeaderValue::from(age));
+    }
     response
 }

@@ -8,7 +8,7 @@ use super::{
     errors::Failed,
     members::asked,
 };
-use crate::store::StoreError;
+use crate::{sources::MOST_BYTES, store::StoreError};
 use sqlx::postgres::PgRow;
 
 /// Bytes of what files say in one row.
@@ -22,7 +22,7 @@ pub(crate) struct FilesNote<'a> {
     pub(crate) digest: &'a str,
     /// All of it, where it is not too large.
     pub(crate) bytes: Option<&'a [u8]>,
-    /// Nobody wanted that: it counts as a change to nothing.
+    /// Nobody wanted that: it counts as a change to nothing, also where another release assumes something else.
     pub(crate) is_assumed: bool,
 }
 
@@ -32,6 +32,8 @@ pub(crate) struct NewestFiles {
     pub(crate) digest: String,
     /// All of it lies in the tables.
     pub(crate) is_there: bool,
+    /// It was wanted, and what the place that asks has noted is something else, if anything.
+    pub(crate) is_others: bool,
 }
 
 /// Notes what the files of a member say, and when it changed to that; a place that is new has changed to what is known already when
@@ -45,7 +47,7 @@ pub(crate) async fn note_files(
     FilesNote { digest, bytes, is_assumed }: FilesNote<'_>,
 ) -> Result<NewestFiles, StoreError> {
     let (since, changed) = match is_assumed {
-        true => ("'-infinity'", "nothing"),
+        true => ("'-infinity'", "update set digest = excluded.digest where files.changed_at = '-infinity'"),
         false => (
             "clock_timestamp()",
             "update set digest = excluded.digest, changed_at =
@@ -63,40 +65,45 @@ pub(crate) async fn note_files(
         let note = named(calls, door, &note).bind(place.to_owned()).bind(digest.to_owned());
         calls.execute(note).await?;
         calls.execute(named(calls, door, forget).bind(KNOWN)).await?;
-        let newest = newest(calls, door).await?;
+        let newest = newest(calls, door, place).await?;
         let newest = newest.ok_or_else(|| Failed::Unreadable("what was noted of files is missing".into()))?;
         if newest.digest != digest || newest.is_there || !has_room(calls).await? {
             return Ok(newest);
         }
         let Some(bytes) = bytes else { return Ok(newest) };
-        leave(calls, door, (digest, bytes)).await?;
+        leave(calls, door, place, (digest, bytes)).await?;
         Ok(NewestFiles { is_there: true, ..newest })
     })
     .await
 }
 
-/// What a member changed to last; `None` where none has noted anything.
+/// What a member changed to last, as the one of this place sees it; `None` where none has noted anything.
 ///
 /// # Errors
 /// [`StoreError`].
-pub(crate) async fn newest_files(door: &Door) -> Result<Option<NewestFiles>, StoreError> {
-    asked(door, async |calls| newest(calls, door).await).await
+pub(crate) async fn newest_files(door: &Door, place: &str) -> Result<Option<NewestFiles>, StoreError> {
+    asked(door, async |calls| newest(calls, door, place).await).await
 }
 
-/// All that is known by this digest; `None` where it is not there.
+/// All that is known by this digest; `None` where it is not there. It is read piece by piece, so that each call comes within its limit,
+/// and nothing beyond what a member leaves at most.
 ///
 /// # Errors
 /// [`StoreError`].
 pub(crate) async fn files_of(door: &Door, digest: &str) -> Result<Option<Vec<u8>>, StoreError> {
-    let pieces =
-        "select value from {s}.files_text where clock = $1 and shard = $2 and digest = $3 order by piece";
+    let piece = "select substring(value for $5) from {s}.files_text
+        where clock = $1 and shard = $2 and digest = $3 and piece = $4";
     asked(door, async |calls| {
         if !has_room(calls).await? {
             return Ok(None);
         }
-        let pieces = calls.all(named(calls, door, pieces).bind(digest.to_owned())).await?;
-        let pieces: Vec<&[u8]> = pieces.iter().map(|row| column(row, 0)).collect::<Result<_, _>>()?;
-        Ok((!pieces.is_empty()).then(|| pieces.concat()))
+        let mut all: Option<Vec<u8>> = None;
+        for number in (0_i32..).take(MOST_BYTES / PIECE) {
+            let piece = named(calls, door, piece).bind(digest.to_owned()).bind(number).bind(PIECE as i32);
+            let Some(row) = calls.one(piece).await? else { break };
+            all.get_or_insert_with(Vec::new).extend_from_slice(column(&row, 0)?);
+        }
+        Ok(all)
     })
     .await
 }
@@ -111,31 +118,46 @@ async fn has_room(calls: &mut Calls<'_>) -> Result<bool, Failed> {
     there.map_or(Ok(false), |row| column(&row, 0))
 }
 
-async fn newest(calls: &mut Calls<'_>, door: &Door) -> Result<Option<NewestFiles>, Failed> {
-    const NEWEST: &str = "select digest, false from {s}.files where clock = $1 and shard = $2
-        order by changed_at desc, digest limit 1";
-    const WITH_TEXT: &str = "select digest, exists (select 1 from {s}.files_text as kept
-            where kept.clock = $1 and kept.shard = $2 and kept.digest = files.digest)
-        from {s}.files where clock = $1 and shard = $2 order by changed_at desc, digest limit 1";
-    let newest = if has_room(calls).await? { WITH_TEXT } else { NEWEST };
-    let row = calls.one(named(calls, door, newest)).await?;
-    let read = |row: PgRow| Ok(NewestFiles { digest: column(&row, 0)?, is_there: column(&row, 1)? });
+/// Of those that nobody wanted, which all count alike, it is the one of this place.
+async fn newest(calls: &mut Calls<'_>, door: &Door, place: &str) -> Result<Option<NewestFiles>, Failed> {
+    let is_there = match has_room(calls).await? {
+        true => {
+            "exists (select 1 from {s}.files_text as kept
+                where kept.clock = $1 and kept.shard = $2 and kept.digest = files.digest)"
+        }
+        false => "false",
+    };
+    let newest = format!(
+        "select digest, {is_there}, changed_at > '-infinity' and not exists (select 1 from {{s}}.files as own
+                where own.clock = $1 and own.shard = $2 and own.place = $3 and own.digest = files.digest)
+        from {{s}}.files where clock = $1 and shard = $2 order by changed_at desc, place = $3 desc, digest limit 1"
+    );
+    let row = calls.one(named(calls, door, &newest).bind(place.to_owned())).await?;
+    let read = |row: PgRow| {
+        Ok(NewestFiles { digest: column(&row, 0)?, is_there: column(&row, 1)?, is_others: column(&row, 2)? })
+    };
     row.map(read).transpose()
 }
 
 /// Leaves it for others. What another one has changed to meanwhile stays.
-async fn leave(calls: &mut Calls<'_>, door: &Door, (digest, bytes): (&str, &[u8])) -> Result<(), Failed> {
+async fn leave(
+    calls: &mut Calls<'_>,
+    door: &Door,
+    place: &str,
+    (digest, bytes): (&str, &[u8]),
+) -> Result<(), Failed> {
     let insert = "insert into {s}.files_text (clock, shard, digest, piece, value) values ($1, $2, $3, $4, $5)
         on conflict do nothing";
     let forget = "delete from {s}.files_text where clock = $1 and shard = $2 and digest <>
-        (select digest from {s}.files where clock = $1 and shard = $2 order by changed_at desc, digest limit 1)";
+        (select digest from {s}.files where clock = $1 and shard = $2
+            order by changed_at desc, place = $3 desc, digest limit 1)";
     // Where there are no files, there is one empty piece.
     let pieces = bytes.chunks(PIECE).chain(bytes.is_empty().then_some(bytes));
     for (piece, value) in (0_i32..).zip(pieces) {
         let insert = named(calls, door, insert).bind(digest.to_owned()).bind(piece).bind(value.to_vec());
         calls.execute(insert).await?;
     }
-    calls.execute(named(calls, door, forget)).await.map(drop)
+    calls.execute(named(calls, door, forget).bind(place.to_owned())).await.map(drop)
 }
 
 #[cfg(test)]
@@ -209,20 +231,63 @@ mod tests {
     }
 
     #[test]
+    fn what_another_release_assumes_is_what_counts_where_nobody_wanted_anything() {
+        let scene = Scene::new();
+        let assumed = |place, digest, text: &[u8]| {
+            let newest = scene.note(place, FilesNote { digest, bytes: Some(text), is_assumed: true });
+            (newest.digest, newest.is_there, newest.is_others)
+        };
+        for (former, next) in [("a", "b"), ("d", "c")] {
+            assert_eq!(assumed("one", former, b"former"), (former.into(), true, false));
+            // One after the other is upgraded, whichever text comes first.
+            assert_eq!(assumed("two", next, b"next"), (next.into(), true, false));
+            assert_eq!(assumed("one", next, b"next"), (next.into(), true, false));
+            assert_eq!((scene.of(former), scene.of(next)), (None, Some(b"next".to_vec())));
+        }
+        assert!(scene.is_newest("three", "wanted"));
+        assert_eq!(assumed("one", "e", b"later"), ("wanted".into(), false, true));
+    }
+
+    #[test]
+    fn of_a_place_that_has_noted_nothing_or_something_else_the_newest_is_another_ones() {
+        let scene = Scene::new();
+        let newest = |place| scene.runtime.block_on(newest_files(&scene.door, place)).unwrap();
+        assert_eq!(newest("one"), None);
+        assert!(scene.is_newest("one", "a") && scene.is_newest("two", "b"));
+        let is_others = ["one", "two", "three"].map(|place| newest(place).unwrap().is_others);
+        assert_eq!(is_others, [true, false, true]);
+        assert!(scene.is_newest("one", "b"));
+        assert!(!newest("one").unwrap().is_others);
+    }
+
+    #[test]
+    fn of_what_lies_there_no_more_is_read_than_a_member_leaves() {
+        let scene = Scene::new();
+        scene.sql(&format!(
+            "insert into {{s}}.files_text (clock, shard, digest, piece, value)
+                select 'khronos', (select shard from {{s}}.shard), 'a', number, convert_to(repeat('x', {PIECE} + number), 'UTF8')
+                from generate_series(0, {}) as number",
+            MOST_BYTES / PIECE
+        ));
+        assert_eq!(scene.of("a").map(|all| all.len()), Some(MOST_BYTES));
+    }
+
+    #[test]
     fn all_of_what_a_member_changed_to_last_lies_in_the_tables_and_nothing_else() {
         let scene = Scene::new();
         let (small, large) = (vec![1; 10], vec![2; 3 * PIECE + 1]);
         let note = |place, digest, bytes| scene.note(place, FilesNote { digest, bytes, is_assumed: false });
-        let is = |digest: &str, is_there| NewestFiles { digest: digest.into(), is_there };
+        let is = |digest: &str, is_there| NewestFiles { digest: digest.into(), is_there, is_others: false };
         assert_eq!(note("one", "a", Some(&small)), is("a", true));
         assert_eq!(note("two", "a", Some(&small)), is("a", true));
         assert_eq!(note("two", "b", None), is("b", false), "it is too large");
-        assert_eq!(note("one", "a", Some(&small)), is("b", false));
+        let others = NewestFiles { is_others: true, ..is("b", false) };
+        assert_eq!(note("one", "a", Some(&small)), others);
         assert_eq!((scene.of("a"), scene.of("b")), (Some(small.clone()), None));
         assert_eq!(note("two", "c", Some(&large)), is("c", true));
         assert_eq!((scene.of("a"), scene.of("c")), (None, Some(large.clone())));
         assert_eq!(scene.sql("select count(*) from {s}.files_text"), "4");
-        assert_eq!(scene.runtime.block_on(newest_files(&scene.door)).unwrap(), Some(is("c", true)));
+        assert_eq!(scene.runtime.block_on(newest_files(&scene.door, "two")).unwrap(), Some(is("c", true)));
         assert_eq!(note("two", "none", Some(&[])), is("none", true));
         assert_eq!(scene.of("none"), Some(Vec::new()), "no files are files, too");
     }
@@ -232,7 +297,8 @@ mod tests {
         let scene = Scene::new();
         scene.sql("drop table {s}.files_text");
         let note = FilesNote { digest: "a", bytes: Some(&[1]), is_assumed: false };
-        assert_eq!(scene.note("one", note), NewestFiles { digest: "a".into(), is_there: false });
+        let newest = NewestFiles { digest: "a".into(), is_there: false, is_others: false };
+        assert_eq!(scene.note("one", note), newest);
         assert_eq!(scene.of("a"), None);
     }
 }

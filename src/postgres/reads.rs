@@ -21,12 +21,20 @@ const THERE: Duration = Duration::from_secs(1);
 pub(crate) struct Reads {
     door: Door,
     is_closed: AtomicBool,
+    /// Nothing is read of a server that only follows another one.
+    of_primary: bool,
 }
 
 impl Reads {
     /// Nothing is connected yet.
     pub(crate) fn new(door: &Door) -> Self {
-        Self { door: door.clone(), is_closed: AtomicBool::new(false) }
+        Self { door: door.clone(), is_closed: AtomicBool::new(false), of_primary: false }
+    }
+
+    /// For whoever writes nothing by which it could be told how old it is what he reads: a server that only follows another one is
+    /// refused, for it may lag by any time.
+    pub(crate) fn of_primary(door: &Door) -> Self {
+        Self { of_primary: true, ..Self::new(door) }
     }
 
     /// Nothing more is read.
@@ -111,6 +119,10 @@ impl Reads {
                 check(&mut calls, self.door.shard(), reached).await?;
                 *checked = term;
             }
+            // Each time: a pooler may lead to another server from one transaction to the next.
+            if self.of_primary && is_replica(&mut calls).await? {
+                return Err(Failed::Moved(REPLICA));
+            }
             let value = read(&mut calls).await?;
             calls.simple("commit").await?;
             Ok(value)
@@ -126,6 +138,13 @@ impl Reads {
 }
 
 const ELSEWHERE: &str = "what was read is older than what this clock wrote, or another one leads by now; it is read again. If that stays so, the name or the pooler in the URL leads to a read replica, too: give the address of the primary";
+
+const REPLICA: &str = "the name or the pooler in the URL leads to a read replica, too, and what is read there may be old: give the address of the primary";
+
+async fn is_replica(calls: &mut Calls<'_>) -> Result<bool, Failed> {
+    let row = calls.one(calls.statement("select pg_is_in_recovery()")).await?;
+    row.map_or(Ok(false), |row| column(&row, 0))
+}
 
 /// Refuses what is not of this term and these writes, or later ones of the same.
 async fn check(calls: &mut Calls<'_>, shard: &Shard, (term, writes): (u64, u64)) -> Result<(), Failed> {
@@ -156,7 +175,7 @@ mod tests {
         },
     };
     use std::collections::BTreeSet;
-    use testkit::Postgres;
+    use testkit::{Postgres, block_until};
     use tokio::sync::mpsc;
 
     /// The process of the server that reads.
@@ -218,5 +237,27 @@ mod tests {
         assert_eq!(door.idle().len(), 0, "neither that connection nor a new one is used again");
         take(8);
         process(&Reads::new(&led(8)));
+    }
+
+    #[test]
+    fn whoever_reads_of_the_primary_alone_is_told_nothing_by_a_replica() {
+        let primary = Postgres::start(false);
+        let tables = Tables::at(&primary.database("clock"));
+        drop(tables.door("khronos").session().unwrap());
+        let standby = primary.standby("replica");
+        let url = tables.url().replace(&primary.port().to_string(), &standby.port().to_string());
+        let there = tables.by(&url).door("khronos");
+        let terms = |reads: &Reads, door: &Door| {
+            let term = "select term from {s}.shard where clock = $1 and shard = $2";
+            reads.at_once(async |calls| {
+                let row = calls.one(of(calls, door.shard(), term)).await?;
+                row.map(|row| number(&row, 0)).transpose()
+            })
+        };
+        block_until("what is replicated", PATIENCE, || terms(&Reads::new(&there), &there).ok().flatten());
+        let refused = terms(&Reads::of_primary(&there), &there).unwrap_err().to_string();
+        assert!(refused.contains("leads to a read replica"), "{refused}");
+        let here = tables.door("khronos");
+        assert!(terms(&Reads::of_primary(&here), &here).unwrap().is_some());
     }
 }

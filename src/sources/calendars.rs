@@ -107,16 +107,25 @@ impl Reading {
     /// Adds the calendar of a file, from its text and whether that is in the iCalendar form. Whether it is worth going on
     /// with the next one.
     pub(super) fn add(&mut self, file: &Path, text: Result<(String, bool), ReadError>) -> bool {
-        let shown = file.display().to_string();
+        self.add_as(file, &file.display().to_string(), text)
+    }
+
+    /// The same of a file that people know as this.
+    pub(super) fn add_as(
+        &mut self,
+        file: &Path,
+        shown: &str,
+        text: Result<(String, bool), ReadError>,
+    ) -> bool {
         let Some(name) = name(file) else {
             let help = "1 to 128 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit, then .toml or .ics";
             let what = "this file's name is not a valid calendar name";
-            self.faults.push(Diagnostic::error(what).in_file(&shown).help(help));
+            self.faults.push(Diagnostic::error(what).in_file(shown).help(help));
             return true;
         };
-        if let Some(first) = self.seen.insert(name.clone(), shown.clone()) {
+        if let Some(first) = self.seen.insert(name.clone(), shown.to_owned()) {
             let what = format!("two calendars are named '{name}': the other one is {first}");
-            self.faults.push(Diagnostic::error(what).in_file(&shown).help("rename one of the files"));
+            self.faults.push(Diagnostic::error(what).in_file(shown).help("rename one of the files"));
             return true;
         }
         let calendar = match text {
@@ -124,13 +133,13 @@ impl Reading {
                 if let Some(set) = &mut self.set {
                     set.add(if is_ics { FileKind::Ics } else { FileKind::Calendar }, file, &text);
                 }
-                self.understood(&Text::new(&shown, &text), is_ics)
+                self.understood(&Text::new(shown, &text), is_ics)
             }
             Err(error) => {
                 let what = format!("this calendar can't be read: {error}");
                 self.faults.push(
                     Diagnostic::error(what)
-                        .in_file(&shown)
+                        .in_file(shown)
                         .help(remedy(&error, "split it into several calendars")),
                 );
                 if error.hangs() {

@@ -9,6 +9,7 @@ use crate::{
     diagnostic::Text,
     schedule::{CalendarStore, Packed},
 };
+use ponos::files::ReadError;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{collections::BTreeSet, fmt, path::Path, sync::Arc};
@@ -151,14 +152,32 @@ pub fn packed_of_set(
     let of = |is_wanted: fn(FileKind) -> bool| files.iter().filter(move |file| is_wanted(file.kind));
     let mut reading = calendars::Reading::new(store, None);
     for SetFile { kind, name, text } in of(|kind| kind != FileKind::Schedules) {
-        reading.add(Path::new(name), Ok((text.clone(), *kind == FileKind::Ics)));
+        let is_ics = *kind == FileKind::Ics;
+        // Of these the text is what was made of the file: a letter of one byte may have three there.
+        let most = if is_ics { calendars::BYTES.saturating_mul(3) } else { calendars::BYTES };
+        let text = within(most, text).map(|text| (text.to_owned(), is_ics));
+        reading.add_as(Path::new(name), &shown(name), text);
     }
     let mut schedules = Schedules::beside(reading, created);
     for SetFile { name, text, .. } in of(|kind| kind == FileKind::Schedules) {
         schedules.files += 1;
-        schedules.add_text(&Text::new(name, text), Bounds::default());
+        let bounds = Bounds::default();
+        match within(bounds.bytes, text) {
+            Ok(text) => schedules.add_text(&Text::new(&shown(name), text), bounds),
+            Err(too_large) => schedules.diagnostics.push(super::unreadable(&shown(name), &too_large)),
+        }
     }
     schedules
+}
+
+/// A file of another clock, as people are told of it: here there may be another one of that name.
+fn shown(name: &str) -> String {
+    format!("<another clock's {name}>")
+}
+
+/// What is no larger than a file that is read here.
+fn within(bytes: u64, text: &str) -> Result<&str, ReadError> {
+    if text.len() as u64 > bytes { Err(ReadError::TooLarge(bytes)) } else { Ok(text) }
 }
 
 impl Schedules<Packed> {
@@ -254,5 +273,26 @@ mod tests {
         let (_, wanted) = read(&ScheduleSource::Embedded);
         assert_eq!((assumed.is_assumed, wanted.is_assumed), (true, false));
         assert_eq!(assumed.digest(), wanted.digest());
+    }
+
+    #[test]
+    fn a_file_of_another_clock_that_is_wrong_is_named_as_such_and_one_that_is_too_large_is_not_read() {
+        let mut set = FileSet::default();
+        let large = |bytes: u64| "#".repeat(usize::try_from(bytes).unwrap() + 1);
+        set.add(FileKind::Calendar, Path::new("days.toml"), &large(calendars::BYTES));
+        set.add(FileKind::Schedules, Path::new("a.toml"), &format!("{DAILY}colour = 1\n"));
+        set.add(FileKind::Schedules, Path::new("b.toml"), &large(Bounds::default().bytes));
+        let files = FileSet::read(&set.digest(), set.bytes().unwrap()).unwrap();
+        let read = packed_of_set(&files, &CalendarStore::default(), BTreeSet::new());
+        let said = read.diagnostics.to_string();
+        for (name, what) in
+            [("days.toml", "can't be read"), ("a.toml", "colour"), ("b.toml", "can't be read")]
+        {
+            let is_said = said.contains(&format!("<another clock's {name}>")) && said.contains(what);
+            assert!(is_said, "{name}: {said}");
+        }
+        let of =
+            |name: &str| read.diagnostics.list().iter().filter(|one| one.to_string().contains(name)).count();
+        assert_eq!((of("days.toml"), of("b.toml")), (1, 1), "{said}");
     }
 }

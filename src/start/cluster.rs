@@ -119,8 +119,8 @@ pub(super) async fn run(
     let (link_in, link) = watch::channel(Link::Down { attempts: 0, error: None });
     let (replicated, replication) = watch::channel(None);
     let warm = WarmStore::new(&door, counts.clone()).map_err(RunError::Store)?;
-    let (reader, lines) = own_reader(config);
-    let told = Told::new(config, &door, &warm, lines, (&counts, limits)).map_err(RunError::Store)?;
+    let (reader, own) = own_reader(config);
+    let told = Told::new(config, &door, &warm, own, (&counts, limits)).map_err(RunError::Store)?;
     let clock = told.clock.replicated(replication.clone());
     let members = ClusterReader::new(door.clone(), replication.clone());
     let state = http_state(config, &owners, clock, limits, tls.clone()).among(members.clone());
@@ -357,8 +357,8 @@ impl Cluster<'_> {
     }
 }
 
-/// Reads the files for themselves, beside no stored ones; and where their schedules are written.
-fn own_reader(config: &Config) -> (FilesReader, watch::Receiver<FileLines>) {
+/// Reads the files for themselves, beside no stored ones; into which store, and where their schedules are written.
+fn own_reader(config: &Config) -> (FilesReader, (CalendarStore, watch::Receiver<FileLines>)) {
     let beside = Beside {
         had_folder: false,
         demand: watch::channel(Demand::default()).1,
@@ -366,7 +366,8 @@ fn own_reader(config: &Config) -> (FilesReader, watch::Receiver<FileLines>) {
     };
     let (store, ends) = (CalendarStore::default(), Ends::default());
     let (lines_in, lines) = watch::channel(FileLines::default());
-    (FilesReader::new(config, beside, &store, &ends, watch::channel(None).0, lines_in), lines)
+    let reader = FilesReader::new(config, beside, &store, &ends, watch::channel(None).0, lines_in);
+    (reader, (store, lines))
 }
 
 /// Nothing was ever stored.

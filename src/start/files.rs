@@ -3,7 +3,10 @@
 //! the tables of those of that member, as if its own said so. So a rolling deployment edits nothing to and fro, and its new files count
 //! soon after the first member has them.
 
+mod asking;
+
 use crate::{
+    clock_loop::Loader,
     diagnostic::{Diagnostic, Diagnostics},
     postgres::{Door, FilesNote, NewestFiles, files_of, newest_files, note_files},
     reading::{FilesReader, Reader},
@@ -11,6 +14,7 @@ use crate::{
     sources::{FileSet, MOST_BYTES},
     store::StoreError,
 };
+use asking::Asking;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -31,6 +35,7 @@ const LOOK: Duration = Duration::from_secs(3);
 /// How often what the newest files say is left again that does not lie in the tables.
 const AGAIN: Duration = Duration::from_secs(10);
 
+const NEWER: &str = "another clock of this name has newer schedule files: what they say is applied, and not what those of this clock say";
 const OLDER: &str = "another clock of this name has newer schedule files: whoever leads applies those, and not these; bring the same files to both";
 
 /// What this member's files say, among those of the others. Clones share it.
@@ -47,9 +52,14 @@ pub(super) struct Files {
 struct Known {
     /// What this member has noted last.
     own: Option<String>,
-    /// What was given to be applied last; none where a leadership began with this member's files, for there were no others.
+    /// What was read last to be applied, and is not applied yet.
+    read: Option<String>,
+    /// What was applied last; none where a leadership began with this member's files, for there were no others.
     applied: Option<String>,
 }
+
+/// What was read of this member's files, or what is wrong with them.
+type OwnFiles = Result<(Vec<Packed>, FileSet), Diagnostics>;
 
 /// What is to be applied.
 #[derive(Debug)]
@@ -77,50 +87,61 @@ impl Files {
         Ok(newest)
     }
 
-    async fn judge(&self, set: &FileSet) -> Result<Judged, StoreError> {
-        let newest = self.note(set).await?.digest;
-        if newest == set.digest() {
-            return Ok(Judged::Own);
-        }
-        let bytes = files_of(&self.door, &newest).await?;
-        Ok(Judged::Others(newest, bytes))
+    async fn judge(&self, own: &OwnFiles) -> Result<Judged, StoreError> {
+        let newest = match own {
+            Ok((_, set)) => Some(self.note(set).await?).filter(|newest| newest.digest != set.digest()),
+            // They may be gone, or wrong: those of another one count all the same.
+            Err(_) => newest_files(&self.door, &self.place).await?.filter(|newest| newest.is_others),
+        };
+        let Some(NewestFiles { digest, .. }) = newest else { return Ok(Judged::Own) };
+        let bytes = files_of(&self.door, &digest).await?;
+        Ok(Judged::Others(digest, bytes))
     }
 
     /// The schedules that are to be applied. It may take a while.
-    fn applied(
-        &self,
-        reader: &FilesReader,
-        (list, set): (Vec<Packed>, &FileSet),
-        judged: Judged,
-    ) -> Result<Vec<Packed>, Diagnostics> {
+    fn read(&self, reader: &FilesReader, own: OwnFiles, judged: Judged) -> Result<Vec<Packed>, Diagnostics> {
         let (digest, list) = match judged {
-            Judged::Own => (set.digest(), list),
+            Judged::Own => own.map(|(list, set)| (set.digest(), list))?,
             Judged::Others(digest, bytes) => {
-                let list = taken(reader, &digest, bytes.as_deref())?;
-                info!(
-                    "another clock of this name has newer schedule files: what they say is applied, and not what those of this clock say"
-                );
+                let list = taken(reader, &digest, bytes.as_deref());
+                let list = match own {
+                    Ok(_) => list.inspect(|_| info!("{NEWER}")),
+                    Err(wrong) => beside_own(list, wrong),
+                }?;
                 (digest, list)
             }
         };
-        self.known().applied = Some(digest);
+        self.known().read = Some(digest);
         Ok(list)
     }
 
-    /// The same when a leadership begins, where that is found out within a while; else why the stored schedules go on.
+    /// What was read last is in effect from now on.
+    pub(super) fn note_applied(&self) {
+        let mut known = self.known();
+        if let Some(read) = known.read.take() {
+            known.applied = Some(read);
+        }
+    }
+
+    /// Loads so, and knows afterwards that it did.
+    pub(super) fn noting(self, load: Loader) -> Loader {
+        Arc::new(move || load().inspect(|_| self.note_applied()))
+    }
+
+    /// The same when a leadership begins, where that is found out within a while; else why the stored schedules go on. Whoever applies
+    /// them [notes it](Self::note_applied).
     pub(super) async fn applied_in_the_end(&self, reader: FilesReader) -> Result<Vec<Packed>, String> {
         let ended = |error: tokio::task::JoinError| format!("reading the schedules ended early: {error}");
         // Whatever is stored: what that is of is not known.
         self.known().applied = Some(String::new());
-        let own = reader.clone();
-        let read = spawn_blocking(move || own.own_set()).await.map_err(ended)?;
-        let (list, set) = read.map_err(|wrong| wrong.to_string())?;
+        let of_own = reader.clone();
+        let own = spawn_blocking(move || of_own.own_set()).await.map_err(ended)?;
         let mut attempts = 0;
         let judged = loop {
             attempts += 1;
-            match self.judge(&set).await {
+            match self.judge(&own).await {
                 Ok(judged) => break judged,
-                Err(error) if attempts == ATTEMPTS => return Err(unknown(&error)),
+                Err(error) if attempts == ATTEMPTS => return Err(unknown(&error, own).to_string()),
                 Err(error) => {
                     debug!(%error, "whether the files of this clock are the newest is not known; that is tried again");
                     sleep(PAUSE).await;
@@ -128,43 +149,39 @@ impl Files {
             }
         };
         let this = self.clone();
-        let applied = spawn_blocking(move || this.applied(&reader, (list, &set), judged));
-        applied.await.map_err(ended)?.map_err(|wrong| wrong.to_string())
+        let read = spawn_blocking(move || this.read(&reader, own, judged));
+        read.await.map_err(ended)?.map_err(|wrong| wrong.to_string())
     }
 
     /// Reads what a member changed to last; where that can't be had, it stands as an error, for people to see.
     pub(super) fn only_the_newest(self, reader: FilesReader) -> Reader {
         let runtime = tokio::runtime::Handle::current();
         Arc::new(move || {
-            let (list, set) = reader.own_set()?;
-            match runtime.block_on(self.judge(&set)) {
-                Ok(judged) => self.applied(&reader, (list, &set), judged),
-                Err(error) => Err(Diagnostic::error(unknown(&error)).into()),
+            let own = reader.own_set();
+            match runtime.block_on(self.judge(&own)) {
+                Ok(judged) => self.read(&reader, own, judged),
+                Err(error) => Err(unknown(&error, own)),
             }
         })
     }
 
-    /// Says that the files are to be read again, once another member has changed to something, or what it changed to can be had.
+    /// Says that the files are to be read again, once another member has changed to something, or what it changed to can be had; and,
+    /// seldom and more seldom, as long as that is not in effect.
     pub(super) async fn follow_others(self, reload: mpsc::Sender<()>) {
-        let mut asked = None;
+        let mut asking = Asking::default();
         loop {
             sleep(LOOK).await;
-            let newest = match newest_files(&self.door).await {
+            let newest = match newest_files(&self.door, &self.place).await {
                 Ok(newest) => newest,
                 Err(error) => {
                     debug!(%error, "whether another clock has newer files is not known; that is tried again");
                     continue;
                 }
             };
-            let Some(newest) = newest else { continue };
-            let is_applied = {
-                let known = self.known();
-                known.applied.as_ref().or(known.own.as_ref()) == Some(&newest.digest)
-            };
-            if !is_applied && Some(&newest) != asked.as_ref() {
+            let wanted = newest.filter(|newest| !self.is_applied(&newest.digest));
+            if asking.is_due(wanted) {
                 // One that waits to be noticed is as good as many.
                 let _ = reload.try_send(());
-                asked = Some(newest);
             }
         }
     }
@@ -232,6 +249,11 @@ impl Files {
         }
     }
 
+    fn is_applied(&self, digest: &str) -> bool {
+        let known = self.known();
+        known.applied.as_ref().or(known.own.as_ref()).is_some_and(|applied| applied == digest)
+    }
+
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -257,115 +279,33 @@ fn taken(reader: &FilesReader, digest: &str, bytes: Option<&[u8]>) -> Result<Vec
     })
 }
 
-fn unknown(error: &StoreError) -> String {
-    format!(
+/// What another clock's files say, where this one's are wrong; or all that is wrong.
+fn beside_own(
+    others: Result<Vec<Packed>, Diagnostics>,
+    wrong: Diagnostics,
+) -> Result<Vec<Packed>, Diagnostics> {
+    match others {
+        Ok(list) => {
+            warn!("{NEWER}; and these are refused\n{wrong}");
+            Ok(list)
+        }
+        Err(mut all) => {
+            all.append(wrong);
+            Err(all)
+        }
+    }
+}
+
+fn unknown(error: &StoreError, own: OwnFiles) -> Diagnostics {
+    let what = format!(
         "whether another clock of this name has newer schedule files is not known, so these are not applied: {error}"
-    )
+    );
+    let mut all = Diagnostics::from(Diagnostic::error(what));
+    if let Err(wrong) = own {
+        all.append(wrong);
+    }
+    all
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        config::{CalendarSource, Config, Request, ScheduleSource},
-        postgres::fixture::Tables,
-        reading::{Beside, Ends},
-        schedule::{CalendarStore, Demand},
-        sources::FileLines,
-    };
-    use std::{fs, path::Path};
-
-    /// A clock that has this schedule in its files.
-    struct Machine {
-        folder: tempfile::TempDir,
-        files: Files,
-        reader: FilesReader,
-    }
-
-    fn write(folder: &Path, schedule: &str) {
-        let text =
-            format!("[[schedule]]\nname = \"{schedule}\"\nevent = \"x.day.passed\"\nevery = \"1 day\"\n");
-        fs::write(folder.join("a.toml"), text).unwrap();
-    }
-
-    impl Machine {
-        fn new(tables: &Tables, place: &str, schedule: &str) -> Self {
-            let folder = tempfile::tempdir().unwrap();
-            write(folder.path(), schedule);
-            fs::create_dir(folder.path().join("none")).unwrap();
-            let config = Config {
-                schedules: ScheduleSource::Folder(folder.path().to_owned()),
-                calendars: CalendarSource::Folder(folder.path().join("none")),
-                ..Config::load(&Request::default()).unwrap()
-            };
-            let beside = Beside {
-                had_folder: true,
-                demand: watch::channel(Demand::default()).1,
-                calendars: watch::channel(Default::default()).1,
-            };
-            let (store, ends) = (CalendarStore::default(), Ends::default());
-            let (named, lines) = (watch::channel(None).0, watch::channel(FileLines::default()).0);
-            let reader = FilesReader::new(&config, beside, &store, &ends, named, lines);
-            let files = Files::new(tables.of_another_process().door("khronos"), place);
-            Self { folder, files, reader }
-        }
-
-        /// What it would apply, if it led.
-        fn applies(&self) -> Result<Vec<String>, String> {
-            let read = self.files.clone().only_the_newest(self.reader.clone())();
-            let names = |list: Vec<Packed>| list.iter().map(|one| one.name().to_owned()).collect();
-            read.map(names).map_err(|wrong| wrong.to_string())
-        }
-    }
-
-    #[test]
-    fn who_leads_applies_what_a_member_changed_to_last_whoever_has_it() {
-        let tables = Tables::new();
-        drop(tables.door("khronos").session().unwrap());
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let _in = runtime.enter();
-        let (one, two) = (Machine::new(&tables, "one", "old"), Machine::new(&tables, "two", "old"));
-        assert_eq!((one.applies(), two.applies()), (Ok(vec!["old".into()]), Ok(vec!["old".into()])));
-        // A rolling deployment: one has the new files, two leads, and is started again later.
-        write(one.folder.path(), "new");
-        assert_eq!((one.applies(), two.applies()), (Ok(vec!["new".into()]), Ok(vec!["new".into()])));
-        let again = Machine::new(&tables, "two", "old");
-        assert_eq!(again.applies(), Ok(vec!["new".into()]), "nothing is edited to and fro");
-        let at_last = runtime.block_on(again.files.applied_in_the_end(again.reader.clone())).unwrap();
-        assert_eq!(at_last.len(), 1);
-        assert_eq!(at_last[0].name(), "new");
-        write(two.folder.path(), "new");
-        assert_eq!((two.applies(), one.applies()), (Ok(vec!["new".into()]), Ok(vec!["new".into()])));
-    }
-
-    #[test]
-    fn what_the_newest_files_say_is_refused_wholly_where_it_is_missing_or_not_what_was_announced() {
-        let tables = Tables::new();
-        drop(tables.door("khronos").session().unwrap());
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let _in = runtime.enter();
-        let (one, two) = (Machine::new(&tables, "one", "new"), Machine::new(&tables, "two", "old"));
-        let door = tables.door("khronos");
-        let announced = |bytes: Option<&[u8]>, digest: &str| {
-            let note = FilesNote { digest, bytes, is_assumed: false };
-            runtime.block_on(note_files(&door, "one", note)).unwrap();
-        };
-        assert!(two.applies().is_ok());
-        announced(None, "too large");
-        let why = two.applies().unwrap_err();
-        assert!(why.contains("newer schedule files") && why.contains("not in the tables"), "{why}");
-        announced(Some(b"something else"), "a digest");
-        let why = two.applies().unwrap_err();
-        assert!(why.contains("does not match its digest"), "{why}");
-        // What it says is wrong, by the rules of the clock that would apply it.
-        let (_, mut wrong) = one.reader.own_set().unwrap();
-        wrong.add_for_test("[[schedule]]\nname = \"x\"\nevery = \"never\"\n");
-        announced(wrong.bytes(), &wrong.digest());
-        let why = two.applies().unwrap_err();
-        assert!(why.contains("it is refused here") && why.contains("never"), "{why}");
-        assert_eq!(one.applies(), Ok(vec!["new".into()]), "it is mended");
-        assert_eq!(two.applies(), Ok(vec!["new".into()]));
-    }
-}
+mod tests;

@@ -15,7 +15,9 @@ use crate::{
         Backups, RunningClock,
         watermark::{self, Way},
     },
-    reading::{Beside, Ends, FilesReader, Stored, late, loader, read_at_start, remarks},
+    reading::{
+        Beside, Declare, Ends, FilesReader, Stored, declare, declared, late, loader, read_at_start, remarks,
+    },
     schedule::CalendarStore,
     sources::FileLines,
     store::{StoreError, StoreEvent, StoreHandle, WarmStore},
@@ -168,10 +170,19 @@ pub(super) struct Life {
 
 /// Reads the files for what else they tell, such as which calendars may be named: what runs are the stored schedules, unless others are
 /// what a clock changed to last.
-fn reading_beside(reader: FilesReader, files: Files) -> Late {
+fn reading_beside(reader: FilesReader, files: Files, declare: Declare) -> Late {
     Box::pin(async move {
-        let applied = files.applied_in_the_end(reader).await;
-        Ok(applied.map_or_else(|why| Wanted::Kept(Some(why)), Wanted::Files))
+        let applied = match files.applied_in_the_end(reader).await {
+            Ok(read) => declared(declare, read).await,
+            Err(why) => Err(why),
+        };
+        Ok(match applied {
+            Ok(read) => {
+                files.note_applied();
+                Wanted::Files(read)
+            }
+            Err(why) => Wanted::Kept(Some(why)),
+        })
     })
 }
 
@@ -201,7 +212,8 @@ pub(super) async fn begin(
     let mut beside_stored = None;
     let (schedules, reading) = match first {
         First::Stored(files) => {
-            beside_stored = Some(reading_beside(reader.clone(), files));
+            let declare = declare(config, transport, topology_in.clone());
+            beside_stored = Some(reading_beside(reader.clone(), files, declare));
             (Some(Ok(Wanted::Kept(None))), None)
         }
         First::Files { patience, strict } => {
@@ -217,16 +229,19 @@ pub(super) async fn begin(
     let running = Running::of(config, &schedules, stored);
     topology_in.send_replace(topology(config, &schedules, stored));
     let publisher = publisher.unwrap_or_else(|| transport.publisher_following(topology_in.subscribe()));
-    let read = match files {
-        Some(files) => files.only_the_newest(reader),
-        None => reader.own(),
+    let kept = topology_in.clone();
+    let loader = match files {
+        Some(files) => {
+            let read = files.clone().only_the_newest(reader);
+            files.noting(loader(read, config, transport, kept))
+        }
+        None => loader(reader.own(), config, transport, kept),
     };
     let way = Way {
         submit: publisher.submitter(),
         exchange: config.broker.exchange.as_str().into(),
         term: lead.as_ref().map(|lead| lead.term),
     };
-    let loader = loader(read, config, transport, topology_in.clone());
     let late = reading.map(|reading| late(reading, config, transport, topology_in)).or(beside_stored);
     let (rival_in, rival) = watch::channel(None);
     let parts = Parts {

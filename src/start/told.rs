@@ -8,7 +8,7 @@ use crate::{
     engine::{KeptPage, Parked},
     http::{Limits, Telling},
     ops::{RecordReader, RunningClock},
-    postgres::Door,
+    postgres::{Door, Reads},
     schedule::CalendarStore,
     sources::FileLines,
     store::{PageReader, READERS, StoreError, WarmStore, page_reader, read_beside},
@@ -24,7 +24,8 @@ pub(super) struct Told {
 }
 
 impl Told {
-    /// Of what is held there; where schedules are written, this clock's own files say.
+    /// Of what is held there; where schedules are written, this clock's own files say, and what zones mean, the store that these are
+    /// read into.
     ///
     /// # Errors
     /// [`StoreError::Io`] where a thread can't be started.
@@ -32,16 +33,16 @@ impl Told {
         config: &Config,
         door: &Door,
         warm: &WarmStore,
-        lines: watch::Receiver<FileLines>,
+        (calendars, lines): (CalendarStore, watch::Receiver<FileLines>),
         (counts, limits): (&Counts, Limits),
     ) -> Result<Self, StoreError> {
         let (handle, asked, status) = Handle::played(config.clock.name.clone());
         answering(warm.clone(), asked, door)?;
-        let record = record(page_reader(door), limits.answer);
-        let clock =
-            RunningClock::new(handle, record, CalendarStore::default(), counts.clone(), limits.answer);
+        let reads = Arc::new(Reads::of_primary(door));
+        let record = record(page_reader(door, reads.clone()), limits.answer);
+        let clock = RunningClock::new(handle, record, calendars, counts.clone(), limits.answer);
         let tuning = DelayedTuning { patience: limits.answer, ..DelayedTuning::default() };
-        let clock = clock.written(lines).with_delayed(read_only(delayed_reader(door), tuning));
+        let clock = clock.written(lines).with_delayed(read_only(delayed_reader(door, reads), tuning));
         let look = warm.clone();
         let telling = Telling::new(warm.looks(), move || look.look(), status);
         Ok(Self { clock, telling })
@@ -61,15 +62,15 @@ fn answering(warm: WarmStore, mut asked: mpsc::Receiver<Command>, door: &Door) -
 
 fn answer(warm: &WarmStore, command: Command) {
     match command {
-        Command::Schedules(after, reply) => tell(reply, warm.schedules(after.as_deref(), PAGE)),
-        Command::Soonest(most, reply) => tell(reply, warm.soonest(most.min(PAGE))),
-        Command::Schedule(name, reply) => tell(reply, warm.schedule(&name)),
-        Command::Neighbours(name, reply) => tell(reply, warm.neighbours(&name, NEIGHBOURS)),
-        Command::Revision(name, number, reply) => tell(reply, warm.revision(&name, number)),
+        Command::Schedules(after, reply) => tell(reply, || warm.schedules(after.as_deref(), PAGE)),
+        Command::Soonest(most, reply) => tell(reply, || warm.soonest(most.min(PAGE))),
+        Command::Schedule(name, reply) => tell(reply, || warm.schedule(&name)),
+        Command::Neighbours(name, reply) => tell(reply, || warm.neighbours(&name, NEIGHBOURS)),
+        Command::Revision(name, number, reply) => tell(reply, || warm.revision(&name, number)),
         // Of one name alone: all of them are for an audit, which the leader makes.
         Command::Kept(Some((name, _)), reply) => {
             let page = |revisions| KeptPage { revisions, ..KeptPage::default() };
-            tell(reply, warm.revisions_of(&name).map(page));
+            tell(reply, || warm.revisions_of(&name).map(page));
         }
         Command::Parked(after, reply) => {
             let entry = |(number, parked): (u64, Parked)| {
@@ -77,16 +78,16 @@ fn answer(warm: &WarmStore, command: Command) {
                 (number, parked, is_released)
             };
             let page = |all: Vec<_>| all.into_iter().map(entry).collect();
-            tell(reply, warm.parked(after, PAGE).map(page));
+            tell(reply, || warm.parked(after, PAGE).map(page));
         }
         // Nobody is led here to ask for anything else.
         _ => {}
     }
 }
 
-/// Nothing, where nothing is held: whoever asks hears of that.
-fn tell<T>(reply: oneshot::Sender<T>, told: Option<T>) {
-    if let Some(told) = told {
+/// Nothing, where nothing is held: whoever asks hears of that. For whoever waits no more nothing is looked up.
+fn tell<T>(reply: oneshot::Sender<T>, answer: impl FnOnce() -> Option<T>) {
+    if let Some(told) = (!reply.is_closed()).then(answer).flatten() {
         drop(reply.send(told));
     }
 }
@@ -108,4 +109,19 @@ fn record(reader: Arc<dyn PageReader>, patience: Duration) -> RecordReader {
             read_beside(|| Ok(reader.clone()), &places, patience, read).await
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_waits_for_any_more_is_not_looked_up() {
+        let (reply, waits) = oneshot::channel();
+        tell(reply, || Some(1));
+        assert_eq!(waits.blocking_recv(), Ok(1));
+        let (reply, waits) = oneshot::channel::<u8>();
+        drop(waits);
+        tell(reply, || panic!("nobody waits"));
+    }
 }

@@ -110,7 +110,7 @@ async fn whatever_is_done_to_the_leader_the_broker_or_the_database_nothing_is_lo
     let mut random = random();
     // Each of them once before any comes again.
     let mut coming: Vec<Fault> = Vec::new();
-    for _ in 0..faults() {
+    for _ in 0..faults(FAULTS.len()) {
         if coming.is_empty() {
             coming.extend(FAULTS);
             random.shuffle(&mut coming);

@@ -26,7 +26,7 @@ use crate::{
         DelayedBatch, DelayedLimits, DelayedReader, DelayedRoom, DelayedSnapshot, DelayedStore,
         DelayedWritten,
     },
-    postgres::{Door, Numbered, Session, Writing},
+    postgres::{Door, Numbered, Reads, Session, Writing},
     store::{StoreError, Written},
 };
 pub(crate) use copying::{PostgresDelayedSource, PostgresDelayedTarget};
@@ -59,7 +59,7 @@ impl PostgresDelayed {
     /// [`StoreError::Damaged`], or [`StoreError::Io`].
     pub fn open(door: &Door, limits: DelayedLimits) -> Result<Self, StoreError> {
         let session = door.session()?;
-        let reader = Arc::new(PostgresDelayedReader::new(door));
+        let reader = Arc::new(PostgresDelayedReader::new(door, Arc::new(Reads::new(door))));
         let shard = door.shard();
         let read = reader.reads().at_once_by(&session, async |calls| state::read(calls, shard).await)?;
         let state = match read.understood(door)? {

@@ -27,7 +27,7 @@ const LISTED: usize = 500;
 
 pub(super) struct PostgresDelayedReader {
     door: Door,
-    reads: Reads,
+    reads: Arc<Reads>,
 }
 
 /// What a page has, the bounds of what is kept, and which record it is.
@@ -39,13 +39,13 @@ struct PageRead<T> {
 }
 
 /// Reads for whoever only follows.
-pub(crate) fn delayed_reader(door: &Door) -> Arc<dyn DelayedReader> {
-    Arc::new(PostgresDelayedReader::new(door))
+pub(crate) fn delayed_reader(door: &Door, reads: Arc<Reads>) -> Arc<dyn DelayedReader> {
+    Arc::new(PostgresDelayedReader::new(door, reads))
 }
 
 impl PostgresDelayedReader {
-    pub(super) fn new(door: &Door) -> Self {
-        Self { door: door.clone(), reads: Reads::new(door) }
+    pub(super) fn new(door: &Door, reads: Arc<Reads>) -> Self {
+        Self { door: door.clone(), reads }
     }
 
     pub(super) fn reads(&self) -> &Reads {

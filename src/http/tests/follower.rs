@@ -276,6 +276,65 @@ async fn who_changes_something_by_way_of_a_follower_reads_there_what_was_looked_
 }
 
 #[tokio::test]
+async fn a_change_counts_once_the_leader_has_it_also_where_nobody_waits_for_its_end() {
+    let clock = Clock::start().await;
+    let leader = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (follower, looks) = telling(&clock, leader.local_addr().unwrap(), seen(0));
+    let follower = TowerToHyperService::new(follower);
+    let before = looks.borrow().at;
+    let read =
+        async || told(follower.call(request(Method::GET, "/v1/schedules", &[], Body::empty())).await).await.0;
+    for (path, is_a_change) in [("/v1/preview", false), ("/v1/reload", true)] {
+        let lines = [("content-type", "application/json")];
+        let asked = follower.call(request(Method::POST, path, &lines, Body::from("null")));
+        let has_it = async { leader.accept().await.unwrap().0.readable().await.unwrap() };
+        tokio::select! {
+            biased;
+            () = has_it => {}
+            _ = asked => panic!("the leader says nothing"),
+        }
+        assert_eq!(read().await, 200);
+        assert_eq!(looks.borrow().at > before, is_a_change, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_did_not_come_to_the_leader_is_no_change() {
+    let clock = Clock::start().await;
+    let nobody = "127.0.0.1:1".parse().unwrap();
+    let (follower, looks) = telling(&clock, nobody, seen(0));
+    let follower = TowerToHyperService::new(follower);
+    let before = looks.borrow().at;
+    let changed = request(Method::DELETE, "/v1/schedules/one-minute", &[], Body::empty());
+    assert_eq!(told(follower.call(changed).await).await.0, 503);
+    assert_eq!(
+        told(follower.call(request(Method::GET, "/v1/schedules", &[], Body::empty())).await).await.0,
+        200
+    );
+    assert_eq!(looks.borrow().at, before);
+}
+
+#[tokio::test]
+async fn a_read_that_a_follower_can_not_answer_is_asked_of_the_leader() {
+    let leader = Clock::start().await;
+    // As where what it holds was taken, or the tables do not answer.
+    let (silent, asked, _) = Clock::unanswered().await;
+    drop(asked);
+    let ask = async |address, path: &str| {
+        let (follower, _looks) = telling(&silent, address, seen(200));
+        let follower = TowerToHyperService::new(follower);
+        let answer = follower.call(request(Method::GET, path, &[], Body::empty())).await.unwrap();
+        (answer.status().as_u16(), answer.headers().contains_key("khronos-age-ms"))
+    };
+    assert_eq!(ask(leader.address, "/v1/schedules").await, (200, false));
+    assert_eq!(ask(leader.address, "/v1/history").await, (200, true), "that it can");
+    let (status, has_age) = ask(leader.address, "/v1/history?limit=0").await;
+    assert!((400..500).contains(&status) && !has_age, "what is wrong has no age: {status}");
+    let nobody = "127.0.0.1:1".parse().unwrap();
+    assert_eq!(ask(nobody, "/v1/schedules").await, (503, false));
+}
+
+#[tokio::test]
 async fn a_follower_says_how_it_is_while_what_it_sees_changes_all_the_time() {
     let clock = Clock::start().await;
     let state = HttpState::new(clock.state.clock.clone(), vec![], Limits::patient()).with_access(open());

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     clock,
     engine::Reading,
-    postgres::{Door, Failed, Reads, column, is_complete},
+    postgres::{Door, Failed, Reads, is_complete},
     store::StoreError,
     telemetry::Counts,
 };
@@ -46,7 +46,6 @@ const READS: &str = "it reads all that the leader keeps";
 const NOTHING: &str = "nothing is kept yet, or the clock that wrote last is of an older version, which does not note what it changes";
 const OLDER: &str = "the tables are of an older version, until a clock of this one leads";
 const TOO_MUCH: &str = "more was changed than is noted, or by another server; all is read anew";
-const REPLICA: &str = "the server only follows another one: the name or the pooler in the URL leads to a read replica, too; give the address of the primary";
 const PANICKED: &str =
     "the thread that reads what the leader keeps panicked; this is a defect, please report it";
 const NOT_APPLIED: &str = "what the leader changed could not be applied; all is read anew";
@@ -184,7 +183,7 @@ impl Shared {
 
     /// Looks, again and again, until it is closed.
     pub(super) fn work(&self, door: &Door) {
-        let reads = Reads::new(door);
+        let reads = Reads::of_primary(door);
         self.work_by(door, &reads, |at| self.read(door, &reads, at));
     }
 
@@ -357,11 +356,6 @@ impl Shared {
     fn read(&self, door: &Door, reads: &Reads, at: Option<At>) -> Result<Read, StoreError> {
         let shard = door.shard();
         reads.at_once(async |calls| {
-            // A name or a pooler may lead to a replica, too: what that tells is older than what is held.
-            let row = calls.one(calls.statement("select pg_is_in_recovery()")).await?;
-            if row.map_or(Ok(true), |row| column(&row, 0))? {
-                return Err(Failed::Moved(REPLICA));
-            }
             let Some(at) = at else {
                 if !is_complete(calls).await? {
                     return Ok(Read::Older);

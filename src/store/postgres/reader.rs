@@ -8,8 +8,8 @@ use crate::{
 use std::sync::Arc;
 
 /// Reads for whoever only follows.
-pub(crate) fn page_reader(door: &Door) -> Arc<dyn PageReader> {
-    Arc::new(PostgresReader::new(door, Arc::new(Reads::new(door))))
+pub(crate) fn page_reader(door: &Door, reads: Arc<Reads>) -> Arc<dyn PageReader> {
+    Arc::new(PostgresReader::new(door, reads))
 }
 
 pub(super) struct PostgresReader {
