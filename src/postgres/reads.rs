@@ -66,7 +66,7 @@ impl Reads {
         let (connect_limit, limit) = self.door.limits();
         let used = self.idle().take().map(|used| self.transaction(used, (THERE, reached), &read));
         let done = match used {
-            None | Some(Err(Failed::Sql(_) | Failed::TooSlow(_) | Failed::Moved(ELSEWHERE))) => {
+            None | Some(Err(Failed::Sql(_) | Failed::TooSlow(_) | Failed::Moved(ELSEWHERE | REPLICA))) => {
                 let connected = Connected::new(self.door.address(), connect_limit);
                 connected.and_then(|connected| self.transaction(connected, (limit, reached), &read))
             }

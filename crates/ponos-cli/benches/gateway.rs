@@ -138,7 +138,7 @@ fn management(node: &Node) -> String {
 fn gateway(sandbox: &Sandbox, url: &str) -> (Program, String) {
     fs::write(
         sandbox.path("ponos.toml"),
-        "service = \"edge\"\n[gateway]\nlisten = \"127.0.0.1:0\"\nwindow = 10000\n",
+        "service = \"edge\"\n[gateway]\nlisten = \"127.0.0.1:0\"\nwindow = 10000\nbatch = 1000\n",
     )
     .unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_ponos"));

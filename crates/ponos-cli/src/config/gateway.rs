@@ -142,12 +142,13 @@ fn limits(values: &mut Values<'_>) -> Limits {
     if confirm.is_zero() || confirm.as_secs() > 60 {
         values.fault("gateway.confirm", "it is not within 0 to 60 s", "write confirm = \"10s\"");
     }
-    let batch = values.count_of("gateway.batch", BATCH_MOST.into()).unwrap_or(usual.batch);
     let window = values.count_of("gateway.window", WINDOW_MOST.into()).unwrap_or(usual.window);
-    if batch > window {
-        let at = if values.is_written("gateway.batch") { "gateway.batch" } else { "gateway.window" };
-        let what = format!("a batch of {batch} events has no room in a window of {window}");
-        values.fault(at, what, "make batch no larger than window");
+    // a larger one would be refused for as long as others publish
+    let most = (window / 2).max(1);
+    let batch = values.count_of("gateway.batch", BATCH_MOST.into()).unwrap_or(usual.batch.min(most));
+    if batch > most {
+        let what = format!("a batch of {batch} events is more than half of a window of {window}");
+        values.fault("gateway.batch", what, "make batch no larger than half of window");
     }
     Limits {
         body: values.count_of("gateway.body", BODY_MOST.into()).unwrap_or(usual.body),

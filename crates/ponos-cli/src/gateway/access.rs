@@ -1,20 +1,21 @@
 //! Who publishes, and what: the holder of a token, or, on a gateway without tokens, whoever is on this machine.
 
 use super::settings::{Holder, Settings};
-use crate::http::{is_here, problem::Problem};
+use crate::http::{is_loopback, problem::Problem};
 use hyper::{
     HeaderMap, StatusCode,
-    header::{AUTHORIZATION, HOST, ORIGIN},
+    header::{AUTHORIZATION, HOST, HeaderName, ORIGIN},
 };
 use ponos::event::EventName;
-use ponos_http::{Domains, KnownTokens, Rate, TooOften, bearer};
+use ponos_http::{Domains, KnownTokens, Rate, TooOften, bearer, is_forwarded};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// Who may publish.
 pub(super) struct Access {
     tokens: KnownTokens<Arc<Publisher>>,
-    /// Whoever comes without a token; none where it is reached from elsewhere, or has tokens.
+    /// Whoever comes without a token; none where it is reached from elsewhere, has tokens, or takes webhooks: these come through
+    /// a proxy, which may say nothing of itself.
     anybody: Option<Arc<Publisher>>,
 }
 
@@ -35,12 +36,15 @@ pub(super) fn rate(a_second: Option<u32>) -> Option<Arc<Rate>> {
     a_second.map(|events| Arc::new(Rate::new(events, events)))
 }
 
-/// Takes one event from a rate.
+/// Takes so many events from a rate; with none, only looks whether more than it gives were taken already.
 ///
 /// # Errors
 /// 429: it comes too often.
-pub(super) fn take_one(rate: Option<&Rate>) -> Result<(), Problem> {
-    let Err(TooOften(wait)) = rate.map_or(Ok(()), |rate| rate.take(1, Instant::now())) else { return Ok(()) };
+pub(super) fn take(rate: Option<&Rate>, count: usize) -> Result<(), Problem> {
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
+    let Err(TooOften(wait)) = rate.map_or(Ok(()), |rate| rate.take(count, Instant::now())) else {
+        return Ok(());
+    };
     let what = "you publish more events in a second than you may; go on after Retry-After";
     let whole = wait.saturating_add(Duration::from_millis(999)).as_secs().max(1);
     Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-often", what).again_in(whole))
@@ -69,7 +73,8 @@ impl Access {
             a_second: rates.get(holder.owner.as_str()).copied(),
         };
         let known = |holder: &Holder| (holder.id.clone(), holder.digest, Arc::new(publisher(holder)));
-        let is_open = !settings.are_tokens_wanted && settings.listen.ip().is_loopback();
+        let is_open =
+            !settings.are_tokens_wanted && settings.webhooks.is_empty() && settings.listen.ip().is_loopback();
         let a_second = settings.limits.rate;
         let (domains, rate) = (Domains::everything(), rate(a_second));
         let anybody = Publisher { owner: None, domains, plain: None, rate, a_second };
@@ -82,11 +87,16 @@ impl Access {
     /// Who asks.
     ///
     /// # Errors
-    /// 401 without a token that is known, 403 for a page of the web.
+    /// 401 without a token that is known; without tokens 403 for a page of the web and for what a proxy passed on.
     pub(super) fn publisher(&self, headers: &HeaderMap) -> Result<Arc<Publisher>, Problem> {
         if let Some(anybody) = &self.anybody {
-            let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-            if headers.contains_key(ORIGIN) || !host.is_some_and(is_here) {
+            if is_forwarded(headers.keys().map(HeaderName::as_str)) {
+                let what = "a proxy passed this on, and without tokens only programs of this machine publish here: add [[gateway.tokens]] (ponos token OWNER)";
+                return Err(Problem::new(StatusCode::FORBIDDEN, "foreign", what));
+            }
+            let mut hosts = headers.get_all(HOST).iter();
+            let host = hosts.next().filter(|_| hosts.next().is_none()).and_then(|host| host.to_str().ok());
+            if headers.contains_key(ORIGIN) || !host.is_some_and(is_loopback) {
                 let what = "web pages may not publish here; ask as http://127.0.0.1 or http://localhost, without an Origin header";
                 return Err(Problem::new(StatusCode::FORBIDDEN, "foreign", what));
             }
@@ -119,18 +129,22 @@ impl Publisher {
         (!self.domains.cover(event.as_str())).then(outside)
     }
 
-    /// Takes one event from what it may publish.
+    /// Takes so many events from what it may publish: all of them or none. With none, only looks.
     ///
     /// # Errors
     /// 429.
-    pub(super) fn take_one(&self) -> Result<(), Problem> {
-        take_one(self.rate.as_deref())
+    pub(super) fn take(&self, count: usize) -> Result<(), Problem> {
+        take(self.rate.as_deref(), count)
     }
 
-    /// Takes so many more: those that follow wait for them.
-    pub(super) fn owe(&self, count: usize) {
-        if let Some(rate) = &self.rate {
-            rate.owe(u32::try_from(count).unwrap_or(u32::MAX), Instant::now());
-        }
+    /// Why it may not publish under this source: below the service's own, only what is below its own name is its own.
+    pub(super) fn why_not_from(&self, service: &str, source: &str) -> Option<String> {
+        let below = source.strip_prefix('/')?.strip_prefix(service)?.strip_prefix('/')?;
+        let rest = self.owner.as_deref().and_then(|owner| below.strip_prefix(owner));
+        // below /SERVICE/webhooks/ are the webhooks, whatever the owners are called
+        let is_own = rest
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') && !below.starts_with("webhooks/"));
+        let what = || format!("'{}' is a source of this gateway's own", ponos::text::shown(source));
+        (!is_own).then(what)
     }
 }

@@ -7,6 +7,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use ponos::files;
 use sha2::Sha256;
 use std::{env, fmt};
+use subtle::{Choice, ConstantTimeEq};
 
 /// The most bytes of a file with a key.
 const FILE: u64 = 4096;
@@ -46,14 +47,17 @@ impl Keys {
         Self(keys.iter().map(|key| key.to_vec()).collect())
     }
 
-    /// Whether one of them signed these parts; compared in constant time.
-    pub(super) fn verify(&self, parts: &[&[u8]], signature: &[u8]) -> bool {
+    /// Whether one of them signed these parts with one of these signatures; compared in constant time. The parts are read once
+    /// for each key, however many signatures there are.
+    pub(super) fn verify(&self, parts: &[&[u8]], signatures: &[Vec<u8>]) -> bool {
         // all of them are tried, so that the time says nothing of which one it was
-        self.0.iter().fold(false, |is_right, key| {
+        let is_right = self.0.iter().fold(Choice::from(0), |is_right, key| {
             let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return is_right };
             parts.iter().for_each(|part| mac.update(part));
-            is_right | mac.verify_slice(signature).is_ok()
-        })
+            let wanted: [u8; 32] = mac.finalize().into_bytes().into();
+            signatures.iter().fold(is_right, |is_right, one| is_right | one.as_slice().ct_eq(&wanted[..]))
+        });
+        is_right.into()
     }
 }
 
@@ -131,10 +135,13 @@ mod tests {
             0x5a, 0x00, 0x3f, 0x08, 0x9d, 0x27, 0x39, 0x83, 0x9d, 0xec, 0x58, 0xb9, 0x64, 0xec, 0x38, 0x43,
         ];
         let parts: [&[u8]; 2] = [b"what do ya ", b"want for nothing?"];
-        assert!(Keys::of(&[b"new", b"Jefe"]).verify(&parts, &signature));
-        assert!(!Keys::of(&[b"new"]).verify(&parts, &signature));
-        assert!(!Keys::of(&[b"Jefe"]).verify(&parts[..1], &signature));
-        assert!(!Keys::of(&[b"Jefe"]).verify(&parts, &signature[..31]));
-        assert!(!Keys::of(&[]).verify(&parts, &signature));
+        let [one, cut] = [&signature[..], &signature[..31]].map(|signature| [signature.to_vec()]);
+        assert!(Keys::of(&[b"new", b"Jefe"]).verify(&parts, &one));
+        assert!(Keys::of(&[b"new", b"Jefe"]).verify(&parts, &[cut[0].clone(), one[0].clone(), Vec::new()]));
+        assert!(!Keys::of(&[b"new"]).verify(&parts, &one));
+        assert!(!Keys::of(&[b"Jefe"]).verify(&parts[..1], &one));
+        assert!(!Keys::of(&[b"Jefe"]).verify(&parts, &cut));
+        assert!(!Keys::of(&[b"Jefe"]).verify(&parts, &[]));
+        assert!(!Keys::of(&[]).verify(&parts, &one));
     }
 }

@@ -45,7 +45,7 @@ use webhooks::WebhookRoute;
 /// Connections at a time; others wait to be accepted.
 const CONNECTIONS: usize = 1024;
 /// How long a client may take for a head, and how long a connection may be idle.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_secs(10);
 /// How long a request may take beyond the confirm: its body, and the answer.
 const MARGIN: Duration = Duration::from_secs(35);
 

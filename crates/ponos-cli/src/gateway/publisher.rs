@@ -7,7 +7,7 @@ use super::{
     metrics::GatewayMetrics,
     settings::{Limits, Unroutable},
 };
-use crate::http::problem::Problem;
+use crate::http::{Room, problem::Problem};
 use hyper::StatusCode;
 use ponos::{
     broker::{Link, PublishOutcome, Transport},
@@ -16,11 +16,14 @@ use ponos::{
     worker::ConfirmingPublisher,
 };
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::{
-    sync::{Semaphore, watch},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::{Instant, timeout},
 };
 
@@ -47,7 +50,19 @@ struct Shared {
     limits: Limits,
     unroutable: Unroutable,
     metrics: GatewayMetrics,
+    /// The broker denied the last publishing, and that was logged.
+    is_denied: AtomicBool,
 }
+
+/// Places in the window, and the connection they are of.
+pub(super) struct Reserved {
+    shared: Arc<Shared>,
+    publisher: ConfirmingPublisher,
+    places: OwnedSemaphorePermit,
+}
+
+/// How the broker's words begin where its user may not do something.
+const DENIED: &str = "ACCESS_REFUSED";
 
 /// What became of one event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +84,8 @@ impl Publishing {
         let publisher = ConfirmingPublisher::open(transport.publisher(topology(is_passive)));
         let (link, exchange) = (publisher.link(), Arc::from(EVENTS));
         let (publisher, window) = (Mutex::new(Some(publisher)), Arc::new(Semaphore::new(limits.window)));
-        Self(Arc::new(Shared { publisher, link, exchange, window, limits, unroutable, metrics }))
+        let is_denied = AtomicBool::new(false);
+        Self(Arc::new(Shared { publisher, link, exchange, window, limits, unroutable, metrics, is_denied }))
     }
 
     /// The state of the connection.
@@ -96,11 +112,11 @@ impl Publishing {
         Some(Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, what).again_in(5))
     }
 
-    /// Publishes all, and says of each what became of it.
+    /// Places in the window for so many events.
     ///
     /// # Errors
-    /// None of them was sent: there is no connection, or too many wait already.
-    pub(super) async fn publish(&self, events: Vec<Event>) -> Result<Vec<Outcome>, Problem> {
+    /// There is no connection, or too many wait already.
+    pub(super) fn reserve(&self, count: usize) -> Result<Reserved, Problem> {
         if let Some(problem) = self.why_not() {
             return Err(problem);
         }
@@ -110,26 +126,14 @@ impl Publishing {
             let what = "the gateway is stopping; nothing was sent";
             return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "draining", what).again_in(5));
         };
-        let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
         let Ok(places) = Arc::clone(&shared.window).try_acquire_many_owned(count) else {
             let most = shared.limits.window;
             let what =
                 format!("{most} events wait for their confirms already (gateway.window); nothing was sent");
             return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "full", what).again_in(1));
         };
-        let ours = self.clone();
-        // in a task of its own: a client that goes away takes no place with it before its time
-        let publishing = tokio::spawn(async move {
-            let outcomes = ours.0.confirmed(&publisher, events).await;
-            drop(places);
-            outcomes
-        });
-        publishing.await.map_err(|error| {
-            tracing::error!(%error, "publishing ended before its time");
-            let what =
-                "the gateway failed; what was sent may have arrived or not: send it again under the same id";
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unconfirmed", what).again_in(1)
-        })
+        Ok(Reserved { shared: Arc::clone(shared), publisher, places })
     }
 
     /// Waits for what was begun, and closes the connection in order.
@@ -143,6 +147,35 @@ impl Publishing {
             // whatever comes of it, nothing is lost
             let _ = Link::closed(self.link(), GOODBYE).await;
         }
+    }
+}
+
+impl Reserved {
+    /// Publishes all, and says of each what became of it. The room of their body is theirs until then, and `then` sees the
+    /// outcomes even if nobody waits for them any more.
+    ///
+    /// # Errors
+    /// The publishing panicked: what was sent may have arrived.
+    pub(super) async fn publish(
+        self,
+        events: Vec<Event>,
+        room: Room,
+        then: impl FnOnce(&[Outcome]) + Send + 'static,
+    ) -> Result<Vec<Outcome>, Problem> {
+        let Self { shared, publisher, places } = self;
+        // in a task of its own: it ends as it would have ended, though its client goes away
+        let publishing = tokio::spawn(async move {
+            let outcomes = shared.confirmed(&publisher, events).await;
+            then(&outcomes);
+            drop((places, room));
+            outcomes
+        });
+        publishing.await.map_err(|error| {
+            tracing::error!(%error, "publishing ended before its time");
+            let what =
+                "the gateway failed; what was sent may have arrived or not: send it again under the same id";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unconfirmed", what).again_in(1)
+        })
     }
 }
 
@@ -164,11 +197,22 @@ impl Shared {
                 ("unroutable", not(StatusCode::UNPROCESSABLE_ENTITY, "unroutable", what))
             }
             Some(PublishOutcome::Confirmed { returned }) => {
+                self.is_denied.store(false, Ordering::Relaxed);
                 ("accepted", Outcome::Accepted { received: !returned })
             }
             Some(PublishOutcome::Nacked) => {
                 let what = "a queue refused it: it is full, or its node is in trouble; other queues may have it: send it again under the same id";
                 ("refused", not(StatusCode::SERVICE_UNAVAILABLE, "refused-for-now", what))
+            }
+            // the operator's slip, not the event's fault
+            Some(PublishOutcome::Refused(why)) if why.contains(DENIED) => {
+                if !self.is_denied.swap(true, Ordering::Relaxed) {
+                    tracing::error!(
+                        "the broker's user may not publish: {why}; see write and topic permissions"
+                    );
+                }
+                let what = format!("the broker does not let this gateway publish: {why}");
+                ("refused", not(StatusCode::SERVICE_UNAVAILABLE, "unavailable", &what))
             }
             Some(PublishOutcome::Refused(why)) => {
                 let what = format!("the broker refused it, and will again: {why}");
@@ -198,4 +242,24 @@ impl Shared {
 fn not(status: StatusCode, code: &'static str, what: &str) -> Outcome {
     let problem = Problem::new(status, code, what);
     Outcome::Not(if status == StatusCode::SERVICE_UNAVAILABLE { problem.again_in(1) } else { problem })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ponos::{broker::memory::Broker, metrics::Metrics};
+
+    #[tokio::test]
+    async fn a_permission_that_is_missing_is_not_the_event_s_fault() {
+        let counted = GatewayMetrics::register(&Metrics::new());
+        let limits = (Limits::default(), Unroutable::Refuse);
+        let publishing = Publishing::new(&Transport::memory(Broker::new()), false, limits, counted);
+        let status = |why: &str| match publishing.0.outcome(Some(PublishOutcome::Refused(why.into()))) {
+            Outcome::Not(problem) => (problem.status(), problem.code()),
+            Outcome::Accepted { .. } => panic!("{why}"),
+        };
+        let denied = "ACCESS_REFUSED - write access to exchange 'events' in vhost '/' refused for user 'u'";
+        assert_eq!(status(denied), (503, "unavailable"));
+        assert_eq!(status("PRECONDITION_FAILED - invalid expiration 'x'"), (422, "refused"));
+    }
 }

@@ -7,7 +7,7 @@
 use super::settings::Contracts;
 use crate::http::{
     percent_decoded,
-    problem::{BodyFault, Problem},
+    problem::{BodyFault, FAULTS, Problem},
 };
 use hyper::{
     HeaderMap, StatusCode,
@@ -15,11 +15,12 @@ use hyper::{
 };
 use ponos::{
     clock::Clock,
-    event::{Event, EventId, EventName, Headers, Message, Properties, from_json},
+    event::{Event, EventId, EventName, HeaderValue, Headers, Message, Properties, from_json},
     keyed_id,
     schema::PublishRefused,
 };
 use serde_json::{Value, value::RawValue};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The form of a request's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +46,6 @@ pub(super) struct Plain<'a> {
 const PREFIX: &str = "ce-";
 /// The longest name of an attribute, in bytes.
 const NAME: usize = 64;
-/// The most faults that are told of one request.
-const FAULTS: usize = 100;
 
 impl Form {
     /// By the headers.
@@ -89,8 +88,10 @@ pub(super) fn read(
     let one = |read: Result<Event, Vec<BodyFault>>| {
         let mut event = read.map_err(malformed)?;
         // the hop's own says more than the attribute of the one who made the event
-        event.traceparent = trace(headers, "traceparent").or(event.traceparent);
-        event.tracestate = trace(headers, "tracestate").or(event.tracestate);
+        if let Some(parent) = traceparent(headers) {
+            event.traceparent = Some(parent);
+            event.tracestate = tracestate(headers).or(event.tracestate);
+        }
         Ok(vec![event])
     };
     match form {
@@ -108,8 +109,7 @@ pub(super) fn read(
 }
 
 /// 400, with the first of many faults.
-pub(super) fn malformed(mut faults: Vec<BodyFault>) -> Problem {
-    faults.truncate(FAULTS);
+pub(super) fn malformed(faults: Vec<BodyFault>) -> Problem {
     Problem::of_parts(StatusCode::BAD_REQUEST, faults)
 }
 
@@ -122,10 +122,20 @@ fn batch(body: &[u8], most: usize) -> Result<Vec<Event>, Problem> {
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-many", what));
     }
     let (mut events, mut faults) = (Vec::with_capacity(items.len()), Vec::new());
+    let mut known = BTreeSet::new();
     for (at, item) in items.into_iter().enumerate() {
         match structured(&format!("/{at}"), item.get().as_bytes()) {
+            // an inbox would take one of the two
+            Ok(event) if !known.insert((event.source.as_str().to_owned(), event.id.clone())) => {
+                let what =
+                    "another event of this batch has the same source and id: give each an id of its own";
+                faults.push(BodyFault::new(format!("/{at}/id"), what));
+            }
             Ok(event) => events.push(event),
             Err(wrong) => faults.extend(wrong),
+        }
+        if faults.len() >= FAULTS {
+            break;
         }
     }
     if faults.is_empty() { Ok(events) } else { Err(malformed(faults)) }
@@ -151,7 +161,7 @@ fn binary(headers: &HeaderMap, body: &[u8]) -> Result<Event, Vec<BodyFault>> {
                 format!("the header {name} is not printable ASCII, with percent-encoded UTF-8 for the rest")
             }
         };
-        faults.push(BodyFault::new(format!("/{attribute}"), what));
+        faults.push(BodyFault::new(format!("/{}", escaped(attribute)), what));
     }
     if !faults.is_empty() {
         return Err(faults);
@@ -175,20 +185,53 @@ fn attribute_value(line: &Line) -> Option<String> {
     String::from_utf8(percent_decoded(unquoted.as_deref().unwrap_or(text))).ok()
 }
 
-/// What the sender says of the trace that this request belongs to; several lines are one list (RFC 9110, 5.3).
-fn trace(headers: &HeaderMap, name: &str) -> Option<String> {
-    let lines: Vec<&str> = headers.get_all(name).iter().filter_map(|line| line.to_str().ok()).collect();
+/// The trace that this request belongs to, if its sender says one (Trace Context, section 3.2).
+fn traceparent(headers: &HeaderMap) -> Option<String> {
+    let mut lines = headers.get_all("traceparent").iter();
+    let line = lines.next().filter(|_| lines.next().is_none())?.to_str().ok()?;
+    let is_hex = |field: &str| field.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let fields: Vec<&str> = line.split('-').collect();
+    let is_valid = fields.iter().take(4).map(|field| field.len()).eq([2, 32, 16, 2])
+        && fields.iter().take(4).all(|field| is_hex(field));
+    is_valid.then(|| line.to_owned())
+}
+
+/// What goes with it; several lines are one list (RFC 9110, 5.3).
+fn tracestate(headers: &HeaderMap) -> Option<String> {
+    let lines: Vec<&str> =
+        headers.get_all("tracestate").iter().filter_map(|line| line.to_str().ok()).collect();
     Some(lines.join(",")).filter(|text| !text.is_empty())
 }
 
 fn structured(at: &str, body: &[u8]) -> Result<Event, Vec<BodyFault>> {
     let content_type = Some("application/cloudevents+json".into());
     let properties = Properties { content_type, ..Properties::default() };
-    decoded(at, Message { properties, body: body.to_vec(), ..Message::default() })
+    let mut event = decoded(at, Message { properties, body: body.to_vec(), ..Message::default() })?;
+    let parts: BTreeMap<String, &RawValue> = serde_json::from_slice(body).unwrap_or_default();
+    if let Some(data) = parts.get("data") {
+        // as they came: a value that is read and written again has other numbers
+        event.data = data.get().as_bytes().to_vec();
+    }
+    let is_number = |value: &HeaderValue| match value {
+        HeaderValue::Int(number) => i32::try_from(*number).is_err(),
+        HeaderValue::Float(_) => true,
+        _ => false,
+    };
+    let wrong = event.extensions.iter().filter(|(_, value)| is_number(value)).map(|(name, _)| {
+        let name = name.strip_prefix("cloudEvents_").unwrap_or(name);
+        let what = "a number of an attribute is a whole one of 32 bits in CloudEvents; send others as text";
+        BodyFault::new(format!("{at}/{}", escaped(name)), what)
+    });
+    let wrong: Vec<BodyFault> = wrong.collect();
+    if wrong.is_empty() { Ok(event) } else { Err(wrong) }
 }
 
 fn plain_json(headers: &HeaderMap, body: &[u8], plain: Plain<'_>) -> Result<Event, Vec<BodyFault>> {
-    let key = headers.get("idempotency-key").map(|key| key.to_str().unwrap_or_default());
+    let mut keys = headers.get_all("idempotency-key").iter();
+    let key = keys.next().map(|key| key.to_str().unwrap_or_default());
+    if keys.next().is_some() {
+        return Err(vec![BodyFault::new("/id", "the header Idempotency-Key is there twice")]);
+    }
     let id = match key {
         None => crate::publish::random_id(),
         Some("") => {
@@ -227,7 +270,7 @@ fn decoded(at: &str, message: Message) -> Result<Event, Vec<BodyFault>> {
         .map(|name| {
             let shown = ponos::text::shown(name);
             let what = format!("'{shown}' is not a name of an attribute: a-z and 0-9, at most {NAME}");
-            BodyFault::new(format!("{at}/{shown}"), what)
+            BodyFault::new(format!("{at}/{}", escaped(&shown)), what)
         })
         .collect();
     if !event.data.is_empty()
@@ -238,11 +281,16 @@ fn decoded(at: &str, message: Message) -> Result<Event, Vec<BodyFault>> {
     if faults.is_empty() { Ok(event) } else { Err(faults) }
 }
 
+/// A name as a part of a pointer (RFC 6901, section 3).
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
 /// Which part of an event a reader's words are about.
 fn pointer(words: &str) -> String {
     let named = |text: &str| text.split([' ', ':', ',']).next().unwrap_or_default().to_owned();
     match words.strip_prefix("attribute ") {
-        Some(rest) => format!("/{}", named(rest)),
+        Some(rest) => format!("/{}", escaped(&named(rest))),
         None if words.starts_with("data") => format!("/{}", named(words)),
         None => String::new(),
     }
@@ -258,6 +306,7 @@ pub(super) fn check(contracts: &Contracts, at: &str, event: &Event) -> Vec<BodyF
         Err(PublishRefused::Mismatch { mismatch, .. }) => {
             let violations = mismatch.violations().iter();
             violations
+                .take(FAULTS)
                 .map(|one| BodyFault::new(format!("{at}/data{}", one.pointer), one.message.clone()))
                 .collect()
         }

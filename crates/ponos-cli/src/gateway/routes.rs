@@ -12,7 +12,7 @@ use super::{
 };
 use crate::http::{
     Answers, Bodies,
-    problem::{BodyFault, Problem, json},
+    problem::{BodyFault, FAULTS, Problem, json},
 };
 use http_body_util::Full;
 use hyper::{
@@ -21,18 +21,23 @@ use hyper::{
     header::{ALLOW, HeaderName, HeaderValue},
 };
 use ponos::{clock::Clock, event::Event};
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 /// What all requests share.
 pub(super) struct Gateway {
     settings: Settings,
     service: String,
     access: Access,
-    bodies: Bodies,
+    pub(super) bodies: Bodies,
+    /// Of webhooks, whose senders show who they are only with the whole body: they take no room from publishers.
+    webhook_bodies: Bodies,
     publishing: Publishing,
-    webhooks: HashMap<String, WebhookRoute>,
+    webhooks: HashMap<String, Arc<WebhookRoute>>,
     metrics: GatewayMetrics,
 }
+
+/// The bytes of all bodies of webhooks together, in KiB: one of the largest at least.
+const WEBHOOK_BODIES: usize = 16 << 10;
 
 type Answer = Result<Response<Full<Bytes>>, Problem>;
 type Read = Request<Incoming>;
@@ -57,8 +62,9 @@ impl Gateway {
         metrics: GatewayMetrics,
     ) -> Self {
         let (access, bodies) = (Access::new(&settings), Bodies::new(settings.limits.body));
-        let webhooks = webhooks.into_iter().collect();
-        Self { settings, service, access, bodies, publishing, webhooks, metrics }
+        let webhook_bodies = Bodies::within(settings.limits.body, WEBHOOK_BODIES);
+        let webhooks = webhooks.into_iter().map(|(name, route)| (name, Arc::new(route))).collect();
+        Self { settings, service, access, bodies, webhook_bodies, publishing, webhooks, metrics }
     }
 
     /// The route of a request, for the metrics, and its answer.
@@ -96,6 +102,7 @@ impl Gateway {
     fn check(&self, publisher: Option<&Publisher>, events: &[Event], is_batch: bool) -> Result<(), Problem> {
         let at = |number: usize| if is_batch { format!("/{number}") } else { String::new() };
         let (mut reserved, mut foreign, mut faults) = (Vec::new(), Vec::new(), Vec::new());
+        let mut sources = Vec::new();
         for (number, event) in events.iter().enumerate() {
             if event.name.domain() == "time" {
                 let what =
@@ -103,11 +110,20 @@ impl Gateway {
                 reserved.push(BodyFault::new(format!("{}/type", at(number)), what));
             } else if let Some(what) = publisher.and_then(|publisher| publisher.why_not(&event.name)) {
                 foreign.push(BodyFault::new(format!("{}/type", at(number)), what));
+            } else if let Some(what) =
+                publisher.and_then(|publisher| publisher.why_not_from(&self.service, event.source.as_str()))
+            {
+                sources.push(BodyFault::new(format!("{}/source", at(number)), what));
             } else {
                 faults.extend(check(&self.settings.contracts, &at(number), event));
             }
+            if [&reserved, &foreign, &sources, &faults].iter().any(|wrong| wrong.len() >= FAULTS) {
+                break;
+            }
         }
-        for (code, wrong) in [("reserved-event", reserved), ("outside-domains", foreign)] {
+        for (code, wrong) in
+            [("reserved-event", reserved), ("outside-domains", foreign), ("reserved-source", sources)]
+        {
             if !wrong.is_empty() {
                 return Err(Problem::of_parts(StatusCode::FORBIDDEN, wrong).with_code(code));
             }
@@ -138,7 +154,8 @@ pub(super) async fn events(gateway: &Gateway, path: Option<&PlainPath>, request:
     let (head, body) = request.into_parts();
     let publisher = gateway.access.publisher(&head.headers)?;
     let form = Form::of(&head.headers)?;
-    publisher.take_one()?;
+    // what is taken is said once it is known how many they are, and that they can be sent
+    publisher.take(0)?;
     // before the body is read: what can't be published is not waited for
     if let Some(problem) = gateway.publishing.why_not() {
         return Err(problem);
@@ -152,13 +169,12 @@ pub(super) async fn events(gateway: &Gateway, path: Option<&PlainPath>, request:
     let plain = event.map(|event| Plain { event, source: &source });
     let is_batch = form == Form::Batch;
     let read = reading::read(form, &head.headers, &body, plain, gateway.settings.limits.batch)?;
-    publisher.owe(read.len().saturating_sub(1));
     gateway.check(Some(&publisher), &read, is_batch)?;
     drop(body);
     let ids: Vec<String> = read.iter().map(|event| event.id.as_str().to_owned()).collect();
-    let outcomes = gateway.publishing.publish(read).await?;
-    // its room is not free before what was read of it is
-    drop(room);
+    let reserved = gateway.publishing.reserve(read.len())?;
+    publisher.take(read.len())?;
+    let outcomes = reserved.publish(read, room, |_| {}).await?;
     if is_batch {
         return Ok(forms::batch(ids, &outcomes));
     }
@@ -223,7 +239,7 @@ pub(super) async fn webhook(gateway: &Gateway, name: &str, request: Read) -> Ans
         return Err(Problem::new(StatusCode::NOT_FOUND, "no-such-webhook", what));
     };
     let (head, body) = request.into_parts();
-    let (body, room) = gateway.bodies.read(body).await?;
+    let (body, room) = gateway.webhook_bodies.read(body).await?;
     let (event, signed) = match route.verify(&head.headers, &body, Clock::system().now())? {
         Verified::New(event, signed) => (*event, signed),
         Verified::Repeated(id) => {
@@ -239,12 +255,16 @@ pub(super) async fn webhook(gateway: &Gateway, name: &str, request: Read) -> Ans
     drop(body);
     gateway.check(None, std::slice::from_ref(&event), false)?;
     let id = event.id.clone();
-    let outcome = gateway.publishing.publish(vec![event]).await?.into_iter().next();
-    drop(room);
+    let reserved = gateway.publishing.reserve(1)?;
+    route.take_one()?;
+    let (accepted, of) = (Arc::clone(route), id.clone());
+    let remember = move |outcomes: &[Outcome]| {
+        if matches!(outcomes, [Outcome::Accepted { .. }]) {
+            accepted.remember(signed, of);
+        }
+    };
+    let outcome = reserved.publish(vec![event], room, remember).await?.into_iter().next();
     let Some(outcome) = outcome else { return Err(malformed(Vec::new())) };
-    if matches!(outcome, Outcome::Accepted { .. }) {
-        route.remember(signed, id.clone());
-    }
     forms::one(id.into(), outcome)
 }
 

@@ -89,7 +89,7 @@ pub(crate) struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         let confirm = Duration::from_secs(10);
-        Self { body: 1 << 20, batch: 1_000, window: 1_000, confirm, rate: None }
+        Self { body: 1 << 20, batch: 100, window: 1_000, confirm, rate: None }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The gateway on the twin, asked over streams in memory.
 
+mod bounds;
+
 use super::*;
 use crate::gateway::settings::{Contracts, Holder, Limits, PlainPath, Settings, Unroutable};
 use ponos::{
@@ -60,6 +62,11 @@ fn settings() -> Settings {
 
 impl Tested {
     async fn start(settings: Settings) -> Self {
+        Self::with(settings, Vec::new()).await
+    }
+
+    /// With these webhooks.
+    async fn with(settings: Settings, webhooks: Vec<Webhook>) -> Self {
         let (broker, metrics) = (Broker::new(), Metrics::new());
         let bound = Topology {
             queues: vec![Queue::quorum("placed")],
@@ -72,7 +79,11 @@ impl Tested {
         let limits = (settings.limits, settings.unroutable);
         let publishing = Publishing::new(&transport, false, limits, counted.clone());
         publishing.link().wait_for(|link| matches!(link, Link::Up { .. })).await.unwrap();
-        let gateway = Gateway::new(settings, "edge".into(), publishing.clone(), Vec::new(), counted);
+        let routes = webhooks
+            .into_iter()
+            .map(|webhook| (webhook.name.clone(), WebhookRoute::new(&webhook, "edge", None).unwrap()))
+            .collect();
+        let gateway = Gateway::new(settings, "edge".into(), publishing.clone(), routes, counted);
         Self { gateway: Arc::new(gateway), publishing, broker, metrics }
     }
 
@@ -242,7 +253,7 @@ async fn a_batch_is_all_or_nothing_until_it_is_published_and_then_each_ends_for_
     let statuses = [0, 1].map(|at| mixed.2["results"][at]["status"].as_u64().unwrap());
     assert_eq!(statuses, [422, 202]);
     assert_eq!(tested.broker.queue_depth("placed"), Some(3));
-    let four: [Value; 4] = std::array::from_fn(|_| event("7", EVENT));
+    let four: [Value; 4] = std::array::from_fn(|id| event(&id.to_string(), EVENT));
     refused(&tested.batch(&four).await, 413, "too-many");
     assert_eq!(tested.batch(&[]).await.0, 202);
 }
@@ -287,20 +298,6 @@ async fn without_tokens_this_machine_publishes_and_pages_of_the_web_do_not() {
     let elsewhere = Settings { listen: "0.0.0.0:7314".parse().unwrap(), ..open };
     let elsewhere = Tested::start(elsewhere).await;
     refused(&elsewhere.ask("POST /v1/events", kind, &body).await, 401, "no-token");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_publisher_has_a_rate_that_his_tokens_share_and_a_batch_counts_whole() {
-    let mut holders = settings().holders;
-    holders[0].rate = Some(2);
-    let tested = Tested::start(Settings { holders, ..settings() }).await;
-    assert_eq!(tested.send(&event("1", EVENT)).await.0, 202);
-    assert_eq!(tested.batch(&[event("2", EVENT), event("3", EVENT), event("4", EVENT)]).await.0, 202);
-    let often = tested.send(&event("5", EVENT)).await;
-    refused(&often, 429, "too-often");
-    assert!(often.1.contains("retry-after: 2"), "{often:?}");
-    tokio::time::sleep(SECOND * 2).await;
-    assert_eq!(tested.send(&event("5", EVENT)).await.0, 202);
 }
 
 #[tokio::test(start_paused = true)]

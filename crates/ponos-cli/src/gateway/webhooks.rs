@@ -1,8 +1,8 @@
 //! Signed webhooks: Standard Webhooks and GitHub's. The signature is checked over the bytes of the body as they came, before
 //! anything in it is read.
 //!
-//! What was accepted is remembered for a while, so that a webhook that comes again, be it sent twice or replayed by whoever saw
-//! it, is answered and not published again. Bounds: how much is remembered, and how many signatures are looked at.
+//! What was accepted is remembered for a while, so that a webhook that is sent twice is answered and not published again. GitHub
+//! signs neither the delivery's id nor its event, so whoever saw a delivery can send it under other ones. Bounds: how much is remembered, and how many signatures are looked at.
 
 use super::{
     access,
@@ -60,7 +60,7 @@ pub(super) enum Verified {
     Ping,
 }
 
-/// What was signed, in short.
+/// What makes a webhook the same as another, in short: its id, and what was signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Signed([u8; 32]);
 
@@ -82,8 +82,7 @@ impl WebhookRoute {
     /// Checks who signed it, and makes an event of it.
     ///
     /// # Errors
-    /// 400 for what is no webhook of this scheme, 401 for a signature that is wrong or old, 422 for an event that is not configured,
-    /// 429.
+    /// 400 for what is no webhook of this scheme, 401 for a signature that is wrong or old, 422 for an event that is not configured.
     pub(super) fn verify(
         &self,
         headers: &HeaderMap,
@@ -97,13 +96,12 @@ impl WebhookRoute {
         if let Some(id) = self.accepted().ids.get(&signed.0) {
             return Ok(Verified::Repeated(id.clone()));
         }
-        access::take_one(self.rate.as_deref())?;
         let data: Value = from_json(body).map_err(|why| {
             malformed(vec![BodyFault::new("", format!("the body is not valid JSON: {why}"))])
         })?;
         let kind = match self.of.scheme {
             WebhookScheme::Standard => data.get("type").and_then(Value::as_str),
-            WebhookScheme::GitHub => text(headers, "x-github-event").ok(),
+            WebhookScheme::GitHub => Some(text(headers, "x-github-event")?),
         };
         let event = kind.and_then(|kind| self.of.events.get(kind)).or(self.of.event.as_ref());
         match (event, kind) {
@@ -111,6 +109,14 @@ impl WebhookRoute {
             (None, Some("ping")) if self.of.scheme == WebhookScheme::GitHub => Ok(Verified::Ping),
             (None, kind) => Err(self.unmapped(kind)),
         }
+    }
+
+    /// Takes one event from the rate.
+    ///
+    /// # Errors
+    /// 429.
+    pub(super) fn take_one(&self) -> Result<(), Problem> {
+        access::take(self.rate.as_deref(), 1)
     }
 
     /// Remembers that this was accepted.
@@ -157,12 +163,10 @@ impl WebhookRoute {
             at.parse().map_err(|_| bad("the header webhook-timestamp is not a number of seconds"))?;
         let given = text(headers, "webhook-signature")?;
         let signatures = given.split(' ').filter_map(|one| one.strip_prefix("v1,")).take(SIGNATURES);
+        let signatures: Vec<Vec<u8>> =
+            signatures.filter_map(|one| BASE64_STANDARD.decode(one).ok()).collect();
         let parts: [&[u8]; 5] = [id.as_bytes(), b".", at.as_bytes(), b".", body];
-        // all of them are tried, whichever is right
-        let is_right = signatures.fold(false, |is_right, one| {
-            is_right | BASE64_STANDARD.decode(one).is_ok_and(|signature| self.keys.verify(&parts, &signature))
-        });
-        if !is_right {
+        if !self.keys.verify(&parts, &signatures) {
             return Err(wrong());
         }
         let age = now.millis().saturating_sub(seconds.saturating_mul(1_000));
@@ -173,7 +177,8 @@ impl WebhookRoute {
         Ok((event_id(id)?, Signed::of(&parts)))
     }
 
-    /// By GitHub's documentation. The delivery's id is not signed: one body is accepted once, under whichever id it came first.
+    /// By GitHub's documentation: a delivery is what its id says. Two deliveries may have the same body, byte for byte, so a body
+    /// that was seen under another id is a webhook of its own.
     fn github(&self, headers: &HeaderMap, body: &[u8]) -> Result<(EventId, Signed), Problem> {
         let kind = text(headers, "content-type").unwrap_or_default();
         if !kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
@@ -181,14 +186,13 @@ impl WebhookRoute {
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", what));
         }
         let id = text(headers, "x-github-delivery")?;
+        // not signed, but it says what is published
+        text(headers, "x-github-event")?;
         let signature = text(headers, "x-hub-signature-256")?.strip_prefix("sha256=").and_then(from_hex);
-        if !signature.is_some_and(|signature| self.keys.verify(&[body], &signature)) {
+        if !signature.is_some_and(|signature| self.keys.verify(&[body], &[signature])) {
             return Err(wrong());
         }
-        Ok((
-            event_id(id)?,
-            Signed::of(&[text(headers, "x-github-event").unwrap_or_default().as_bytes(), b"\n", body]),
-        ))
+        Ok((event_id(id)?, Signed::of(&[id.as_bytes(), b"\n", body])))
     }
 
     fn accepted(&self) -> MutexGuard<'_, Accepted> {

@@ -23,6 +23,9 @@ pub(crate) type Room = OwnedSemaphorePermit;
 /// The room for bodies.
 pub(crate) struct Bodies {
     room: Arc<Semaphore>,
+    /// All of it, in KiB.
+    #[cfg_attr(not(test), allow(dead_code, reason = "tests ask how much is held"))]
+    all: usize,
     /// The most bytes of one.
     most: usize,
 }
@@ -30,7 +33,12 @@ pub(crate) struct Bodies {
 impl Bodies {
     /// Of so many bytes each at most.
     pub(crate) fn new(most: usize) -> Self {
-        Self { room: Arc::new(Semaphore::new(ALL)), most }
+        Self::within(most, ALL)
+    }
+
+    /// Of so many bytes each at most, and so many KiB together, which are no fewer.
+    pub(crate) fn within(most: usize, all: usize) -> Self {
+        Self { room: Arc::new(Semaphore::new(all)), all, most }
     }
 
     /// Reads one.
@@ -83,6 +91,6 @@ impl Bodies {
     /// How many KiB of bodies are held.
     #[cfg(test)]
     pub(crate) fn held(&self) -> usize {
-        ALL - self.room.available_permits()
+        self.all - self.room.available_permits()
     }
 }

@@ -120,11 +120,23 @@ pub(crate) async fn converse(answers: &impl Answers, stream: impl Stream, idle: 
 
 /// Whether a Host header names this machine: an address, or localhost.
 pub(crate) fn is_here(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
+    let name = name_of(host);
+    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
+}
+
+/// Whether a Host header names a loopback address, or localhost.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    let name = name_of(host);
+    let is_own = |address: IpAddr| address.to_canonical().is_loopback();
+    name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(is_own)
+}
+
+/// A host without its port and brackets.
+fn name_of(host: &str) -> &str {
+    match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),
-    };
-    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
+    }
 }
 
 #[cfg(test)]
@@ -134,10 +146,11 @@ mod tests {
     #[test]
     fn only_addresses_and_localhost_are_here() {
         for here in ["127.0.0.1:7070", "[::1]:7070", "localhost", "LOCALHOST:1"] {
-            assert!(is_here(here), "{here}");
+            assert!(is_here(here) && is_loopback(here), "{here}");
         }
+        assert!(is_here("10.0.0.1:80") && !is_loopback("10.0.0.1:80"));
         for elsewhere in ["evil.example", "127.0.0.1.evil.example:80", "", "[evil]:80"] {
-            assert!(!is_here(elsewhere), "{elsewhere}");
+            assert!(!is_here(elsewhere) && !is_loopback(elsewhere), "{elsewhere}");
         }
     }
 }

@@ -9,5 +9,5 @@ pub(crate) mod problem;
 pub(crate) use bodies::{Bodies, Room};
 #[cfg(test)]
 pub(crate) use connections::converse;
-pub(crate) use connections::{Answers, ConnectionLimits, Listens, Stream, is_here, serve};
+pub(crate) use connections::{Answers, ConnectionLimits, Listens, Stream, is_here, is_loopback, serve};
 pub(crate) use percent::percent_decoded;

@@ -9,6 +9,9 @@ use hyper::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
+/// The most faults that one answer shows.
+pub(crate) const FAULTS: usize = 100;
+
 /// Why a request was refused. `code` is for programs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Problem {
@@ -50,8 +53,9 @@ impl Problem {
         Self::of_parts(StatusCode::UNPROCESSABLE_ENTITY, errors)
     }
 
-    /// The same with another status.
-    pub(crate) fn of_parts(status: StatusCode, errors: Vec<BodyFault>) -> Self {
+    /// The same with another status; of many faults the first.
+    pub(crate) fn of_parts(status: StatusCode, mut errors: Vec<BodyFault>) -> Self {
+        errors.truncate(FAULTS);
         let each: Vec<String> =
             errors.iter().map(|fault| format!("{}: {}", fault.pointer, fault.detail)).collect();
         let problem = Self::new(status, "invalid", format!("the body can't be used: {}", each.join("; ")));

@@ -110,7 +110,7 @@ fn every_request_has_its_answer() {
     let (shop, lines) = token("shop", "order.*");
     let (stranger, _) = token("stranger", "#");
     let text = format!(
-        "[gateway]\nlisten = \"127.0.0.1:0\"\nbody = 4096\nbatch = 3\nwindow = 3\n{lines}plain = \"order.item.placed\"\nrate = 1000\n"
+        "[gateway]\nlisten = \"127.0.0.1:0\"\nbody = 4096\nbatch = 3\nwindow = 6\n{lines}plain = \"order.item.placed\"\nrate = 1000\n"
     );
     let gateway = gateway("gateway-answers", &text);
     gateway.is_ready();
@@ -138,7 +138,8 @@ fn every_request_has_its_answer() {
     let foreign = json!([placed, event("8", "stock.shelf.emptied")]);
     let reserved = event("1", "time.one-day.passed");
     // another source's may have the same id at the same time
-    let unroutable = event("7", "order.item.lost");
+    let mut unroutable = event("7", "order.item.lost");
+    unroutable["source"] = "/warehouse".into();
     for (kind, token, body, status, pointer) in [
         (CLOUD_EVENT, &shop, &event("", "order.item.placed"), 400, "/id"),
         (BATCH, &shop, &one_bad, 400, "/1/id"),

@@ -159,3 +159,16 @@ fn the_file_that_the_guide_shows_is_valid() {
     let usual = crate::gateway::settings::Limits { rate: Some(100), ..Default::default() };
     assert_eq!(gateway.limits, usual);
 }
+
+#[test]
+fn a_batch_is_no_larger_than_half_of_the_window() {
+    let batch = |lines: &str| {
+        let (config, faults) = read(&format!("service = \"edge\"\n[gateway]\n{lines}"));
+        (config.gateway.unwrap().limits.batch, faults)
+    };
+    assert_eq!(batch(""), (100, Vec::new()));
+    assert_eq!(batch("window = 20"), (10, Vec::new()));
+    assert_eq!(batch("window = 1"), (1, Vec::new()));
+    assert_eq!(batch("window = 20\nbatch = 10").1, Vec::<String>::new());
+    assert!(batch("window = 20\nbatch = 11").1[0].contains("more than half of a window of 20"));
+}

@@ -116,6 +116,13 @@ fn what_is_wrong_with_an_event_has_a_pointer() {
     }
     // trace context never makes an event unreadable
     assert!(read_binary(&with(&[("traceparent", "\u{e9}")]), "{}").is_ok());
+    // nor does it take the place of the event's own
+    let own = ("ce-traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    let hop = ("traceparent", "00-11111111111111111111111111111111-2222222222222222-01");
+    for lines in [&[own, ("traceparent", "garbage")][..], &[own, hop, hop]] {
+        assert_eq!(read_binary(&with(lines), "{}").unwrap()[0].traceparent.as_deref(), Some(own.1));
+    }
+    assert_eq!(read_binary(&with(&[own, hop]), "{}").unwrap()[0].traceparent.as_deref(), Some(hop.1));
     let event = |change: &[(&str, Value)]| {
         let mut event = json!({"specversion": "1.0", "id": "1", "source": "/a", "type": "a.b.c", "data": {}});
         change.iter().for_each(|(key, value)| event[*key] = value.clone());
@@ -130,6 +137,7 @@ fn what_is_wrong_with_an_event_has_a_pointer() {
         (("data_base64", json!("e30=")), ""),
         (("nested", json!({})), "/nested"),
         (("Upper", json!("x")), "/Upper"),
+        (("a/b~c", json!("x")), "/a~1b~0c"),
     ] {
         assert_eq!(
             wrong(read_as(STRUCTURED, &event(std::slice::from_ref(&change)))),
@@ -139,6 +147,35 @@ fn what_is_wrong_with_an_event_has_a_pointer() {
     }
     assert_eq!(wrong(read_as(STRUCTURED, "[]")), [""]);
     assert_eq!(wrong(read_as("application/json", "{}")), ["/type"]);
+}
+
+#[test]
+fn data_are_what_they_were_byte_for_byte_in_each_mode() {
+    let data = r#"{"n": 12345678901234567890123, "f": 0.12345678901234567890, "a": 1, "a": 2}"#;
+    let event = format!(r#"{{"specversion":"1.0","id":"1","source":"/a","type":"a.b.c","data": {data} }}"#);
+    assert_eq!(read_binary(&with(&[]), data).unwrap()[0].data, data.as_bytes());
+    assert_eq!(read_as(STRUCTURED, &event).unwrap()[0].data, data.as_bytes());
+    assert_eq!(read_as(BATCH, &format!("[{event}]")).unwrap()[0].data, data.as_bytes());
+}
+
+#[test]
+fn numbers_of_attributes_are_those_of_cloudevents() {
+    let event = |number: &str| {
+        format!(r#"{{"specversion":"1.0","id":"1","source":"/a","type":"a.b.c","number":{number}}}"#)
+    };
+    for number in ["2147483647", "-2147483648"] {
+        assert!(read_as(STRUCTURED, &event(number)).is_ok(), "{number}");
+    }
+    for number in ["2147483648", "12345678901234567890123", "0.5"] {
+        assert_eq!(wrong(read_as(STRUCTURED, &event(number))), ["/number"], "{number}");
+    }
+}
+
+#[test]
+fn of_one_source_and_id_there_is_one_event_in_a_batch() {
+    let event = |source: &str| json!({"specversion": "1.0", "id": "1", "source": source, "type": "a.b.c"});
+    assert_eq!(wrong(read_as(BATCH, &json!([event("/a"), event("/b"), event("/a")]).to_string())), ["/2/id"]);
+    assert_eq!(read_as(BATCH, &json!([event("/a"), event("/b")]).to_string()).unwrap().len(), 2);
 }
 
 #[test]
@@ -176,6 +213,7 @@ fn plain_json_is_what_is_configured_and_sent_again_with_its_key_the_same_event()
     assert_eq!(keyed(), keyed());
     assert_ne!(keyed().id, ask(&[("idempotency-key", "l")], "[1]").unwrap()[0].id);
     assert_eq!(wrong(ask(&[("idempotency-key", "")], "[1]")), ["/id"]);
+    assert_eq!(wrong(ask(&[("idempotency-key", "k"), ("idempotency-key", "l")], "[1]")), ["/id"]);
     assert_eq!(wrong(ask(&[], "no")), ["/data"]);
     assert_eq!(wrong(ask(&[], "")), ["/data"]);
 }

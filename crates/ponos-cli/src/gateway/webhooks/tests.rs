@@ -150,22 +150,36 @@ fn an_event_that_is_not_named_is_the_one_for_all_or_refused() {
 }
 
 #[test]
-fn what_was_accepted_is_known_again_also_under_another_id_that_is_not_signed() {
-    let route = route(WebhookScheme::GitHub, None);
+fn a_delivery_of_github_is_known_by_its_id_and_two_with_one_body_are_two() {
+    let route = route(WebhookScheme::GitHub, Some("vendor.thing.happened"));
     let verified = ask(&route, &github(NEW, "d-1", "push", "{}"), "{}");
     let Ok(Verified::New(event, signed)) = verified else { panic!("{verified:?}") };
     // as long as it is not accepted, it is new
     assert!(matches!(ask(&route, &github(NEW, "d-1", "push", "{}"), "{}"), Ok(Verified::New(..))));
     route.remember(signed, event.id.clone());
-    for id in ["d-1", "d-2"] {
-        let again = ask(&route, &github(OLD, id, "push", "{}"), "{}");
+    // which event it is, is not signed, and makes it no other delivery
+    for kind in ["push", "star"] {
+        let again = ask(&route, &github(OLD, "d-1", kind, "{}"), "{}");
         assert!(matches!(&again, Ok(Verified::Repeated(id)) if id.as_str() == "d-1"), "{again:?}");
     }
-    assert!(matches!(ask(&route, &github(NEW, "d-3", "push", "[]"), "[]"), Ok(Verified::New(..))));
+    let other = ask(&route, &github(NEW, "d-2", "push", "{}"), "{}");
+    assert!(matches!(&other, Ok(Verified::New(event, _)) if event.id.as_str() == "d-2"), "{other:?}");
+    // what somebody else sends under an id that he guessed takes nothing from the delivery that has it
+    assert!(matches!(ask(&route, &github(NEW, "d-1", "push", "[]"), "[]"), Ok(Verified::New(..))));
     for number in 0..REMEMBERED {
         route.remember(Signed::of(&[number.to_string().as_bytes()]), event.id.clone());
     }
     let accepted = route.accepted();
     assert_eq!((accepted.ids.len(), accepted.order.len()), (REMEMBERED, REMEMBERED));
     assert!(!accepted.ids.contains_key(&signed.0), "the oldest goes first");
+}
+
+#[test]
+fn a_delivery_of_github_says_once_which_event_it_is() {
+    let route = route(WebhookScheme::GitHub, Some("vendor.thing.happened"));
+    let mut headers = github(NEW, "d-1", "push", "{}");
+    headers.append("x-github-event", "star".parse().unwrap());
+    assert_eq!(ask(&route, &headers, "{}").unwrap_err(), (400, "no-webhook"));
+    headers.remove("x-github-event");
+    assert_eq!(ask(&route, &headers, "{}").unwrap_err(), (400, "no-webhook"));
 }
