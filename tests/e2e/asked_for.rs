@@ -118,8 +118,12 @@ async fn the_past_is_sent_once_more_watched_and_cancelled() {
     let count = begun[0]["count"].as_u64().unwrap();
     let done = |_: u16, body: &Value| body["state"] == "done" && body["sent"] == count;
     clock.until_at("/v1/operations/b-1", "all to be sent", done);
-    let rows = clock.json(&["history", "minute", "--kind", "backfill", "--limit", "100"]);
-    assert!(rows.len() as u64 == count && rows.iter().all(|row| row["command"] == "b-1"), "{rows:?}");
+    // Rows are written some tenths of a second after what they tell of.
+    let rows = block_until("all to be in the record", LIMIT, || {
+        let rows = clock.json(&["history", "minute", "--kind", "backfill", "--limit", "100"]);
+        (rows.len() as u64 == count).then_some(rows)
+    });
+    assert!(rows.iter().all(|row| row["command"] == "b-1"), "{rows:?}");
     block_until("all to arrive", LIMIT, || {
         let (side, others): (Vec<Arrival>, Vec<Arrival>) =
             arrivals.so_far().into_iter().partition(|one| one.queue == 1);
