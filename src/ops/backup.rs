@@ -1,7 +1,7 @@
 //! A copy of the state of a clock that runs, in a folder: it is made beside everything else, one at a time.
 //!
 //! Invariant: whatever becomes of the disk that it is written to, the clock goes on. What writes there is a thread of its own; it is
-//! watched, and where nothing comes of it for [`SILENCE`] the backup has failed, what it reads of the clock is taken back, and no other
+//! watched, and where nothing comes of it for `SILENCE` the backup has failed, what it reads of the clock is taken back, and no other
 //! is begun as long as that thread is there.
 
 use super::{OpsError, RunningClock, permit::permit};

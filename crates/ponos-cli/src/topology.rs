@@ -35,7 +35,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PART", default_value = "all", conflicts_with = "check")]
     part: Part,
     /// Adds what this user needs at least, who must exist, to run the service with --passive: its own queues, the events of
-    /// [publish] in ponos.toml, and what retries and dead letters need
+    /// publish in ponos.toml, and what retries and dead letters need
     #[arg(long, value_name = "USER", conflicts_with = "check")]
     permissions: Option<String>,
     /// With --format kubernetes: the RabbitmqCluster; NAMESPACE/NAME where it is not in the namespace of the resources

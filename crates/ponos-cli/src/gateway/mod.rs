@@ -52,7 +52,7 @@ const MARGIN: Duration = Duration::from_secs(35);
 /// Takes events over HTTP and publishes them, each answered once the broker has confirmed it.
 ///
 /// CloudEvents (binary, structured, batch), plain JSON, signed webhooks. What it listens at, who may publish what, and the
-/// webhooks are in the section [gateway] of ponos.toml; docs/gateway.md has the interface.
+/// webhooks are in the section gateway of ponos.toml; docs/gateway.md has the interface.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = ENDS)]
 pub(crate) struct Args {
