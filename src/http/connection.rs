@@ -1,6 +1,6 @@
 //! The connection that a request came by: from this machine or not, and whether somebody may have listened on its way.
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderName};
 use std::net::IpAddr;
 
 /// The connection that a request came by.
@@ -100,9 +100,7 @@ impl Connection {
 
 /// Whether a proxy says that it passed this on. Clients have no reason to send such a header, and gain nothing by it.
 fn is_forwarded(headers: &HeaderMap) -> bool {
-    let says_so =
-        |name: &str| matches!(name, "forwarded" | "via" | "x-real-ip") || name.starts_with("x-forwarded-");
-    headers.keys().any(|name| says_so(name.as_str()))
+    ponos_http::is_forwarded(headers.keys().map(HeaderName::as_str))
 }
 
 #[cfg(test)]
