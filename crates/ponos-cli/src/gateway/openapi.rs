@@ -2,15 +2,12 @@
 
 use super::routes;
 use crate::http::{
-    openapi::{Statuses, refusals},
+    openapi::{Statuses, refusals, token},
     problem::{Problem, json},
 };
 use http_body_util::Full;
 use hyper::{Response, StatusCode, body::Bytes};
-use utoipa::{
-    Modify, OpenApi,
-    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
-};
+use utoipa::{Modify, OpenApi};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -30,15 +27,7 @@ struct Token;
 
 impl Modify for Token {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
-        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer);
-        let scheme =
-            scheme.description(Some("One of [[gateway.tokens]]; none is needed on a gateway without them."));
-        openapi
-            .components
-            .get_or_insert_default()
-            .add_security_scheme("token", SecurityScheme::Http(scheme.build()));
-        let needs_none = SecurityRequirement::default();
-        openapi.security = Some(vec![needs_none, SecurityRequirement::new("token", [""; 0])]);
+        token(openapi, "One of [[gateway.tokens]]; none is needed on a gateway without them.");
     }
 }
 

@@ -1,6 +1,19 @@
-//! What the descriptions of both interfaces say of refusals.
+//! What the descriptions of both interfaces say of tokens and of refusals.
 
-use utoipa::openapi::{Content, ContentBuilder, Ref, RefOr, Response, ResponseBuilder, path::Operation};
+use utoipa::openapi::{
+    Content, ContentBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder,
+    path::Operation,
+    security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+};
+
+/// Adds how a token is shown, which not every server wants: `description` says which one that is.
+pub(crate) fn token(openapi: &mut OpenApi, description: &str) {
+    let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(description));
+    let components = openapi.components.get_or_insert_default();
+    components.add_security_scheme("token", SecurityScheme::Http(scheme.build()));
+    let needs_none = SecurityRequirement::default();
+    openapi.security = Some(vec![needs_none, SecurityRequirement::new("token", [""; 0])]);
+}
 
 /// Statuses, and when each is answered.
 pub(crate) type Statuses = &'static [(&'static str, &'static str)];
