@@ -2,23 +2,22 @@
 //! not, what the row says is the truth.
 //!
 //! Not behind a pooler that gives each transaction another session: what is heard there comes to whoever has that session then, in
-//! the middle of his own answers. So before anything is listened to it is found out whether the session stays.
+//! the middle of his own answers. So before anything is listened to it is found out whether the session is this connection's own.
 
 use super::{
     Door,
     calls::{column, limited},
     errors::Failed,
 };
-use sqlx::{
-    ConnectOptions as _, PgExecutor,
-    postgres::{PgListener, PgPoolOptions},
-};
-use std::{collections::BTreeSet, convert::Infallible, future::pending, time::Duration};
+use sqlx::postgres::{PgListener, PgPoolOptions};
+use std::{convert::Infallible, future::pending, time::Duration};
 use tokio::time::{sleep, timeout};
 use tracing::debug;
 
 /// What is notified there has the clock's name.
 pub(super) const CHANNEL: &str = "khronos";
+/// A setting that this connection's session begins with.
+const OWN: &str = "khronos.own";
 /// How long connecting may take, and each call.
 const LIMIT: Duration = Duration::from_secs(5);
 /// Between two attempts to listen.
@@ -36,7 +35,7 @@ pub(crate) async fn hear(door: &Door, told: impl Fn()) -> Infallible {
             }
             Ok(None) => {
                 debug!(
-                    "a pooler gives each transaction another session: who gives the lease back is not heard, but seen at the next look"
+                    "sessions are those of a pooler: who gives the lease back is not heard, but seen at the next look"
                 );
                 return pending().await;
             }
@@ -48,25 +47,29 @@ pub(crate) async fn hear(door: &Door, told: impl Fn()) -> Infallible {
 
 /// A connection that listens; `None` where its session is not its own.
 async fn listen(door: &Door) -> Result<Option<PgListener>, Failed> {
-    let options = door.address().options();
+    // A server has it from whoever began the session: a pooler begins its sessions itself, without it, or refuses it at once. Which
+    // sessions a few transactions come to would tell less, for while others keep a pooler busy they may be the same ones by chance.
+    let options = door.address().options().clone().options([(OWN, "yes")]);
     let alone = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
-    let alone = alone.acquire_timeout(LIMIT).connect_lazy_with(options.clone());
-    let mut listener = limited(LIMIT, Box::pin(PgListener::connect_with(&alone))).await?;
+    let alone = alone.acquire_timeout(LIMIT).connect_lazy_with(options);
+    let mut listener = match limited(LIMIT, Box::pin(PgListener::connect_with(&alone))).await {
+        Err(Failed::Sql(error)) if is_refused(&error) => return Ok(None),
+        connected => connected?,
+    };
     listener.eager_reconnect(false);
-    let mut other = limited(LIMIT, options.connect()).await?;
-    let (mut ours, mut others) = (BTreeSet::new(), BTreeSet::new());
-    // In this order a pooler shows itself that gives each the session that was used last, and one that gives them in turn.
-    for is_ours in [true, false, false, true, true, false] {
-        match is_ours {
-            true => ours.insert(session(&mut listener).await?),
-            false => others.insert(session(&mut other).await?),
-        };
-    }
-    if ours.len() > 1 || others.len() > 1 || ours == others {
+    if !is_own(&mut listener).await? {
         return Ok(None);
     }
     limited(LIMIT, Box::pin(listener.listen(CHANNEL))).await?;
     Ok(Some(listener))
+}
+
+/// Whether something in between does not take what only a server can know what to do with.
+fn is_refused(error: &sqlx::Error) -> bool {
+    const PROTOCOL_VIOLATION: &str = "08P01";
+    const FEATURE_NOT_SUPPORTED: &str = "0A000";
+    let code = error.as_database_error().and_then(|said| said.code());
+    code.is_some_and(|code| [PROTOCOL_VIOLATION, FEATURE_NOT_SUPPORTED].contains(&code.as_ref()))
 }
 
 /// Until the connection is lost.
@@ -83,7 +86,7 @@ async fn hear_by(mut listener: PgListener, clock: &str, told: impl Fn()) -> Fail
             Ok(Ok(None)) => return Failed::Moved("it ended"),
             Ok(Err(error)) => return Failed::Sql(Box::new(error)),
             Err(_) => {
-                if let Err(failed) = session(&mut listener).await {
+                if let Err(failed) = is_own(&mut listener).await {
                     return failed;
                 }
             }
@@ -91,9 +94,12 @@ async fn hear_by(mut listener: PgListener, clock: &str, told: impl Fn()) -> Fail
     }
 }
 
-/// The process of the server that a transaction is made by.
-async fn session(connection: impl PgExecutor<'_>) -> Result<i32, Failed> {
-    let asked = sqlx::raw_sql("select pg_backend_pid()").fetch_one(connection);
+/// Whether the session was begun by this connection.
+async fn is_own(listener: &mut PgListener) -> Result<bool, Failed> {
+    let asked = sqlx::query("select coalesce(current_setting($1, true), '') <> ''")
+        .persistent(false)
+        .bind(OWN)
+        .fetch_one(listener);
     column(&limited(LIMIT, asked).await?, 0)
 }
 
@@ -101,7 +107,6 @@ async fn session(connection: impl PgExecutor<'_>) -> Result<i32, Failed> {
 mod tests {
     use super::*;
     use crate::postgres::fixture::{PATIENCE, Tables};
-    use std::sync::atomic::{AtomicBool, Ordering};
     use testkit::{PgBouncer, Postgres};
     use tokio::sync::mpsc;
 
@@ -132,29 +137,23 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn behind_a_pooler_in_transaction_mode_nothing_is_listened_to() {
+    async fn behind_a_pooler_nothing_is_listened_to() {
         let tables = Tables::new();
         assert!(Box::pin(listen(&tables.door("khronos"))).await.unwrap().is_some());
-        for pool in 1..=3 {
-            let bouncer = PgBouncer::start(Postgres::shared(), pool);
+        for (pool, settings) in [
+            (1, ""),
+            (1, "ignore_startup_parameters = options\n"),
+            (3, "ignore_startup_parameters = options\n"),
+        ] {
+            let bouncer = PgBouncer::start_with(Postgres::shared(), pool, settings);
             let door = tables.by(&bouncer.url(tables.url())).door("khronos");
-            assert!(Box::pin(listen(&door)).await.unwrap().is_none(), "a pool of {pool}");
-            let busy = door.clone();
-            let is_over = AtomicBool::new(false);
-            // Others keep the sessions going round.
-            let others = async {
-                let mut other = busy.address().options().connect().await.unwrap();
-                while !is_over.load(Ordering::SeqCst) {
-                    session(&mut other).await.unwrap();
-                }
-            };
-            let ours = async {
-                for _ in 0..10 {
-                    assert!(Box::pin(listen(&door)).await.unwrap().is_none(), "a pool of {pool}");
-                }
-                is_over.store(true, Ordering::SeqCst);
-            };
-            tokio::join!(others, ours);
+            // Nobody else is there, so that each transaction may well come to the same session.
+            for _ in 0..3 {
+                assert!(
+                    Box::pin(listen(&door)).await.unwrap().is_none(),
+                    "a pool of {pool} with {settings:?}"
+                );
+            }
         }
     }
 }

@@ -28,6 +28,14 @@ impl PgBouncer {
     /// # Panics
     /// When PgBouncer is not installed, or takes no connection within 60 s.
     pub fn start(postgres: &Postgres, pool: u32) -> Self {
+        Self::start_with(postgres, pool, "")
+    }
+
+    /// The same with these lines in its settings.
+    ///
+    /// # Panics
+    /// As [`PgBouncer::start`].
+    pub fn start_with(postgres: &Postgres, pool: u32, settings: &str) -> Self {
         assert!(
             Path::new(PROGRAM).exists(),
             "PgBouncer is not installed ({PROGRAM}): run ./test.sh, which installs what the tests need"
@@ -37,18 +45,18 @@ impl PgBouncer {
         std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o755)).unwrap();
         let processes = Processes::new(&folder);
         let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-        let (users, settings) = (folder.join("users"), folder.join("pgbouncer.ini"));
+        let (users, file) = (folder.join("users"), folder.join("pgbouncer.ini"));
         std::fs::write(&users, postgres.userlist()).unwrap();
         let text = format!(
             "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
-             auth_type = scram-sha-256\nauth_file = {}\npool_mode = transaction\ndefault_pool_size = {pool}\nserver_round_robin = 1\n",
+             auth_type = scram-sha-256\nauth_file = {}\npool_mode = transaction\ndefault_pool_size = {pool}\nserver_round_robin = 1\n{settings}",
             postgres.port(),
             users.display(),
         );
-        std::fs::write(&settings, text).unwrap();
+        std::fs::write(&file, text).unwrap();
         let log = std::fs::File::create(folder.join("log")).unwrap();
         let mut command = as_postgres(Path::new(PROGRAM));
-        command.arg(&settings).current_dir(&folder);
+        command.arg(&file).current_dir(&folder);
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         let mut child = processes.spawn(&mut command);
         let said = || std::fs::read_to_string(folder.join("log")).unwrap_or_default();
