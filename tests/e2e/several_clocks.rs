@@ -88,7 +88,7 @@ fn first_of_the_next(arrivals: &Arrivals, before: i64, since: Timestamp) -> i64 
 }
 
 fn last_term(arrivals: &Arrivals) -> i64 {
-    arrivals.so_far().iter().map(term).max().unwrap()
+    arrivals.look(|all| all.iter().map(term).max()).unwrap()
 }
 
 fn told(what: &str, mut took: Vec<i64>) {

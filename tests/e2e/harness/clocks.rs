@@ -9,8 +9,9 @@ pub(crate) fn log(clocks: &[Clock]) -> String {
     clocks.iter().enumerate().map(|(at, clock)| format!("--- clock {at}\n{}", clock.log())).collect()
 }
 
-/// Starts those that do not run.
+/// Starts those that do not run; none has ended by itself.
 pub(crate) fn start_all(clocks: &mut [Clock]) {
+    clocks.iter_mut().for_each(Clock::assert_goes_on);
     clocks.iter_mut().filter(|clock| !clock.runs()).for_each(Clock::start);
 }
 
