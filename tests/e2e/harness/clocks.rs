@@ -15,6 +15,15 @@ pub(crate) fn start_all(clocks: &mut [Clock]) {
     clocks.iter_mut().filter(|clock| !clock.runs()).for_each(Clock::start);
 }
 
+/// The terms under which they have led, as each said when it began.
+pub(crate) fn terms(clocks: &[Clock]) -> Vec<i64> {
+    let led = |line: &str| -> Option<i64> {
+        let (_, said) = line.split_once("this clock leads")?;
+        said.split_once("term=")?.1.split_whitespace().next()?.parse().ok()
+    };
+    log(clocks).lines().filter_map(led).collect()
+}
+
 /// Which one leads, and is ready; it is waited for.
 pub(crate) fn leader(clocks: &[Clock]) -> usize {
     ready(clocks, "a leader", |body| body["role"] == "leader")

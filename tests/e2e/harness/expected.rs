@@ -73,8 +73,16 @@ impl Expected {
         thread::scope(|scope| scope.spawn(read).join().unwrap())
     }
 
+    /// As long as it counts.
     fn due(&self, (revision, schedule): &(Revision, Schedule)) -> BTreeSet<Timestamp> {
-        due_times(schedule, revision.effective_from, self.snapshot.settled.unwrap())
+        let settled = self.snapshot.settled.unwrap();
+        let through = revision.ended.map_or(settled, |ended| ended.min(settled));
+        due_times(schedule, revision.effective_from, through)
+    }
+
+    /// All that were ever in effect.
+    pub(crate) fn revisions(&self) -> impl Iterator<Item = &Revision> {
+        self.schedules.iter().map(|(revision, _)| revision)
     }
 
     /// What is sent again may come after what is newer.
