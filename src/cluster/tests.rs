@@ -2,7 +2,7 @@
 
 use super::{Keeper, KeeperParts, Role, Seen, Trust, keep};
 use crate::{
-    engine::lease::LeaseTimes,
+    engine::{Reading, lease::LeaseTimes},
     postgres::{
         ClusterSeen, Door, MemberSeen, MemberShown, Resigning, Session, Writing,
         fixture::{PATIENCE, Tables},
@@ -231,7 +231,8 @@ async fn a_leader_makes_room_for_a_warm_one_where_there_is_one_and_each_says_whe
     leads(&first).await;
     let (cold, _) = kept(&tables.of_another_process(), "http://cold:7650").await;
     // It does not look again, and stays warm.
-    let as_of = crate::clock::now().plus(3_600_000);
+    let now = crate::clock::reading();
+    let as_of = Reading { boot: now.boot + 3_600_000, ..now };
     let usual = (LeaseTimes::default(), SILENT);
     let third = tables.of_another_process();
     let (warm, _) = kept_with(&third, "http://warm:7650", usual, Warmth::Warm(as_of)).await;

@@ -289,7 +289,7 @@ impl Shared {
             match (state.held.is_some(), wrong) {
                 // What could not be looked at just now is as it was.
                 (true, Some(_)) => {}
-                (true, None) => drop(self.told.send_replace(Warmth::Warm(begun.wall))),
+                (true, None) => drop(self.told.send_replace(Warmth::Warm(begun))),
                 (false, wrong) => {
                     drop(self.told.send_replace(Warmth::Cold(wrong.unwrap_or_else(|| READS.into()))));
                 }
