@@ -11,7 +11,7 @@ use crate::{
     store::{StoreError, Warmth},
 };
 use std::sync::Arc;
-use testkit::Postgres;
+use testkit::{Postgres, wait_until};
 use tokio::{sync::watch, task::spawn_blocking, time::timeout};
 
 /// Nobody leads in vain.
@@ -212,16 +212,12 @@ async fn a_leader_that_is_asked_to_makes_room_for_who_follows() {
 
 /// Once so many members have shown what they are.
 async fn seen(door: &Door, count: usize) -> Vec<MemberSeen> {
-    let looking = async {
-        loop {
-            let mut members = ClusterSeen::of(door).await.unwrap().members;
-            members.retain(|member| member.lives && member.has_broker);
-            if members.len() == count {
-                return members;
-            }
-        }
-    };
-    timeout(PATIENCE, looking).await.expect("all of them are seen")
+    wait_until("all of them to be seen", PATIENCE, async || {
+        let mut members = ClusterSeen::of(door).await.unwrap().members;
+        members.retain(|member| member.lives && member.has_broker);
+        (members.len() == count).then_some(members)
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
