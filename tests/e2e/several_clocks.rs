@@ -134,10 +134,13 @@ impl Several {
 
     /// The leader has gone, and both others want the lease at the same moment: one gets it, under the next term, and the other one
     /// follows.
-    fn race(&mut self, leader: usize, random: &mut fastrand::Rng) {
+    fn race(&mut self, random: &mut fastrand::Rng) {
+        self.clocks.iter().for_each(Clock::until_ready);
+        let leader = clocks::leader(&self.clocks);
         let others: Vec<usize> = (0..self.clocks.len()).filter(|at| *at != leader).collect();
         let before = self.terms().last().copied().expect("one leads");
-        let signal = |clocks: &[Clock], signal| others.iter().for_each(|at| clocks[*at].signal(signal));
+        let signal =
+            |clocks: &[Clock], signal: Signal| others.iter().for_each(|at| clocks[*at].signal(signal));
         if random.bool() {
             signal(&self.clocks, Signal::STOP);
             self.clocks[leader].kill();
@@ -264,7 +267,7 @@ async fn whatever_is_done_to_the_leader_the_broker_or_the_database_nothing_is_lo
                 all.network.while_nothing_goes_through(|| let_pass(random.u64(200..4_000)));
             }
             Fault::OtherFiles => all.change_files(&arrivals, &mut random),
-            Fault::Racing => all.race(leader, &mut random),
+            Fault::Racing => all.race(&mut random),
         }
         arrivals.more(random.usize(5..40));
         clocks::start_all(&mut all.clocks);
