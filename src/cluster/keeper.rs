@@ -5,7 +5,7 @@ use crate::{
     clock::Heartbeat,
     config::ClusterSecret,
     engine::lease::{LeaseInput, LeaseTimes},
-    postgres::{Door, Led, MemberShown, Taken, TurnAsked, hear},
+    postgres::{Door, FreshGrant, Led, MemberShown, TurnAsked, hear},
     store::{StoreError, Warmth},
 };
 use std::{
@@ -53,7 +53,7 @@ pub(crate) struct Keeper {
     pub(crate) probes: watch::Receiver<u64>,
     has_broker: Arc<AtomicBool>,
     heartbeat: Heartbeat,
-    taken: Taken,
+    taken: FreshGrant,
     /// Nothing is led before.
     begins: watch::Sender<bool>,
     inputs: mpsc::UnboundedSender<LeaseInput>,
@@ -131,7 +131,7 @@ pub(crate) async fn keep(parts: KeeperParts) -> Result<Keeper, StoreError> {
     let (turns_in, turns) = mpsc::unbounded_channel();
     let (ready, prepared) = oneshot::channel();
     let has_broker = Arc::new(AtomicBool::new(false));
-    let (heartbeat, taken) = (Heartbeat::default(), Taken::default());
+    let (heartbeat, taken) = (Heartbeat::default(), FreshGrant::default());
     let (begins, mut begun) = watch::channel(false);
     let limit = Duration::from_millis(parts.times.call.unsigned_abs());
     let keeper = Keeper {

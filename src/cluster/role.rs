@@ -2,7 +2,7 @@
 
 use crate::{
     config::ClusterSecret,
-    postgres::{LeaderShown, Taken},
+    postgres::{FreshGrant, LeaderShown},
 };
 use tokio::sync::watch;
 use tracing::warn;
@@ -54,7 +54,7 @@ pub(super) struct Outs {
     pub(super) role: watch::Sender<Role>,
     pub(super) seen: watch::Sender<Seen>,
     pub(super) probes: watch::Sender<u64>,
-    pub(super) taken: Taken,
+    pub(super) taken: FreshGrant,
 }
 
 impl Outs {

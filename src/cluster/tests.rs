@@ -2,7 +2,7 @@
 
 use super::{Keeper, KeeperParts, Role, Seen, Trust, keep};
 use crate::{
-    engine::lease::LeaseTimes,
+    engine::{Reading, lease::LeaseTimes},
     postgres::{
         ClusterSeen, Door, MemberSeen, MemberShown, Resigning, Session, Writing,
         fixture::{PATIENCE, Tables},
@@ -11,7 +11,7 @@ use crate::{
     store::{StoreError, Warmth},
 };
 use std::sync::Arc;
-use testkit::Postgres;
+use testkit::{Postgres, wait_until};
 use tokio::{sync::watch, task::spawn_blocking, time::timeout};
 
 /// Nobody leads in vain.
@@ -212,16 +212,12 @@ async fn a_leader_that_is_asked_to_makes_room_for_who_follows() {
 
 /// Once so many members have shown what they are.
 async fn seen(door: &Door, count: usize) -> Vec<MemberSeen> {
-    let looking = async {
-        loop {
-            let mut members = ClusterSeen::of(door).await.unwrap().members;
-            members.retain(|member| member.lives && member.has_broker);
-            if members.len() == count {
-                return members;
-            }
-        }
-    };
-    timeout(PATIENCE, looking).await.expect("all of them are seen")
+    wait_until("all of them to be seen", PATIENCE, async || {
+        let mut members = ClusterSeen::of(door).await.unwrap().members;
+        members.retain(|member| member.lives && member.has_broker);
+        (members.len() == count).then_some(members)
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -231,7 +227,8 @@ async fn a_leader_makes_room_for_a_warm_one_where_there_is_one_and_each_says_whe
     leads(&first).await;
     let (cold, _) = kept(&tables.of_another_process(), "http://cold:7650").await;
     // It does not look again, and stays warm.
-    let as_of = crate::clock::now().plus(3_600_000);
+    let now = crate::clock::reading();
+    let as_of = Reading { boot: now.boot + 3_600_000, ..now };
     let usual = (LeaseTimes::default(), SILENT);
     let third = tables.of_another_process();
     let (warm, _) = kept_with(&third, "http://warm:7650", usual, Warmth::Warm(as_of)).await;

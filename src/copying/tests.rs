@@ -290,7 +290,7 @@ fn a_store_of_more_than_one_portion_is_copied_portion_by_portion() {
 }
 
 #[test]
-fn a_disk_that_fills_is_not_taken_up_by_a_copy() {
+fn no_copy_is_begun_on_a_disk_without_room_for_it() {
     let folder = tempfile::tempdir().unwrap();
     on_a_small_disk("copying::tests::child_copies_onto_a_small_disk", folder.path());
 }

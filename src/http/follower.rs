@@ -133,7 +133,7 @@ async fn ready(
         leader,
         ..Readiness::new(follower.status(), &follower.state.clock.zone_data())
     };
-    let readiness = readiness.with_warmth(&follower.warmth.borrow());
+    let readiness = readiness.with_warmth(&follower.warmth.borrow(), clock::reading().boot);
     super::health::answer(readiness, caller.is_some())
 }
 

@@ -56,8 +56,8 @@ impl StoppedClock {
         // Opening creates what is missing: who only reads must not leave an empty store behind.
         let is_there = match std::fs::read_dir(&folder) {
             Ok(mut entries) => entries.next().is_some(),
-            // What can't be read is said by whoever asks for something of it.
-            Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+            // What can't be read is said by whoever asks for something of it; a link is there, though its disk may not be.
+            Err(error) => error.kind() != std::io::ErrorKind::NotFound || folder.symlink_metadata().is_ok(),
         };
         Self { delayed: is_there.then_some(folder), held, ..self }
     }

@@ -93,6 +93,17 @@ async fn a_stopped_clock_lists_what_its_store_holds_by_name_in_pages() {
     }
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn delayed_events_of_a_stopped_clock_whose_disk_is_not_there_are_not_taken_for_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = stopped(Snapshot::default()).await;
+    let has = |name: &str| clock.clone().with_delayed(folder.path().join(name), None).has_delayed();
+    std::fs::create_dir(folder.path().join("empty")).unwrap();
+    std::os::unix::fs::symlink(folder.path().join("mounted"), folder.path().join("linked")).unwrap();
+    assert_eq!(["missing", "empty", "linked"].map(has), [false, false, true]);
+}
+
 #[tokio::test]
 async fn one_schedule_of_a_stopped_clock_is_as_it_is_listed() {
     let span = |revision, after| Span {

@@ -29,15 +29,15 @@ pub struct Led {
     limit: Duration,
     /// Told what is read.
     heartbeat: Heartbeat,
-    taken: Taken,
+    taken: FreshGrant,
 }
 
 /// The lease as it was taken by a call that was answered, of complete tables: nobody has written since, so whoever begins under it
 /// believes what is read without a write of its own. The first alone: a later one may come behind a write of which nothing is known.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Taken(Arc<Mutex<Option<(u64, u64)>>>);
+pub(crate) struct FreshGrant(Arc<Mutex<Option<(u64, u64)>>>);
 
-impl Taken {
+impl FreshGrant {
     /// The term, and how many writes there were.
     pub(crate) fn note(&self, taken: Option<(u64, u64)>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = taken;
@@ -82,7 +82,7 @@ impl Led {
         term: u64,
         runtime: Handle,
         limit: Duration,
-        (heartbeat, taken): (Heartbeat, Taken),
+        (heartbeat, taken): (Heartbeat, FreshGrant),
     ) -> Self {
         Self { asked, term, runtime, limit, heartbeat, taken }
     }
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn the_first_that_begins_under_a_lease_that_was_just_taken_writes_nothing_and_each_later_one_does() {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        let (tables, taken) = (Tables::new(), Taken::default());
+        let (tables, taken) = (Tables::new(), FreshGrant::default());
         let (asked, mut turns) = mpsc::unbounded_channel();
         let door = |term| {
             let told = (Heartbeat::default(), taken.clone());

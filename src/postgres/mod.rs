@@ -53,7 +53,7 @@ pub(crate) use hints::hear;
 pub use lease::{Grant, Saved, Seen};
 pub(crate) use lease::{Progress, Shard, Writing};
 pub use led::Led;
-pub(crate) use led::{LedTurn, Taken, TurnAsked, TurnEnd};
+pub(crate) use led::{FreshGrant, LedTurn, TurnAsked, TurnEnd};
 pub(crate) use members::WARM;
 pub use members::{ClusterSeen, MemberSeen, Resigning, resign};
 pub(crate) use numbered::{Added, First, Kept, Numbered, PAGE, of};

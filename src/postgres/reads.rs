@@ -170,7 +170,7 @@ mod tests {
     use crate::{
         clock::Heartbeat,
         postgres::{
-            Led, Taken,
+            FreshGrant, Led,
             fixture::{PATIENCE, Tables},
         },
     };
@@ -215,7 +215,7 @@ mod tests {
         let door = tables.door("taken");
         let led = |term| {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            let told = (Heartbeat::default(), Taken::default());
+            let told = (Heartbeat::default(), FreshGrant::default());
             door.led(Led::new(mpsc::unbounded_channel().0, term, runtime.handle().clone(), PATIENCE, told))
         };
         let before = Reads::new(&door);

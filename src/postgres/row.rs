@@ -7,7 +7,7 @@ use super::{
     lease::{self, Grant, Progress, Shard},
     schema,
 };
-use crate::{clock, store::Warmth};
+use crate::{clock, engine::Reading, store::Warmth};
 use khronos_engine::lease::{LeaseCall, LeaseReply, LeaseRow, MemberId};
 use ponos::{event::Timestamp, redact::redact};
 use sqlx::{ConnectOptions as _, PgConnection, postgres::PgRow};
@@ -220,7 +220,7 @@ impl Shard {
             .bind(shown.has_broker);
         if is_complete {
             let (age, cold): (Option<i64>, Option<String>) = match &shown.warmth {
-                Some(Warmth::Warm(as_of)) => (Some(clock::now().since(*as_of).max(0)), None),
+                Some(Warmth::Warm(as_of)) => (Some(age(as_of)), None),
                 Some(Warmth::Cold(why)) => (None, Some(redact(why).chars().take(MOST_WORDS).collect())),
                 None => (None, None),
             };
@@ -231,6 +231,11 @@ impl Shard {
             and seen_at < clock_timestamp() - $4::bigint * interval '1 ms'";
         calls.execute(self.mine(calls, forget).bind(FORGOTTEN)).await.map(drop)
     }
+}
+
+/// Of what was read then, in milliseconds, whatever became of the wall clock since.
+fn age(as_of: &Reading) -> i64 {
+    clock::reading().boot.saturating_sub(as_of.boot).max(0)
 }
 
 fn looked(row: &PgRow) -> Result<LeaseRow, Failed> {

@@ -123,6 +123,11 @@ impl Meta {
     }
 }
 
+/// Whether this version reads what is of this form.
+pub(super) fn is_understood(form: u32) -> bool {
+    form <= FORM || form == HELD
+}
+
 /// This process, among all that ever wrote to a store.
 pub(super) fn writer() -> u64 {
     static WRITER: OnceLock<u64> = OnceLock::new();

@@ -19,8 +19,8 @@ pub(super) const SKIPPED: usize = if cfg!(test) { 3 } else { 16 };
 /// Beside them, pauses of all schedules of which something is outstanding only because names are paused: they wait for
 /// people, and not for the broker.
 pub(super) const STANDING: usize = if cfg!(test) { 5 } else { 256 };
-/// Set-backs that are kept at most.
-const SET_BACKS: usize = if cfg!(test) { 2 } else { 16 };
+/// Set-backs that are kept at most. Three are needed: the lowest, the latest, and one that stands for those in between.
+const SET_BACKS: usize = if cfg!(test) { 3 } else { 16 };
 
 /// Which schedules are paused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +87,8 @@ pub struct Pauses {
     /// What the clock showed lately, while all is paused: W stands still.
     pub seen: Option<Timestamp>,
     /// With what is kept of all schedules, for all pauses and all that is skipped: how often the clock had been set back, and to where
-    /// then; of several only those that no later one went behind.
+    /// then; of several only those that no later one went behind. One with the reading of the one before it stands for some between
+    /// the two, of which the readings are not kept: each lay above that one, and not above the next.
     // Follows in the store what older stores hold.
     #[serde(skip)]
     pub set_backs: Vec<(u32, Timestamp)>,
@@ -144,9 +145,9 @@ impl Pauses {
         self.set_backs.retain(|(_, earlier)| *earlier < to);
         self.set_backs.push((set_backs, to));
         if self.set_backs.len() > SET_BACKS {
-            // What lies between the two is sent, and not skipped.
-            let (_, lowest) = self.set_backs.remove(0);
-            self.set_backs[0].1 = lowest;
+            // What lies between the lowest and the next that is kept is sent, and not skipped.
+            self.set_backs.remove(1);
+            self.set_backs[1].1 = self.set_backs[0].1;
         }
     }
 }

@@ -46,7 +46,7 @@ pub struct SkippedPause {
 impl SkippedPause {
     /// Up to which instant it skips, since the clock was set back to these.
     pub(super) fn lasts(&self, set_backs: &[(u32, Timestamp)]) -> Timestamp {
-        // The first of them is the lowest.
+        // The first of them is the lowest, or stands for one that was.
         let lowest = set_backs.iter().find(|(number, _)| *number > self.set_backs);
         lowest.map_or(self.through, |(_, to)| self.through.min(*to))
     }
@@ -72,8 +72,9 @@ impl Reached {
         if planted(fault) {
             Timestamp::EPOCH.plus(-1)
         } else if set_backs > self.set_backs {
-            // The first of them is the lowest.
-            let lowest = set_back.iter().find(|(number, _)| *number > self.set_backs);
+            // The first of them is the lowest, if it is kept; else the next lies no lower.
+            let mut kept = set_back.chunk_by(|(_, one), (_, next)| one == next).filter_map(<[_]>::first);
+            let lowest = kept.find(|(number, _)| *number > self.set_backs);
             lowest.map_or(Timestamp::EPOCH.plus(-1), |(_, to)| *to)
         } else if set_backs == self.set_backs {
             self.lately
@@ -124,5 +125,61 @@ impl<'a> SkippedTimes<'a> {
     pub(super) fn begin_after(&self, send: Timestamp) -> Option<Timestamp> {
         let begins = self.all().filter(|(begin, through)| through > begin);
         begins.map(|(begin, _)| begin).filter(|begin| *begin >= send).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Pauses;
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_millis(minute * 60_000)
+    }
+
+    /// What a pause that began and ended after so many set-backs skips, of what is made since the last one.
+    fn skipped(set_back: &[(u32, Timestamp)], (began, ended): (u32, u32)) -> Vec<i64> {
+        let reached = Reached { lately: at(0), ever: at(0), set_backs: began };
+        let pauses = [SkippedPause { reached, through: at(60), set_backs: ended }];
+        let (set_backs, now) = set_back.last().copied().unwrap();
+        let era = Era { set_backs, ..Era::first(1, now) };
+        let times = SkippedTimes::new([&pauses, &[]], set_back, era);
+        (0..=61).filter(|minute| times.over(at(*minute)).is_some()).collect()
+    }
+
+    #[test]
+    fn a_pause_skips_nothing_that_was_due_before_it_however_often_the_clock_was_set_back() {
+        let mut pauses = Pauses::default();
+        for number in 1..=20 {
+            pauses.note_set_back(number, at(i64::from(number)));
+            assert!(pauses.set_backs.len() <= 3, "{:?}", pauses.set_backs);
+        }
+        let above = |minute: i64| (minute + 1..=60).collect::<Vec<_>>();
+        assert_eq!(skipped(&pauses.set_backs, (0, 20)), above(1), "the lowest reading in it is kept");
+        assert_eq!(skipped(&pauses.set_backs, (19, 20)), above(20), "and so is the latest");
+        // In these it was 2, and 19: what is not known any more is sent.
+        for began in [1, 18] {
+            assert_eq!(skipped(&pauses.set_backs, (began, 20)), above(20));
+        }
+        // Once more, behind what is not kept.
+        pauses.note_set_back(21, at(10));
+        assert_eq!(skipped(&pauses.set_backs, (1, 21)), above(10));
+        assert_eq!(skipped(&pauses.set_backs, (0, 21)), above(1));
+        pauses.note_set_back(22, at(0));
+        assert_eq!(skipped(&pauses.set_backs, (1, 22)), above(0));
+        assert_eq!(pauses.set_backs, [(22, at(0))]);
+    }
+
+    #[test]
+    fn of_a_pause_that_has_ended_nothing_is_left_above_any_reading_since_however_many_there_were() {
+        let mut pauses = Pauses::default();
+        for number in 1..=20 {
+            pauses.note_set_back(number, at(i64::from(number)));
+        }
+        let lasts = |ended: u32| {
+            let reached = Reached { lately: at(0), ever: at(0), set_backs: 0 };
+            SkippedPause { reached, through: at(60), set_backs: ended }.lasts(&pauses.set_backs)
+        };
+        assert_eq!([0, 1, 17, 18, 19, 20].map(lasts), [1, 1, 1, 1, 20, 60].map(at));
     }
 }

@@ -49,6 +49,7 @@ pub use hostile::{HOSTILE, assert_harmless};
 pub use nested::{nested_lists, nested_tables, publish_nested};
 pub use node::{Node, NodeBuilder};
 pub use pgbouncer::PgBouncer;
+pub use place::free_port;
 pub use postgres::Postgres;
 pub use program::{Program, Sandbox, assert_private};
 pub use prometheus::{Prometheus, promtool};

@@ -1,10 +1,13 @@
 //! Where a node's files are, commands that run there, and a port for it.
 
+use crate::processes::lock;
 use std::{
+    collections::BTreeSet,
     hash::{BuildHasher as _, RandomState},
     net::TcpListener,
     path::{Path, PathBuf},
     process::Command,
+    sync::Mutex,
 };
 
 /// Where a node's files are, seen from here and seen from within its chroot.
@@ -48,11 +51,13 @@ impl Place {
     }
 }
 
-/// Below those that the system gives to clients (32768 and up): one of these might have it while a killed node is away.
-pub(crate) fn free_port() -> u16 {
+/// A port of 127.0.0.1 for a server that may be killed and started again. It is below those that the system gives to clients (32768
+/// and up): one of these might have it while the server is away. No two servers of a test's process get the same.
+pub fn free_port() -> u16 {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     loop {
         let port = 10_000 + (RandomState::new().hash_one(0_u8) % 22_000) as u16;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() && lock(&GIVEN).insert(port) {
             return port;
         }
     }

@@ -2,11 +2,12 @@
 
 use crate::{
     block_until,
+    place::free_port,
     processes::{Processes, lock, processes, signal_group, wait_stopped},
 };
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     os::unix::fs::{PermissionsExt, chown},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -55,9 +56,8 @@ impl Postgres {
         // The server is another user than root, who makes the folder.
         std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o755)).unwrap();
         let processes = Processes::new(&folder);
-        let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-        let postgres =
-            Self { port, programs: programs(), folder, durable, server: Mutex::new(None), processes };
+        let (port, server) = (free_port(), Mutex::new(None));
+        let postgres = Self { port, programs: programs(), folder, durable, server, processes };
         postgres.make_data();
         postgres
     }

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     authority::Owners,
     cluster::Seen,
+    engine::Reading,
     store::{Look, Warmth},
 };
 use axum::{
@@ -157,11 +158,13 @@ async fn an_address_that_is_not_known_for_a_members_is_asked_nothing() {
 #[tokio::test]
 async fn a_follower_says_whether_it_would_take_over_at_once_and_why_not() {
     let clock = Clock::start().await;
-    // Of looks that fail since then, and of one that was just made.
-    let (old, new) = (Timestamp::from_millis(1_000), Timestamp::from_millis(4_070_908_800_000));
+    // Of looks that fail for a minute, and of one that was just made, whatever the wall clock showed.
+    let boot = crate::clock::reading().boot;
+    let old = Reading { wall: Timestamp::from_millis(4_070_908_800_000), boot: boot - 60_000 };
+    let new = Reading { wall: Timestamp::from_millis(1_000), boot };
     for (warmth, parts) in [
-        (Warmth::Warm(new), ["\"warm\":true", "\"warm_at\":\"2099-01-01T00:00:00.000Z\""]),
-        (Warmth::Warm(old), ["\"warm\":false", "\"warm_at\":\"1970-01-01T00:00:01.000Z\""]),
+        (Warmth::Warm(new), ["\"warm\":true", "\"warm_at\":\"1970-01-01T00:00:01.000Z\""]),
+        (Warmth::Warm(old), ["\"warm\":false", "\"warm_at\":\"2099-01-01T00:00:00.000Z\""]),
         (Warmth::Cold("it reads".into()), ["\"warm\":false", "\"cold\":\"it reads\""]),
     ] {
         let follower = following_so(&clock, (Seen::default(), warmth), Limits::patient(), None);

@@ -110,15 +110,14 @@ impl Readiness {
         }
     }
 
-    /// The same of a follower that is as warm as this.
+    /// The same of a follower that is as warm as this; `boot`: the present, in milliseconds since boot.
     #[must_use]
-    pub fn with_warmth(self, warmth: &Warmth) -> Self {
-        let (warm_at, cold) = match warmth {
-            Warmth::Warm(as_of) => (Some(*as_of), None),
-            Warmth::Cold(why) => (None, Some(redact(why).into_owned())),
+    pub fn with_warmth(self, warmth: &Warmth, boot: i64) -> Self {
+        let (is_warm, warm_at, cold) = match warmth {
+            // As the tables tell it of others: what is older is of looks that fail.
+            Warmth::Warm(as_of) => (boot.saturating_sub(as_of.boot) < WARM, Some(as_of.wall), None),
+            Warmth::Cold(why) => (false, None, Some(redact(why).into_owned())),
         };
-        // As the tables tell it of others: what is older is of looks that fail.
-        let is_warm = warm_at.is_some_and(|as_of| self.now.since(as_of) < WARM);
         Self { warm: Some(is_warm), warm_at, cold, ..self }
     }
 }

@@ -28,6 +28,8 @@ use tracing::{debug, error, info, warn};
 
 /// From one look to the next, in milliseconds …
 const EVERY: i64 = 500;
+/// … or this, where somebody waits for one …
+const LEAST: i64 = 50;
 /// … and from one reading of everything to the next, where changes come faster than they are read.
 const EVERYTHING_EVERY: i64 = 30_000;
 /// Tables of an older version are looked at this often: whoever leads brings them to the newest.
@@ -67,6 +69,8 @@ pub(super) struct State {
     /// When it is looked next, and when all may be read next (milliseconds since boot).
     next: i64,
     everything_next: i64,
+    /// When the last look ended.
+    ended: i64,
     /// How often this clock has begun to follow.
     pub(super) followed: u64,
     /// So many looks in a row came to nothing, for one reason.
@@ -120,6 +124,7 @@ impl Shared {
             is_closed: false,
             next: i64::MIN,
             everything_next: i64::MIN,
+            ended: i64::MIN,
             followed: 0,
             failures: (Answer::Given, 0),
         };
@@ -220,6 +225,7 @@ impl Shared {
                 return None;
             }
             let next = if state.held.is_some() { state.next } else { state.next.max(state.everything_next) };
+            let next = next.max(state.ended.saturating_add(LEAST));
             let wait = next.saturating_sub(clock::reading().boot);
             let is_followed = self.is_followed.load(Ordering::SeqCst);
             if is_followed && wait <= 0 {
@@ -251,7 +257,7 @@ impl Shared {
         let now = clock::reading().boot;
         let mut state = self.state();
         let is_followed = self.is_followed.load(Ordering::SeqCst);
-        state.work = Work::Nothing;
+        (state.work, state.ended) = (Work::Nothing, now);
         let before = if state.failures.0 == answer { state.failures.1 } else { 0 };
         let failures = if answer == Answer::Given { 0 } else { before.saturating_add(1) };
         state.failures = (answer, failures);
@@ -289,7 +295,7 @@ impl Shared {
             match (state.held.is_some(), wrong) {
                 // What could not be looked at just now is as it was.
                 (true, Some(_)) => {}
-                (true, None) => drop(self.told.send_replace(Warmth::Warm(begun.wall))),
+                (true, None) => drop(self.told.send_replace(Warmth::Warm(begun))),
                 (false, wrong) => {
                     drop(self.told.send_replace(Warmth::Cold(wrong.unwrap_or_else(|| READS.into()))));
                 }
@@ -304,7 +310,7 @@ impl Shared {
     /// Begins anew after a while.
     fn panicked(&self) {
         self.counts.follower_panicked();
-        error!("{PANICKED}: all is read anew in a while, and this clock leads where it has to");
+        error!("{PANICKED}: all is read anew in half a minute, and taking over takes long before that");
         let mut state = self.state();
         state.work = Work::Nothing;
         let given_up = state.held.take();

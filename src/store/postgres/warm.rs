@@ -6,13 +6,12 @@
 
 use super::{held::Held, looks::Shared};
 use crate::{
-    engine::{Pause, Warm},
+    engine::{Pause, Reading, Warm},
     postgres::Door,
     schedule::CalendarStore,
     store::StoreError,
     telemetry::Counts,
 };
-use ponos::event::Timestamp;
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
@@ -22,8 +21,8 @@ use tokio::sync::watch;
 /// Whether a clock that follows another one would take over at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Warmth {
-    /// It holds what the leader kept at this instant of its own wall clock, and reads what was written since when it takes over.
-    Warm(Timestamp),
+    /// It holds what the leader kept at this instant of its own clocks, and reads what was written since when it takes over.
+    Warm(Reading),
     /// It reads everything first, for this reason.
     Cold(Arc<str>),
 }

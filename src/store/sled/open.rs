@@ -7,7 +7,7 @@ use super::{
     encoding::{self, Unreadable},
     files::{self, Files},
     guard::{damaged, guarded, io_error},
-    meta::{FORM, HELD, Meta},
+    meta::{FORM, Meta, is_understood},
     reader::SledReader,
     scan::Scan,
     seal,
@@ -139,7 +139,7 @@ fn sealed(path: &Path, clock: &str) -> Result<Meta, StoreError> {
 }
 
 fn check_form(path: &Path, form: u32) -> Result<(), StoreError> {
-    if form > FORM && form != HELD { Err(newer(path, form)) } else { Ok(()) }
+    if is_understood(form) { Ok(()) } else { Err(newer(path, form)) }
 }
 
 fn newer(path: &Path, form: u32) -> StoreError {

@@ -2,7 +2,7 @@
 //! database and says nothing; the seal notices. It is replaced whole (temporary file, fsync, rename, fsync of the
 //! folder), after the database's own sync, so that the database is as old as its seal or one write ahead of it.
 
-use super::meta::{FORM, HELD, Meta, fingerprint};
+use super::meta::{Meta, fingerprint, is_understood};
 use serde::Deserialize;
 use std::{
     fs::{self, File},
@@ -52,7 +52,7 @@ pub(super) fn read(folder: &Path) -> Result<Option<Meta>, Broken> {
     }
     let unreadable = |error: serde_json::Error| Broken::Content(error.to_string());
     let AnyForm { form } = serde_json::from_str(content).map_err(unreadable)?;
-    if form > FORM && form != HELD {
+    if !is_understood(form) {
         return Err(Broken::Newer(form));
     }
     serde_json::from_str(content).map(Some).map_err(unreadable)

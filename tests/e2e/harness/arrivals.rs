@@ -61,6 +61,11 @@ impl Arrivals {
         Self { all, tasks, links }
     }
 
+    /// Looks at all so far, without a copy of them: a long test has very many. Meanwhile none is added.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&[Arrival]) -> T) -> T {
+        look(&self.all.lock().unwrap())
+    }
+
     /// All so far.
     pub(crate) fn so_far(&self) -> Vec<Arrival> {
         self.all.lock().unwrap().clone()

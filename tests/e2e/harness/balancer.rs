@@ -124,7 +124,7 @@ impl Shared {
         }
     }
 
-    fn copy(&self, mut from: TcpStream, mut to: TcpStream, is_deaf: &AtomicBool) {
+    fn copy(&self, mut from: TcpStream, mut to: TcpStream, is_deaf: &Arc<AtomicBool>) {
         let mut bytes = vec![0; 65_536];
         while let Ok(count @ 1..) = from.read(&mut bytes) {
             let stands = self.goes_on.wait_while(self.lock(), |state| state.stands_still);
@@ -140,5 +140,7 @@ impl Shared {
             }
         }
         let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
+        // Else there were more and more open files.
+        self.lock().open.retain(|open| !Arc::ptr_eq(&open.is_deaf, is_deaf));
     }
 }

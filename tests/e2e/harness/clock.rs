@@ -7,11 +7,11 @@ use std::{
     cell::RefCell,
     fs::OpenOptions,
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     path::PathBuf,
     process::{Command, Output, Stdio},
 };
-use testkit::{Program, Sandbox, Signal, block_until_or_tell};
+use testkit::{Program, Sandbox, Signal, block_until_or_tell, free_port};
 
 pub(crate) struct Clock {
     pub(crate) sandbox: Sandbox,
@@ -29,7 +29,7 @@ impl Clock {
         let sandbox = Sandbox::new();
         let folder = sandbox.path("schedules");
         std::fs::create_dir(&folder).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let clock =
             Self { sandbox, port, environment: Vec::new(), flags: Vec::new(), files: None, program: None }
                 .with("KHRONOS_BROKER_URL", broker)
@@ -115,10 +115,16 @@ impl Clock {
         self.program.is_some()
     }
 
+    /// None ends by itself.
+    pub(crate) fn assert_goes_on(&mut self) {
+        let goes_on = self.program.as_mut().is_none_or(Program::runs);
+        assert!(goes_on, "the clock ended by itself:\n{}", self.log());
+    }
+
     /// SIGKILL.
     pub(crate) fn kill(&mut self) {
-        let mut program = self.program.take().expect("the clock was started");
-        assert!(program.runs(), "the clock ended by itself:\n{}", self.log());
+        self.assert_goes_on();
+        drop(self.program.take().expect("the clock was started"));
     }
 
     /// SIGTERM; it ends well, as it should.

@@ -9,9 +9,19 @@ pub(crate) fn log(clocks: &[Clock]) -> String {
     clocks.iter().enumerate().map(|(at, clock)| format!("--- clock {at}\n{}", clock.log())).collect()
 }
 
-/// Starts those that do not run.
+/// Starts those that do not run; none has ended by itself.
 pub(crate) fn start_all(clocks: &mut [Clock]) {
+    clocks.iter_mut().for_each(Clock::assert_goes_on);
     clocks.iter_mut().filter(|clock| !clock.runs()).for_each(Clock::start);
+}
+
+/// The terms under which they have led, as each said when it began.
+pub(crate) fn terms(clocks: &[Clock]) -> Vec<i64> {
+    let led = |line: &str| -> Option<i64> {
+        let (_, said) = line.split_once("this clock leads")?;
+        said.split_once("term=")?.1.split_whitespace().next()?.parse().ok()
+    };
+    log(clocks).lines().filter_map(led).collect()
 }
 
 /// Which one leads, and is ready; it is waited for.

@@ -11,9 +11,13 @@ use ponos::event::{EventKind, OccurrenceId, Timestamp};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    ops::Bound,
     thread,
 };
 use testkit::block_until_or_tell;
+
+/// Rows that are read at once.
+const PAGE: usize = 10_000;
 
 /// What a clock that was stopped has settled.
 pub(crate) struct Expected {
@@ -43,9 +47,16 @@ impl Expected {
     /// Reads the store of a clock that was stopped, wherever it is; `None` where something is outstanding.
     pub(crate) fn in_store(store: &mut dyn Store) -> Option<Self> {
         let snapshot = store.load().unwrap();
-        let rows = store.read(0, usize::MAX).unwrap().rows;
         if !snapshot.spans.is_empty() {
             return None;
+        }
+        let mut rows: Vec<RecordRow> = Vec::new();
+        loop {
+            let page = store.read(rows.last().map_or(0, |row| row.sequence), PAGE).unwrap().rows;
+            if page.is_empty() {
+                break;
+            }
+            rows.extend(page);
         }
         let built = |revision: &Revision| (revision.clone(), revision.build().unwrap());
         let schedules = snapshot.revisions.iter().map(built).collect();
@@ -62,8 +73,16 @@ impl Expected {
         thread::scope(|scope| scope.spawn(read).join().unwrap())
     }
 
+    /// As long as it counts.
     fn due(&self, (revision, schedule): &(Revision, Schedule)) -> BTreeSet<Timestamp> {
-        due_times(schedule, revision.effective_from, self.snapshot.settled.unwrap())
+        let settled = self.snapshot.settled.unwrap();
+        let through = revision.ended.map_or(settled, |ended| ended.min(settled));
+        due_times(schedule, revision.effective_from, through)
+    }
+
+    /// All that were ever in effect.
+    pub(crate) fn revisions(&self) -> impl Iterator<Item = &Revision> {
+        self.schedules.iter().map(|(revision, _)| revision)
     }
 
     /// What is sent again may come after what is newer.
@@ -71,9 +90,8 @@ impl Expected {
         let name = &schedule.1.name;
         let due = self.due(schedule);
         let missing = || {
-            let so_far = arrivals.so_far();
             let came: BTreeSet<_> =
-                of(&so_far, queue, name).filter_map(|arrival| arrival.event.time).collect();
+                arrivals.look(|all| of(all, queue, name).filter_map(|arrival| arrival.event.time).collect());
             due.difference(&came).copied().collect::<Vec<_>>()
         };
         let look = || missing().is_empty().then_some(());
@@ -167,7 +185,7 @@ fn tiled(revision: &Revision, due: &BTreeSet<Timestamp>, came: &[&Arrival]) -> u
     for (time, data) in &by_due {
         let (from, to) = (instant(&data["window"]["from"]), instant(&data["window"]["to"]));
         assert_eq!((from, to), (end, *time), "{}: gap or overlap at {data}", revision.name());
-        let within = due.iter().filter(|due| (from..to).contains(&due.plus(-1))).count() as u64;
+        let within = due.range((Bound::Excluded(from), Bound::Included(to))).count() as u64;
         assert_eq!(data["coalesced"], within - 1, "{data}");
         coalesced += within - 1;
         end = to;

@@ -7,8 +7,9 @@ use super::super::{
     load::{self, Found},
     warm::counts,
 };
-use super::{Answer, OLDER, Shared, pause};
+use super::{Answer, LEAST, Looked, OLDER, Shared, Work, pause};
 use crate::{
+    clock,
     engine::{Commit, Span},
     postgres::{
         Failed, NEWEST, Reads,
@@ -16,7 +17,10 @@ use crate::{
     },
     store::{Store, StoreError, conformance::rows},
 };
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
 use testkit::block_until;
 
 #[test]
@@ -99,6 +103,35 @@ fn looks_that_come_to_nothing_are_made_later_and_later() {
 }
 
 #[test]
+fn looks_that_come_to_nothing_are_counted_as_long_as_it_is_for_one_reason() {
+    let shared = Shared::new(counts());
+    shared.follow();
+    let end = |answer: Answer| {
+        // What was said before is no bound of what is said now.
+        shared.state().next = i64::MAX;
+        let wrong: Option<Arc<str>> = (answer != Answer::Given).then(|| "on purpose".into());
+        shared.end(Looked { held: None, wrong, answer }, clock::reading(), false);
+        let state = shared.state();
+        (state.failures.1, state.next - state.ended)
+    };
+    assert_eq!([Answer::Failed; 3].map(end), [(1, 1_000), (2, 2_000), (3, 4_000)]);
+    assert_eq!([Answer::Older; 2].map(end), [(1, 5_000), (2, 5_000)]);
+    assert_eq!([Answer::Failed, Answer::Given, Answer::Failed].map(end), [(1, 1_000), (0, 500), (1, 1_000)]);
+}
+
+#[test]
+fn however_often_a_look_is_wanted_there_is_some_time_from_one_to_the_next() {
+    let shared = Shared::new(counts());
+    shared.follow();
+    assert!(shared.begin().is_some());
+    let before = clock::reading();
+    shared.end(Looked { held: None, wrong: None, answer: Answer::Given }, before, false);
+    shared.look_now();
+    assert!(shared.begin().is_some());
+    assert!(clock::reading().boot >= before.boot + LEAST);
+}
+
+#[test]
 fn in_tables_of_an_older_version_nothing_is_read_and_all_once_they_are_of_this_one() {
     let tables = Tables::new();
     let mut store = open(&tables.door("khronos"), None);
@@ -154,6 +187,12 @@ fn a_panic_is_said_and_counted_and_whoever_takes_over_then_waits_for_nothing() {
         told("Warm");
         told("panicked");
         assert_eq!(counts.follower_panics(), 1);
+        let state = shared.state();
+        assert!(
+            state.work == Work::Nothing && state.next == state.everything_next,
+            "all is read, in a while"
+        );
+        drop(state);
         assert!(shared.take(1).is_none(), "nothing is held, and nobody waits for it");
         // It begins anew.
         shared.follow();
