@@ -116,10 +116,12 @@ fn durations_and_phases() {
 #[test]
 fn instants_and_zones() {
     let corpus = "2026-12-01T09:00:00Z\n2026-12-01T09:00\n2026-12-01 09:00:00.123+01:00\n2027-03-28T02:30\n\
-                  1970-01-01T00:00:00Z\n2099-12-31T23:59:59.999Z\n2026-02-29T00:00Z\n2011-12-30T12:00\n2026-12-01T09:00:00-23:59";
+                  1970-01-01T00:00:00Z\n2099-12-31T23:59:59.999Z\n2026-02-29T00:00Z\n2011-12-30T12:00\n2026-12-01T09:00:00-23:59\n\
+                  2100-12-31T23:43:59-23:59";
     fuzz(3, 400_000, lines(corpus), |text| {
         if let Ok(at) = parse_instant(text, Some("Europe/Paris"), "from", None) {
             assert!(at.to_utc().is_some(), "{at}");
+            assert_eq!(parse_instant(&at.to_string(), None, "from", None), Ok(at));
         }
         let definition = Definition {
             at: Some(text.into()),

@@ -1,8 +1,8 @@
 //! What a definition must be to become a schedule, and what its faults say.
 
 use khronos::schedule::{
-    CatchUpDefinition, Definition, DstDefinition, Fault, Past, Policy, ResendPolicy, ResendsDefinition,
-    Schedule, Timing, Unrouted, parse_instant,
+    CatchUpDefinition, Definition, DstDefinition, Fault, FaultCode, Past, Policy, ResendPolicy,
+    ResendsDefinition, Schedule, Timing, Unrouted, parse_instant,
 };
 use ponos::event::Timestamp;
 
@@ -186,6 +186,30 @@ fn instants_need_a_time_and_a_zone_and_are_no_finer_than_milliseconds() {
         "2026-12-01T08:00:00.500Z"
     );
     assert_eq!(parse_instant("2026-12-01T09:00", None, "from", None).unwrap_err().key, "from");
+}
+
+#[test]
+fn an_instant_that_is_taken_can_be_read_again_as_it_is_shown() {
+    let read = |text: &str, zone| parse_instant(text, zone, "from", None);
+    for text in [
+        "2100-12-31T23:59:59.999Z",
+        "2101-01-01T00:00:00.000Z",
+        "2100-12-31T23:43:59-23:59",
+        "1969-01-01T00:00+00:01",
+    ] {
+        match read(text, None) {
+            Ok(at) => assert_eq!(read(&at.to_string(), None), Ok(at), "{text}"),
+            Err(fault) => assert!(fault.what.contains("between 1970 and 2099"), "{text}: {}", fault.what),
+        }
+    }
+    assert!(read("2100-12-31T23:59:59.999Z", None).is_ok() && read("1969-01-01T00:00Z", None).is_ok());
+    for (text, zone) in [
+        ("2100-12-31T23:00-01:00", None),
+        ("2100-12-31T23:00", Some("America/New_York")),
+        ("1969-01-01T00:00+00:01", None),
+    ] {
+        assert_eq!(read(text, zone).unwrap_err().code, FaultCode::OutOfRange, "{text}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use crate::{
     fault::{Fault, FaultCode, Flaw, shown},
-    months::{DAY, day_number},
+    months::{DAY, FIRST_DAY, LAST_DAY, day_number},
     zone::{
         Zone,
         dst::{Dst, Fold, Gap},
@@ -96,7 +96,7 @@ pub(crate) fn in_zone(text: &str, local: i64, zone: Option<&Zone>, dst: Dst) -> 
             return Err(Flaw::whole(what));
         }
     };
-    Ok(Timestamp::from_millis(millis))
+    on_a_day(text, millis)
 }
 
 /// Reads `2026-12-01T09:00[:00[.000]][Z|+01:00]` (a space may stand for the `T`).
@@ -131,8 +131,20 @@ fn read_beside(text: &str, giver: Option<&'static str>) -> Result<Written, Flaw>
         let what = format!("'{}' is left over after the instant", shown(&text[cursor.at..]));
         return Err(Flaw::part(cursor.at..text.len(), what).help(example(giver)));
     }
-    Ok(offset
-        .map_or(Written::Local(local), |offset| Written::Instant(Timestamp::from_millis(local - offset))))
+    match offset {
+        None => Ok(Written::Local(local)),
+        Some(offset) => on_a_day(text, local - offset).map(Written::Instant),
+    }
+}
+
+/// An offset leads out of the days that are known, where local time is at their edge. What is taken can be read again as it is
+/// shown: in UTC.
+fn on_a_day(text: &str, millis: i64) -> Result<Timestamp, Flaw> {
+    if !(FIRST_DAY..LAST_DAY).contains(&(millis.div_euclid(DAY) as i32)) {
+        let what = format!("'{}' is not between 1970 and 2099", shown(text));
+        return Err(Flaw::whole(what).code(FaultCode::OutOfRange));
+    }
+    Ok(Timestamp::from_millis(millis))
 }
 
 /// Reads a time of day, `09:00[:00[.000]]`, in milliseconds.
