@@ -36,13 +36,17 @@ impl Feed {
 
     /// The next event with its name; `None` when the feed ended.
     pub(crate) fn next(&mut self) -> Option<(String, Value)> {
-        let (mut name, mut data) = (String::new(), String::new());
+        let (mut name, mut data, mut id) = (String::new(), String::new(), None);
         loop {
             let line = self.line()?;
+            if line.is_empty() {
+                // Not before: of an event that was cut off its id has not been seen.
+                self.last = id.take().or(self.last.take());
+            }
             match line.split_once(": ").unwrap_or((line.trim_end_matches(':'), "")) {
                 ("event", value) => value.clone_into(&mut name),
                 ("data", value) => data.push_str(value),
-                ("id", value) => self.last = Some(value.to_owned()),
+                ("id", value) => id = Some(value.to_owned()),
                 ("", _) if line.is_empty() && !data.is_empty() => {
                     return Some((name, serde_json::from_str(&data).expect("data is JSON")));
                 }
