@@ -1,7 +1,7 @@
 //! What is asked of clocks on one Postgres, whichever leads: operations, reads, the feed, other files.
 
 use super::SCHEDULES;
-use crate::harness::{Arrivals, Clock, Feed, LIMIT};
+use crate::harness::{Arrivals, Clock, Feed, LIMIT, clocks};
 use ponos::{event::Timestamp, topology::Queue};
 use serde_json::Value;
 use std::{collections::BTreeSet, io::Read as _};
@@ -14,6 +14,15 @@ fn with_age(clock: &Clock, path: &str) -> (String, Option<u64>) {
     let age = answer.lines().find_map(|line| line.strip_prefix("khronos-age-ms: "));
     let age = age.map(|age| age.parse().unwrap());
     (answer, age)
+}
+
+/// Which one leads, and which one follows it. The lease moves where the machine stands still for longer than it lasts: what wants them
+/// asks anew.
+fn roles(both: &[Clock]) -> (usize, usize) {
+    block_until("one to lead and one to follow", LIMIT, || {
+        let (leader, follower) = (clocks::leader(both), clocks::follower(both));
+        (leader != follower).then_some((leader, follower))
+    })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -156,41 +165,42 @@ async fn a_feed_goes_on_at_whichever_clock_and_has_no_hole_after_a_failover() {
     let postgres = Postgres::start(false);
     let database = postgres.database("several");
     let clock = || Clock::new(&url, SCHEDULES).reached().with("KHRONOS_STORE_PATH", &database);
-    let mut clocks = [clock(), clock()];
-    clocks[0].start();
-    clocks[0].until("it to lead", |status, body| status == 200 && body["role"] == "leader");
-    clocks[1].start();
-    let (mut leader, mut last) = (0, None);
+    let mut both = [clock(), clock()];
+    clocks::start_all(&mut both);
+    let mut last: Option<String> = None;
     // What the next leader sends again may come again.
     let mut due = BTreeSet::<Timestamp>::new();
     let time = |event: &Value| event["time"].as_str().unwrap().parse().unwrap();
-    for asked in [1, 0, 0] {
-        let other = 1 - leader;
-        clocks[other]
-            .until("the other one to follow", |status, body| status == 200 && body["leader"].is_string());
-        let path = "/v1/feed?match=test.all-hundred.passed";
-        let mut feed = Feed::open(&clocks[asked], path, last.as_deref());
+    let path = "/v1/feed?match=test.all-hundred.passed";
+    for by_the_other in [true, true, false] {
         let wanted = due.len() + 15;
-        while due.len() < wanted {
-            due.insert(time(&feed.next().expect("the feed goes on").1));
-        }
-        clocks[leader].kill();
+        // Anew where it ended by itself: the lease has moved.
+        let (leader, other, mut feed) = block_until("the feed to go on", LIMIT, || {
+            let (leader, other) = roles(&both);
+            let asked = if by_the_other { other } else { leader };
+            let mut feed = Feed::open(&both[asked], path, last.as_deref());
+            while due.len() < wanted
+                && let Some((_, event)) = feed.next()
+            {
+                due.insert(time(&event));
+            }
+            last.clone_from(&feed.last);
+            (due.len() >= wanted).then_some((leader, other, feed))
+        });
+        both[leader].kill();
         // What was on its way is read, too, until the feed ends.
         while let Some((_, event)) = feed.next() {
             due.insert(time(&event));
         }
-        last = feed.last.clone();
-        clocks[other]
-            .until("the other one to lead", |status, body| status == 200 && body["role"] == "leader");
-        clocks[leader].start();
-        leader = other;
+        last = feed.last;
+        both[other].until("the other one to lead", |status, body| status == 200 && body["role"] == "leader");
+        both[leader].start();
     }
     let due: Vec<Timestamp> = due.into_iter().collect();
     let holes: Vec<_> = due.windows(2).filter(|pair| pair[1].since(pair[0]) != 100).collect();
     assert!(holes.is_empty(), "{holes:?}");
-    clocks[1 - leader]
-        .until("it to follow at last", |status, body| status == 200 && body["leader"].is_string());
-    for at in [1 - leader, leader] {
-        clocks[at].stop();
+    let (leader, other) = roles(&both);
+    for at in [other, leader] {
+        both[at].stop();
     }
 }
