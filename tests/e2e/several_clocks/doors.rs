@@ -37,63 +37,68 @@ async fn what_is_asked_of_a_follower_the_leader_does_and_while_nobody_leads_it_s
         std::fs::write(&secret, "sesame, open the cave").unwrap();
         clock.with("KHRONOS_HTTP_OPEN", "true").with("KHRONOS_CLUSTER_SECRET_FILE", secret.display())
     };
-    let mut leader = clock().started();
-    leader.until("it to lead", |status, body| status == 200 && body["role"] == "leader");
+    let mut both = [clock(), clock()];
+    both[0].start();
+    both[0].until("it to lead", |status, body| status == 200 && body["role"] == "leader");
     arrivals.more(5);
-    let mut follower = clock().started();
-    let follows = follower.until("it to follow", |status, body| status == 200 && body["leader"].is_string());
-    assert_eq!(follows["role"], "follower");
-    let warm = follower.until("it to be warm", |_, body| body["warm"] == true);
+    both[1].start();
+    let (leader, follower) = roles(&both);
+    let warm = block_until("the one that follows to be warm", LIMIT, || {
+        let seen = both.iter().filter_map(|clock| clock.get("/readyz"));
+        seen.map(|(_, body)| body).find(|body| body["role"] == "follower" && body["warm"] == true)
+    });
     assert!(warm["warm_at"].is_string() && warm["cold"].is_null(), "{warm}");
-    let seen = leader.until_at("/v1/cluster", "that to be seen", |_, body| {
+    let seen = both[leader].until_at("/v1/cluster", "that to be seen", |_, body| {
         let mut members = body["members"].as_array().into_iter().flatten();
         members.any(|member| member["warm"] == true && member["leads"] == false)
     });
     assert!(seen.to_string().contains("warm_ms_ago"), "{seen}");
-    let listed = follower.done(&["list"]);
+    let listed = both[follower].done(&["list"]);
     assert!(listed.contains("all-100"), "{listed}");
-    let paused = follower.post("/v1/schedules/all-100/pause", r#"{"note": "by a follower"}"#);
+    let paused = both[follower].post("/v1/schedules/all-100/pause", r#"{"note": "by a follower"}"#);
     assert_eq!(paused.as_ref().map(|(status, _)| *status), Some(200), "{paused:?}");
     // Whoever is asked, the one that was asked for it included.
-    for clock in [&follower, &leader] {
+    for clock in &both {
         let seen = clock.get("/v1/schedules/all-100").unwrap().1;
         assert!(seen.to_string().contains("by a follower"), "{seen}");
     }
     // Once it holds what the leader keeps.
     let (told, age) = block_until("an answer of its own", LIMIT, || {
-        Some(with_age(&follower, "/v1/history")).filter(|(_, age)| age.is_some())
+        both.iter().map(|clock| with_age(clock, "/v1/history")).find(|(_, age)| age.is_some())
     });
     assert!(told.contains(" 200 ") && age.is_some_and(|age| age < 10_000), "{told}");
-    assert_eq!(with_age(&leader, "/v1/history").1, None, "the leader tells what is so now");
-    follower.done(&["at", "--in", "1h", "order.reminder.due", "7", "--name", "later"]);
-    let later = follower.get("/v1/events/later").unwrap();
+    let (leader, follower) = roles(&both);
+    assert_eq!(with_age(&both[leader], "/v1/history").1, None, "the leader tells what is so now");
+    both[follower].done(&["at", "--in", "1h", "order.reminder.due", "7", "--name", "later"]);
+    let later = both[follower].get("/v1/events/later").unwrap();
     assert_eq!((later.0, &later.1["event"]), (200, &"order.reminder.due".into()), "{later:?}");
     // Who can write to the tables can't have anything sent to himself.
     let real = postgres.sql("several", "select address from khronos.shard");
     postgres.sql("several", "update khronos.shard set address = 'http://127.0.0.1:1'");
     let of_the_leader = "/v1/operations";
     // What is asked in that moment hears that nobody leads any more.
-    follower.until_at(of_the_leader, "the address to be refused", |status, body| {
+    both[follower].until_at(of_the_leader, "the address to be refused", |status, body| {
         status == 503 && body["detail"].to_string().contains("is not sealed")
     });
     postgres.sql("several", &format!("update khronos.shard set address = '{real}'"));
-    follower.until_at(of_the_leader, "the leader to be asked again", |status, _| status == 200);
-    leader.signal(Signal::STOP);
+    both[follower].until_at(of_the_leader, "the leader to be asked again", |status, _| status == 200);
+    let (leader, follower) = roles(&both);
+    both[leader].signal(Signal::STOP);
     let nobody = block_until("nobody to lead", LIMIT, || {
-        follower.get(of_the_leader).filter(|(status, _)| *status != 200)
+        both[follower].get(of_the_leader).filter(|(status, _)| *status != 200)
     });
     assert_eq!(nobody.0, 503, "{nobody:?}");
     for path in ["/v1/schedules/all-100", "/v1/schedules/all-1000/next", "/v1/events/later", "/v1/parked"] {
-        follower.until_at(path, "an answer without the one that led", |status, _| status == 200);
+        both[follower].until_at(path, "an answer without the one that led", |status, _| status == 200);
     }
-    follower.until("it to lead", |status, body| status == 200 && body["role"] == "leader");
-    leader.signal(Signal::CONT);
-    let seen = follower.get("/v1/schedules/all-100").unwrap().1;
+    both[follower].until("it to lead", |status, body| status == 200 && body["role"] == "leader");
+    both[leader].signal(Signal::CONT);
+    let seen = both[follower].get("/v1/schedules/all-100").unwrap().1;
     assert!(seen.to_string().contains("by a follower"), "what was answered is kept: {seen}");
-    leader.until("it to follow", |status, body| status == 200 && body["role"] == "follower");
-    follower.stop();
-    leader.until("it to lead again", |status, body| status == 200 && body["role"] == "leader");
-    leader.stop();
+    both[leader].until("it to follow", |status, body| status == 200 && body["role"] == "follower");
+    both[follower].stop();
+    both[leader].until("it to lead again", |status, body| status == 200 && body["role"] == "leader");
+    both[leader].stop();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
