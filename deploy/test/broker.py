@@ -61,12 +61,20 @@ class Broker:
 
     def _answers(self):
         assert self.process.poll() is None, (self.folder / "console.log").read_text()
-        return self.ask("api/overview") is not None
+        return self._told("api/overview")[0] == 200
 
     def ask(self, path):
-        """What the management API answers to a GET, or None for what is not there."""
-        status, text = tools.http(self.api + path, self._login())
+        """What the management API answers to a GET, or None for what is not there. A broker that is busy is asked again."""
+        def answer():
+            told = self._told(path)
+            return told if told[0] != 0 else None
+
+        status, text = tools.wait_until(f"RabbitMQ answers {path}", answer)
         return json.loads(text) if status == 200 else None
+
+    def _told(self, path):
+        """Status and text of a GET; status 0 where nobody answers within seconds."""
+        return tools.http(self.api + path, self._login())
 
     def queue(self, name, vhost="/"):
         return self.ask(f"api/queues/{urllib.parse.quote(vhost, safe='')}/{urllib.parse.quote(name, safe='')}")

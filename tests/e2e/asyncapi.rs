@@ -27,6 +27,7 @@ fn parsed(files: &[&Path]) -> String {
         .arg(script)
         .args(files)
         .env("CONTRACTS_NEEDS", scratch().join("contracts"))
+        .env("NODE_NO_WARNINGS", "1")
         .output()
         .expect("node is there: ./test.sh installs it");
     assert!(output.status.success(), "{}", text(&output));

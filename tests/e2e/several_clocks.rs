@@ -223,9 +223,10 @@ async fn whatever_is_done_to_the_leader_the_broker_or_the_database_nothing_is_lo
         }
         let fault = coming.pop().unwrap();
         println!("{fault:?}");
+        // First: whenever the lease moves from here on, an event of a later term comes.
+        let before = last_term(&arrivals);
         let leader = clocks::leader(&all.clocks);
         clocks::follower(&all.clocks);
-        let before = last_term(&arrivals);
         let since = clock::now();
         match fault {
             Fault::Killed => {

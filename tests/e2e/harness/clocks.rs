@@ -45,8 +45,8 @@ fn ready(clocks: &[Clock], what: &str, wanted: impl Fn(&Value) -> bool) -> usize
 /// Stops them with nothing outstanding; what is in their database then.
 pub(crate) fn settled(clocks: &mut [Clock], database: &str) -> Expected {
     for _ in 0..10 {
-        let leader = leader(clocks);
-        clocks[leader].until_calm();
+        let is_calm = |body: &Value| body["role"] == "leader" && body["outstanding"] == 0;
+        let leader = ready(clocks, "a leader that has caught up", is_calm);
         // Followers first: nobody takes over.
         for at in (0..clocks.len()).filter(|at| *at != leader).chain([leader]) {
             if clocks[at].runs() {

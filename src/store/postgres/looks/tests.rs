@@ -3,7 +3,7 @@
 use super::super::{
     WarmStore,
     following::{Follower, Leader, assert_same, at, open, sql},
-    held::Held,
+    held::{At, Held},
     load::{self, Found},
     warm::counts,
 };
@@ -19,7 +19,7 @@ use crate::{
 };
 use std::sync::{
     Arc,
-    atomic::{AtomicU32, Ordering},
+    atomic::{AtomicBool, AtomicU32, Ordering},
 };
 use testkit::block_until;
 
@@ -165,9 +165,12 @@ fn a_panic_is_said_and_counted_and_whoever_takes_over_then_waits_for_nothing() {
     let (counts, reads) = (counts(), Reads::new(&door));
     let shared = Shared::new(counts.clone());
     // At the second look of all: something is held then.
-    let looks = AtomicU32::new(0);
-    let read = |at| match looks.fetch_add(1, Ordering::SeqCst) {
-        1 => panic!("on purpose"),
+    let (looks, was_held) = (AtomicU32::new(0), AtomicBool::new(false));
+    let read = |at: Option<At>| match looks.fetch_add(1, Ordering::SeqCst) {
+        1 => {
+            was_held.store(at.is_some(), Ordering::SeqCst);
+            panic!("on purpose")
+        }
         _ => shared.read(&door, &reads, at),
     };
     let told = |what: &str| {
@@ -184,8 +187,8 @@ fn a_panic_is_said_and_counted_and_whoever_takes_over_then_waits_for_nothing() {
         let _closing = Closing(&shared);
         scope.spawn(|| shared.work_by(&door, &reads, read));
         shared.follow();
-        told("Warm");
         told("panicked");
+        assert!(was_held.load(Ordering::SeqCst), "it was warm before");
         assert_eq!(counts.follower_panics(), 1);
         let state = shared.state();
         assert!(
