@@ -293,8 +293,9 @@ fn the_row_of_the_shard_is_updated_in_its_page() {
     });
     let (all, hot) = counted.split_once('|').unwrap();
     let (all, hot): (u64, u64) = (all.parse().unwrap(), hot.parse().unwrap());
-    // But for a few: now and then the page is full before the server has cleaned it.
-    assert!(hot * 100 >= all * 98, "an index is touched: {hot} of {all}");
+    // But for a few: now and then the page is full before the server has cleaned it, of which a look at it by anybody keeps it. Were
+    // an index touched, none would be.
+    assert!(hot * 100 >= all * 80, "an index is touched: {hot} of {all}");
     let pages: u64 = sql(&tables, "select pg_relation_size('{s}.shard') / 8192").parse().unwrap();
     assert!(pages <= 8, "{pages} pages");
 }

@@ -1,5 +1,6 @@
-//! Locks of files that somebody who is just ending may still have for a moment: half a second is waited for our own locks, and
-//! five for those that sled takes, whose threads a slow disk may hold up.
+//! Locks of files that somebody who is just ending may still have for a moment, or a child of this process that has not begun its
+//! own program yet: two seconds are waited for our own locks, and five for those that sled takes, whose threads a slow disk may
+//! hold up.
 
 use std::{
     fs::{File, TryLockError},
@@ -8,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-const ATTEMPTS: u32 = 25;
+const ATTEMPTS: u32 = 100;
 const SLED_ATTEMPTS: u32 = 250;
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -20,7 +21,7 @@ pub fn take(file: &File) -> io::Result<bool> {
     Ok(within(ATTEMPTS, || lock(file))?.is_some())
 }
 
-/// Waits until nobody has the file of this path locked, if there is one, for half a second at most. Sled lets go of its file so:
+/// Waits until nobody has the file of this path locked, if there is one, for two seconds at most. Sled lets go of its file so:
 /// a thread of its pool may have it, and write to it, for some moments after the last handle was dropped. Where that takes
 /// longer, the next opening waits for it.
 pub fn await_release(path: &Path) {

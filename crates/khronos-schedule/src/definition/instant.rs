@@ -96,7 +96,7 @@ pub(crate) fn in_zone(text: &str, local: i64, zone: Option<&Zone>, dst: Dst) -> 
             return Err(Flaw::whole(what));
         }
     };
-    on_a_day(text, millis)
+    Ok(Timestamp::from_millis(millis))
 }
 
 /// Reads `2026-12-01T09:00[:00[.000]][Z|+01:00]` (a space may stand for the `T`).
