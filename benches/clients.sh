@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The figures of docs/performance.md, "Other languages": clients of `ponos serve` beside others, then the gateway's publishing beside the
+# Figures of other languages for docs/performance.md: clients of `ponos serve` beside others, then the gateway's publishing beside the
 # management plugin's. Installs what is missing in $SCRATCH (.scratch) first, from PyPI and npm.
 #
 #   benches/clients.sh [PONOS]    PONOS: target/release/ponos, which is built if left out; what benches/clients.py reads is passed on
