@@ -35,6 +35,8 @@ mod serve_clients;
 mod serve_faults;
 #[cfg(unix)]
 mod serve_openapi;
+#[cfg(unix)]
+mod services;
 mod support;
 mod tail;
 mod tenants;
