@@ -71,6 +71,20 @@ fn every_example_is_right_once_its_comment_marks_are_gone() {
 }
 
 #[test]
+fn the_schedule_of_the_example_services_is_right_and_leaves_weekends_and_holidays_out() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("schedules");
+    let calendars = sources::read(&ScheduleSource::Folder(folder)).calendars;
+    let text = include_str!("../../examples/services/missing-schedule.toml");
+    let (entries, faults) = file::parse(&Text::new("missing-schedule.toml", text), &calendars);
+    assert_eq!(faults.to_string(), "");
+    let [entry] = &entries[..] else { panic!("{} schedules", entries.len()) };
+    // Christmas 2026 is a Friday, and Paris one hour ahead of UTC
+    let thursday: Timestamp = "2026-12-24T17:00:00.000Z".parse().unwrap();
+    let monday = entry.schedule.timing.after(thursday).unwrap();
+    assert_eq!(monday.to_string(), "2026-12-28T17:00:00.000Z");
+}
+
+#[test]
 fn files_larger_or_more_than_allowed_are_refused_with_the_remedy() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["a", "b"] {

@@ -209,9 +209,11 @@ fn main() {
         setting("SECONDS", 5),
         data().to_string().len()
     );
+    let mut all_rates = vec![Vec::new(); doors.len()];
     for pair in 1..=setting("PAIRS", 3) {
-        for door in &doors {
+        for (door, rates) in doors.iter().zip(&mut all_rates) {
             let (rate, took) = turn(door);
+            rates.push(rate);
             let at = |part: usize| {
                 took.get(took.len() * part / 100).copied().unwrap_or_default().as_secs_f64() * 1_000.0
             };
@@ -223,4 +225,18 @@ fn main() {
             );
         }
     }
+    let medians: Vec<f64> = all_rates.iter_mut().map(|rates| median(rates)).collect();
+    for (door, rate) in doors.iter().zip(&medians) {
+        println!(
+            "median: {:<18} {rate:>8.0} events/s, {:.2} of the management API's",
+            door.name,
+            rate / medians[1]
+        );
+    }
+}
+
+/// The middle one.
+fn median(rates: &mut [f64]) -> f64 {
+    rates.sort_by(f64::total_cmp);
+    rates.get(rates.len() / 2).copied().unwrap_or_default()
 }

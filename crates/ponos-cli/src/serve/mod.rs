@@ -25,7 +25,7 @@ use ponos::{
     broker::Transport,
     files,
     shutdown::{Shutdown, Stage, Trigger, shutdown},
-    worker::{Policy, Prefetch, Report},
+    worker::{Limits, Policy, Prefetch, Report},
 };
 use publishing::Publisher;
 use routes::Served;
@@ -39,8 +39,6 @@ use std::{
 
 /// What a delivery's handler takes beyond its waiting and a program's time.
 const MARGIN: Duration = Duration::from_secs(5);
-/// How long the worker may take to release what is left, after the grace.
-const LEAVING: Duration = Duration::from_secs(10);
 /// The most bytes of a file with a token.
 const TOKEN: u64 = 4096;
 
@@ -104,7 +102,7 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     }
     let token = args.token_file.as_deref().map(token).transpose()?;
     let deliveries = Deliveries::new(args.longest);
-    let mut worker = worker(&config, &deliveries, args.grace + LEAVING);
+    let mut worker = worker(&config, &deliveries);
     let described = &config.described;
     if let Some(place) = &config.inbox {
         worker = worker.inbox(place.open(&described.service, described.slots()).await?);
@@ -156,9 +154,11 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
 }
 
 /// The worker that offers what it takes in.
-fn worker(config: &Config, deliveries: &Deliveries, grace: Duration) -> ponos::worker::Worker {
-    let limits = config.limits(grace);
+fn worker(config: &Config, deliveries: &Deliveries) -> ponos::worker::Worker {
+    let limits = config.limits(Limits::default().grace);
     let consumer_timeout = limits.consumer_timeout;
+    // `follow` says when it is over: here it is as long as anything may be held
+    let limits = Limits { grace: consumer_timeout, ..limits };
     let terms = |policy: &Policy| terms(policy, deliveries.longest(policy.timeout), consumer_timeout);
     let policy = |policy: &Policy| {
         let timeout = terms(policy).busy + deliveries.longest(policy.timeout) + MARGIN;

@@ -34,7 +34,11 @@ mod serve_clients;
 #[cfg(unix)]
 mod serve_faults;
 #[cfg(unix)]
+mod serve_guide;
+#[cfg(unix)]
 mod serve_openapi;
+#[cfg(unix)]
+mod services;
 mod support;
 mod tail;
 mod tenants;

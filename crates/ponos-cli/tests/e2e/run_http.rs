@@ -9,13 +9,13 @@ use std::{
 use testkit::{Node, Signal};
 
 /// A server that gives one answer after the other, the last one for ever, and keeps the requests.
-struct Server {
-    url: String,
+pub(crate) struct Server {
+    pub(crate) url: String,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
-    fn start(answers: &'static [&'static str]) -> Self {
+    pub(crate) fn start(answers: &'static [&'static str]) -> Self {
         Self::serve(0, answers, false)
     }
 
@@ -50,7 +50,7 @@ impl Server {
         Self { url, requests }
     }
 
-    fn wait(&self, count: usize) -> Vec<String> {
+    pub(crate) fn wait(&self, count: usize) -> Vec<String> {
         testkit::block_until(&format!("{count} requests"), LIMIT, || {
             let requests = self.requests.lock().unwrap();
             (requests.len() >= count).then(|| requests.clone())

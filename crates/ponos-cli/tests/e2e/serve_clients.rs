@@ -35,7 +35,7 @@ events = ["order.label.printed"]
 "#;
 
 /// A program beside the sidecar.
-struct Beside {
+pub(crate) struct Beside {
     sandbox: Sandbox,
     program: Program,
 }
@@ -63,7 +63,7 @@ fn go() -> Command {
 }
 
 impl Beside {
-    fn python(serving: &Serving, script: &str) -> Self {
+    pub(crate) fn python(serving: &Serving, script: &str) -> Self {
         let command = python();
         Self::start(serving, command, "script.py", script)
     }
@@ -106,11 +106,16 @@ impl Beside {
         Self { sandbox, program }
     }
 
-    fn said(&self) -> String {
+    /// The lines of its standard output.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        fs::read_to_string(self.sandbox.path("out")).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    pub(crate) fn said(&self) -> String {
         ["out", "err"].map(|name| fs::read_to_string(self.sandbox.path(name)).unwrap()).join("\n")
     }
 
-    fn says(&self, words: &str) {
+    pub(crate) fn says(&self, words: &str) {
         let said = || self.said().contains(words).then_some(());
         testkit::block_until_or_tell(words, LIMIT, said, || self.said());
     }
@@ -257,7 +262,11 @@ fn handles_what_comes(serving: Serving, mut program: Beside, raised: &str) {
     for queue in ["shop.order.item.placed", "shop.stock.shelf.clean"] {
         holds(&serving.url, queue, 0);
     }
-    // it waits for the next one
+    end(serving, &mut program);
+}
+
+/// A signal ends the program, which waits for the next event, and then the sidecar.
+pub(crate) fn end(serving: Serving, program: &mut Beside) {
     program.program.signal(Signal::TERM);
     let (code, said) = program.ends();
     assert_eq!(code, Some(0), "{said}");

@@ -1,42 +1,38 @@
 //! The fault suite through `ponos serve` and the Python client: programs are killed in the middle of their handlers, the
-//! sidecar is killed, and the broker is killed and restarted. Every message ends done, or dead with its reason.
+//! sidecar is killed, and the broker is killed and restarted; with an inbox on Postgres that, too. Every message ends done, or dead
+//! with its reason.
 
 use super::{
     config::file,
     serve_clients::python,
-    support::{LIMIT, Running, declare_all, holds, ponos_ends, start, transport, wait},
+    support::{LIMIT, Running, declare_seen, holds, ponos_ends, publish_all, start, transport, wait},
 };
 use ponos::{
-    Client,
     broker::{Consume, Delivery, Settle},
     event::Message,
-    topology::{Binding, Queue, Topology},
+    topology::Topology,
 };
 use serde_json::{Value, json};
 use std::{
     cell::RefCell,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     path::PathBuf,
     sync::{Arc, Mutex},
 };
 use tempfile::TempDir;
-use testkit::{Node, Program, Sandbox, Signal, block_until_or_tell};
+use testkit::{Node, Postgres, Program, Sandbox, Signal, block_until_or_tell};
 
 const SHOP: &str = r#"
 service = "shop"
-inbox = "sled:inbox"
-
-[policy]
-attempts = 6
-timeout = "3s"
-backoff = { first = "1s", factor = 1, longest = "1s", jitter = 0 }
-
-[[queues]]
-on = ["order.item.placed"]
 
 [publish]
 events = ["order.label.printed"]
+
+[[queues]]
+on = ["order.item.placed"]
+timeout = "3s"
+backoff = { first = "1s", factor = 1, longest = "1s", jitter = 0 }
 "#;
 
 const PROGRAM: &str = r#"
@@ -64,10 +60,7 @@ while True:
 
 const QUEUE: &str = "shop.order.item.placed";
 const LETTERS: &str = "shop.order.item.placed.dlq";
-const MESSAGES: usize = 300;
 const PROGRAMS: usize = 3;
-/// So often something is killed: by turns the sidecar, a program, and, twice, the broker.
-const KILLS: usize = 10;
 
 fn kind(number: usize) -> &'static str {
     match number % 20 {
@@ -80,9 +73,20 @@ fn kind(number: usize) -> &'static str {
     }
 }
 
-/// The broker, the sidecar and the programs.
+/// What is killed.
+#[derive(Clone, Copy)]
+enum Victim {
+    Sidecar,
+    Program,
+    Broker,
+    Postgres,
+}
+
+/// The broker, the sidecar and the programs, and where the inbox is, if that is not the sidecar's disk.
 struct Storm {
     node: Node,
+    postgres: Option<Postgres>,
+    messages: usize,
     config: TempDir,
     address: String,
     sidecar: Option<Running>,
@@ -94,33 +98,28 @@ struct Storm {
 }
 
 impl Storm {
-    fn new() -> Self {
-        let (node, (config, path)) = (Node::start(), file(SHOP));
+    /// With so many messages, each of which is tried so often.
+    fn new(messages: usize, attempts: usize, postgres: Option<Postgres>) -> Self {
+        let inbox = postgres.as_ref().map_or("sled:inbox".to_owned(), |postgres| postgres.database("storm"));
+        let (node, (config, path)) =
+            (Node::start(), file(&format!("inbox = \"{inbox}\"\n{SHOP}attempts = {attempts}\n")));
         let url = node.url();
         ponos_ends(&url, &["declare", "--config", &path], 0);
-        let seen = Topology {
-            queues: vec![Queue::quorum("seen")],
-            bindings: vec![Binding::queue("events", "seen", "order.label.printed")],
-            ..Topology::default()
-        };
-        declare_all(&url, &seen);
-        wait(async {
-            let client = Client::connect_on(transport(&url), "tester");
-            let client = client.publishes::<Value>("order.item.placed").await.unwrap();
-            for number in 0..MESSAGES {
-                let data = json!({ "kind": kind(number), "number": number });
-                client.publish("order.item.placed", &data).await.unwrap();
-            }
-            client.close().await.unwrap();
-        });
+        declare_seen(&url, "order.label.printed");
+        let placed = |number| ("order.item.placed", json!({ "kind": kind(number), "number": number }));
+        publish_all(&url, &(0..messages).map(placed).collect::<Vec<_>>());
         node.write_down();
         let folder = Sandbox::new();
         fs::write(folder.path("program.py"), PROGRAM).unwrap();
         let reason = |letter: &Message| letter.headers.text("dead-reason").unwrap_or_default().to_owned();
         let mut storm = Self {
-            printed: Came::watch(&url, "seen", "order", |_| String::new()),
+            printed: Came::watch(&url, "seen", "order", |event| {
+                event.properties.message_id.clone().unwrap_or_default()
+            }),
             letters: Came::watch(&url, LETTERS, "number", reason),
             node,
+            postgres,
+            messages,
             config,
             address: "127.0.0.1:0".into(),
             sidecar: None,
@@ -176,7 +175,7 @@ impl Storm {
     fn until(&mut self, wanted: usize) {
         let storm = RefCell::new(self);
         block_until_or_tell(
-            &format!("{wanted} of {MESSAGES} to end"),
+            &format!("{wanted} messages to end"),
             LIMIT * 2,
             || {
                 let mut storm = storm.borrow_mut();
@@ -187,20 +186,25 @@ impl Storm {
         );
     }
 
-    /// Kills something: this many came before it.
-    fn kill(&mut self, before: usize) {
-        match before % 5 {
-            0 | 2 => {
+    /// Kills it, and starts it again: so many were killed before.
+    fn kill(&mut self, victim: Victim, before: usize) {
+        match victim {
+            Victim::Sidecar => {
                 let sidecar = self.sidecar.take().unwrap();
                 sidecar.program.signal(Signal::KILL);
                 sidecar.end();
                 self.begin();
             }
-            4 => {
+            Victim::Broker => {
                 self.node.kill9();
                 self.node.restart();
             }
-            _ => {
+            Victim::Postgres => {
+                let postgres = self.postgres.as_ref().unwrap();
+                postgres.kill9();
+                postgres.restart();
+            }
+            Victim::Program => {
                 let program = self.programs[before % PROGRAMS].as_mut().unwrap();
                 program.signal(Signal::KILL);
                 program.wait(LIMIT);
@@ -209,9 +213,9 @@ impl Storm {
     }
 }
 
-/// What came through a queue: each once.
+/// What came through a queue: of each message, what was found in it.
 #[derive(Clone, Default)]
-struct Came(Arc<Mutex<BTreeMap<usize, String>>>);
+struct Came(Arc<Mutex<BTreeMap<usize, BTreeSet<String>>>>);
 
 impl Came {
     /// Takes what comes, until the test ends: by its number, with what `read` finds in it.
@@ -225,7 +229,7 @@ impl Came {
                 while let Some(Delivery { message, tag, .. }) = consumer.next().await {
                     let data: Value = serde_json::from_slice(&message.body).unwrap();
                     let number = usize::try_from(data[number].as_u64().unwrap()).unwrap();
-                    noting.0.lock().unwrap().insert(number, read(&message));
+                    noting.0.lock().unwrap().entry(number).or_default().insert(read(&message));
                     // an error: it comes again
                     let _ = consumer.settle(tag, Settle::Ack).await;
                 }
@@ -234,31 +238,33 @@ impl Came {
         came
     }
 
-    fn all(&self) -> BTreeMap<usize, String> {
+    fn all(&self) -> BTreeMap<usize, BTreeSet<String>> {
         self.0.lock().unwrap().clone()
     }
 }
 
-#[test]
-fn through_kills_of_all_that_takes_part_every_message_ends_done_or_dead_with_its_reason() {
-    let mut storm = Storm::new();
-    for before in 0..KILLS {
-        storm.until((before + 1) * MESSAGES / (KILLS + 4));
-        storm.kill(before);
+/// Kills these, one after the other, while the messages end.
+fn every_message_ends(mut storm: Storm, victims: &[Victim]) {
+    let messages = storm.messages;
+    for (before, victim) in victims.iter().enumerate() {
+        storm.until((before + 1) * messages / (victims.len() + 4));
+        storm.kill(*victim, before);
     }
-    storm.until(MESSAGES);
+    storm.until(messages);
     holds(&storm.node.url(), QUEUE, 0);
     let is_dead = |number: &usize| matches!(kind(*number), "dead" | "raises");
-    let (dead, done): (Vec<usize>, Vec<usize>) = (0..MESSAGES).partition(is_dead);
+    let (dead, done): (Vec<usize>, Vec<usize>) = (0..messages).partition(is_dead);
     let (printed, reasons) = (storm.printed.all(), storm.letters.all());
-    assert_eq!(printed.into_keys().collect::<Vec<_>>(), done, "{}", storm.said());
+    assert_eq!(printed.keys().copied().collect::<Vec<_>>(), done, "{}", storm.said());
     assert_eq!(reasons.keys().copied().collect::<Vec<_>>(), dead, "{}", storm.said());
-    for (number, reason) in &reasons {
+    let twice: Vec<_> = printed.iter().filter(|(_, ids)| ids.len() != 1).collect();
+    assert!(twice.is_empty(), "what came again had another id: {twice:?}\n{}", storm.said());
+    for (number, reasons) in &reasons {
         let words =
             if kind(*number) == "dead" { format!("refused {number}") } else { format!("never {number}") };
-        assert!(reason.contains(&words), "{number}: {reason}");
+        assert!(reasons.iter().all(|reason| reason.contains(&words)), "{number}: {reasons:?}");
     }
-    assert!(storm.starts > PROGRAMS + MESSAGES / 20, "programs died {} times", storm.starts);
+    assert!(storm.starts >= PROGRAMS + messages / 20, "programs died {} times", storm.starts);
     // and all of them end as they should
     for program in storm.programs.iter_mut().flatten() {
         program.signal(Signal::TERM);
@@ -268,4 +274,17 @@ fn through_kills_of_all_that_takes_part_every_message_ends_done_or_dead_with_its
     sidecar.program.signal(Signal::TERM);
     let ended = sidecar.end();
     assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(!ended.err.contains("the outbox was not empty"), "{}", ended.err);
+}
+
+#[test]
+fn through_kills_of_all_that_takes_part_every_message_ends_done_or_dead_with_its_reason() {
+    let turn = [Victim::Sidecar, Victim::Program, Victim::Sidecar, Victim::Program, Victim::Broker];
+    every_message_ends(Storm::new(300, 6, None), &turn.repeat(2));
+}
+
+#[test]
+fn with_an_inbox_on_postgres_and_kills_of_that_too_every_message_ends_the_same() {
+    let victims = [Victim::Sidecar, Victim::Postgres, Victim::Broker];
+    every_message_ends(Storm::new(60, 4, Some(Postgres::start(true))), &victims);
 }

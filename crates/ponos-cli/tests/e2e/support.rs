@@ -1,14 +1,17 @@
 //! Runs the built program, and looks at the broker beside it.
 
 use ponos::{
+    Client,
     broker::{Consume, Delivery, Link, Publishing, Transport, amqp::AmqpConfig},
     event::Message,
     topology::{
-        Topology,
+        Binding, Queue, Topology,
         worker::{QueueIntake, shared, work_queue},
     },
 };
+use serde_json::Value;
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     future::Future,
     process::{Command, Stdio},
@@ -160,6 +163,16 @@ pub(crate) fn declare_all(url: &str, topology: &Topology) {
     wait(transport(url).check(topology)).unwrap();
 }
 
+/// Declares the queue 'seen', which gets all events of a name.
+pub(crate) fn declare_seen(url: &str, name: &str) {
+    let seen = Topology {
+        queues: vec![Queue::quorum("seen")],
+        bindings: vec![Binding::queue("events", "seen", name)],
+        ..Topology::default()
+    };
+    declare_all(url, &seen);
+}
+
 /// Has a node import definitions as rabbitmqctl import_definitions would: the node may not see our files.
 pub(crate) fn import(node: &Node, definitions: &str) {
     let text = definitions.replace('\n', "").replace('\\', "\\\\").replace('"', "\\\"");
@@ -189,6 +202,20 @@ pub(crate) fn look(url: &str, queue: &str, count: usize) -> Vec<Message> {
         }
         found.into_iter().map(|delivery| delivery.message).collect()
     })
+}
+
+/// Publishes these events, by their names, one after the other.
+pub(crate) fn publish_all(url: &str, events: &[(&str, Value)]) {
+    wait(async {
+        let names: BTreeSet<&str> = events.iter().map(|(name, _)| *name).collect();
+        let connect = Client::connect_on(transport(url), "tester");
+        let connect = names.into_iter().fold(connect, |connect, name| connect.publishes::<Value>(name));
+        let client = connect.await.unwrap();
+        for (name, data) in events {
+            client.publish(*name, data).await.unwrap();
+        }
+        client.close().await.unwrap();
+    });
 }
 
 /// Publishes these to an exchange.

@@ -36,7 +36,7 @@ async fn start_for(policy: Policy, longest: Duration) -> Running {
     let described = Described { service: "shop".into(), queues: vec![queue], ..Described::default() };
     let config = Config { described, ..Config::default() };
     let deliveries = Deliveries::new(longest);
-    let ready = super::super::worker(&config, &deliveries, SECOND).ready().unwrap();
+    let ready = super::super::worker(&config, &deliveries).ready().unwrap();
     let broker = Broker::new();
     broker.declare(ready.topology()).unwrap();
     let (trigger, asked) = shutdown();

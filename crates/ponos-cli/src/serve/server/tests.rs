@@ -40,7 +40,7 @@ impl Sidecar {
             Described { service: "shop".into(), queues: vec![queue], events, ..Described::default() };
         let config = Config { described: described.clone(), ..Config::default() };
         let (deliveries, broker) = (Deliveries::new(SECOND * 300), Broker::new());
-        let ready = super::super::worker(&config, &deliveries, SECOND).ready().unwrap();
+        let ready = super::super::worker(&config, &deliveries).ready().unwrap();
         broker.declare(ready.topology()).unwrap();
         let (worker, asked) = shutdown();
         tokio::spawn(Box::pin(ready.run_on(Transport::memory(broker.clone()), asked)));
