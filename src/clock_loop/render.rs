@@ -85,7 +85,7 @@ fn span_of(clock: &str, schedule: &str, due: Timestamp, kind: &EventKind) -> Spa
     if !span.is_disabled() {
         let id = OccurrenceId { clock, schedule, due, kind }.id();
         let context = traceparent(id.as_str());
-        if let Some(TraceParent { trace_id, parent_id }) = TraceParent::parse(&context) {
+        if let Some(TraceParent { trace_id, parent_id, .. }) = TraceParent::parse(&context) {
             span.record("trace_id", trace_id).record("span_id", parent_id);
         }
     }
