@@ -39,3 +39,5 @@ mod support;
 mod tail;
 mod tenants;
 mod topology;
+#[cfg(unix)]
+mod traces;
