@@ -96,7 +96,8 @@ install_missing() {
     install_packages node examples/node # amqplib
     install_packages webhooks tests/webhooks # who signs them
     install_packages contracts tests/contracts # the official parser of AsyncAPI, and what makes types of schemas
-    install_schemathesis
+    install_python_tool schemathesis # the interfaces against their descriptions
+    install_python_tool rotel # a collector of traces
 }
 
 # Debian's package makes a cluster and starts it unless the settings of postgresql-common, which come first, say no.
@@ -121,12 +122,12 @@ install_packages() {
     touch "$folder/.complete"
 }
 
-# Schemathesis, as tests/conformance/schemathesis.txt has it; again when that changes.
-install_schemathesis() {
-    local folder="$SCRATCH/schemathesis" wanted=tests/conformance/schemathesis.txt
-    cmp -s "$wanted" "$folder/schemathesis.txt" && return
+# What tests/conformance/NAME.txt lists, into $SCRATCH/NAME; again when that changes.
+install_python_tool() {
+    local folder="$SCRATCH/$1" wanted="tests/conformance/$1.txt"
+    cmp -s "$wanted" "$folder/$1.txt" && return
     /usr/bin/python3 -c 'import ensurepip' 2>/dev/null || apt_install python3-venv
-    heading "schemathesis into $folder"
+    heading "$1 into $folder"
     rm -rf "$folder"
     /usr/bin/python3 -m venv "$folder"
     "$folder/bin/pip" install --quiet --disable-pip-version-check --requirement "$wanted"

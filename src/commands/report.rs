@@ -40,7 +40,7 @@ pub(super) fn log(message: &Message, kind: Option<CommandKind>, status: u16, pro
 /// The span of a command's line, with the ids of the trace that it belongs to.
 fn span(message: &Message) -> Span {
     let span = info_span!(target: EVENT_SPAN, "command", trace_id = Empty, span_id = Empty);
-    if let Some(TraceParent { trace_id, parent_id }) =
+    if let Some(TraceParent { trace_id, parent_id, .. }) =
         message.headers.text("traceparent").and_then(TraceParent::parse)
     {
         span.record("trace_id", trace_id).record("span_id", parent_id);

@@ -1,7 +1,7 @@
 //! The program `ponos`: one file per verb, each with its `Args` and its `run`.
 //!
 //! The verbs share `connection` (which broker), `trouble` (errors and exit codes), `output` (writing), `layout` (lines that
-//! fit the terminal), `http` (serving HTTP), `config` (`ponos.toml`), `described` (a service), `contracts` (schemas) and
+//! fit the terminal), `http` (serving HTTP), `traces` (where spans go), `config` (`ponos.toml`), `described` (a service), `contracts` (schemas) and
 //! `span` (durations as people write them). The program uses only the public items of `ponos`; it is a package of its own,
 //! so that neither workers nor the clock pay for a command line.
 
@@ -32,6 +32,7 @@ mod streams;
 mod tail;
 mod token;
 mod topology;
+mod traces;
 mod trouble;
 
 use clap::Parser;

@@ -30,4 +30,4 @@ pub use message::{HeaderValue, Headers, Message, Properties};
 pub use name::{EventName, InvalidName};
 pub use numbered::Numbered;
 pub use timestamp::{InvalidTimestamp, Timestamp};
-pub use trace::TraceParent;
+pub use trace::{Sampling, SpanContext, TraceParent};

@@ -32,14 +32,26 @@ impl Clock {
     /// The time now, floored to whole milliseconds.
     pub fn now(&self) -> Timestamp {
         match self.0 {
-            Source::System => {
-                #[allow(clippy::disallowed_methods)] // this is the place
-                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                Timestamp::from_millis(millis(since))
-            }
+            Source::System => Timestamp::from_millis(millis(since_epoch())),
             Source::Runtime { began, base } => base.plus(millis(began.elapsed())),
         }
     }
+
+    /// The same in nanoseconds since 1970, as traces have it; until the year 2554.
+    pub fn unix_nanos(&self) -> u64 {
+        let since = match self.0 {
+            Source::System => since_epoch(),
+            Source::Runtime { began, base } => {
+                Duration::from_millis(u64::try_from(base.millis()).unwrap_or(0)) + began.elapsed()
+            }
+        };
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+fn since_epoch() -> Duration {
+    #[allow(clippy::disallowed_methods)] // this is the place
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Measures real time, also where tokio's is paused.

@@ -34,6 +34,8 @@ pub mod schema_files;
 pub mod testing;
 #[cfg(feature = "worker")]
 mod time_passed;
+#[cfg(feature = "traces")]
+pub mod traces;
 #[cfg(feature = "worker")]
 pub mod worker;
 

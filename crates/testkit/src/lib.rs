@@ -1,4 +1,4 @@
-//! Private RabbitMQ nodes and clusters, Postgres and Prometheus servers, programs under test, self-made certificates and conditions
+//! Private RabbitMQ nodes and clusters, Postgres and Prometheus servers, a collector of traces, programs under test, self-made certificates and conditions
 //! with deadlines, for the tests of this workspace.
 //!
 //! A [`Node`] is a RabbitMQ of its own: own name, own ports on 127.0.0.1, own epmd, own home and cookie, own folders. It
@@ -13,7 +13,7 @@
 //! A [`Cluster`] is three of them that have joined.
 //!
 //! A [`Postgres`] is the same for Postgres: one server per test binary and a database per test; a [`PgBouncer`] stands
-//! before one. A [`Prometheus`] is one per test, with the configuration that it gives.
+//! before one. A [`Prometheus`] is one per test, with the configuration that it gives; so is a [`Rotel`], which collects traces.
 //!
 //! It panics where a test should fail: a missing server is a failure with a remedy, never a skipped test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // it serves tests alone: a panic is its error
@@ -37,6 +37,7 @@ mod postgres;
 mod processes;
 mod program;
 mod prometheus;
+mod rotel;
 
 pub use certificates::{Certificates, Identity};
 pub use cluster::Cluster;
@@ -53,4 +54,5 @@ pub use place::free_port;
 pub use postgres::Postgres;
 pub use program::{Program, Sandbox, assert_private};
 pub use prometheus::{Prometheus, promtool};
+pub use rotel::{ReceivedSpan, Rotel};
 pub use rustix::process::Signal;

@@ -16,6 +16,7 @@ mod routes;
 pub(crate) mod settings;
 #[cfg(test)]
 mod tests;
+mod traced;
 mod webhooks;
 
 use crate::{
@@ -25,6 +26,7 @@ use crate::{
     http::{self, ConnectionLimits},
     output,
     run::log,
+    traces,
     trouble::Trouble,
 };
 use listen::Listener;
@@ -39,7 +41,10 @@ use publisher::{Publishing, topology};
 use routes::Gateway;
 use settings::Webhook;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+};
 use webhooks::WebhookRoute;
 
 /// Connections at a time; others wait to be accepted.
@@ -71,6 +76,8 @@ pub(crate) struct Args {
         default_value = "text"
     )]
     log_format: log::Format,
+    #[command(flatten)]
+    traces: traces::Args,
 }
 
 const ENDS: &str = "\
@@ -92,6 +99,11 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     let webhooks = settings.webhooks.iter().map(webhook).collect::<Result<Vec<_>, _>>()?;
     let metrics = Metrics::new();
     let counted = GatewayMetrics::register(&metrics);
+    let opened = args.traces.collector()?.map(|collector| collector.open(&service));
+    let (traces, export) = opened.transpose().map_err(traces::unusable)?.unzip();
+    if let Some(traces) = &traces {
+        metrics.register(|registry| traces.register(registry, "ponos_spans"));
+    }
     let scraped = args.metrics.as_deref().filter(|address| !address.is_empty());
     let scraped = scraped.map(|address| scrape(address, metrics)).transpose()?;
     let listener = Listener::bind(&settings).await?;
@@ -109,6 +121,10 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     if let Some(tls) = listener.tls() {
         beside.spawn(tls.follow(|| Clock::system().now()));
     }
+    if let Some(traces) = traces {
+        publishing.trace_to(traces);
+    }
+    let sending = export.map(|export| tokio::spawn(export.run(ending.clone())));
     let scraping = scraped.map(|listener| tokio::spawn(listener.serve(ending)));
     output::complain(&format!("listening at {}", listener.place()));
     let last = settings.limits.confirm + MARGIN;
@@ -121,16 +137,16 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
         } => output::complain("ended: all that was accepted is confirmed"),
         () = asked.reached(Stage::Stopping) => output::complain("ended at once: who was not answered sends it again"),
     }
-    end(&ended, scraping).await;
+    end(&ended, scraping.into_iter().chain(sending)).await;
     Ok(if asked.was_interrupted() { Exit::Interrupted } else { Exit::Done })
 }
 
-/// The metrics were read to the last.
-async fn end(ended: &Trigger, scraping: Option<tokio::task::JoinHandle<()>>) {
+/// The metrics were read, and the spans sent, to the last.
+async fn end(ended: &Trigger, beside: impl Iterator<Item = JoinHandle<()>>) {
     ended.advance();
-    if let Some(scraping) = scraping {
+    for task in beside {
         // a panic was logged
-        let _ = scraping.await;
+        let _ = task.await;
     }
 }
 

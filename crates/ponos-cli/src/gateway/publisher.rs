@@ -6,6 +6,7 @@
 use super::{
     metrics::GatewayMetrics,
     settings::{Limits, Unroutable},
+    traced::Sendings,
 };
 use crate::http::{Room, problem::Problem};
 use hyper::StatusCode;
@@ -13,11 +14,12 @@ use ponos::{
     broker::{Link, PublishOutcome, Transport},
     event::Event,
     topology::{Exchange, Topology, worker::EVENTS},
+    traces::Traces,
     worker::ConfirmingPublisher,
 };
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -52,6 +54,8 @@ struct Shared {
     metrics: GatewayMetrics,
     /// The broker denied the last publishing, and that was logged.
     is_denied: AtomicBool,
+    /// Where spans are recorded, if they are.
+    traces: OnceLock<Traces>,
 }
 
 /// Places in the window, and the connection they are of.
@@ -85,7 +89,23 @@ impl Publishing {
         let (link, exchange) = (publisher.link(), Arc::from(EVENTS));
         let (publisher, window) = (Mutex::new(Some(publisher)), Arc::new(Semaphore::new(limits.window)));
         let is_denied = AtomicBool::new(false);
-        Self(Arc::new(Shared { publisher, link, exchange, window, limits, unroutable, metrics, is_denied }))
+        Self(Arc::new(Shared {
+            publisher,
+            link,
+            exchange,
+            window,
+            limits,
+            unroutable,
+            metrics,
+            is_denied,
+            traces: OnceLock::new(),
+        }))
+    }
+
+    /// Records in these traces what is published.
+    pub(super) fn trace_to(&self, traces: Traces) {
+        // once, at the start
+        let _ = self.0.traces.set(traces);
     }
 
     /// The state of the connection.
@@ -180,14 +200,19 @@ impl Reserved {
 }
 
 impl Shared {
-    async fn confirmed(&self, publisher: &ConfirmingPublisher, events: Vec<Event>) -> Vec<Outcome> {
+    async fn confirmed(&self, publisher: &ConfirmingPublisher, mut events: Vec<Event>) -> Vec<Outcome> {
+        let traced = self.traces.get().map(|traces| Sendings::begin(traces, &mut events));
         let count = i64::try_from(events.len()).unwrap_or(i64::MAX);
         self.metrics.unconfirmed.inc_by(count);
         let (began, messages) = (Instant::now(), events.into_iter().map(Event::into_message).collect());
         let outcomes = publisher.outcomes(&self.exchange, messages, self.limits.confirm).await;
         self.metrics.unconfirmed.dec_by(count);
         self.metrics.confirm.observe(began.elapsed().as_secs_f64());
-        outcomes.into_iter().map(|outcome| self.outcome(outcome)).collect()
+        let outcomes: Vec<Outcome> = outcomes.into_iter().map(|outcome| self.outcome(outcome)).collect();
+        if let Some(traced) = traced {
+            traced.end(&outcomes);
+        }
+        outcomes
     }
 
     fn outcome(&self, outcome: Option<PublishOutcome>) -> Outcome {

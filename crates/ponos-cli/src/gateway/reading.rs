@@ -6,7 +6,7 @@
 
 use super::settings::Contracts;
 use crate::http::{
-    percent_decoded,
+    RequestTrace, percent_decoded,
     problem::{BodyFault, FAULTS, Problem},
 };
 use hyper::{
@@ -88,9 +88,12 @@ pub(super) fn read(
     let one = |read: Result<Event, Vec<BodyFault>>| {
         let mut event = read.map_err(malformed)?;
         // the hop's own says more than the attribute of the one who made the event
-        if let Some(parent) = traceparent(headers) {
-            event.traceparent = Some(parent);
-            event.tracestate = tracestate(headers).or(event.tracestate);
+        let RequestTrace { parent, state, baggage } = RequestTrace::of(headers);
+        if parent.is_some() {
+            (event.traceparent, event.tracestate) = (parent, state.or(event.tracestate));
+        }
+        if let Some(baggage) = baggage {
+            event.extensions.set("baggage", baggage);
         }
         Ok(vec![event])
     };
@@ -183,24 +186,6 @@ fn attribute_value(line: &Line) -> Option<String> {
         unescaped
     });
     String::from_utf8(percent_decoded(unquoted.as_deref().unwrap_or(text))).ok()
-}
-
-/// The trace that this request belongs to, if its sender says one (Trace Context, section 3.2).
-fn traceparent(headers: &HeaderMap) -> Option<String> {
-    let mut lines = headers.get_all("traceparent").iter();
-    let line = lines.next().filter(|_| lines.next().is_none())?.to_str().ok()?;
-    let is_hex = |field: &str| field.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let fields: Vec<&str> = line.split('-').collect();
-    let is_valid = fields.iter().take(4).map(|field| field.len()).eq([2, 32, 16, 2])
-        && fields.iter().take(4).all(|field| is_hex(field));
-    is_valid.then(|| line.to_owned())
-}
-
-/// What goes with it; several lines are one list (RFC 9110, 5.3).
-fn tracestate(headers: &HeaderMap) -> Option<String> {
-    let lines: Vec<&str> =
-        headers.get_all("tracestate").iter().filter_map(|line| line.to_str().ok()).collect();
-    Some(lines.join(",")).filter(|text| !text.is_empty())
 }
 
 fn structured(at: &str, body: &[u8]) -> Result<Event, Vec<BodyFault>> {

@@ -1,13 +1,15 @@
-//! What the HTTP servers of `serve` and `gateway` share: connections and their bounds, bodies and theirs, problem documents.
+//! What the HTTP servers of `serve` and `gateway` share: connections and their bounds, bodies and theirs, problem documents, traces.
 
 mod bodies;
 mod connections;
 pub(crate) mod openapi;
 mod percent;
 pub(crate) mod problem;
+mod trace;
 
 pub(crate) use bodies::{Bodies, Room};
 #[cfg(test)]
 pub(crate) use connections::converse;
 pub(crate) use connections::{Answers, ConnectionLimits, Listens, Stream, is_here, is_loopback, serve};
 pub(crate) use percent::percent_decoded;
+pub(crate) use trace::RequestTrace;

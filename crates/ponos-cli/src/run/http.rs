@@ -126,9 +126,11 @@ fn request(uri: &Uri, context: &Context) -> Result<Request<Full<Bytes>>, Failure
     for (name, value) in attributes(event) {
         request = request.header(format!("ce-{name}"), encoded(&value));
     }
-    for (name, value) in [("traceparent", &event.traceparent), ("tracestate", &event.tracestate)] {
+    let baggage = event.extensions.text("baggage").map(str::to_owned);
+    let trace = [context.traceparent(), event.tracestate.clone(), baggage];
+    for (name, value) in ["traceparent", "tracestate", "baggage"].into_iter().zip(trace) {
         if let Some(value) = value {
-            request = request.header(name, encoded_trace(value));
+            request = request.header(name, encoded_trace(&value));
         }
     }
     let body = Full::new(Bytes::from(event.data.clone()));

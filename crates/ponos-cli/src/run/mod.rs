@@ -19,6 +19,7 @@ use crate::{
     exit::Exit,
     inbox, output,
     streams::Streams,
+    traces,
     trouble::Trouble,
 };
 use activity::Activity;
@@ -82,6 +83,8 @@ pub(crate) struct Args {
         help_heading = "Log"
     )]
     log_format: log::Format,
+    #[command(flatten)]
+    traces: traces::Args,
     /// Declares nothing on the broker; exchanges and queues must exist already (see ponos topology)
     #[arg(long)]
     passive: bool,
@@ -92,8 +95,8 @@ pub(crate) struct Args {
 
 const ENDS: &str = "\
 A program gets the payload on standard input, and in its environment PONOS_ID, PONOS_NAME, PONOS_SOURCE,
-PONOS_SUBJECT, PONOS_TIME, PONOS_QUEUE, PONOS_ATTEMPT, PONOS_ATTEMPTS, PONOS_CORRELATION_ID, PONOS_CAUSATION_ID
-and TRACEPARENT. Its exit code says what becomes of the event:
+PONOS_SUBJECT, PONOS_TIME, PONOS_QUEUE, PONOS_ATTEMPT, PONOS_ATTEMPTS, PONOS_CORRELATION_ID, PONOS_CAUSATION_ID,
+TRACEPARENT and BAGGAGE. Its exit code says what becomes of the event:
   0         done
   99        nothing to do: done, too
   65, 100   can never work: to the dead letters at once
@@ -104,7 +107,7 @@ group gets SIGTERM, and SIGKILL 5 seconds later. So do processes that it started
 that is to stay must leave the group (setsid).
 
 An HTTP service gets a CloudEvents request in binary mode: POST, the payload as body, ce-id, ce-type, ce-source,
-ce-subject, ce-time and so on as headers, ponos-attempt, traceparent. Its status says what becomes of the event:
+ce-subject, ce-time and so on as headers, ponos-attempt, traceparent, baggage. Its status says what becomes of the event:
   2xx             done
   429, 503        with Retry-After: again then, or up to 1 s before, and no attempt is spent (for --max-wait at most,
                   then to the dead letters); else again later
@@ -145,6 +148,9 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     }
     if let Some(address) = args.metrics.as_deref().filter(|address| !address.is_empty()) {
         worker = worker.metrics(address);
+    }
+    if let Some(collector) = args.traces.collector()? {
+        worker = worker.traces(collector);
     }
     if args.passive || config.passive {
         worker = worker.passive();

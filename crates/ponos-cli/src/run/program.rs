@@ -130,9 +130,9 @@ fn not_started(program: &str, error: &io::Error) -> Failure {
     }
 }
 
-fn environment(queue: &str, context: &Context) -> [(&'static str, Option<String>); 11] {
+fn environment(queue: &str, context: &Context) -> [(&'static str, Option<String>); 12] {
     let event = context.event();
-    let Event { id, name, source, subject, traceparent, .. } = event;
+    let Event { id, name, source, subject, .. } = event;
     [
         ("PONOS_ID", Some(id.to_string())),
         ("PONOS_NAME", Some(name.to_string())),
@@ -144,7 +144,8 @@ fn environment(queue: &str, context: &Context) -> [(&'static str, Option<String>
         ("PONOS_ATTEMPTS", Some(context.attempts().to_string())),
         ("PONOS_CORRELATION_ID", Some(context.correlation_id().to_owned())),
         ("PONOS_CAUSATION_ID", context.causation_id().map(str::to_owned)),
-        ("TRACEPARENT", traceparent.clone()),
+        ("TRACEPARENT", context.traceparent()),
+        ("BAGGAGE", event.extensions.text("baggage").map(str::to_owned)),
     ]
 }
 

@@ -276,7 +276,7 @@ impl Settled {
 }
 
 /// An event in CloudEvents' JSON format 1.0. `data` is a JSON value: the worker refuses others.
-pub(super) fn structured(event: &Event) -> Value {
+pub(super) fn structured(event: &Event, traceparent: Option<String>) -> Value {
     let mut object = Map::new();
     for (name, value) in event.attributes() {
         let value = match value {
@@ -289,9 +289,11 @@ pub(super) fn structured(event: &Event) -> Value {
         object.insert(name, value);
     }
     object.entry("specversion").or_insert_with(|| "1.0".into());
-    for (name, value) in [("traceparent", &event.traceparent), ("tracestate", &event.tracestate)] {
+    let baggage = event.extensions.text("baggage").map(str::to_owned);
+    let trace = [traceparent, event.tracestate.clone(), baggage];
+    for (name, value) in ["traceparent", "tracestate", "baggage"].into_iter().zip(trace) {
         if let Some(value) = value {
-            object.insert(name.to_owned(), value.clone().into());
+            object.insert(name.to_owned(), value.into());
         }
     }
     if let Ok(data) = serde_json::from_slice::<Value>(&event.data) {

@@ -17,6 +17,7 @@ use crate::{
     run::{health, log},
     span,
     streams::Streams,
+    traces,
     trouble::Trouble,
 };
 use deliveries::{Deliveries, Terms, WAITING};
@@ -84,6 +85,8 @@ pub(crate) struct Args {
         default_value = "text"
     )]
     log_format: log::Format,
+    #[command(flatten)]
+    traces: traces::Args,
 }
 
 const ENDS: &str = "\
@@ -109,6 +112,9 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     }
     if let Some(address) = args.metrics.as_deref().filter(|address| !address.is_empty()) {
         worker = worker.metrics(address);
+    }
+    if let Some(collector) = args.traces.collector()? {
+        worker = worker.traces(collector);
     }
     let ready = worker.ready().map_err(unfit)?;
     let options = options.or(&config);

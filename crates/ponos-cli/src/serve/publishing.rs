@@ -4,7 +4,10 @@ use super::forms::{Published, Publishing, length};
 use crate::{
     connection::Options,
     described::{Described, Takes},
-    http::problem::{BodyFault, Problem},
+    http::{
+        RequestTrace,
+        problem::{BodyFault, Problem},
+    },
     trouble::Trouble,
 };
 use hyper::StatusCode;
@@ -14,6 +17,7 @@ use ponos::{
     client::{ClientError, ClockError, DelayedEvent},
     event::{EventName, Timestamp},
     schema::{Contract, Registry},
+    traces::BAGGAGE,
     worker::{Context, PublishError},
 };
 use serde_json::Value;
@@ -135,7 +139,7 @@ impl Publisher {
     }
 
     /// Sends one message, and waits until the broker has it, or the clock has taken what is sent later.
-    pub(super) async fn publish(&self, of: &Publishing) -> Result<Published, Problem> {
+    pub(super) async fn publish(&self, of: &Publishing, trace: &RequestTrace) -> Result<Published, Problem> {
         let checked = self.one("", of).map_err(Problem::of_body)?;
         let connecting = self.client.get_or_try_init(|| self.connect());
         let Ok(client) = timeout(CONNECTING, connecting).await else {
@@ -144,8 +148,8 @@ impl Publisher {
         };
         let client = client.map_err(|error| refused(&error))?;
         match checked.due {
-            Due::Now => send(client, &checked).await.map_err(|error| refused(&error)),
-            Due::At(_) | Due::In(_) => put(client, &checked).await,
+            Due::Now => send(client, &checked, trace).await.map_err(|error| refused(&error)),
+            Due::At(_) | Due::In(_) => put(client, &checked, trace).await,
         }
     }
 
@@ -212,7 +216,11 @@ fn instant(pointer: &str, text: &str) -> Result<Timestamp, BodyFault> {
     })
 }
 
-async fn send(client: &Client, checked: &Checked<'_>) -> Result<Published, ClientError> {
+async fn send(
+    client: &Client,
+    checked: &Checked<'_>,
+    trace: &RequestTrace,
+) -> Result<Published, ClientError> {
     let Checked { is_task, name, of, .. } = *checked;
     let mut message = if is_task { client.task(name, &of.data) } else { client.publish(name, &of.data) };
     if let Some(id) = &of.id {
@@ -227,11 +235,17 @@ async fn send(client: &Client, checked: &Checked<'_>) -> Result<Published, Clien
     if let Some(id) = &of.correlation_id {
         message = message.correlation(id);
     }
+    if let Some(parent) = &trace.parent {
+        message = message.trace(parent, trace.state.clone());
+    }
+    if let Some(baggage) = &trace.baggage {
+        message = message.header("baggage", baggage.as_str());
+    }
     let id = message.await?.to_string();
     Ok(Published { id: Some(id), ..Published::default() })
 }
 
-async fn put(client: &Client, checked: &Checked<'_>) -> Result<Published, Problem> {
+async fn put(client: &Client, checked: &Checked<'_>, trace: &RequestTrace) -> Result<Published, Problem> {
     let Checked { is_task, name, of, due } = *checked;
     if of.subject.is_some() {
         return Err(Problem::of_body(vec![BodyFault::new("/subject", "what the clock sends has its own")]));
@@ -246,12 +260,19 @@ async fn put(client: &Client, checked: &Checked<'_>) -> Result<Published, Proble
     if let Some(id) = &of.correlation_id {
         event = event.correlation(id);
     }
+    // more of it would be beyond what the clock takes of headers
+    if let Some(baggage) = trace.baggage.as_deref().filter(|text| text.len() <= BAGGAGE / 2) {
+        event = event.header("baggage", baggage);
+    }
     let mut command = client.clock().put_event(event);
     // under either the clock takes it once
     if let Some(id) = &of.id {
         command = command.id(id);
     } else if let Some(key) = &of.key {
         command = command.key(key);
+    }
+    if let Some(parent) = &trace.parent {
+        command = command.trace(parent);
     }
     match command.await {
         Ok(put) => {

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     described::Described,
     http::{
-        Room, percent_decoded,
+        RequestTrace, Room, percent_decoded,
         problem::{BodyFault, Problem, json},
     },
     span,
@@ -47,6 +47,7 @@ pub(super) struct Asked {
     pub(super) path: String,
     pub(super) query: String,
     pub(super) body: Bytes,
+    pub(super) trace: RequestTrace,
     /// Its part of the room for bodies, for as long as it is held.
     pub(super) room: Room,
 }
@@ -62,7 +63,7 @@ impl Served {
     }
 
     async fn routed(&self, asked: Asked) -> Answer {
-        let Asked { method, path, query, body, room } = asked;
+        let Asked { method, path, query, body, trace, room } = asked;
         let is = |wanted: Method| method == wanted;
         let words: Vec<&str> = path.trim_matches('/').split('/').collect();
         let only = |methods| {
@@ -76,7 +77,7 @@ impl Served {
             }
             ["v1", "deliveries", token] if is(Method::POST) => settle(self, token, (body, room)).await,
             ["v1", "deliveries", token, "extend"] if is(Method::POST) => extend(self, token, &body),
-            ["v1", "publish"] if is(Method::POST) => publish(self, (body, room)).await,
+            ["v1", "publish"] if is(Method::POST) => publish(self, (body, room), &trace).await,
             ["v1", "contracts"] if is(Method::GET) => Ok(contracts(self)),
             ["v1", "openapi.json"] if is(Method::GET) => Ok(openapi::document()),
             ["v1", "receive" | "publish"] | ["v1", "deliveries", ..] => only("POST"),
@@ -145,7 +146,7 @@ pub(super) async fn receive(served: &Served, query: &str) -> Answer {
             first_seen: context.first_seen(),
             correlation_id: context.correlation_id().to_owned(),
             causation_id: context.causation_id().map(str::to_owned),
-            event: structured(context.event()),
+            event: structured(context.event(), context.traceparent()),
         },
     ))
 }
@@ -239,7 +240,7 @@ pub(super) fn extend(served: &Served, token: &str, body: &Bytes) -> Answer {
 /// Publishes outside of a delivery
 ///
 /// Answered when the broker has it, or when the clock has taken what is sent later. With an `id` or a `key` it can be
-/// repeated: whoever has an inbox handles it once.
+/// repeated: whoever has an inbox handles it once. It belongs to the trace of the request (`traceparent`, `tracestate`, `baggage`).
 #[utoipa::path(
     post, path = "/v1/publish", request_body = Publishing,
     responses(
@@ -251,11 +252,11 @@ pub(super) fn extend(served: &Served, token: &str, body: &Bytes) -> Answer {
         (status = 504, description = "No confirm came, or no answer of the clock: it may have arrived; publish it again under the same id", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn publish(served: &Served, (body, _room): Body) -> Answer {
+pub(super) async fn publish(served: &Served, (body, _room): Body, trace: &RequestTrace) -> Answer {
     let publishing: Publishing = read(&body)?;
     // its room is not free before what was read of it is
     drop(body);
-    Ok(json(StatusCode::OK, &served.publisher.publish(&publishing).await?))
+    Ok(json(StatusCode::OK, &served.publisher.publish(&publishing, trace).await?))
 }
 
 /// What this service takes and publishes

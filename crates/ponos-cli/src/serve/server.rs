@@ -6,7 +6,9 @@ use super::{
     listen::{Accepted, Listener},
     routes::{Asked, Served},
 };
-use crate::http::{self, Answers, Bodies, ConnectionLimits, Listens, Stream, is_here, problem::Problem};
+use crate::http::{
+    self, Answers, Bodies, ConnectionLimits, Listens, RequestTrace, Stream, is_here, problem::Problem,
+};
 use http_body_util::Full;
 use hyper::{
     Request, Response, StatusCode,
@@ -92,7 +94,8 @@ impl Server {
         let (head, body) = request.into_parts();
         let (body, room) = self.bodies.read(body).await?;
         let (path, query) = (head.uri.path().to_owned(), head.uri.query().unwrap_or_default().to_owned());
-        Ok(Asked { method: head.method, path, query, body, room })
+        let trace = RequestTrace::of(&head.headers);
+        Ok(Asked { method: head.method, path, query, body, trace, room })
     }
 }
 

@@ -43,3 +43,5 @@ mod support;
 mod tail;
 mod tenants;
 mod topology;
+#[cfg(unix)]
+mod traces;

@@ -24,7 +24,7 @@ const VALUES: [&str; 10] = [
 ];
 
 /// All that are read.
-const VARIABLES: [&str; 8] = [
+const VARIABLES: [&str; 10] = [
     "PONOS_URL",
     "PONOS_URL_FILE",
     "PONOS_INBOX",
@@ -33,6 +33,8 @@ const VARIABLES: [&str; 8] = [
     "PONOS_METRICS",
     "PONOS_CONFIG",
     "PONOS_TOKEN_FILE",
+    "PONOS_TRACES",
+    "PONOS_TRACES_HEADERS_FILE",
 ];
 
 /// Verbs, with what they can't do without.

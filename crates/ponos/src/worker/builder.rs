@@ -12,6 +12,7 @@ use crate::{
     metrics::Metrics,
     names::{NamesEvent, NamesTask},
     schema::{Contract, SchemaError},
+    traces::Collector,
 };
 use std::{
     any::{Any, TypeId},
@@ -35,6 +36,8 @@ pub struct Worker {
     pub(super) measured: Option<Metrics>,
     /// Where it is scraped, as it was written.
     pub(super) metrics: Option<String>,
+    /// Where its spans are sent.
+    pub(super) traces: Option<Collector>,
 }
 
 /// A queue as the author described it.
@@ -91,6 +94,7 @@ impl Worker {
             observer: None,
             measured: None,
             metrics: None,
+            traces: None,
         }
     }
 
@@ -194,6 +198,13 @@ impl Worker {
     #[must_use]
     pub fn registry(self, metrics: &Metrics) -> Self {
         Self { measured: Some(metrics.clone()), ..self }
+    }
+
+    /// Records what becomes of deliveries as spans of OpenTelemetry (receive, process, send, settle), in the trace of their sender,
+    /// and sends them to this collector. One that is gone, refuses or hangs costs spans and nothing else.
+    #[must_use]
+    pub fn traces(self, collector: Collector) -> Self {
+        Self { traces: Some(collector), ..self }
     }
 
     /// Declares nothing on the broker and only checks that everything exists, for users without configure permission.

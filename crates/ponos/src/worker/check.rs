@@ -78,10 +78,29 @@ impl Worker {
         faults.extend(self.limits.faults());
         let topology = topology(&self, &mut faults);
         let address = self.metrics.as_deref().and_then(|text| address(text, &mut faults));
-        let Self { service, drafts, events, tasks, states, inbox, limits, clock, observer, measured, .. } =
-            self;
+        let Self {
+            service,
+            drafts,
+            events,
+            tasks,
+            states,
+            inbox,
+            limits,
+            clock,
+            observer,
+            measured,
+            traces,
+            ..
+        } = self;
+        let opened = traces.and_then(|collector| {
+            collector.open(&service).map_err(|error| faults.push(format!("its traces: {error}"))).ok()
+        });
+        let (traces, export) = opened.unzip();
         let served = address.map(|address| (address, measured.clone().unwrap_or_default()));
         let metrics = served.as_ref().map(|(_, metrics)| metrics).or(measured.as_ref());
+        if let (Some(metrics), Some(traces)) = (metrics, &traces) {
+            metrics.register(|registry| traces.register_once(registry, "ponos_spans"));
+        }
         let metrics = metrics.map(Metrics::of_workers);
         let mut queues = Vec::new();
         let by_handlers = drafts.iter().filter(|draft| draft.intake == Takes::Task);
@@ -122,9 +141,10 @@ impl Worker {
             inbox,
             limits,
             publisher: OnceLock::new(),
+            traces,
             observer,
         };
-        Ok(Plan { service: Arc::new(service), queues, topology, served })
+        Ok(Plan { service: Arc::new(service), queues, topology, served, export })
     }
 }
 

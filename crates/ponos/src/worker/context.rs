@@ -6,6 +6,7 @@ use super::{
     plan::Route,
     service::{NoState, Service},
     signal::Signal,
+    trace::DeliveryTrace,
 };
 use crate::{
     declared::MessageKind,
@@ -15,7 +16,7 @@ use crate::{
 };
 use serde::Serialize;
 use std::{
-    fmt,
+    fmt, slice,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -40,6 +41,7 @@ pub(crate) struct ContextInner {
     /// Why the last attempt failed; for the final handler.
     pub(crate) failure: Option<String>,
     pub(crate) span: tracing::Span,
+    pub(crate) trace: Option<Arc<DeliveryTrace>>,
     #[cfg(feature = "postgres")]
     pub(crate) transaction: Option<crate::inbox::postgres::Transaction>,
     pub(crate) buffer: Mutex<Buffer>,
@@ -114,6 +116,13 @@ impl Context {
     /// The task's span, for work that is spawned elsewhere.
     pub fn span(&self) -> &tracing::Span {
         &self.0.span
+    }
+
+    /// The `traceparent` for what the handler asks of others, such as an HTTP service: of this run's own span where
+    /// [traces](super::Worker::traces) are recorded, else as it came.
+    pub fn traceparent(&self) -> Option<String> {
+        let own = self.0.trace.as_ref().map(|trace| trace.context().to_string());
+        own.or_else(|| self.0.event.traceparent.clone())
     }
 
     /// The value of type `S` that was given to [`Worker::state`](super::Worker::state). A missing value is found only when the
@@ -280,7 +289,12 @@ impl Context {
         let held =
             self.origin().message(&self.0.service, what, (PublishKey::Number(number), None), payload)?;
         let Some(publisher) = self.0.service.publisher.get() else { return Err(PublishError::Ended) };
+        let trace =
+            self.0.trace.as_deref().map(|trace| (trace, trace.sending(slice::from_ref(&held), false)));
         let sent = publisher.publish(vec![held], self.0.service.limits.flush).await;
+        if let (Some((trace, spans)), Ok(())) = (trace, &sent) {
+            trace.sent(spans);
+        }
         sent.map_err(|why| PublishError::Unconfirmed(what.1.to_owned(), why))
     }
 
@@ -290,6 +304,7 @@ impl Context {
             queue: &self.0.queue,
             handler: &self.0.route.pattern,
             is_last: self.0.failure.is_some(),
+            trace: self.0.trace.as_deref(),
         }
     }
 

@@ -1,12 +1,13 @@
 //! Messages that a handler publishes: checked at once, held until it is done, with ids that derive from its event.
 
-use super::{limits::Limits, service::Service};
+use super::{limits::Limits, service::Service, trace::DeliveryTrace};
 use crate::{
     clock::millis,
     declared::{Checked, MessageKind},
     event::{Event, EventName, InvalidName, Timestamp},
     inbox::{Due, Held},
     schema::PublishRefused,
+    traces::{BAGGAGE, sending_span},
 };
 use serde::Serialize;
 use uuid::Uuid;
@@ -63,6 +64,8 @@ pub(crate) struct Origin<'a> {
     pub(crate) handler: &'a str,
     /// Published by the final handler, whose messages differ from the handler's own.
     pub(crate) is_last: bool,
+    /// Of the delivery, where traces are recorded.
+    pub(crate) trace: Option<&'a DeliveryTrace>,
 }
 
 /// What tells a publishing from others of the same name.
@@ -79,7 +82,7 @@ impl Origin<'_> {
             PublishKey::Given(key) => ('=', key.to_owned()),
             PublishKey::Number(number) => ('#', number.to_string()),
         };
-        let Self { parent, queue, handler, is_last } = self;
+        let Self { parent, queue, handler, is_last, .. } = self;
         let last = if *is_last { "!last" } else { "" };
         let text = format!("{}\n{queue}\n{handler}{last}\n{name}\n{mark}{key}", parent.id);
         Uuid::new_v5(&NAMESPACE, text.as_bytes())
@@ -101,8 +104,16 @@ impl Origin<'_> {
         event.correlation_id =
             Some(self.parent.correlation_id.clone().unwrap_or_else(|| self.parent.id.to_string()));
         event.causation_id = Some(self.parent.id.to_string());
-        event.traceparent = self.parent.traceparent.as_deref().map(|parent| continue_trace(parent, uuid));
-        event.tracestate = self.parent.tracestate.clone();
+        event.traceparent = match self.trace {
+            Some(trace) => Some(trace.context().with_span(sending_span(uuid)).to_string()),
+            None => self.parent.traceparent.as_deref().map(|parent| continue_trace(parent, uuid)),
+        };
+        if self.trace.is_none_or(DeliveryTrace::is_of_its_sender) {
+            event.tracestate = self.parent.tracestate.clone();
+        }
+        if let Some(baggage) = self.parent.extensions.text("baggage").filter(|text| text.len() <= BAGGAGE) {
+            event.extensions.set("baggage", baggage);
+        }
         Ok(Held { due, ..declared.held(kind, event) })
     }
 }

@@ -289,9 +289,9 @@ impl EndCounters {
 }
 
 impl HandlerMetrics {
-    /// Its handler ran.
-    pub(super) fn ran(&self, event: &Event, took: Duration) {
-        let trace = event.traceparent.as_deref().and_then(TraceParent::parse);
+    /// Its handler ran, in this trace.
+    pub(super) fn ran(&self, traceparent: Option<&str>, took: Duration) {
+        let trace = traceparent.and_then(TraceParent::parse);
         let exemplar = trace.map(|trace| [("trace_id", trace.trace_id.to_owned())]);
         self.duration.observe(took.as_secs_f64(), exemplar, None);
     }

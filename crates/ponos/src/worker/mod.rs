@@ -44,6 +44,7 @@ mod service;
 mod settings;
 mod signal;
 mod topology_repair;
+mod trace;
 mod wait;
 
 pub use crate::broker::resent;

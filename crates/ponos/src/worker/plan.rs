@@ -11,6 +11,7 @@ use crate::{
     metrics::Metrics,
     schema::Contract,
     topology::{Topology, topic_matches},
+    traces::Export,
 };
 use std::{net::SocketAddr, sync::Arc};
 
@@ -25,6 +26,8 @@ pub(crate) struct Plan {
     pub(crate) topology: Topology,
     /// Where metrics are to be served, and which.
     pub(crate) served: Option<(SocketAddr, Metrics)>,
+    /// What sends its spans.
+    pub(crate) export: Option<Export>,
 }
 
 /// One queue: its routes, and how many at a time.

@@ -64,6 +64,11 @@ impl QueueContext {
         self.requester.get_or_init(|| self.transport.requester())
     }
 
+    /// Whether somebody wants to know how long deliveries wait here.
+    pub(crate) fn is_timed(&self) -> bool {
+        self.plan.metrics.is_some() || self.service.traces.is_some()
+    }
+
     /// Whether publishing now may succeed.
     pub(crate) fn can_publish(&self) -> bool {
         matches!(&*self.publishing.borrow(), Link::Up { .. })

@@ -95,7 +95,7 @@ impl QueueLoop {
                     return;
                 }
                 self.queue.pulse.came(came);
-                self.came = self.queue.plan.metrics.as_ref().map(|_| Instant::now());
+                self.came = self.queue.is_timed().then(Instant::now);
                 self.queue.pulse.waiting.store(true, Ordering::Relaxed);
                 self.adapt();
                 self.waiting.extend(self.batch.drain(..));
@@ -127,7 +127,7 @@ impl QueueLoop {
                 metrics.waited(came.elapsed());
             }
             // in a box: the future is large, and spawning moves it several times
-            tokio::spawn(begin(Arc::clone(&self.queue), delivery, slot, ticket).boxed());
+            tokio::spawn(begin(Arc::clone(&self.queue), (delivery, self.came), slot, ticket).boxed());
         }
     }
 
@@ -256,14 +256,21 @@ impl QueueLoop {
 }
 
 /// Runs one task, from taking its slot to giving it back.
-async fn begin(queue: Arc<QueueContext>, delivery: Delivery, slot: OwnedSemaphorePermit, ticket: Ticket) {
+async fn begin(
+    queue: Arc<QueueContext>,
+    (delivery, came): (Delivery, Option<Instant>),
+    slot: OwnedSemaphorePermit,
+    ticket: Ticket,
+) {
     let (tag, began) = (delivery.tag, Instant::now());
     let id = delivery.message.properties.message_id.as_deref().and_then(|id| id.parse().ok());
     let metrics = queue.plan.metrics.as_ref();
     if let Some(metrics) = metrics {
         metrics.in_progress.inc();
     }
-    if let Err(panic) = AssertUnwindSafe(delivery::process(&queue, delivery, ticket)).catch_unwind().await {
+    if let Err(panic) =
+        AssertUnwindSafe(delivery::process(&queue, (delivery, came), ticket)).catch_unwind().await
+    {
         // the handler's own panics are caught nearer to it: this is one of dropping what it left
         let words = delivery::panic_message(panic.as_ref());
         tracing::error!(queue = %queue.plan.name, panic = words, "a task failed outside of its handler; its delivery is released");

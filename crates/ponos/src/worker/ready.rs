@@ -132,16 +132,19 @@ impl Ready {
     /// # Errors
     /// As [`Worker::run`].
     pub async fn run_on(self, transport: Transport, shutdown: Shutdown) -> Result<Report, WorkerError> {
-        let Self { plan, liveness, listener } = self;
+        let Self { mut plan, liveness, listener } = self;
         // ends with this function, whatever its end
         let mut serving = JoinSet::new();
         let (end, ending) = shutdown::shutdown();
         if let Some(listener) = listener {
-            serving.spawn(listener.serve(ending));
+            serving.spawn(listener.serve(ending.clone()));
+        }
+        if let Some(export) = plan.export.take() {
+            serving.spawn(export.run(ending));
         }
         let ended = Self::run(plan, liveness, transport, shutdown).await;
         end.advance();
-        let _ = serving.join_next().await;
+        while serving.join_next().await.is_some() {}
         ended
     }
 

@@ -53,7 +53,7 @@ pub(crate) async fn run(
     shutdown: Shutdown,
     liveness: Liveness,
 ) -> Result<Report, RunError> {
-    let Plan { service, queues, topology, served: _ } = plan;
+    let Plan { service, queues, topology, served: _, export: _ } = plan;
     let publisher = ConfirmingPublisher::open(transport.publisher(topology.clone()));
     let (needed, requester) = (Arc::new(topology.clone()), Arc::default());
     service.publisher.set(publisher.clone()).map_err(|_| RunError::Again)?;

@@ -1,7 +1,7 @@
 //! The parts that all handlers of a worker share: its name, clock, state, inbox, and what it may publish.
 
 use super::{confirming_publisher::ConfirmingPublisher, ended::Observer, limits::Limits};
-use crate::{clock::Clock, declared::Declared, inbox::Inbox};
+use crate::{clock::Clock, declared::Declared, inbox::Inbox, traces::Traces};
 use std::{
     any::{Any, TypeId, type_name},
     collections::HashMap,
@@ -23,6 +23,8 @@ pub(crate) struct Service {
     pub(crate) limits: Limits,
     /// The publisher; set once the worker runs.
     pub(crate) publisher: OnceLock<ConfirmingPublisher>,
+    /// Where its spans are recorded, if they are.
+    pub(crate) traces: Option<Traces>,
     /// Called at every end.
     pub(crate) observer: Option<Observer>,
 }

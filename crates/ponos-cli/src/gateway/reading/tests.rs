@@ -74,6 +74,8 @@ fn binary_mode_has_attributes_in_headers_percent_encoded_and_keeps_the_trace() {
         ("ce-region", "eu"),
         ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
         ("user-agent", "x"),
+        ("baggage", "tenant=7"),
+        ("baggage", "region=eu"),
     ];
     let events = read_binary(&with(&lines), " {\"a\": 1}").unwrap();
     let event = &events[0];
@@ -88,7 +90,8 @@ fn binary_mode_has_attributes_in_headers_percent_encoded_and_keeps_the_trace() {
     // the body is what it was, byte for byte; of other headers nothing is taken
     assert_eq!(event.data, b" {\"a\": 1}");
     let extensions: Vec<_> = event.extensions.iter().map(|(name, _)| name).collect();
-    assert_eq!(extensions, ["cloudEvents_region"]);
+    assert_eq!(extensions, ["cloudEvents_region", "baggage"]);
+    assert_eq!(event.extensions.text("baggage"), Some("tenant=7,region=eu"));
     let message = event.to_message();
     assert_eq!(message.properties.message_id.as_deref(), Some("7"));
     assert_eq!(message.headers.text("cloudEvents_region"), Some("eu"));

@@ -8,6 +8,7 @@ use crate::{
     inbox::{Due, Held},
     names::{NamesEvent, NamesTask},
     topology::worker::TASKS,
+    traces::BAGGAGE,
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -132,6 +133,10 @@ pub(crate) fn item_of(held: &Held, due: Due) -> Result<Value, ClockError> {
     };
     if let Some(id) = event.correlation_id {
         item.insert("correlation_id".to_owned(), id.into());
+    }
+    // more of it would be beyond what the clock takes of headers
+    if let Some(baggage) = event.extensions.text("baggage").filter(|text| text.len() <= BAGGAGE / 2) {
+        item.insert("headers".to_owned(), json!({ "baggage": baggage }));
     }
     if &*held.exchange == TASKS {
         item.insert("to".to_owned(), json!({ "task": held.message.routing_key }));

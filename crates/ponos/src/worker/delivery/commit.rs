@@ -17,6 +17,7 @@ use crate::{
     event::Message,
     inbox::{Begun, Entry, Held, InboxErrorClass, InboxKey},
     topology::worker::{DEAD, dead_letters},
+    traces::Span,
     worker::{confirming_publisher::FlushError, retry},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -77,18 +78,36 @@ impl From<Unmet<NotDone>> for NotDone {
     }
 }
 
+/// The spans of what is about to be sent, or kept to be sent later; recorded once that is [`sent`].
+fn sending(task: &InProgress<'_>, held: &[Held], is_kept: bool) -> Vec<Span> {
+    task.trace.as_ref().map(|trace| trace.sending(held, is_kept)).unwrap_or_default()
+}
+
+fn sent(task: &InProgress<'_>, spans: Vec<Span>) {
+    if let Some(trace) = &task.trace {
+        trace.sent(spans);
+    }
+}
+
 /// Publishes the messages held, and records the key in the inbox.
 pub(super) async fn commit(task: &InProgress<'_>, held: Vec<Held>, entry: Entry) -> Result<(), NotDone> {
     let inbox = &task.queue.service.inbox;
     if inbox.takes_publishes() {
-        return commit_transaction(task, held, entry).await;
+        let spans = sending(task, &held, true);
+        commit_transaction(task, held, entry).await?;
+        sent(task, spans);
+        return Ok(());
     }
     // with an inbox: it comes again, and then the inbox must know it
     let hold = Hold { even_void: !inbox.is_none(), ..Hold::because(DONE) };
     let (later, held): (Vec<Held>, Vec<Held>) = held.into_iter().partition(|held| held.due.is_some());
     // the clock may refuse: then nothing was sent
+    let spans = sending(task, &later, true);
     put_later(task, hold, later).await?;
+    sent(task, spans);
+    let spans = sending(task, &held, false);
     publish_held(task, hold, held).await?;
+    sent(task, spans);
     let entry = &entry;
     let recorded = hold_and_retry(task, hold, || async move {
         entry.record().await.map_err(|error| match error.class {

@@ -23,6 +23,7 @@ use super::{
     plan::Route,
     queue_context::QueueContext,
     retry::Attempt,
+    trace::DeliveryTrace,
 };
 use crate::{
     broker::{Delivery, DeliveryTag, Settle},
@@ -58,8 +59,12 @@ struct InProgress<'a> {
     /// Its handler ran to an end, other than unavailable or stopped.
     answered: bool,
     began: Instant,
+    /// When it came, if that is measured.
+    came: Option<Instant>,
     /// Once it is decoded.
     span: Span,
+    /// The same for its trace, where traces are recorded.
+    trace: Option<Arc<DeliveryTrace>>,
 }
 
 /// The decision about a delivery.
@@ -103,11 +108,11 @@ impl From<Death> for Verdict {
 /// Processes one delivery to its end, and reports that.
 pub(super) fn process(
     queue: &QueueContext,
-    delivery: Delivery,
+    (delivery, came): (Delivery, Option<Instant>),
     ticket: Ticket,
 ) -> impl Future<Output = ()> + Send + '_ {
     // out here, so that the future has no room for the delivery as well
-    let task = InProgress::new(queue, delivery, ticket);
+    let task = InProgress::new(queue, delivery, ticket, came);
     run_to_verdict(queue, task)
 }
 
@@ -130,13 +135,17 @@ async fn run_to_verdict(queue: &QueueContext, mut task: InProgress<'_>) {
             endings::carry_out(&mut task, verdict).boxed().instrument(span).await
         }
     };
-    let (tag, answered, began) = (task.tag, task.answered, task.began);
+    let (tag, answered, began, trace) = (task.tag, task.answered, task.began, task.trace.clone());
     let void = queue.is_void(tag);
     task.account(how, void);
     // before it: who sees the queue empty may rely on having been told
     report::report(task, ended, void);
     // an error: the consumer is gone, and the delivery comes again and meets the inbox
+    let settling = trace.filter(|_| !void).map(|trace| (Instant::now(), trace));
     let _ = queue.settler.settle(tag, how).await;
+    if let Some((since, trace)) = settling {
+        trace.settled(how, since);
+    }
     if answered {
         queue.measure(began.elapsed());
     }
@@ -156,6 +165,12 @@ async fn steps(task: &mut InProgress<'_>) -> Result<Verdict, Verdict> {
         }
     };
     (task.event, task.moved_out) = (Some(Arc::clone(&event)), true);
+    if task.trace.is_none() {
+        task.trace = DeliveryTrace::begin(queue, &event, task.began);
+        if let Some(trace) = &task.trace {
+            trace.received((&task.exchange, &task.message.routing_key), &event, task.came);
+        }
+    }
     task.span = report::span(task, &event);
     if let Some(metrics) = &queue.plan.metrics {
         metrics.received(&event, task.count, now);
@@ -194,7 +209,7 @@ async fn steps(task: &mut InProgress<'_>) -> Result<Verdict, Verdict> {
 }
 
 impl<'a> InProgress<'a> {
-    fn new(queue: &'a QueueContext, delivery: Delivery, ticket: Ticket) -> Self {
+    fn new(queue: &'a QueueContext, delivery: Delivery, ticket: Ticket, came: Option<Instant>) -> Self {
         let count = delivery.delivery_count().unwrap_or(0);
         let Delivery { message, exchange, tag, .. } = delivery;
         let (event, route, attempt) = (None, None, Attempt::first(Timestamp::EPOCH));
@@ -217,7 +232,9 @@ impl<'a> InProgress<'a> {
             noted,
             answered,
             began,
+            came,
             span,
+            trace: None,
         }
     }
 
@@ -242,6 +259,7 @@ impl<'a> InProgress<'a> {
             blocking: super::blocking::BlockingWork::default(),
             failure,
             span: self.span.clone(),
+            trace: self.trace.clone(),
             #[cfg(feature = "postgres")]
             transaction: entry.and_then(Entry::transaction),
             buffer: std::sync::Mutex::default(),

@@ -2,7 +2,8 @@
 
 use super::InProgress;
 use crate::{
-    event::{Event, TraceParent},
+    event::{Event, SpanContext},
+    traces::new_span,
     worker::{
         Context,
         ended::{Ended, Observed},
@@ -14,7 +15,8 @@ use tracing::{Span, field::Empty, info_span};
 
 /// `process <queue>`, by the names of OpenTelemetry's messaging conventions.
 ///
-/// `trace_id` and `span_id` are there if the event has a trace context: its trace, and a span of this delivery's own in it.
+/// `trace_id` and `span_id` are there if the event has a trace context, or traces are recorded: its trace, and a span of this
+/// delivery's own in it.
 pub(super) fn span(task: &InProgress<'_>, event: &Event) -> Span {
     let InProgress { queue, exchange, message, .. } = task;
     let (queue, key) = (&queue.plan.name, &message.routing_key);
@@ -30,16 +32,18 @@ pub(super) fn span(task: &InProgress<'_>, event: &Event) -> Span {
         "messaging.message.id" = %event.id,
         "messaging.message.conversation_id" = event.correlation_id.as_deref().unwrap_or(event.id.as_str()),
         traceparent = event.traceparent.as_deref(),
-        trace_id = trace(event).map(|trace| trace.trace_id),
-        span_id = trace(event).map(|_| format!("{:016x}", fastrand::u64(1..))).as_deref(),
+        trace_id = context(task, event).map(|context| format!("{:032x}", context.trace_id)).as_deref(),
+        span_id = context(task, event).map(|context| format!("{:016x}", context.span_id)).as_deref(),
         // before it was checked
         attempt = event.extensions.int("retry-attempt").filter(|attempt| *attempt >= 1).unwrap_or(1),
         "error.type" = Empty,
     )
 }
 
-fn trace(event: &Event) -> Option<TraceParent<'_>> {
-    event.traceparent.as_deref().and_then(TraceParent::parse)
+/// The context of this delivery's own span: the one that is recorded, or, where none are, another one in the sender's trace.
+fn context(task: &InProgress<'_>, event: &Event) -> Option<SpanContext> {
+    let drawn = || Some(SpanContext::parse(event.traceparent.as_deref()?)?.with_span(new_span()));
+    task.trace.as_ref().map(|trace| trace.context()).or_else(drawn)
 }
 
 /// Logs and reports that a handler blocked its thread beyond its timeout.
@@ -71,6 +75,9 @@ pub(super) fn report(task: InProgress<'_>, ended: Ended, void: bool) {
         tracing::debug!(queue = %queue.plan.name, id = task.event.as_ref().map(|event| event.id.as_str()), "its connection was lost before it could be settled; it will be delivered again");
     }
     task.span.in_scope(|| log(&task, &ended));
+    if let Some(trace) = &task.trace {
+        trace.ended(task.attempt.number, &ended);
+    }
     if let Some(observer) = &queue.service.observer {
         observer(&Observed::Ended {
             queue: queue.plan.name.clone(),

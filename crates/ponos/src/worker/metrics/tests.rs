@@ -23,7 +23,7 @@ fn busy(metrics: &Metrics) -> (QueueMetrics, Arc<Breaker>) {
     let breaker = Arc::new(Breaker::new(QUEUE.into(), 1));
     queue.follow(&QUEUE.into(), &breaker);
     queue.received(&Event { time: Some(Timestamp::EPOCH), ..event() }, 0, Timestamp::EPOCH);
-    handler.ran(&event(), Duration::from_millis(1));
+    handler.ran(None, Duration::from_millis(1));
     (queue, breaker)
 }
 
@@ -141,7 +141,7 @@ fn a_run_leaves_its_trace_if_it_has_one() {
     ] {
         let metrics = Metrics::new();
         let handler = metrics.of_workers().handler(QUEUE, NAME);
-        handler.ran(&Event { traceparent: parent, ..event() }, Duration::from_millis(30));
+        handler.ran(parent.as_deref(), Duration::from_millis(30));
         let text = exposed(&metrics);
         let exemplar = exemplar.map(|id| format!(" # {{trace_id=\"{id}\"}} 0.03")).unwrap_or_default();
         let line = format!(

@@ -11,6 +11,7 @@ mod retry;
 mod start;
 mod stream;
 mod topology;
+mod traces;
 mod unavailable;
 
 use std::time::Duration;

@@ -1,0 +1,67 @@
+//! `--traces` of the verbs that run on: where their spans are sent, and which traces are recorded.
+
+use crate::{exit::Exit, trouble::Trouble};
+use ponos::traces::{Collector, CollectorError};
+use std::path::PathBuf;
+
+/// Of `run`, `serve` and `gateway`.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Traces")]
+pub(crate) struct Args {
+    /// Sends spans to this collector, by OTLP over HTTP (protobuf): http://127.0.0.1:4318/v1/traces, or https://…
+    #[arg(long = "traces", value_name = "URL", env = "PONOS_TRACES", hide_env_values = true)]
+    endpoint: Option<String>,
+    /// Which share of the traces that begin here is recorded, 0 to 1; of others their sender decided
+    #[arg(
+        long = "traces-ratio",
+        value_name = "RATIO",
+        env = "PONOS_TRACES_RATIO",
+        hide_env_values = true,
+        default_value = "1"
+    )]
+    ratio: f64,
+    /// A file with headers for the collector, one on a line, as in Authorization: Bearer …
+    #[arg(
+        long = "traces-headers-file",
+        value_name = "FILE",
+        env = "PONOS_TRACES_HEADERS_FILE",
+        hide_env_values = true
+    )]
+    headers_file: Option<PathBuf>,
+    /// PEM: the authorities that say who an https:// collector is, instead of the machine's
+    #[arg(
+        long = "traces-ca-file",
+        value_name = "FILE",
+        env = "PONOS_TRACES_CA_FILE",
+        hide_env_values = true
+    )]
+    ca_file: Option<PathBuf>,
+    /// Each delivery begins a trace of its own, with a link to its sender's span, instead of going on in the sender's trace
+    #[arg(long = "traces-linked")]
+    linked: bool,
+}
+
+impl Args {
+    /// The collector, if one is named.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn collector(&self) -> Result<Option<Collector>, Trouble> {
+        let Some(endpoint) = self.endpoint.as_deref().filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
+        let mut collector = Collector::at(endpoint).map_err(unusable)?.ratio(self.ratio).map_err(unusable)?;
+        if let Some(file) = self.headers_file.as_deref().filter(|path| !path.as_os_str().is_empty()) {
+            collector = collector.headers_file(file).map_err(unusable)?;
+        }
+        if let Some(file) = self.ca_file.as_deref().filter(|path| !path.as_os_str().is_empty()) {
+            collector = collector.ca_file(file).map_err(unusable)?;
+        }
+        Ok(Some(if self.linked { collector.linked() } else { collector }))
+    }
+}
+
+/// An error of the configuration.
+pub(crate) fn unusable(error: CollectorError) -> Trouble {
+    Trouble::Words(Exit::Configuration, format!("--traces: {error}"))
+}

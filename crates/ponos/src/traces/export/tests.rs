@@ -1,0 +1,171 @@
+use super::*;
+use crate::{
+    event::SpanContext,
+    shutdown::shutdown,
+    traces::{Collector, QUEUE, Span, SpanKind, Traces, otlp},
+};
+use std::sync::{
+    Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{TcpListener, TcpStream},
+};
+
+/// A collector that gives these answers in turn, the last one for ever.
+struct Played {
+    address: String,
+    /// The heads of the requests, and how long their bodies were.
+    asked: Arc<Mutex<Vec<(String, usize)>>>,
+}
+
+impl Played {
+    async fn begin(answers: Vec<Vec<u8>>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}/v1/traces", listener.local_addr().unwrap());
+        let (asked, next) = (Arc::<Mutex<Vec<_>>>::default(), Arc::new(AtomicUsize::new(0)));
+        let (noting, answers) = (Arc::clone(&asked), Arc::new(answers));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(converse(stream, Arc::clone(&answers), Arc::clone(&next), Arc::clone(&noting)));
+            }
+        });
+        Self { address, asked }
+    }
+
+    fn requests(&self) -> Vec<(String, usize)> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+async fn converse(
+    stream: TcpStream,
+    answers: Arc<Vec<Vec<u8>>>,
+    next: Arc<AtomicUsize>,
+    asked: Arc<Mutex<Vec<(String, usize)>>>,
+) -> Option<()> {
+    let mut stream = BufReader::new(stream);
+    loop {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            (stream.read_line(&mut head).await.ok()? > 0).then_some(())?;
+        }
+        let head = head.to_ascii_lowercase();
+        let length = head.split("content-length: ").nth(1)?.lines().next()?.parse().ok()?;
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).await.ok()?;
+        asked.lock().unwrap().push((head, length));
+        let at = next.fetch_add(1, Ordering::Relaxed).min(answers.len() - 1);
+        stream.write_all(&answers[at]).await.ok()?;
+    }
+}
+
+fn answer(status: u16, headers: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n{headers}\r\n", body.len());
+    [head.as_bytes(), body].concat()
+}
+
+fn span() -> Span {
+    let context = SpanContext { trace_id: 1, span_id: 2, is_sampled: true };
+    Span::begin(context, None, SpanKind::Consumer, "process shop.a", 1)
+}
+
+fn recorded(spans: usize, address: &str) -> (Traces, Export) {
+    let (traces, export) = Collector::at(address).unwrap().open("shop").unwrap();
+    (0..spans).for_each(|_| traces.record(span(), 2));
+    (traces, export)
+}
+
+/// Sent, full, unreachable, refused, stopped.
+fn counted(traces: &Traces) -> [u64; 5] {
+    let counts = traces.counts();
+    let SpanCounts { sent, full, unreachable, refused, stopped, .. } = &*counts;
+    [sent, full, unreachable, refused, stopped].map(|counter| counter.get())
+}
+
+/// Sends what was recorded, and ends.
+async fn sent(spans: usize, answers: Vec<Vec<u8>>) -> ([u64; 5], Vec<(String, usize)>) {
+    let played = Played::begin(answers).await;
+    let (traces, export) = recorded(spans, &played.address);
+    let (end, ending) = shutdown();
+    end.advance();
+    export.run(ending).await;
+    (counted(&traces), played.requests())
+}
+
+#[tokio::test]
+async fn what_was_recorded_is_sent_in_batches_also_at_the_end() {
+    let (counted, requests) = sent(BATCH * 2 + 1, vec![answer(200, "", b"")]).await;
+    assert_eq!((counted, requests.len()), ([BATCH as u64 * 2 + 1, 0, 0, 0, 0], 3));
+    let (head, length) = &requests[2];
+    assert!(head.starts_with("post /v1/traces http/1.1") && *length < 1_024, "{head}");
+    assert!(head.contains("content-type: application/x-protobuf"), "{head}");
+}
+
+#[tokio::test]
+async fn what_a_collector_rejects_or_refuses_is_counted_and_not_sent_again() {
+    let mut partial = Vec::new();
+    otlp::message(&mut partial, 1, |wire| otlp::number(wire, 1, 3));
+    let (counted, _) = sent(10, vec![answer(200, "", &partial)]).await;
+    assert_eq!(counted, [7, 0, 0, 3, 0]);
+    for status in [302, 400, 401, 404, 500] {
+        let (counted, requests) = sent(10, vec![answer(status, "location: /x\r\n", b"no")]).await;
+        assert_eq!((counted, requests.len()), ([0, 0, 0, 10, 0], 1), "{status}");
+    }
+    // whatever it says beside it
+    for body in [&b"<html>"[..], &[0xff; 100_000]] {
+        assert_eq!(sent(10, vec![answer(200, "", body)]).await.0, [10, 0, 0, 0, 0]);
+    }
+}
+
+#[tokio::test]
+async fn a_collector_that_is_busy_is_asked_again_when_it_says() {
+    let busy = || answer(503, "retry-after: 0\r\n", b"");
+    for (answers, expected, requests) in [
+        (vec![busy(), busy(), answer(200, "", b"")], [BATCH as u64, 0, 0, 0, 0], 3),
+        (vec![busy()], [0, 0, BATCH as u64, 0, 0], 3),
+    ] {
+        let played = Played::begin(answers).await;
+        let (traces, export) = recorded(BATCH, &played.address);
+        let (_end, ending) = shutdown();
+        let running = tokio::spawn(export.run(ending));
+        while counted(&traces).iter().sum::<u64>() < BATCH as u64 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!((counted(&traces), played.requests().len()), (expected, requests));
+        running.abort();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_black_hole_costs_its_spans_and_ends_in_time() {
+    // connections are made by the system, and nobody reads
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}/v1/traces", listener.local_addr().unwrap());
+    let (traces, export) = recorded(QUEUE + 5, &address);
+    let (end, ending) = shutdown();
+    let running = tokio::spawn(export.run(ending));
+    while counted(&traces)[2] == 0 {
+        sleep(Duration::from_secs(1)).await;
+    }
+    let begun = tokio::time::Instant::now();
+    end.advance();
+    running.await.unwrap();
+    assert!(begun.elapsed() <= LAST + Duration::from_secs(1), "{:?}", begun.elapsed());
+    let [sent, full, unreachable, refused, stopped] = counted(&traces);
+    assert_eq!((sent, full, refused), (0, 5, 0));
+    assert_eq!((unreachable % BATCH as u64, unreachable + stopped), (0, QUEUE as u64));
+}
+
+#[tokio::test]
+async fn where_nobody_listens_spans_are_dropped() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}/v1/traces", listener.local_addr().unwrap());
+    drop(listener);
+    let (traces, export) = recorded(3, &address);
+    let (end, ending) = shutdown();
+    end.advance();
+    export.run(ending).await;
+    assert_eq!(counted(&traces), [0, 0, 3, 0, 0]);
+}
