@@ -1,5 +1,5 @@
 //! Schedules held: memory of each, processor time while none is due, how soon the clock fires again after kill -9, and how
-//! long a page of their list takes (that alone: `HELD_PART=lists`).
+//! long a page of their list takes (that alone: `HELD_PART=lists`), and each first view of the page in a browser (`HELD_PART=views`).
 //! `HELD` (100,000) says how many, all different: elapsed with an anchor, cron in a zone, days with a phase in a zone; with
 //! `HELD_CREATED=1` those of the engine alone are created at run time.
 //! The engine alone is measured in a process of its own; the rest is the real program, with the embedded broker.
@@ -38,6 +38,7 @@ fn main() {
     match std::env::var("HELD_PART").as_deref() {
         Ok("engine") => engine(),
         Ok("lists") => lists(),
+        Ok("views") => views(),
         _ => whole(),
     }
 }
@@ -110,6 +111,21 @@ fn lists() {
             times.len()
         );
     }
+}
+
+/// Each first view of the page, in Debian's chromium; `BROWSER_NEEDS` is where `./test.sh browser` has put what that needs.
+fn views() {
+    let count = setting("HELD", 100_000);
+    let folder = written(count);
+    println!("{count} schedules");
+    let mut clock = Clock::start_with(folder.path(), "views", ("KHRONOS_HTTP_LISTEN", "127.0.0.1:17650"));
+    clock.wait_for("fired", "bench.second.passed");
+    if count > 1_000 {
+        clock.wait_for("all are durable", "schedules are loaded");
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/views.mjs");
+    let shown = Command::new("node").arg(script).arg("http://127.0.0.1:17650/").status();
+    assert!(shown.unwrap().success());
 }
 
 fn whole() {
@@ -314,6 +330,10 @@ struct Clock {
 
 impl Clock {
     fn start(folder: &Path, name: &str) -> Self {
+        Self::start_with(folder, name, ("KHRONOS_HTTP_ENABLED", "false"))
+    }
+
+    fn start_with(folder: &Path, name: &str, (key, value): (&str, &str)) -> Self {
         let log = folder.join(format!("{name}.log"));
         let out = File::create(&log).unwrap();
         let started = wall();
@@ -322,7 +342,7 @@ impl Clock {
             .arg(folder.join("schedules"))
             .arg("--store")
             .arg(folder.join("store"))
-            .env("KHRONOS_HTTP_ENABLED", "false")
+            .env(key, value)
             .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(out.try_clone().unwrap())

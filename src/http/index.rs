@@ -67,6 +67,10 @@ pub(super) const INDEX: &[(&str, &str)] = &[
         "/v1/history",
         "how occurrences ended; ?schedule= ?kind= ?outcome= ?from= ?to= ?late= ?after= ?before= ?limit=",
     ),
+    (
+        "/v1/timeline",
+        "what was due and is coming, counted in columns of time; ?from= ?to= ?columns= ?late= ?time_zone= ?before= ?prefix= ?domain= ?owner= ?origin= ?state= ?label= ?limit= ?page=",
+    ),
     ("/v1/audit", "compares the record with the arithmetic; ?schedule= ?from= ?to="),
     ("/v1/parked", "events that were given up on; ?limit= ?page="),
     ("/v1/parked/release", "POST {\"ids\": [NUMBER, ...]}: sends parked events again"),

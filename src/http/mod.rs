@@ -58,6 +58,7 @@ mod state;
 mod telling;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod triggers;
 
 use crate::problem;

@@ -48,7 +48,8 @@ const FILES: &[File] = files! {
     SCRIPT:
         "actions.js", "api.js", "app.js", "changes.js", "cluster.js", "delayed.js", "dialog.js", "dom.js", "feed.js",
         "forecast.js", "health.js", "keys.js", "lateness.js", "notices.js", "now.js", "operations.js", "outcome.js",
-        "parked.js", "renew.js", "schedule.js", "schedules.js", "session.js", "sign_in.js", "time.js", "why.js";
+        "parked.js", "renew.js", "schedule.js", "schedules.js", "session.js", "sign_in.js", "time.js", "timeline.js",
+        "timeline_axis.js", "timeline_lanes.js", "why.js";
 };
 
 /// What each is known by in caches: a digest of its content, in quotes.

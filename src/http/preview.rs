@@ -24,7 +24,7 @@ use axum::{
 };
 
 /// One at a time.
-async fn in_turn<T: Send + 'static>(
+pub(super) async fn in_turn<T: Send + 'static>(
     state: &HttpState,
     work: impl Future<Output = Result<T, OpsError>> + Send + 'static,
 ) -> Result<Json<T>, Problem> {

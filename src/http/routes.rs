@@ -12,7 +12,7 @@ use super::{
     problem::Problem,
     reads, schedules,
     state::HttpState,
-    triggers,
+    timeline, triggers,
 };
 use crate::{
     authority::{Caller, Role},
@@ -172,7 +172,12 @@ fn all(state: &HttpState, shutdown: Shutdown) -> Router {
                 .layer(event_batch::limit()),
         );
     let logged = OpenApiRouter::new().routes(routes!(changes::changes)).routes(routes!(changes::export));
-    let next = dear(OpenApiRouter::new().routes(routes!(preview::next)).routes(routes!(preview::forecast)));
+    let next = dear(
+        OpenApiRouter::new()
+            .routes(routes!(preview::next))
+            .routes(routes!(preview::forecast))
+            .routes(routes!(timeline::timeline)),
+    );
     let preview = with_body(state, dear(OpenApiRouter::new().routes(routes!(preview::preview))));
     let health = health().routes(routes!(index::index)).layer(prompt.clone()).with_state(state.clone());
 
@@ -227,6 +232,7 @@ fn told_routes(state: &HttpState) -> OpenApiRouter {
         .routes(routes!(reads::parked))
         .routes(routes!(preview::next))
         .routes(routes!(preview::forecast))
+        .routes(routes!(timeline::timeline))
         .routes(routes!(changes::changes))
         .merge(delayed());
     OpenApiRouter::new().nest("/v1", short.merge(dear(state, long.layer(prompt))))

@@ -109,7 +109,7 @@ fn too_many() -> OpsError {
 }
 
 /// Whether something of it is coming.
-fn is_sent(status: &ScheduleStatus) -> bool {
+pub(super) fn is_sent(status: &ScheduleStatus) -> bool {
     status.paused.is_none() && !status.finished && !status.revision.definition.is_paused()
 }
 

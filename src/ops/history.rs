@@ -25,7 +25,7 @@ const PAGE: u64 = 500;
 /// Rows looked through for one answer; when it is not full by then, `next` says where to go on.
 const LOOKED_THROUGH: u64 = 50_000;
 /// The longest `late`: 366 days, in milliseconds.
-pub(super) const LATEST: i64 = 366 * 86_400_000;
+const LATEST: i64 = 366 * 86_400_000;
 
 /// Which rows.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
@@ -79,8 +79,12 @@ fn check(wanted: &HistoryQuery) -> Result<Option<i64>, OpsError> {
     check_word("kind", wanted.kind.as_deref(), &EventKind::WORDS)?;
     check_word("outcome", wanted.outcome.as_deref(), &OUTCOMES)?;
     check_order(wanted.from, wanted.to)?;
-    let late = wanted.late.as_deref().map(|text| text.strip_prefix('>').unwrap_or(text).trim_start());
-    Ok(late.map(|text| parse_length(text, LATEST, "late")).transpose()?)
+    wanted.late.as_deref().map(late_of).transpose()
+}
+
+/// The milliseconds that `late` says: `1s` or `>1s`.
+pub(super) fn late_of(text: &str) -> Result<i64, OpsError> {
+    Ok(parse_length(text.strip_prefix('>').unwrap_or(text).trim_start(), LATEST, "late")?)
 }
 
 /// Whether a row is one of those wanted.
@@ -110,7 +114,11 @@ pub(super) fn check_word(
 }
 
 /// The row at a position, if this record has given it.
-fn row_at(key: &'static str, position: Option<Position>, record: u64) -> Result<Option<u64>, OpsError> {
+pub(super) fn row_at(
+    key: &'static str,
+    position: Option<Position>,
+    record: u64,
+) -> Result<Option<u64>, OpsError> {
     let row = |position: Position| {
         position.row_in(record).ok_or_else(|| {
             let what =

@@ -44,6 +44,7 @@ mod stopped;
 mod tag;
 #[cfg(test)]
 mod tests;
+pub mod timeline;
 pub mod trigger;
 mod views;
 pub mod watermark;

@@ -8,11 +8,12 @@ import fs from "node:fs";
 import path from "node:path";
 import { LOOKS, act, expect, failures, inspect, launch, open, settled, signIn, visit } from "./browser.mjs";
 import { behind } from "./proxy.mjs";
+import { timeline } from "./timeline.mjs";
 import * as trouble from "./trouble.mjs";
 
 const [base = "", folder = "", ...chosen] = process.argv.slice(2);
 const [reader = "", admin = ""] = [process.env.READ_TOKEN, process.env.ADMIN_TOKEN];
-const VIEWS = ["now", "schedules", "schedules/nightly-report", "schedules/quick", "delayed", "parked", "changes", "forecast", "operations"];
+const VIEWS = ["now", "schedules", "schedules/nightly-report", "schedules/quick", "delayed", "parked", "changes", "forecast", "operations", "timeline"];
 
 /** Asks the clock itself. @param {string} route @param {RequestInit} [request] */
 async function ask(route, request = {}) {
@@ -234,7 +235,7 @@ for (const name of ["order-7.reminder", "order-8.reminder"]) {
 await until("something is parked", async () => (await ask("v1/parked")).parked.length > 0);
 const browser = await launch();
 try {
-  const troubles = Object.values(trouble).map((part) => ({ name: part.name, part: () => part(browser, { base, admin, ask, until }) }));
+  const troubles = [timeline, ...Object.values(trouble)].map((part) => ({ name: part.name, part: () => part(browser, { base, admin, ask, until }) }));
   const parts = [strangers, looks, reads, operations, prefixed].map((part) => ({ name: part.name, part: () => part(browser) }));
   for (const { name, part } of [...parts, ...troubles]) if (!chosen.length || chosen.includes(name)) await part();
 } finally {

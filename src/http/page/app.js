@@ -23,6 +23,7 @@ import { operations } from "./operations.js";
 import { parked } from "./parked.js";
 import { schedule } from "./schedule.js";
 import { schedules } from "./schedules.js";
+import { timeline } from "./timeline.js";
 
 /**
  * @typedef {object} View
@@ -39,6 +40,7 @@ import { schedules } from "./schedules.js";
 const VIEWS = {
   now: { title: "Now", list: now },
   schedules: { title: "Schedules", list: schedules, one: schedule },
+  timeline: { title: "Timeline", list: timeline },
   delayed: { title: "Delayed events", list: delayed },
   parked: { title: "Parked", list: parked },
   changes: { title: "Changes", list: changes },

@@ -5,6 +5,8 @@
 /** @typedef {Node | string | number | null | undefined | false} Child */
 /** @typedef {(event: any) => void} Listener */
 
+const SVG = "http://www.w3.org/2000/svg";
+
 /** What elements do, by the name of the event: so that one that stays can take over what another one does. @type {WeakMap<Element, Map<string, Listener>>} */
 const listeners = new WeakMap();
 /** For which events elements look there. @type {WeakMap<Element, Set<string>>} */
@@ -27,6 +29,18 @@ export function h(tag, attributes = {}, ...children) {
     else element.setAttribute(name, value === true ? "" : String(value));
   }
   element.append(...shown(children));
+  return element;
+}
+
+/**
+ * An element of a drawing.
+ *
+ * @param {string} tag
+ * @param {Record<string, string | number>} attributes
+ */
+export function svg(tag, attributes) {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
   return element;
 }
 

@@ -2,10 +2,9 @@
 
 import { read } from "./api.js";
 import { words } from "./dialog.js";
-import { facts, h, panel, row, show, table } from "./dom.js";
+import { facts, h, panel, row, show, svg, table } from "./dom.js";
 import { countdown, lasting, moment, number, written } from "./time.js";
 
-const SVG = "http://www.w3.org/2000/svg";
 /** The chart's own units. */
 const [WIDTH, HEIGHT] = [960, 160];
 
@@ -69,12 +68,3 @@ function chart({ rows, row_seconds: seconds }) {
   return h("figure", {}, drawing, h("div", { class: "axis" }, first, middle, last), h("figcaption", { class: "quiet" }, label));
 }
 
-/**
- * @param {string} tag
- * @param {Record<string, string | number>} attributes
- */
-function svg(tag, attributes) {
-  const element = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
-  return element;
-}

@@ -14,11 +14,8 @@ export function keys(views) {
   byId("help").addEventListener("click", () => help(views));
   document.addEventListener("keydown", (event) => {
     const { target } = event;
-    if (event.ctrlKey || event.metaKey || event.altKey || localStorage.getItem(KEY) === "off" || document.querySelector("dialog[open]")) return;
-    if (target instanceof HTMLInputElement || target instanceof HTMLSelectElement) {
-      if (event.key === "Escape") target.blur();
-      return;
-    }
+    if (event.key === "Escape" && isOn(event) && isField(target)) target.blur();
+    if (!listens(event)) return;
     const view = views[Number(event.key) - 1];
     if (view) location.hash = `#/${view}`;
     else if (event.key === "/") focus(document.querySelector("form.filter input"));
@@ -28,6 +25,21 @@ export function keys(views) {
     else return;
     event.preventDefault();
   });
+}
+
+/** Whether a key is meant for the view that is shown. @param {KeyboardEvent} event */
+export function listens(event) {
+  return isOn(event) && !isField(event.target);
+}
+
+/** @param {KeyboardEvent} event */
+function isOn(event) {
+  return !event.ctrlKey && !event.metaKey && !event.altKey && localStorage.getItem(KEY) !== "off" && !document.querySelector("dialog[open]");
+}
+
+/** @param {EventTarget | null} target @returns {target is HTMLInputElement | HTMLSelectElement} */
+function isField(target) {
+  return target instanceof HTMLInputElement || target instanceof HTMLSelectElement;
 }
 
 /** @param {Element | null | undefined} element */
@@ -41,14 +53,14 @@ function focus(element) {
  * @param {1 | -1} by
  */
 function step(by) {
-  const links = [...document.querySelectorAll("main tbody tr a:first-of-type")];
+  const links = [...document.querySelectorAll("main tbody tr a:first-of-type, main .lane a")];
   const at = links.findIndex((link) => link === document.activeElement);
   focus(links[at < 0 ? 0 : Math.min(Math.max(at + by, 0), links.length - 1)]);
 }
 
 /** @param {string[]} views */
 function help(views) {
-  const all = [...views.map((view, at) => [String(at + 1), `shows ${view}`]), ["/", "goes to the filter"], ["j, k", "go down and up the rows"], ["Enter", "opens a row"], ["Esc", "closes a question, leaves the filter"]];
+  const all = [...views.map((view, at) => [String(at + 1), `shows ${view}`]), ["/", "goes to the filter"], ["j, k", "go down and up the rows"], ["Enter", "opens a row"], ["Esc", "closes a question, leaves the filter"], ["← →", "timeline: earlier, later"], ["+ −", "timeline: less at once, more at once"], ["n, p", "timeline: the next thing, the one before"], ["0", "timeline: now"]];
   const on = h("input", { type: "checkbox", id: "keys-on", checked: localStorage.getItem(KEY) !== "off" });
   on.addEventListener("change", () => localStorage.setItem(KEY, on.checked ? "on" : "off"));
   const choice = h("p", {}, on, " ", h("label", { for: on.id }, "Listen to these keys"));

@@ -49,7 +49,7 @@ export async function schedule({ root, name, signal, again }) {
     trouble,
     h("div", { class: "two" }, panel("How it is", how), panel("Definition", h("pre", { tabindex: "0" }, JSON.stringify(one.definition, null, 2)))),
     panel("Next", due),
-    panel("What became of it", readable(record, (value) => history(value, name, signal)), audit(name, signal)),
+    panel("What became of it", readable(record, (value) => history(value, name, signal)), [...audit(name, signal), h("a", { href: `#/timeline?prefix=${encodeURIComponent(name)}` }, "On the timeline")]),
     panel("Who changed it", readable(log, ({ changes }) => table("Changes", HEADS, changeRows(changes), "Nobody did at run time."))),
   );
   regularly(async () => {

@@ -27,7 +27,7 @@ const ORIGINS = ["file", "client"];
 
 /** @param {import("./app.js").View} view */
 export async function schedules({ root, query, signal, again }) {
-  const filter = form(query);
+  const filter = filterForm(query);
   const [list, beside] = [h("div", { "aria-busy": "true" }), h("div", { class: "beside" })];
   // For readers of screens: how many there are, when the filter is another one.
   const said = h("p", { class: "unseen", role: "status" });
@@ -47,7 +47,8 @@ export async function schedules({ root, query, signal, again }) {
     const until = AbortSignal.any([signal, mine]);
     const wanted = filter.values();
     try {
-      const found = await search(wanted, page, until);
+      /** @type {Found} */
+      const found = await search("v1/schedules", wanted, page, until);
       isDear = found.looked > 1;
       if (isQuiet) renew(list, listed(found, page), pages(found, page));
       else show(list, listed(found, page), pages(found, page));
@@ -94,20 +95,20 @@ export async function schedules({ root, query, signal, again }) {
   regularly(async () => isDear || list.contains(document.activeElement) || look(shown, true), EVERY, signal);
 }
 
-/** @typedef {{ schedules: any[], next: string | null, paused?: { by: string } | null, looked: number }} Found */
+/** @typedef {{ schedules: any[], next: string | null, paused?: { by: string } | null, looked: number, page: string }} Found */
 
 /**
- * The next page that has something.
+ * The next page of a list of schedules that has something; with how many were looked at, and where it begins.
  *
- * @param {Record<string, string>} wanted
+ * @param {string} path
+ * @param {import("./api.js").Query} wanted
  * @param {string} page
  * @param {AbortSignal} signal
- * @returns {Promise<Found>}
  */
-async function search(wanted, page, signal) {
+export async function search(path, wanted, page, signal) {
   for (let tries = 1; ; tries += 1) {
-    const found = await read("v1/schedules", { query: { ...wanted, limit: ROWS, page }, signal });
-    if (found.schedules.length || found.next === null || tries === TRIES) return { ...found, looked: tries };
+    const found = await read(path, { query: { ...wanted, limit: ROWS, page }, signal });
+    if (found.schedules.length || found.next === null || tries === TRIES) return { ...found, looked: tries, page };
     page = found.next;
   }
 }
@@ -150,8 +151,12 @@ function together(filter, again) {
   return [button("pause", "Pause these …"), button("resume", "Resume these …")];
 }
 
-/** @param {URLSearchParams} query */
-function form(query) {
+/**
+ * What a list of schedules is filtered by, and what is filled in.
+ *
+ * @param {URLSearchParams} query
+ */
+export function filterForm(query) {
   const texts = TEXTS.map(([name, label, example]) => {
     const input = h("input", { type: "search", id: `filter-${name}`, name, value: query.get(name) ?? "", placeholder: example, autocomplete: "off", spellcheck: "false" });
     return h("div", { class: "field" }, h("label", { for: input.id }, label), input);

@@ -229,6 +229,7 @@ async fn a_follower_answers_reads_while_nobody_leads_and_says_how_old_they_are()
         "/v1/schedules/one-minute/next",
         "/v1/schedules:due",
         "/v1/history",
+        "/v1/timeline",
         "/v1/changes",
         "/v1/parked",
         "/v1/events",

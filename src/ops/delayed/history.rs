@@ -7,11 +7,11 @@ use crate::{
     ops::{
         Clock, DelayedHistory, DelayedRowView, OpsError,
         audit::check_order,
-        history::{LATEST, check_word},
+        history::{check_word, late_of},
         views::outcome_word,
     },
     position::Position,
-    schedule::{FaultCode, parse_length},
+    schedule::FaultCode,
 };
 use ponos::event::Timestamp;
 use serde::Deserialize;
@@ -65,8 +65,7 @@ pub async fn history(
     span.check()?;
     check_word("outcome", wanted.outcome.as_deref(), &DELAYED_OUTCOMES)?;
     check_order(wanted.from, wanted.to)?;
-    let late = wanted.late.as_deref().map(|text| text.strip_prefix('>').unwrap_or(text).trim_start());
-    let late = late.map(|text| parse_length(text, LATEST, "late")).transpose()?;
+    let late = wanted.late.as_deref().map(late_of).transpose()?;
     let domain = wanted.domain.clone().map(|domain| Domains::new(vec![domain])).transpose();
     let domain = domain.map_err(|what| OpsError::parameter("domain", FaultCode::InvalidValue, what))?;
     let clock = clock.into();

@@ -138,6 +138,18 @@ impl Timing {
         self.rule.count(&self.zone, self.days(), from, until)
     }
 
+    /// The same, where `steps` suffice for what is walked; an instant of a union takes one for each of its timings. `None`
+    /// where they are used up; those that were taken are gone either way.
+    pub fn count_within(&self, after: Timestamp, through: Timestamp, steps: &mut u64) -> Option<u64> {
+        let bounds = self.bounds();
+        let from = after.plus(1).max(bounds.from).millis();
+        let until = through.plus(1).min(bounds.end).millis();
+        let mut left = Steps::new(*steps);
+        let counted = self.rule.count_to(&self.zone, self.days(), (from, until), u64::MAX, &mut left);
+        *steps = left.left();
+        counted.ok()
+    }
+
     /// The `n`-th due time after `t` (exclusive); `None` if there are fewer, or for `n` = 0.
     pub fn nth(&self, t: Timestamp, n: u64) -> Option<Timestamp> {
         // No steps are too many.

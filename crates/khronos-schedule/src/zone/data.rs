@@ -2,7 +2,7 @@
 //! copy is compiled in; whoever reads files makes one of a folder.
 
 use super::{Zone, meant::meant, rules::ZoneRules};
-use crate::fault::{FaultCode, Flaw, shown};
+use crate::fault::{Fault, FaultCode, Flaw, shown};
 use std::{
     borrow::Cow,
     collections::BTreeMap,
@@ -91,6 +91,14 @@ impl ZoneData {
             Flaw::whole(format!("the zone '{}'{of} can't be used: {why}", shown(name)))
                 .code(FaultCode::UnknownTimeZone)
         })
+    }
+
+    /// The same of a name that stands under `key`.
+    ///
+    /// # Errors
+    /// A [`Fault`] of that key: there is no such zone, or its rules can't be used.
+    pub fn zone_under(&self, key: &'static str, name: &str) -> Result<Zone, Fault> {
+        self.zone(name).map_err(|flaw| flaw.of(key))
     }
 
     /// The same, without a suggestion where no zone of this name can be used.

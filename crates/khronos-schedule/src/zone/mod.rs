@@ -16,6 +16,7 @@ use self::{
     rules::{ZoneId, ZoneRules},
 };
 use super::fault::Flaw;
+use ponos_event::Timestamp;
 use serde::{Serialize, Serializer};
 use std::{fmt, sync::Arc};
 
@@ -62,6 +63,12 @@ impl Zone {
     /// What its rules are kept under; `None` of UTC.
     pub fn id(&self) -> Option<ZoneId> {
         self.rules().map(|rules| rules.id())
+    }
+
+    /// When its offset from UTC changes, in `[from, until)` and before the horizon.
+    pub fn changes(&self, from: Timestamp, until: Timestamp) -> impl Iterator<Item = Timestamp> {
+        let starts = self.segments().iter().skip(1).map(|segment| Timestamp::from_millis(segment.start));
+        starts.filter(move |start| (from..until).contains(start))
     }
 
     /// Both, but for UTC.

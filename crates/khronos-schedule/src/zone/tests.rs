@@ -1,5 +1,4 @@
 use super::{store::ZoneStore, *};
-use ponos_event::Timestamp;
 use std::borrow::Cow;
 
 fn tzif(name: &str) -> Vec<u8> {
@@ -153,4 +152,18 @@ fn data_of_a_folder_is_read_instead_of_the_bundled_one() {
     assert_eq!(store.current("UTC").unwrap(), Zone::UTC);
     assert_eq!(ZoneData::bundled().to_string(), "2026f (bundled)");
     assert_ne!(store.current("Europe/Paris").unwrap(), Zone::parse("Europe/Paris").unwrap());
+}
+
+#[test]
+fn a_zone_tells_when_its_clocks_change_and_utc_has_no_changes() {
+    let paris = ZoneData::bundled().zone_under("time_zone", "Europe/Paris").unwrap();
+    let at = |text: &str| text.parse::<Timestamp>().unwrap();
+    let (spring, autumn) = (at("2027-03-28T01:00:00Z"), at("2027-10-31T01:00:00Z"));
+    let changes = |from, until| paris.changes(from, until).collect::<Vec<_>>();
+    assert_eq!(changes(at("2027-01-01T00:00:00Z"), at("2028-01-01T00:00:00Z")), [spring, autumn]);
+    assert_eq!(changes(spring, spring.plus(1)), [spring]);
+    assert_eq!((changes(spring.plus(1), autumn), changes(spring, spring)), (vec![], vec![]));
+    assert_eq!(Zone::UTC.changes(Timestamp::EPOCH, Timestamp::HORIZON).count(), 0);
+    let unknown = ZoneData::bundled().zone_under("time_zone", "Europe/Pari").unwrap_err();
+    assert_eq!((unknown.key, unknown.code), ("time_zone", crate::FaultCode::UnknownTimeZone));
 }

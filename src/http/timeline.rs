@@ -1,0 +1,27 @@
+//! `GET /v1/timeline`: what was due and will be, of all schedules on one axis.
+
+#![allow(unused_qualifications, reason = "the macros that describe routes write paths in full")]
+
+use super::{preview::in_turn, problem::Problem, query::Asked, state::HttpState};
+use crate::{
+    clock,
+    ops::timeline::{self, Timeline, TimelineQuery},
+};
+use axum::{Json, extract::State};
+
+/// What was due, what became of it, and what is coming
+///
+/// Counts of due times in columns of time: of the past by the record, of the future by the timings of schedules that are neither
+/// paused nor finished. Schedules come in pages, by name, as in their list. At most 20,000 rows of the record are looked through for one
+/// answer, the last ones first: `record` says which part that was, and where to go on.
+#[utoipa::path(
+    get, path = "/timeline", tag = "record", params(TimelineQuery),
+    responses((status = 200, description = "The columns of a page of schedules", body = Timeline))
+)]
+pub(super) async fn timeline(
+    State(state): State<HttpState>,
+    Asked(wanted): Asked<TimelineQuery>,
+) -> Result<Json<Timeline>, Problem> {
+    let asked = state.clock.clone();
+    in_turn(&state, async move { timeline::timeline(asked, &wanted, clock::now()).await }).await
+}

@@ -1,0 +1,300 @@
+//! What the record has of a span of time. It is read backwards from where its rows were decided, and so many rows at most for one
+//! answer: what was not read is said. Rows stand in the order in which they were decided, and what is due is decided afterwards, but for
+//! one-shots that are removed before they are due; where a clock was set back, rows of the time that came twice may be left out.
+
+use super::{
+    cells::{Cells, DueFate},
+    columns::Columns,
+};
+use crate::{
+    engine::Row,
+    ops::{OpsError, RecordReader, history::row_at, views::outcome_word},
+    position::Position,
+    store::Page,
+};
+use ponos::event::Timestamp;
+use serde::Serialize;
+use std::{collections::HashMap, sync::Arc};
+use utoipa::ToSchema;
+
+/// Rows read at once.
+const PAGE: u64 = 5_000;
+/// Rows looked through for one answer: some tens of milliseconds.
+const LOOKED_THROUGH: u64 = 20_000;
+/// Rows that were decided after the end of a span and are looked through for it, at most: some of what was due in it was late.
+const LATER: u64 = 10_000;
+/// How much earlier than a row that stands before it a row may have been decided, in milliseconds: what was confirmed is written a
+/// little later than the rest.
+const DISORDER: i64 = 60_000;
+/// Spans of which nothing is known, at most.
+const UNKNOWN: usize = 100;
+
+/// What the record has.
+#[derive(Debug, Default)]
+pub(super) struct Recorded {
+    pub(super) all: Cells,
+    pub(super) by_name: HashMap<Arc<str>, Cells>,
+    pub(super) unknown: Vec<UnknownSpan>,
+    pub(super) record: RecordPart,
+}
+
+/// A span of time of which the record does not know what was sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct UnknownSpan {
+    /// Its first instant.
+    #[schema(value_type = String, format = DateTime)]
+    pub from: Timestamp,
+    /// Its last one.
+    #[schema(value_type = String, format = DateTime)]
+    pub through: Timestamp,
+    /// `details-lost`: a crash came before it was written; `clock-set-back`.
+    pub outcome: String,
+}
+
+/// Which part of the record was looked through.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct RecordPart {
+    /// Where to go on, as `before`, for there is more than is looked through for one answer; null: all of the span was.
+    #[schema(value_type = Option<String>)]
+    pub earlier: Option<Position>,
+    /// What was decided before this instant was not looked at: because of that, or because the record begins there. Null: nothing is
+    /// missing.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub since: Option<Timestamp>,
+    /// What was decided after this instant is not counted. Null: nothing is missing.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub through: Option<Timestamp>,
+}
+
+/// What is looked for.
+pub(super) struct RecordAsked {
+    pub(super) columns: Columns,
+    /// What is sent more than so many milliseconds after its time is late.
+    pub(super) late: i64,
+    pub(super) before: Option<Position>,
+    pub(super) names: Vec<Arc<str>>,
+    pub(super) now: Timestamp,
+}
+
+/// Reads the record, from the end or `before` on.
+pub(super) async fn read(record: &RecordReader, wanted: RecordAsked) -> Result<Recorded, OpsError> {
+    let RecordAsked { columns, late, before, names, now } = wanted;
+    let bounds = record.read(0, 1).await?;
+    let mut past = Recorded {
+        by_name: names.into_iter().map(|name| (name, Cells::default())).collect(),
+        ..Recorded::default()
+    };
+    // What is due after now is not decided yet.
+    if columns.from > now {
+        return Ok(past);
+    }
+    let begun = bounds.rows.first().map(|row| row.row.at).filter(|_| bounds.first > 1);
+    let end = bounds.last.saturating_add(1);
+    let begin = match row_at("before", before, bounds.record)? {
+        Some(row) => row,
+        None if columns.to > now => end,
+        None => decided_after(record, &bounds, columns.to).await?.saturating_add(LATER),
+    };
+    let mut before = begin.min(end);
+    let mut budget = LOOKED_THROUGH;
+    while before > bounds.first {
+        if budget == 0 {
+            past.record.earlier = Some(Position::new(bounds.record, before));
+            break;
+        }
+        let after = before.saturating_sub(PAGE + 1);
+        let page = record.read(after, PAGE as usize).await?;
+        let rows: Vec<&Row> =
+            page.rows.iter().filter(|row| row.sequence < before).map(|row| &row.row).collect();
+        rows.iter().for_each(|row| past.take(row, columns, late));
+        if begin < end && past.record.through.is_none() {
+            past.record.through = rows.last().map(|newest| newest.at);
+        }
+        // What lies before was decided before the span, so it was due before it.
+        let Some(oldest) = rows.first().filter(|oldest| oldest.at >= columns.from.plus(-DISORDER)) else {
+            break;
+        };
+        past.record.since = Some(oldest.at);
+        before = after + 1;
+        budget = budget.saturating_sub(PAGE);
+    }
+    if past.record.earlier.is_none() {
+        past.record.since = begun.filter(|begun| *begun > columns.from);
+    }
+    Ok(past)
+}
+
+/// The first row that was decided after this instant, or the number of the next one: found in as many steps as the record's length
+/// has digits in the binary system.
+async fn decided_after(record: &RecordReader, bounds: &Page, instant: Timestamp) -> Result<u64, OpsError> {
+    let (mut low, mut high) = (bounds.first, bounds.last.saturating_add(1));
+    while low < high {
+        let middle = low.midpoint(high);
+        let page = record.read(middle.saturating_sub(1), 1).await?;
+        match page.rows.first() {
+            Some(row) if row.row.at <= instant => low = middle + 1,
+            _ => high = middle,
+        }
+    }
+    Ok(high)
+}
+
+impl Recorded {
+    fn take(&mut self, row: &Row, columns: Columns, late: i64) {
+        if row.first >= columns.to || row.last < columns.from {
+            return;
+        }
+        let Some(fate) = DueFate::of(row, late) else {
+            if self.unknown.len() < UNKNOWN {
+                let outcome = outcome_word(&row.outcome).to_owned();
+                self.unknown.push(UnknownSpan { from: row.first, through: row.last, outcome });
+            }
+            return;
+        };
+        let span = (row.first, row.last);
+        self.all.spread(columns, span, row.count, fate);
+        if let Some(cells) = self.by_name.get_mut(&row.schedule) {
+            cells.spread(columns, span, row.count, fate);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Outcome, RecordRow};
+    use ponos::event::EventKind;
+    use std::sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    const SECOND: i64 = 1_000;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_millis(second * SECOND)
+    }
+
+    fn row(second: i64, outcome: Outcome) -> Row {
+        Row {
+            at: at(second),
+            schedule: if second % 2 == 0 { "even" } else { "odd" }.into(),
+            revision: 1,
+            first: at(second),
+            last: at(second),
+            count: 1,
+            outcome,
+            kind: EventKind::Occurrence,
+            creation: 0,
+            queue: None,
+        }
+    }
+
+    fn sent(second: i64) -> Row {
+        row(second, Outcome::Confirmed { sent_at: at(second), lateness: 0, returned: false })
+    }
+
+    /// A record of these rows, of which the first has this number; and how many were read.
+    fn record(first: u64, rows: Vec<Row>) -> (RecordReader, Arc<AtomicUsize>) {
+        let rows: Vec<RecordRow> =
+            (first..).zip(rows).map(|(sequence, row)| RecordRow { sequence, row }).collect();
+        let last = rows.last().map_or(first - 1, |row| row.sequence);
+        let (rows, read) = (Arc::new(Mutex::new(rows)), Arc::new(AtomicUsize::new(0)));
+        let counted = read.clone();
+        let reader = RecordReader::new(move |after, most| {
+            let rows: Vec<RecordRow> =
+                rows.lock().unwrap().iter().filter(|row| row.sequence > after).take(most).cloned().collect();
+            counted.fetch_add(rows.len(), Ordering::SeqCst);
+            async move { Ok(Page { rows, first, last, record: 7 }) }
+        });
+        (reader, read)
+    }
+
+    fn wanted(from: i64, to: i64, now: i64) -> RecordAsked {
+        let columns = Columns::new(at(from), at(to), 10);
+        RecordAsked {
+            columns,
+            late: SECOND,
+            before: None,
+            names: vec!["even".into(), "none".into()],
+            now: at(now),
+        }
+    }
+
+    /// How many were sent, in all and of `even`.
+    fn counted(past: Recorded) -> (u64, u64) {
+        let sum = |cells: Cells| cells.into_list().iter().map(|cell| cell.sent).sum();
+        let (all, mut by_name) = (past.all, past.by_name);
+        (sum(all), by_name.remove("even").map_or(0, sum))
+    }
+
+    #[tokio::test]
+    async fn the_rows_of_a_span_are_counted_of_all_and_of_those_that_are_wanted() {
+        let (record, _) = record(1, (0..1_000).map(sent).collect());
+        let past = read(&record, wanted(100, 200, 1_000)).await.unwrap();
+        assert_eq!(past.record, RecordPart::default());
+        assert_eq!(past.by_name.len(), 2, "also of which there is nothing");
+        assert_eq!(counted(past), (100, 50));
+        let past = read(&record, wanted(2_000, 3_000, 1_000)).await.unwrap();
+        assert_eq!((past.record.clone(), counted(past)), (RecordPart::default(), (0, 0)));
+    }
+
+    #[tokio::test]
+    async fn a_long_record_is_looked_through_in_parts_and_nothing_is_counted_twice() {
+        let (record, seen) = record(1, (0..50_000).map(sent).collect());
+        let (mut before, mut parts) = (None, Vec::new());
+        loop {
+            let past = read(&record, RecordAsked { before, ..wanted(10_000, 50_000, 50_000) }).await.unwrap();
+            let RecordPart { earlier, since, through } = past.record;
+            parts.push((counted(past).0, since, through));
+            before = earlier;
+            if before.is_none() {
+                break;
+            }
+        }
+        // A page more is read to see that there is nothing before.
+        let (newer, older) = (Some(at(30_000)), Some(at(10_000)));
+        let ends = [None, Some(at(29_999)), Some(at(9_999))];
+        assert_eq!(parts, [(20_000, newer, ends[0]), (20_000, older, ends[1]), (0, None, ends[2])]);
+        assert!(seen.load(Ordering::SeqCst) < 45_100, "{seen:?}");
+    }
+
+    #[tokio::test]
+    async fn of_a_span_that_is_long_gone_what_came_much_later_is_not_read() {
+        let late = Row { at: at(18_000), ..sent(1_500) };
+        let mut rows: Vec<Row> = (0..19_000).map(sent).collect();
+        rows.insert(18_000, late);
+        let (record, seen) = record(1, rows);
+        let past = read(&record, wanted(1_000, 2_000, 19_000)).await.unwrap();
+        // Ten thousand rows and no more: it was decided later.
+        assert_eq!(past.record.through, Some(at(12_000)));
+        assert_eq!(counted(past), (1_000, 500));
+        assert!(seen.load(Ordering::SeqCst) < 15_100, "{seen:?}");
+        let past = read(&record, wanted(1_000, 14_000, 19_000)).await.unwrap();
+        assert_eq!((past.record.through, counted(past).0), (None, 13_001));
+    }
+
+    #[tokio::test]
+    async fn where_the_record_begins_is_said_and_so_is_a_position_of_another_one() {
+        let (record, _) = record(501, (500..1_000).map(sent).collect());
+        let past = read(&record, wanted(0, 1_000, 1_000)).await.unwrap();
+        let since = Some(at(500));
+        assert_eq!(past.record, RecordPart { since, ..RecordPart::default() });
+        let past = read(&record, wanted(600, 1_000, 1_000)).await.unwrap();
+        assert_eq!(past.record, RecordPart::default(), "all that was decided since then is there");
+        let other = Some(Position::new(8, 600));
+        let refused = read(&record, RecordAsked { before: other, ..wanted(0, 1_000, 1_000) }).await;
+        assert!(matches!(refused, Err(OpsError::Parameter(fault)) if fault.name == "before"));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_known_is_said_by_its_span_and_is_no_count() {
+        let lost = Row { count: 0, first: at(3), last: at(7), ..row(10, Outcome::DetailsLost) };
+        let back = Row { count: 0, first: at(400), last: at(900), ..row(11, Outcome::ClockSetBack) };
+        let (record, _) = record(1, vec![lost, back]);
+        let past = read(&record, wanted(0, 100, 100)).await.unwrap();
+        let unknown = UnknownSpan { from: at(3), through: at(7), outcome: "details-lost".into() };
+        assert_eq!(past.unknown, [unknown]);
+        assert_eq!(counted(past), (0, 0));
+    }
+}
