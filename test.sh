@@ -96,7 +96,8 @@ install_missing() {
     install_packages node examples/node # amqplib
     install_packages webhooks tests/webhooks # who signs them
     install_packages contracts tests/contracts # the official parser of AsyncAPI, and what makes types of schemas
-    install_schemathesis
+    install_python schemathesis tests/conformance/schemathesis.txt # asks the HTTP interfaces what they describe
+    install_python moto tests/sqs/moto.txt # speaks as SQS, SNS and S3 do
 }
 
 # Debian's package makes a cluster and starts it unless the settings of postgresql-common, which come first, say no.
@@ -121,16 +122,17 @@ install_packages() {
     touch "$folder/.complete"
 }
 
-# Schemathesis, as tests/conformance/schemathesis.txt has it; again when that changes.
-install_schemathesis() {
-    local folder="$SCRATCH/schemathesis" wanted=tests/conformance/schemathesis.txt
-    cmp -s "$wanted" "$folder/schemathesis.txt" && return
+# What a list of Python's packages names, into $SCRATCH/NAME; again when that changes.
+install_python() {
+    local folder="$SCRATCH/$1" wanted=$2
+    local list="$folder/${wanted##*/}"
+    cmp -s "$wanted" "$list" && return
     /usr/bin/python3 -c 'import ensurepip' 2>/dev/null || apt_install python3-venv
-    heading "schemathesis into $folder"
+    heading "what $wanted names into $folder"
     rm -rf "$folder"
     /usr/bin/python3 -m venv "$folder"
     "$folder/bin/pip" install --quiet --disable-pip-version-check --requirement "$wanted"
-    cp "$wanted" "$folder"
+    cp "$wanted" "$list"
 }
 
 # Into a folder, what deploy/test needs; again when its lists change.

@@ -203,7 +203,11 @@ fn tracestate(headers: &HeaderMap) -> Option<String> {
     Some(lines.join(",")).filter(|text| !text.is_empty())
 }
 
-fn structured(at: &str, body: &[u8]) -> Result<Event, Vec<BodyFault>> {
+/// The event of a body that is the event.
+///
+/// # Errors
+/// All that is wrong with it.
+pub(crate) fn structured(at: &str, body: &[u8]) -> Result<Event, Vec<BodyFault>> {
     let content_type = Some("application/cloudevents+json".into());
     let properties = Properties { content_type, ..Properties::default() };
     let mut event = decoded(at, Message { properties, body: body.to_vec(), ..Message::default() })?;
@@ -297,7 +301,7 @@ fn pointer(words: &str) -> String {
 }
 
 /// Holds the data of an event to its contract.
-pub(super) fn check(contracts: &Contracts, at: &str, event: &Event) -> Vec<BodyFault> {
+pub(crate) fn check(contracts: &Contracts, at: &str, event: &Event) -> Vec<BodyFault> {
     let Contracts::Folder(registry) = contracts else { return Vec::new() };
     // it was read before
     let data = from_json::<Value>(&event.data).unwrap_or_default();

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod asyncapi;
+#[cfg(unix)]
+mod aws;
 mod begin;
 mod config;
 mod contracts;
@@ -35,6 +37,8 @@ mod serve_clients;
 mod serve_faults;
 #[cfg(unix)]
 mod serve_openapi;
+#[cfg(unix)]
+mod sqs;
 mod support;
 mod tail;
 mod tenants;
