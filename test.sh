@@ -96,8 +96,9 @@ install_missing() {
     install_packages node examples/node # amqplib
     install_packages webhooks tests/webhooks # who signs them
     install_packages contracts tests/contracts # the official parser of AsyncAPI, and what makes types of schemas
-    install_python_tool schemathesis # the interfaces against their descriptions
-    install_python_tool rotel # a collector of traces
+    install_python schemathesis tests/conformance/schemathesis.txt # asks the HTTP interfaces what they describe
+    install_python rotel tests/conformance/rotel.txt # a collector of traces
+    install_python moto tests/sqs/moto.txt # speaks as SQS, SNS and S3 do
 }
 
 # Debian's package makes a cluster and starts it unless the settings of postgresql-common, which come first, say no.
@@ -122,16 +123,17 @@ install_packages() {
     touch "$folder/.complete"
 }
 
-# What tests/conformance/NAME.txt lists, into $SCRATCH/NAME; again when that changes.
-install_python_tool() {
-    local folder="$SCRATCH/$1" wanted="tests/conformance/$1.txt"
-    cmp -s "$wanted" "$folder/$1.txt" && return
+# What a list of Python's packages names, into $SCRATCH/NAME; again when that changes.
+install_python() {
+    local folder="$SCRATCH/$1" wanted=$2
+    local list="$folder/${wanted##*/}"
+    cmp -s "$wanted" "$list" && return
     /usr/bin/python3 -c 'import ensurepip' 2>/dev/null || apt_install python3-venv
-    heading "$1 into $folder"
+    heading "what $wanted names into $folder"
     rm -rf "$folder"
     /usr/bin/python3 -m venv "$folder"
     "$folder/bin/pip" install --quiet --disable-pip-version-check --requirement "$wanted"
-    cp "$wanted" "$folder"
+    cp "$wanted" "$list"
 }
 
 # Into a folder, what deploy/test needs; again when its lists change.

@@ -102,6 +102,25 @@ pub(crate) async fn connected(mut link: watch::Receiver<Link>) -> Result<(), Tro
     }
 }
 
+/// Connects once, for a verb that waits for a broker that is away, and says what becomes of events `meanwhile`.
+///
+/// # Errors
+/// What only a person can mend.
+pub(crate) async fn reach(
+    transport: &Transport,
+    topology: &Topology,
+    meanwhile: &str,
+) -> Result<(), Trouble> {
+    match transport.check(topology).await {
+        Err(error) if error.class.needs_a_person() => Err(error.into()),
+        Err(error) => {
+            tracing::warn!("{}; {meanwhile} until it can be reached", error.what);
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
 /// The error of a handle that ended by itself.
 pub(crate) fn gone() -> Trouble {
     Trouble::lost("the connection to the broker was lost; try again")

@@ -14,4 +14,5 @@ Exit codes:
   74  input or output failed
   77  access refused: wrong user or password, no such virtual host, no permission, nothing of that name; the inbox too
   78  the configuration can't be used: the URL, TLS, something that exists with other arguments; headers larger than a frame
-  130 ended by Ctrl-C (SIGINT). On SIGTERM a verb that stays (tail, run, serve, gateway) ends with 0";
+  130 ended by Ctrl-C (SIGINT). On SIGTERM a verb that stays (tail, run, serve, gateway,
+      source) ends with 0";

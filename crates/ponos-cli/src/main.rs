@@ -24,9 +24,12 @@ mod layout;
 mod output;
 mod publish;
 mod run;
+mod said;
 mod schema;
+mod scraped;
 mod sending;
 mod serve;
+mod source;
 mod span;
 mod streams;
 mod tail;
@@ -59,6 +62,9 @@ enum Verb {
     Run(run::Args),
     Serve(serve::Args),
     Gateway(gateway::Args),
+    /// Receives events from elsewhere and publishes them.
+    #[command(subcommand)]
+    Source(source::Verb),
     Token(token::Args),
     Check(check::Args),
     Declare(declare::Args),
@@ -78,6 +84,7 @@ impl Verb {
             | Self::Run(_)
             | Self::Serve(_)
             | Self::Gateway(_)
+            | Self::Source(_)
             | Self::Dead(dead::Verb::Requeue(_)) => None,
             Self::Publish(_) => {
                 Some("interrupted: if no id was printed, the message may not have been published")
@@ -119,6 +126,7 @@ fn main() -> ExitCode {
             Verb::Run(args) => run::run(&connection, args).await,
             Verb::Serve(args) => serve::run(&connection, args).await,
             Verb::Gateway(args) => gateway::run(&connection, args).await,
+            Verb::Source(verb) => source::run(&connection, verb).await,
             Verb::Token(args) => token::run(args),
             Verb::Check(args) => check::run(&args),
             Verb::Declare(args) => declare::run(&connection, args).await,

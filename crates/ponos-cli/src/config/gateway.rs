@@ -8,8 +8,9 @@ mod webhooks;
 use super::values::Values;
 use crate::gateway::settings::{Contracts, Limits, PlainPath, Settings, TlsFiles, Unroutable};
 use ponos::{event::EventName, files, schema_files};
-use std::{collections::BTreeSet, net::SocketAddr};
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 pub(crate) use tokens::is_owner;
+pub(super) use webhooks::events;
 
 /// The most that `body` may say: brokers and workers take no larger one.
 pub(super) const BODY_MOST: u32 = 16 << 20;
@@ -29,7 +30,11 @@ pub(super) fn read(values: &mut Values<'_>) -> Option<Settings> {
         are_tokens_wanted: values.count("gateway.tokens") > 0,
         holders: tokens::read(values),
         paths: paths(values),
-        unroutable: unroutable(values),
+        unroutable: unroutable(
+            values,
+            "gateway.unroutable",
+            ["422 where no queue is bound", "202 all the same"],
+        ),
         limits: limits(values),
         origins: origins(values),
         webhooks: webhooks::read(values),
@@ -76,7 +81,7 @@ fn tls(values: &mut Values<'_>) -> Option<TlsFiles> {
 }
 
 /// The text of a key that each table of the list needs.
-fn given(values: &mut Values<'_>, table: &str, name: &str, help: &str) -> Option<String> {
+pub(super) fn given(values: &mut Values<'_>, table: &str, name: &str, help: &str) -> Option<String> {
     let path = format!("{table}.{name}");
     let text = values.text(&path);
     if text.is_none() && !values.is_written(&path) {
@@ -86,7 +91,7 @@ fn given(values: &mut Values<'_>, table: &str, name: &str, help: &str) -> Option
 }
 
 /// An event's name that may come in from outside.
-fn event(text: &str) -> Result<EventName, String> {
+pub(super) fn event(text: &str) -> Result<EventName, String> {
     let name: EventName = text.parse().map_err(|why| format!("'{text}' is not a valid event name: {why}"))?;
     match name.domain() {
         "time" => Err(format!("'{text}' is an event of the clock's: nobody else publishes time.*")),
@@ -123,14 +128,15 @@ fn is_path(values: &mut Values<'_>, path: &str, name: &str, names: &mut BTreeSet
     is_new
 }
 
-fn unroutable(values: &mut Values<'_>) -> Unroutable {
-    const KEY: &str = "gateway.unroutable";
-    match values.text(KEY).as_deref() {
+/// What becomes of an event that no queue is bound to; `answers` says what each of the two words brings about.
+pub(super) fn unroutable(values: &mut Values<'_>, key: &str, answers: [&str; 2]) -> Unroutable {
+    match values.text(key).as_deref() {
         None | Some("refuse") => Unroutable::Refuse,
         Some("accept") => Unroutable::Accept,
         Some(other) => {
-            let help = "write \"refuse\" (422 where no queue is bound) or \"accept\" (202 all the same)";
-            values.fault(KEY, format!("'{other}' is neither of both"), help);
+            let [refused, accepted] = answers;
+            let help = format!("write \"refuse\" ({refused}) or \"accept\" ({accepted})");
+            values.fault(key, format!("'{other}' is neither refuse nor accept"), help);
             Unroutable::Refuse
         }
     }
@@ -138,10 +144,7 @@ fn unroutable(values: &mut Values<'_>) -> Unroutable {
 
 fn limits(values: &mut Values<'_>) -> Limits {
     let usual = Limits::default();
-    let confirm = values.duration("gateway.confirm").unwrap_or(usual.confirm);
-    if confirm.is_zero() || confirm.as_secs() > 60 {
-        values.fault("gateway.confirm", "it is not within 0 to 60 s", "write confirm = \"10s\"");
-    }
+    let confirm = confirm(values, "gateway.confirm").unwrap_or(usual.confirm);
     let window = values.count_of("gateway.window", WINDOW_MOST.into()).unwrap_or(usual.window);
     // a larger one would be refused for as long as others publish
     let most = (window / 2).max(1);
@@ -159,6 +162,15 @@ fn limits(values: &mut Values<'_>) -> Limits {
     }
 }
 
+/// How long a confirm is waited for.
+pub(super) fn confirm(values: &mut Values<'_>, key: &str) -> Option<Duration> {
+    let confirm = values.duration(key)?;
+    if confirm.is_zero() || confirm.as_secs() > 60 {
+        values.fault(key, "it is not within 0 to 60 s", "write confirm = \"10s\"");
+    }
+    Some(confirm)
+}
+
 /// The origins that may send by the webhook protocol of CloudEvents.
 fn origins(values: &mut Values<'_>) -> Vec<String> {
     let mut origins = Vec::new();
@@ -174,7 +186,7 @@ fn origins(values: &mut Values<'_>) -> Vec<String> {
 }
 
 /// What data must be like. Without a folder of contracts, anything.
-fn contracts(values: &mut Values<'_>) -> Contracts {
+pub(super) fn contracts(values: &mut Values<'_>) -> Contracts {
     // what is wrong with it was said where queues were read
     let folder = values.path("contracts.folder").and_then(|folder| schema_files::registry(folder).ok());
     folder.map_or(Contracts::Any, Contracts::Folder)

@@ -1,6 +1,9 @@
 //! The keys of `ponos.toml`, and what kind of value each has.
 
-use super::gateway::{BATCH_MOST, BODY_MOST, WINDOW_MOST};
+use super::{
+    gateway::{BATCH_MOST, BODY_MOST, WINDOW_MOST},
+    source::{BYTES_MOST, MESSAGE_MOST, PREFETCH_MOST},
+};
 use ponos_toml::toml_tree::{Key, Kind};
 
 /// The fields of a policy, after the keys of the table that they stand in.
@@ -84,6 +87,30 @@ const GATEWAY: &[Key] = &[
     ("paths", Kind::Tables(PATH)),
     ("webhooks", Kind::Tables(WEBHOOK)),
 ];
+/// The keys of a table of `[[source.sqs.queues]]`.
+const SQS_QUEUE: &[Key] = &[
+    ("url", Kind::Text),
+    ("name", Kind::Text),
+    ("event", Kind::Text),
+    ("events", Kind::TextsByKey),
+    ("domains", Kind::Texts),
+    ("wait", Kind::Duration),
+    ("visibility", Kind::Duration),
+    ("prefetch", Kind::Count { least: 1, most: PREFETCH_MOST }),
+];
+const SQS: &[Key] = &[
+    ("region", Kind::Text),
+    ("endpoint", Kind::Text),
+    ("access_key_id_file", Kind::Text),
+    ("secret_access_key_file", Kind::Text),
+    ("session_token_file", Kind::Text),
+    ("unroutable", Kind::Text),
+    ("body", Kind::Count { least: 1, most: MESSAGE_MOST }),
+    ("bytes", Kind::Count { least: MESSAGE_MOST, most: BYTES_MOST }),
+    ("confirm", Kind::Duration),
+    ("queues", Kind::Tables(SQS_QUEUE)),
+];
+const SOURCE: &[Key] = &[("sqs", Kind::Section(SQS))];
 const CONTRACTS: &[Key] = &[("folder", Kind::Text)];
 const PUBLISH: &[Key] = &[("events", Kind::Texts), ("tasks", Kind::Texts)];
 
@@ -98,10 +125,11 @@ pub(super) const KEYS: &[Key] = &[
     ("queues", Kind::Tables(QUEUE)),
     ("publish", Kind::Section(PUBLISH)),
     ("gateway", Kind::Section(GATEWAY)),
+    ("source", Kind::Section(SOURCE)),
 ];
 
-/// Whether the values of keys of this name may be shown: the URLs of broker and inbox may hold passwords, tokens and keys may stand
-/// where what is derived from them should, and anything under an unknown key.
+/// Whether the values of keys of this name may be shown: URLs may hold passwords, tokens and keys may stand where what is derived
+/// from them, or where they are, should, and anything under an unknown key.
 pub(super) fn may_be_shown(name: &str) -> bool {
     fn is_named(keys: &[Key], name: &str) -> bool {
         keys.iter().any(|(key, kind)| {
@@ -112,5 +140,17 @@ pub(super) fn may_be_shown(name: &str) -> bool {
                 }
         })
     }
-    !["url", "inbox", "id", "sha256", "owner", "keys"].contains(&name) && is_named(KEYS, name)
+    const SECRET: [&str; 10] = [
+        "url",
+        "endpoint",
+        "inbox",
+        "id",
+        "sha256",
+        "owner",
+        "keys",
+        "access_key_id_file",
+        "secret_access_key_file",
+        "session_token_file",
+    ];
+    !SECRET.contains(&name) && is_named(KEYS, name)
 }

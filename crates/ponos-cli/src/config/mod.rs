@@ -1,20 +1,21 @@
-//! `ponos.toml`: one file for `run`, `serve`, `declare`, `topology`, `asyncapi` and `gateway`. Parsed once, valid from then on;
+//! `ponos.toml`: one file for `run`, `serve`, `declare`, `topology`, `asyncapi`, `gateway` and `source`. Parsed once, valid from then on;
 //! all faults are reported at once, each with its place.
 //!
 //! `keys.rs` names the keys, `values.rs` reads one value, `policies.rs` lays policies over each other, `queues.rs` reads the
-//! queues, `gateway.rs` what comes in over HTTP. Relative paths count from the file's folder. Flags and variables of the
+//! queues, `gateway.rs` what comes in over HTTP, `source.rs` what is received from elsewhere. Relative paths count from the file's folder. Flags and variables of the
 //! environment go before what the file says.
 
 mod gateway;
 mod keys;
 mod policies;
 mod queues;
+mod source;
 #[cfg(test)]
 mod tests;
 mod values;
 
 use crate::{
-    described::Described, exit::Exit, gateway::settings::Settings, inbox::InboxLocation, output,
+    described::Described, exit::Exit, gateway::settings::Settings, inbox::InboxLocation, output, source::sqs,
     trouble::Trouble,
 };
 pub(crate) use gateway::is_owner;
@@ -51,6 +52,8 @@ pub(crate) struct Config {
     pub(crate) inbox: Option<InboxLocation>,
     /// What comes in over HTTP.
     pub(crate) gateway: Option<Settings>,
+    /// What is received from SQS.
+    pub(crate) sqs: Option<sqs::settings::Settings>,
 }
 
 impl Config {
@@ -104,6 +107,7 @@ impl Config {
         let (places, unused) = queues::read(&mut config.described, &mut values);
         config.service(&mut values);
         config.gateway = gateway::read(&mut values);
+        config.sqs = source::read(&mut values);
         config.check(&mut values, &places, &unused);
         let mut found = values.faults;
         found.sort();
@@ -140,7 +144,7 @@ impl Config {
         // what each handler of a queue has is told of once
         let mut told = Vec::new();
         // what can't be read would be told of twice
-        let is_whole = !self.described.queues.is_empty() || values.is_written("gateway");
+        let is_whole = !self.described.queues.is_empty() || queues::needs_no_queue(values);
         let can_be_read = is_whole || values.faults.errors() == 0;
         if !self.described.service.is_empty() && can_be_read {
             self.check_worker(&self.described, values, places, &mut told);
@@ -166,8 +170,8 @@ impl Config {
         };
         for fault in faults {
             let blamed = queues::blame(values, places, &fault);
-            // that it has no queue, where a gateway needs none
-            if described.queues.is_empty() && values.is_written("gateway") && blamed.0.is_empty() {
+            // that it has no queue, where none is needed
+            if described.queues.is_empty() && queues::needs_no_queue(values) && blamed.0.is_empty() {
                 continue;
             }
             if !told.contains(&blamed) {
@@ -190,7 +194,7 @@ impl Config {
 /// Without the URL, which may hold a password.
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { described, url: _, url_file, consumer_timeout, passive, inbox, gateway } = self;
+        let Self { described, url: _, url_file, consumer_timeout, passive, inbox, gateway, sqs } = self;
         f.debug_struct("Config")
             .field("described", described)
             .field("url_file", url_file)
@@ -198,6 +202,7 @@ impl fmt::Debug for Config {
             .field("passive", passive)
             .field("inbox", inbox)
             .field("gateway", gateway)
+            .field("sqs", sqs)
             .finish_non_exhaustive()
     }
 }

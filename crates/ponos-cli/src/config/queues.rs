@@ -50,7 +50,7 @@ pub(super) fn read(described: &mut Described, values: &mut Values<'_>) -> (Vec<P
         described.queues.push(DescribedQueue { takes, label: label.clone(), handlers, policy });
         places.push(Place { label, tables, names });
     }
-    if values.count("queues") == 0 && !values.is_written("queues") && !values.is_written("gateway") {
+    if values.count("queues") == 0 && !values.is_written("queues") && !needs_no_queue(values) {
         let help =
             "add a table [[queues]] with on = [\"order.parcel.shipped\"], or task = \"stock.label.print\"";
         values.fault("queues", "the service has no queue", help);
@@ -62,6 +62,11 @@ pub(super) fn read(described: &mut Described, values: &mut Values<'_>) -> (Vec<P
     described.events = declared("publish.events");
     described.tasks = declared("publish.tasks");
     (places, policies.unused().collect())
+}
+
+/// Whether the file describes something that has no queue of its own.
+pub(super) fn needs_no_queue(values: &Values<'_>) -> bool {
+    values.is_written("gateway") || values.is_written("source")
 }
 
 /// A queue that has this policy, so that it can be checked as those are.

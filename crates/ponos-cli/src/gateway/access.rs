@@ -21,7 +21,7 @@ pub(super) struct Access {
 
 /// Who publishes.
 #[derive(Debug)]
-pub(super) struct Publisher {
+pub(crate) struct Publisher {
     /// The publisher's name in `source` of its plain JSON; none without tokens.
     pub(super) owner: Option<String>,
     domains: Domains,
@@ -117,9 +117,17 @@ impl Access {
     }
 }
 
+/// What stands below `/SERVICE/` beside the owners of tokens, whatever these are called.
+const RESERVED: [&str; 2] = ["webhooks", "sqs"];
+
 impl Publisher {
+    /// One without a rate, of these domains.
+    pub(crate) fn of(owner: String, domains: Domains) -> Self {
+        Self { owner: Some(owner), domains, plain: None, rate: None, a_second: None }
+    }
+
     /// Why it may not publish this event.
-    pub(super) fn why_not(&self, event: &EventName) -> Option<String> {
+    pub(crate) fn why_not(&self, event: &EventName) -> Option<String> {
         let outside = || match &self.owner {
             Some(owner) => {
                 format!("'{owner}' publishes events of {}; '{event}' is not one of them", self.domains)
@@ -138,13 +146,14 @@ impl Publisher {
     }
 
     /// Why it may not publish under this source: below the service's own, only what is below its own name is its own.
-    pub(super) fn why_not_from(&self, service: &str, source: &str) -> Option<String> {
+    pub(crate) fn why_not_from(&self, service: &str, source: &str) -> Option<String> {
         let below = source.strip_prefix('/')?.strip_prefix(service)?.strip_prefix('/')?;
-        let rest = self.owner.as_deref().and_then(|owner| below.strip_prefix(owner));
-        // below /SERVICE/webhooks/ are the webhooks, whatever the owners are called
-        let is_own = rest
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') && !below.starts_with("webhooks/"));
-        let what = || format!("'{}' is a source of this gateway's own", ponos::text::shown(source));
+        let is_below = |owner: &str| {
+            let rest = below.strip_prefix(owner)?;
+            Some(rest.is_empty() || rest.starts_with('/') && !RESERVED.contains(&owner))
+        };
+        let is_own = self.owner.as_deref().and_then(is_below).unwrap_or(false);
+        let what = || format!("'{}' is a source of this service's own", ponos::text::shown(source));
         (!is_own).then(what)
     }
 }

@@ -1,6 +1,6 @@
 //! What the gateway counts for Prometheus; `docs/gateway.md` has the table.
 //!
-//! Routes and outcomes are fixed lists, and so are the statuses that it answers with: nothing that a sender sends becomes the
+//! Routes, codes and outcomes are fixed lists, and so are the statuses that it answers with: nothing that a sender sends becomes the
 //! value of a label.
 
 use ponos::{
@@ -21,6 +21,7 @@ type Labels<const N: usize> = [(&'static str, String); N];
 #[derive(Debug, Clone)]
 pub(super) struct GatewayMetrics {
     requests: Family<Labels<2>, Counter>,
+    problems: Family<Labels<1>, Counter>,
     events: Family<Labels<1>, Counter>,
     /// How long the broker took to confirm.
     pub(super) confirm: Histogram,
@@ -34,6 +35,7 @@ impl GatewayMetrics {
     pub(super) fn register(metrics: &Metrics) -> Self {
         let ours = Self {
             requests: Family::default(),
+            problems: Family::default(),
             events: Family::default(),
             confirm: Histogram::new(BUCKETS),
             unconfirmed: Gauge::default(),
@@ -42,6 +44,8 @@ impl GatewayMetrics {
         metrics.register(|registry| {
             let requests = "Requests by route and the status of their answers";
             registry.register("ponos_gateway_requests", requests, ours.requests.clone());
+            let problems = "Requests that were refused, by the code of their problem";
+            registry.register("ponos_gateway_problems", problems, ours.problems.clone());
             registry.register("ponos_gateway_events", "Events by outcome", ours.events.clone());
             let confirm = "From the publishing of a request's events to the last confirm";
             registry.register_with_unit(
@@ -61,6 +65,10 @@ impl GatewayMetrics {
     pub(super) fn count_request(&self, route: &'static str, status: u16) {
         let labels = [("route", route.to_owned()), ("status", status.to_string())];
         self.requests.get_or_create(&labels).inc();
+    }
+
+    pub(super) fn count_problem(&self, code: &'static str) {
+        self.problems.get_or_create(&[("code", code.to_owned())]).inc();
     }
 
     pub(super) fn count_event(&self, outcome: &'static str) {

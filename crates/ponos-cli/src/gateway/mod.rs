@@ -4,14 +4,14 @@
 //! be published (`routes.rs`), and what the broker makes of them (`publisher.rs`). Absent: queues, retries, and anything kept: who
 //! was not answered with 202 has the event still.
 
-mod access;
+pub(crate) mod access;
 mod forms;
 mod keys;
 mod listen;
 mod metrics;
 mod openapi;
-mod publisher;
-mod reading;
+pub(crate) mod publisher;
+pub(crate) mod reading;
 mod routes;
 pub(crate) mod settings;
 #[cfg(test)]
@@ -21,11 +21,12 @@ mod webhooks;
 
 use crate::{
     config::{self, Config},
-    connection::Options,
+    connection::{Options, reach},
     exit::Exit,
     http::{self, ConnectionLimits},
     output,
     run::log,
+    scraped::Scraped,
     traces,
     trouble::Trouble,
 };
@@ -34,17 +35,14 @@ use metrics::GatewayMetrics;
 use ponos::{
     broker::{Link, Transport},
     clock::Clock,
-    metrics::{Listener as MetricsListener, Metrics},
-    shutdown::{Stage, Trigger, shutdown},
+    metrics::Metrics,
+    shutdown::{Stage, shutdown},
 };
 use publisher::{Publishing, topology};
 use routes::Gateway;
 use settings::Webhook;
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
-use tokio::{
-    sync::watch,
-    task::{JoinHandle, JoinSet},
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
+use tokio::{sync::watch, task::JoinSet};
 use webhooks::WebhookRoute;
 
 /// Connections at a time; others wait to be accepted.
@@ -104,19 +102,18 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     if let Some(traces) = &traces {
         metrics.register(|registry| traces.register(registry, "ponos_spans"));
     }
-    let scraped = args.metrics.as_deref().filter(|address| !address.is_empty());
-    let scraped = scraped.map(|address| scrape(address, metrics)).transpose()?;
+    let scraped = Scraped::bind(args.metrics.as_deref(), metrics)?;
     let listener = Listener::bind(&settings).await?;
     let mut amqp = options.or(&config).config(&format!("ponos gateway {service}"))?;
     amqp.confirm_timeout = settings.limits.confirm;
     let transport = Transport::amqp(amqp);
-    reach(&transport, config.passive).await?;
+    reach(&transport, &topology(config.passive), "events are refused (503)").await?;
     let limits = (settings.limits, settings.unroutable);
     let publishing = Publishing::new(&transport, config.passive, limits, counted.clone());
     let (trigger, asked) = shutdown();
     trigger.advance_on_signals(|| output::complain("stopping; a second signal stops at once"));
     // end with this function
-    let (mut beside, (ended, ending)) = (JoinSet::new(), shutdown());
+    let mut beside = JoinSet::new();
     beside.spawn(watch(publishing.link(), counted.clone()));
     if let Some(tls) = listener.tls() {
         beside.spawn(tls.follow(|| Clock::system().now()));
@@ -124,8 +121,9 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     if let Some(traces) = traces {
         publishing.trace_to(traces);
     }
-    let sending = export.map(|export| tokio::spawn(export.run(ending.clone())));
-    let scraping = scraped.map(|listener| tokio::spawn(listener.serve(ending)));
+    let (ended, ending) = shutdown();
+    let sending = export.map(|export| tokio::spawn(export.run(ending)));
+    let scraped = scraped.serve();
     output::complain(&format!("listening at {}", listener.place()));
     let last = settings.limits.confirm + MARGIN;
     let gateway = Arc::new(Gateway::new(settings, service, publishing.clone(), webhooks, counted));
@@ -137,37 +135,13 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
         } => output::complain("ended: all that was accepted is confirmed"),
         () = asked.reached(Stage::Stopping) => output::complain("ended at once: who was not answered sends it again"),
     }
-    end(&ended, scraping.into_iter().chain(sending)).await;
-    Ok(if asked.was_interrupted() { Exit::Interrupted } else { Exit::Done })
-}
-
-/// The metrics were read, and the spans sent, to the last.
-async fn end(ended: &Trigger, beside: impl Iterator<Item = JoinHandle<()>>) {
+    scraped.end().await;
     ended.advance();
-    for task in beside {
+    if let Some(sending) = sending {
         // a panic was logged
-        let _ = task.await;
+        let _ = sending.await;
     }
-}
-
-fn scrape(address: &str, metrics: Metrics) -> Result<MetricsListener, Trouble> {
-    let wrong =
-        |_| Trouble::usage(format!("--metrics '{address}' is not an address and a port: 127.0.0.1:9464"));
-    let address: SocketAddr = address.parse().map_err(wrong)?;
-    MetricsListener::bind(address, metrics)
-        .map_err(|error| Trouble::Words(Exit::Configuration, error.to_string()))
-}
-
-/// Connects once. A broker that is away is waited for; what only a person can mend ends the start.
-async fn reach(transport: &Transport, is_passive: bool) -> Result<(), Trouble> {
-    match transport.check(&topology(is_passive)).await {
-        Err(error) if error.class.needs_a_person() => Err(error.into()),
-        Err(error) => {
-            tracing::warn!("{}; events are refused (503) until it can be reached", error.what);
-            Ok(())
-        }
-        Ok(()) => Ok(()),
-    }
+    Ok(if asked.was_interrupted() { Exit::Interrupted } else { Exit::Done })
 }
 
 /// Logs what becomes of the connection.

@@ -32,8 +32,8 @@ use tokio::{
 /// The time limit for closing the connection; everything is confirmed by then.
 const GOODBYE: Duration = Duration::from_secs(5);
 
-/// What the gateway needs on the broker.
-pub(super) fn topology(is_passive: bool) -> Topology {
+/// What events need on the broker.
+pub(crate) fn topology(is_passive: bool) -> Topology {
     let topology = Topology { exchanges: vec![Exchange::topic(EVENTS)], ..Topology::default() };
     if is_passive { topology.passive() } else { topology }
 }
@@ -66,7 +66,7 @@ pub(super) struct Reserved {
 }
 
 /// How the broker's words begin where its user may not do something.
-const DENIED: &str = "ACCESS_REFUSED";
+pub(crate) const DENIED: &str = "ACCESS_REFUSED";
 
 /// What became of one event.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -188,7 +188,11 @@ fn attribute_value(line: &Line) -> Option<String> {
     String::from_utf8(percent_decoded(unquoted.as_deref().unwrap_or(text))).ok()
 }
 
-fn structured(at: &str, body: &[u8]) -> Result<Event, Vec<BodyFault>> {
+/// The event of a body that is the event.
+///
+/// # Errors
+/// All that is wrong with it.
+pub(crate) fn structured(at: &str, body: &[u8]) -> Result<Event, Vec<BodyFault>> {
     let content_type = Some("application/cloudevents+json".into());
     let properties = Properties { content_type, ..Properties::default() };
     let mut event = decoded(at, Message { properties, body: body.to_vec(), ..Message::default() })?;
@@ -282,7 +286,7 @@ fn pointer(words: &str) -> String {
 }
 
 /// Holds the data of an event to its contract.
-pub(super) fn check(contracts: &Contracts, at: &str, event: &Event) -> Vec<BodyFault> {
+pub(crate) fn check(contracts: &Contracts, at: &str, event: &Event) -> Vec<BodyFault> {
     let Contracts::Folder(registry) = contracts else { return Vec::new() };
     // it was read before
     let data = from_json::<Value>(&event.data).unwrap_or_default();

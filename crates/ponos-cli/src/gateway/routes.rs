@@ -10,9 +10,12 @@ use super::{
     settings::{PlainPath, Settings},
     webhooks::{Verified, WebhookRoute},
 };
-use crate::http::{
-    Answers, Bodies,
-    problem::{BodyFault, FAULTS, Problem, json},
+use crate::{
+    http::{
+        Answers, Bodies,
+        problem::{BodyFault, FAULTS, Problem, json},
+    },
+    said::Said,
 };
 use http_body_util::Full;
 use hyper::{
@@ -22,6 +25,7 @@ use hyper::{
 };
 use ponos::{clock::Clock, event::Event};
 use std::{collections::HashMap, sync::Arc};
+use tokio::time::Instant;
 
 /// What all requests share.
 pub(super) struct Gateway {
@@ -34,6 +38,8 @@ pub(super) struct Gateway {
     publishing: Publishing,
     webhooks: HashMap<String, Arc<WebhookRoute>>,
     metrics: GatewayMetrics,
+    /// Of who could not show who he is.
+    said: Said,
 }
 
 /// The bytes of all bodies of webhooks together, in KiB: one of the largest at least.
@@ -47,7 +53,10 @@ impl Answers for Gateway {
         let path = request.uri().path().to_owned();
         let words: Vec<&str> = path.trim_matches('/').split('/').collect();
         let (route, answer) = self.routed(&words, request).await;
-        let answer = answer.unwrap_or_else(Problem::into_response);
+        let answer = answer.unwrap_or_else(|problem| {
+            self.note(&path, &problem);
+            problem.into_response()
+        });
         self.metrics.count_request(route, answer.status().as_u16());
         answer
     }
@@ -64,7 +73,25 @@ impl Gateway {
         let (access, bodies) = (Access::new(&settings), Bodies::new(settings.limits.body));
         let webhook_bodies = Bodies::within(settings.limits.body, WEBHOOK_BODIES);
         let webhooks = webhooks.into_iter().map(|(name, route)| (name, Arc::new(route))).collect();
-        Self { settings, service, access, bodies, webhook_bodies, publishing, webhooks, metrics }
+        let said = Said::default();
+        Self { settings, service, access, bodies, webhook_bodies, publishing, webhooks, metrics, said }
+    }
+
+    /// Counts a problem. Somebody who tries tokens or signatures is to be seen in the log, too, but can't fill it.
+    fn note(&self, path: &str, problem: &Problem) {
+        self.metrics.count_problem(problem.code());
+        if problem.status() != StatusCode::UNAUTHORIZED.as_u16() {
+            return;
+        }
+        if let Some(unsaid) = self.said.another(Instant::now()) {
+            let path = ponos::text::shown(path);
+            tracing::warn!(
+                unsaid,
+                "a request of {path} was refused ({}): {}",
+                problem.code(),
+                problem.detail()
+            );
+        }
     }
 
     /// The route of a request, for the metrics, and its answer.

@@ -1,6 +1,8 @@
-//! What the HTTP servers of `serve` and `gateway` share: connections and their bounds, bodies and theirs, problem documents, traces.
+//! What the HTTP servers of `serve` and `gateway` share: connections and their bounds, bodies and theirs, problem documents, traces;
+//! and the client of `run` and `source`.
 
 mod bodies;
+pub(crate) mod client;
 mod connections;
 pub(crate) mod openapi;
 mod percent;

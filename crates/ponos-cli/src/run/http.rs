@@ -1,18 +1,18 @@
 //! Posts an event to an HTTP service: CloudEvents' HTTP binding 1.0, binary mode.
 
 use super::retry_after;
-use crate::{exit::Exit, output, trouble::Trouble};
+use crate::{
+    http::client::{HttpClient, unanswered},
+    output,
+    trouble::Trouble,
+};
 use http_body_util::{BodyExt, Full};
 use hyper::{
     Request, Response, Uri,
     body::{Bytes, Incoming},
     header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT},
 };
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::{
-    client::legacy::{Client, Error, connect::HttpConnector},
-    rt::TokioExecutor,
-};
+use hyper_util::client::legacy::Error;
 use ponos::{
     clock::Clock,
     event::{Event, HeaderValue},
@@ -33,11 +33,6 @@ pub(super) struct Endpoint {
     client: HttpClient,
 }
 
-enum HttpClient {
-    Plain(Client<HttpConnector, Full<Bytes>>),
-    Tls(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
-}
-
 impl Endpoint {
     /// At that address. Nothing is connected yet.
     pub(super) fn new(url: &str) -> Result<Self, Trouble> {
@@ -49,16 +44,9 @@ impl Endpoint {
         if authority.as_str().contains('@') {
             return Err(unusable("it may not contain a user or password"));
         }
-        let builder = Client::builder(TokioExecutor::new());
         let client = match uri.scheme_str() {
-            Some("http") => HttpClient::Plain(builder.build_http()),
-            Some("https") => {
-                let tls = HttpsConnectorBuilder::new().with_native_roots().map_err(|error| {
-                    let what = format!("the system's certificates can't be read: {error}; install ca-certificates, or set SSL_CERT_FILE");
-                    Trouble::Words(Exit::Configuration, what)
-                })?;
-                HttpClient::Tls(builder.build(tls.https_only().enable_http1().build()))
-            }
+            Some("http") => HttpClient::new(false)?,
+            Some("https") => HttpClient::new(true)?,
             _ => return Err(unusable("it is neither http:// nor https://")),
         };
         Ok(Self { uri, client })
@@ -67,11 +55,8 @@ impl Endpoint {
     /// Posts an event and reads the response; the worker's timeout limits both.
     pub(super) async fn post(&self, context: &Context) -> HandlerResult {
         let request = request(&self.uri, context)?;
-        let answer = match &self.client {
-            HttpClient::Plain(client) => client.request(request).await,
-            HttpClient::Tls(client) => client.request(request).await,
-        };
-        let (head, body) = answer.map_err(|error| unanswered(&self.uri, error))?.into_parts();
+        let answer = self.client.request(request).await;
+        let (head, body) = answer.map_err(|error| no_answer(&self.uri, &error))?.into_parts();
         // the body of what is done is nobody's: one that stalls must not have it done again
         let body = if head.status.is_success() {
             // aside, so that the connection can be used again
@@ -102,14 +87,9 @@ async fn start(mut body: Incoming) -> Vec<u8> {
     read
 }
 
-fn unanswered(uri: &Uri, error: Error) -> Failure {
+fn no_answer(uri: &Uri, error: &Error) -> Failure {
     let authority = uri.authority().map_or("", |authority| authority.as_str());
-    let mut what = format!("no answer from {authority}");
-    let mut cause: Option<&dyn std::error::Error> = Some(&error);
-    while let Some(error) = cause {
-        what = format!("{what}: {error}");
-        cause = error.source();
-    }
+    let what = unanswered(authority, error);
     if error.is_connect() {
         // nobody is there, whatever the event
         return Failure::unavailable(authority, what);

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod asyncapi;
+#[cfg(unix)]
+mod aws;
 mod begin;
 mod config;
 mod contracts;
@@ -39,6 +41,8 @@ mod serve_guide;
 mod serve_openapi;
 #[cfg(unix)]
 mod services;
+#[cfg(unix)]
+mod sqs;
 mod support;
 mod tail;
 mod tenants;

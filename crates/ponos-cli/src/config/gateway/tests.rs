@@ -95,7 +95,7 @@ events = { push = "push" }
     let (_, faults) = read(text);
     for (place, words) in [
         ("4:10", "it does not encrypt"),
-        ("5:14", "'maybe' is neither of both"),
+        ("5:14", "'maybe' is neither refuse nor accept"),
         ("6:8", "99999999"),
         ("7:11", "not within 0 to 60 s"),
         ("8:1", "at least one domain"),

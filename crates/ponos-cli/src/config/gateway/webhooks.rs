@@ -70,8 +70,8 @@ fn keys(values: &mut Values<'_>, table: &str) -> Option<Vec<KeySource>> {
     are_valid.then_some(keys)
 }
 
-/// The events of a webhook by the sender's names.
-fn events(values: &mut Values<'_>, path: &str) -> BTreeMap<String, EventName> {
+/// Our events by the sender's names.
+pub(in crate::config) fn events(values: &mut Values<'_>, path: &str) -> BTreeMap<String, EventName> {
     let mut events = BTreeMap::new();
     for (theirs, ours) in values.texts_by_key(path) {
         match event(&ours) {

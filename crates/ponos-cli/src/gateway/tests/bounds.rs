@@ -163,3 +163,52 @@ async fn a_publisher_has_a_rate_that_his_tokens_share_and_a_batch_counts_whole()
     tokio::time::sleep(SECOND * 2).await;
     assert_eq!(tested.send(&event("5", EVENT)).await.0, 202);
 }
+
+#[tokio::test(start_paused = true)]
+async fn bodies_that_break_off_or_grow_too_large_on_their_way_are_refused() {
+    let tested = Tested::start(settings()).await;
+    let head = format!(
+        "POST /v1/events HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n",
+        TOKEN.reveal()
+    );
+    let broken = tested.raw(format!("{head}5\r\n{{\"id\"\r\nnot a length\r\n").as_bytes()).await;
+    refused(&broken, 400, "broken-off");
+    let large = format!("{head}1388\r\n{}\r\n0\r\n\r\n", "x".repeat(5_000));
+    refused(&tested.raw(large.as_bytes()).await, 413, "too-large");
+    assert_eq!(tested.gateway.bodies.held(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_a_full_queue_does_not_take_is_to_be_sent_again() {
+    let tested = Tested::start(settings()).await;
+    let full = Topology {
+        queues: vec![Queue::quorum("full").with("x-max-length", 1).with("x-overflow", "reject-publish")],
+        bindings: vec![Binding::queue(EVENTS, "full", EVENT)],
+        ..topology(false)
+    };
+    tested.broker.declare(&full).unwrap();
+    assert_eq!(tested.send(&event("7", EVENT)).await.0, 202);
+    let refusal = testkit::wait_until("the queue to be full", SECOND * 60, async || {
+        let answer = tested.send(&event("8", EVENT)).await;
+        (answer.0 != 202).then_some(answer)
+    });
+    let refusal = refusal.await;
+    refused(&refusal, 503, "refused-for-now");
+    assert!(refusal.1.contains("retry-after: "), "{refusal:?}");
+    assert!(tested.scraped().contains("ponos_gateway_problems_total{code=\"refused-for-now\"} 1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_can_not_show_who_he_is_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let tested = Tested::with(settings(), vec![webhook(&folder)]).await;
+    refused(&tested.ask("POST /v1/events", "Authorization: Bearer kh_x\r\n", "{}").await, 401, "no-token");
+    let wrong = signed("{}").replace("sha256=", "sha256=00");
+    refused(&tested.ask("POST /v1/webhooks/hub", &wrong, "{}").await, 401, "wrong-signature");
+    for code in ["no-token", "wrong-signature"] {
+        assert!(
+            tested.scraped().contains(&format!("ponos_gateway_problems_total{{code=\"{code}\"}} 1")),
+            "{code}"
+        );
+    }
+}

@@ -183,3 +183,49 @@ fn a_delivery_of_github_says_once_which_event_it_is() {
     headers.remove("x-github-event");
     assert_eq!(ask(&route, &headers, "{}").unwrap_err(), (400, "no-webhook"));
 }
+
+/// Nothing that nobody signed is accepted, whatever its headers are.
+#[test]
+fn headers_that_are_anything_panic_nothing_and_open_nothing() {
+    let mut random = fastrand::Rng::with_seed(32);
+    let names = [
+        "webhook-id",
+        "webhook-timestamp",
+        "webhook-signature",
+        "x-github-delivery",
+        "x-github-event",
+        "x-hub-signature-256",
+    ];
+    let words = [
+        "",
+        "v1,",
+        "v1, v1,",
+        "sha256=",
+        "sha256=0",
+        "0",
+        "-1",
+        "9223372036854775807",
+        "-9223372036854775808",
+        "99999999999999999999",
+        "=",
+        " ",
+        "\u{e9}",
+        "ping",
+    ];
+    let routes = [route(WebhookScheme::Standard, Some("a.b.c")), route(WebhookScheme::GitHub, Some("a.b.c"))];
+    for _ in 0..20_000 {
+        let mut headers = HeaderMap::new();
+        headers.insert("content-type", "application/json".parse().unwrap());
+        for _ in 0..random.usize(..8) {
+            let value: String = (0..random.usize(..4)).map(|_| words[random.usize(..words.len())]).collect();
+            headers.append(
+                names[random.usize(..names.len())],
+                HeaderValue::from_bytes(value.as_bytes()).unwrap(),
+            );
+        }
+        for route in &routes {
+            let (status, _) = ask(route, &headers, "{}").unwrap_err();
+            assert!([400, 401].contains(&status), "{headers:?}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What S3 says of its objects, as CloudEvents: by the mapping of the CloudEvents project, but for the name, which is configured.
+//!
+//! <https://github.com/cloudevents/spec/blob/main/cloudevents/adapters/aws-s3.md>
+
+use ponos::event::{Event, EventId, EventName, Timestamp, from_json};
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
+use uuid::Uuid;
+
+/// Whether this is what S3 sends when its notifications are configured.
+pub(super) fn is_test(value: &Value) -> bool {
+    let text = |name: &str| value.get(name).and_then(Value::as_str);
+    text("Event") == Some("s3:TestEvent") && text("Service").is_some()
+}
+
+/// Whether this is a list of what happened to objects: of S3, or of who speaks as S3 does.
+pub(super) fn is_notification(value: &Value) -> bool {
+    let is_record = |record: &Value| {
+        let of_s3 = record.get("eventSource").and_then(Value::as_str);
+        of_s3.is_some_and(|source| source.ends_with(":s3")) && record.get("s3").is_some_and(Value::is_object)
+    };
+    let records = value.get("Records").and_then(Value::as_array);
+    records.is_some_and(|records| !records.is_empty() && records.iter().all(is_record))
+}
+
+#[derive(Deserialize)]
+struct Notification<'a> {
+    #[serde(rename = "Records", borrow)]
+    records: Vec<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Record {
+    event_source: String,
+    #[serde(default)]
+    aws_region: String,
+    event_name: String,
+    event_time: Option<String>,
+    response_elements: Option<ResponseElements>,
+    s3: S3,
+}
+
+#[derive(Deserialize)]
+struct ResponseElements {
+    #[serde(rename = "x-amz-request-id")]
+    request_id: Option<String>,
+    #[serde(rename = "x-amz-id-2")]
+    id_2: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct S3 {
+    bucket: Bucket,
+    object: Object,
+}
+
+#[derive(Deserialize)]
+struct Bucket {
+    name: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Object {
+    key: String,
+    version_id: Option<String>,
+}
+
+/// The events of such a list: the record is the data, byte for byte. `named` says what S3's names are here; `id` makes the id of
+/// a record that has none, by its place in the list.
+///
+/// # Errors
+/// A record can't be read, or has no name here.
+pub(super) fn read<'a>(
+    text: &str,
+    named: impl Fn(&str) -> Option<&'a EventName>,
+    id: impl Fn(&EventName, usize) -> EventId,
+) -> Result<Vec<Event>, String> {
+    let wrong = |why: &str| format!("it is not a valid notification of S3: {why}");
+    let Notification { records } = serde_json::from_str(text).map_err(|error| wrong(&error.to_string()))?;
+    let event = |(at, raw): (usize, &RawValue)| {
+        let record: Record = from_json(raw.get().as_bytes()).map_err(|why| wrong(&why))?;
+        // those who speak as S3 does begin it with s3:
+        let theirs = record.event_name.strip_prefix("s3:").unwrap_or(&record.event_name);
+        let Some(name) = named(theirs) else {
+            let shown = ponos::text::shown(theirs);
+            return Err(format!(
+                "S3's event '{shown}' has no name here: add it to events, or set event for all others"
+            ));
+        };
+        let id = record.id(theirs).unwrap_or_else(|| id(name, at));
+        let source = format!("{}.{}.{}", record.event_source, record.aws_region, record.s3.bucket.name);
+        let mut event = Event::new(id, source, name.clone(), raw.get().as_bytes());
+        event.time = record.event_time.and_then(|text| Timestamp::floored(&text).ok());
+        event.subject = Some(record.s3.object.key).filter(|key| !key.is_empty());
+        Ok(event)
+    };
+    records.into_iter().enumerate().map(event).collect()
+}
+
+impl Record {
+    /// The id by the mapping. One request may remove many objects, each of which is an event of its own with the same ids of the
+    /// request: then the object is a part of the event's id.
+    fn id(&self, theirs: &str) -> Option<EventId> {
+        let of = self.response_elements.as_ref()?;
+        let (request, id_2) = (of.request_id.as_deref()?, of.id_2.as_deref()?);
+        let mut id = format!("{request}.{id_2}");
+        if !theirs.starts_with("ObjectCreated:") {
+            let Object { key, version_id } = &self.s3.object;
+            let object = format!("{key}\n{}", version_id.as_deref().unwrap_or_default());
+            id = format!("{id}.{}", Uuid::new_v5(&Uuid::NAMESPACE_URL, object.as_bytes()));
+        }
+        // of 1 to 255 bytes; else it is made as that of any other message
+        id.parse().ok().filter(|_| !request.is_empty() && !id_2.is_empty())
+    }
+}
