@@ -5,11 +5,13 @@
 
 mod commands;
 mod counts;
+mod lease;
 mod logs;
 mod per_schedule;
 
 pub use commands::{CommandCounts, CommandResult};
 pub use counts::{Audited, Counts};
+pub use lease::{LeaseFigures, LeaseSeen, ReplicationState};
 pub(crate) use logs::EVENT_SPAN;
 pub use logs::{begin, colours};
 pub use per_schedule::{OUTCOMES, OutcomeCounts};
