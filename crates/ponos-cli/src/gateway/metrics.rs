@@ -15,6 +15,14 @@ use ponos::{
 const BUCKETS: [f64; 14] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
 
+/// What becomes of events.
+const OUTCOMES: [&str; 5] = ["accepted", "unroutable", "refused", "unconfirmed", CONTRACT];
+/// Of an event that breaks its contract, or is not declared.
+pub(super) const CONTRACT: &str = "contract";
+/// Routes and statuses that rules look at; of others there is a series once they came.
+const ROUTES: [&str; 2] = ["events", "webhooks"];
+const STATUSES: [u16; 5] = [202, 400, 422, 429, 503];
+
 type Labels<const N: usize> = [(&'static str, String); N];
 
 /// Of one gateway. Clones count together.
@@ -39,6 +47,14 @@ impl GatewayMetrics {
             unconfirmed: Gauge::default(),
             connected: Gauge::default(),
         };
+        // So that the first of them is an increase.
+        for outcome in OUTCOMES {
+            drop(ours.events.get_or_create(&[("outcome", outcome.to_owned())]));
+        }
+        for (route, status) in ROUTES.iter().flat_map(|route| STATUSES.map(|status| (route, status))) {
+            let labels = [("route", (*route).to_owned()), ("status", status.to_string())];
+            drop(ours.requests.get_or_create(&labels));
+        }
         metrics.register(|registry| {
             let requests = "Requests by route and the status of their answers";
             registry.register("ponos_gateway_requests", requests, ours.requests.clone());

@@ -3,6 +3,7 @@
 mod deliveries;
 mod forms;
 mod listen;
+mod metrics;
 mod openapi;
 mod publishing;
 mod routes;
@@ -24,6 +25,7 @@ use listen::Listener;
 use ponos::{
     broker::Transport,
     files,
+    metrics::Metrics,
     shutdown::{Shutdown, Stage, Trigger, shutdown},
     worker::{Policy, Prefetch, Report},
 };
@@ -110,7 +112,9 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
         worker = worker.inbox(place.open(&described.service, described.slots()).await?);
     }
     if let Some(address) = args.metrics.as_deref().filter(|address| !address.is_empty()) {
-        worker = worker.metrics(address);
+        let metrics = Metrics::new();
+        deliveries.metrics().register(&metrics);
+        worker = worker.registry(&metrics).metrics(address);
     }
     let ready = worker.ready().map_err(unfit)?;
     let options = options.or(&config);
