@@ -17,7 +17,7 @@ const KINDS = {
 };
 const raw = (name) => `@grafana/schema/dist/esm/raw/composable/${name.toLowerCase()}/panelcfg/x/${name}PanelCfg_types.gen`;
 const HEAD = `
-import type { Dashboard, DataSourceRef, FieldConfig, Panel, VariableModel } from "@grafana/schema";
+import type { Dashboard, DataSourceRef, FieldConfig, Panel, RowPanel, VariableModel } from "@grafana/schema";
 ${["Stat", "Table", "TimeSeries", "StateTimeline"].map((name) => `import type * as ${name} from "${raw(name)}";`).join("\n")}
 
 // As JSON writes it: an enum by its value. What has any name (Record<string, unknown>) stays.
@@ -50,7 +50,8 @@ for (const { panels, templating, ...dashboard } of JSON.parse(readFileSync(0, "u
   for (const variable of templating.list) declare("Plain<VariableModel>", variable);
   for (const panel of panels) {
     const kind = KINDS[panel.type];
-    if (kind) declare(`PanelOf<${JSON.stringify(panel.type)}, ${kind.join(", ")}>`, panel);
+    if (panel.type === "row") declare("Plain<RowPanel>", panel);
+    else if (kind) declare(`PanelOf<${JSON.stringify(panel.type)}, ${kind.join(", ")}>`, panel);
     else wrong.push(`${dashboard.title}, ${panel.title}: the kind ${panel.type} is not known here`);
   }
 }

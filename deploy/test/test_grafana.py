@@ -1,19 +1,27 @@
 """The dashboards of deploy/grafana: held to Grafana's types, and each of their queries run on a real Prometheus that scrapes a real
-clock and a real worker. What is absent: Grafana itself, so that nobody sees them drawn."""
+clock, a real worker, a gateway and a sidecar with a program. What is absent: Grafana itself, so that nobody sees them drawn."""
 
 import json
 import os
 import re
 import subprocess
 import unittest
+import urllib.error
 import urllib.parse
+import urllib.request
+import uuid
 
 import broker
+import database
 import tools
 from tools import http, wait_until
 
 FOLDER = tools.ROOT / "deploy/grafana"
 CLOCK, WORKER, PROMETHEUS = "127.0.0.1:7650", "127.0.0.1:9464", "127.0.0.1:9090"
+GATEWAY, SERVE, GATEWAY_METRICS, SERVE_METRICS = "127.0.0.1:7314", "127.0.0.1:7313", "127.0.0.1:9465", "127.0.0.1:9466"
+SCRAPED = [CLOCK, WORKER, GATEWAY_METRICS, SERVE_METRICS]
+#: What the gateway takes, and the sidecar's program receives.
+ASKED = "test.help.asked"
 #: One is done, tried again or given up on; one is parked, for nobody is bound.
 SCHEDULES = """
 [[schedule]]
@@ -34,6 +42,27 @@ EMPTY = {"Which schedules are silent?": (" > 5)", " > -1e10)")} # nothing is ove
 VARIABLES = {"$__rate_interval": "20s", "$__range": "5m", "${datasource}": "prometheus"}
 
 
+def scraped(address):
+    """The metrics there; nothing where nobody answers."""
+    try:
+        with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
+            return answer.read()
+    except OSError:
+        return b""
+
+
+def post(url, body=None, kind="application/json"):
+    """Status and text of the answer; 0 where nobody answers."""
+    data = b"" if body is None else json.dumps(body).encode()
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, data, {"Content-Type": kind}), timeout=30) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+    except OSError:
+        return 0, b""
+
+
 def dashboards():
     return {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
 
@@ -42,7 +71,7 @@ def queries():
     """Each query, with the dashboard and the panel that it is of."""
     for name, dashboard in dashboards().items():
         for panel in dashboard["panels"]:
-            for target in panel["targets"]:
+            for target in panel.get("targets", []): # a row has none
                 yield name, panel["title"], target
 
 
@@ -80,7 +109,8 @@ class Dashboards(unittest.TestCase):
             for panel in board["panels"]:
                 self.assertNotIn(panel["title"], seen)
                 seen.add(panel["title"])
-                self.assertEqual(panel["datasource"], {"type": "prometheus", "uid": "${datasource}"}, panel["title"])
+                if panel["type"] != "row":
+                    self.assertEqual(panel["datasource"], {"type": "prometheus", "uid": "${datasource}"}, panel["title"])
                 at = panel["gridPos"]
                 taken = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
                 self.assertFalse(taken & places, f"{name}: {panel['title']} lies on another")
@@ -99,27 +129,41 @@ class Dashboards(unittest.TestCase):
 
 
 class Scraped(unittest.TestCase):
-    """With a clock, a worker and a Prometheus, for all of its tests."""
+    """With a clock whose state is in a Postgres, a worker, a gateway, a sidecar and a Prometheus, for all of its tests."""
 
     @classmethod
     def setUpClass(cls):
         node, folder = broker.shared(), tools.folder("scraped")
         (folder / "schedules").mkdir()
         (folder / "schedules/test.toml").write_text(SCHEDULES)
-        cls.start(folder, "khronos", tools.PROGRAMS / "khronos", "run", KHRONOS_BROKER_URL=node.url, KHRONOS_STORE_PATH="memory:",
-                  KHRONOS_HTTP_OPEN_READS="true", KHRONOS_SCHEDULES_FOLDER=str(folder / "schedules"), KHRONOS_METRICS_AUDIT_EVERY="1s")
+        store = database.shared().database("scraped")
+        clock = lambda name: cls.start(
+            folder, name, tools.PROGRAMS / "khronos", "run", KHRONOS_BROKER_URL=node.url, KHRONOS_STORE_PATH=store,
+            KHRONOS_HTTP_OPEN_READS="true", KHRONOS_SCHEDULES_FOLDER=str(folder / "schedules"), KHRONOS_METRICS_AUDIT_EVERY="1s")
+        # One led before, so that nobody led for a while.
+        first = clock("first")
+        wait_until("the first leads", lambda: b"khronos_leader 1" in scraped(CLOCK))
+        first.kill()
+        first.wait()
+        clock("khronos")
         cls.start(folder, "ponos", tools.PROGRAMS / "ponos", "run", "--service", "test", "--on", "test.often.passed", "--attempts", "2",
                   "--backoff", "first=1s", "--concurrency", "2", "--metrics", WORKER, "--", "/bin/sh", "-c", HANDLER, PONOS_URL=node.url)
+        (folder / "edge.toml").write_text(f'service = "edge"\n[gateway]\nlisten = "{GATEWAY}"\n')
+        cls.start(folder, "gateway", tools.PROGRAMS / "ponos", "gateway", "--config", "edge.toml", "--metrics", GATEWAY_METRICS,
+                  PONOS_URL=node.url)
+        cls.start(folder, "serve", tools.PROGRAMS / "ponos", "serve", "--service", "help", "--on", ASKED, "--metrics", SERVE_METRICS,
+                  "--listen", SERVE, PONOS_URL=node.url)
         for rules in ("khronos.rules.yml", "ponos.rules.yml"):
             text = (tools.ROOT / "deploy/prometheus" / rules).read_text()
             (folder / rules).write_text(re.sub(r"(?m)^    interval: .*\n", "", text))
         text = (tools.ROOT / "deploy/prometheus/prometheus.yml").read_text()
+        text = text.replace(f'"{WORKER}"', f'"{WORKER}", "{GATEWAY_METRICS}", "{SERVE_METRICS}"')
         (folder / "prometheus.yml").write_text(text.replace("_interval: 15s", "_interval: 2s"))
         cls.start(folder, "prometheus", "prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/tsdb",
                   f"--web.listen-address={PROMETHEUS}", "--enable-feature=exemplar-storage", "--log.level=warn")
         cls.folder = folder
         wait_until("Prometheus answers", lambda: http(f"http://{PROMETHEUS}/-/ready")[0] == 200)
-        wait_until("both are scraped", lambda: len(cls.ask("query", query="up == 1")["result"]) == 2)
+        wait_until("all are scraped", lambda: len(cls.ask("query", query="up == 1")["result"]) == len(SCRAPED))
 
     @classmethod
     def start(cls, folder, name, *command, **variables):
@@ -127,6 +171,16 @@ class Scraped(unittest.TestCase):
             process = subprocess.Popen([str(word) for word in command], env={**os.environ, **variables}, cwd=folder, stdout=log, stderr=log)
         cls.addClassCleanup(process.wait)
         cls.addClassCleanup(process.kill)
+        return process
+
+    @classmethod
+    def asks(cls):
+        """An event by the gateway, and a program that receives and settles it, and says so once more."""
+        event = {"specversion": "1.0", "id": str(uuid.uuid4()), "source": "/test", "type": ASKED, "data": {}}
+        post(f"http://{GATEWAY}/v1/events", event, "application/cloudevents+json")
+        status, delivery = post(f"http://{SERVE}/v1/receive?wait=1s")
+        for _ in range(2 if status == 200 else 0):
+            post(f"http://{SERVE}/v1/deliveries/{json.loads(delivery)['token']}", {"outcome": "done"})
 
     @classmethod
     def ask(cls, what, **parameters):
@@ -144,6 +198,7 @@ class Scraped(unittest.TestCase):
         return [value for value in values if value != "NaN"]
 
     def left(self, missing):
+        self.asks()
         missing[:] = [entry for entry in missing if not self.query(entry[0], entry[2])]
         return not missing
 
@@ -156,7 +211,8 @@ class Scraped(unittest.TestCase):
         try:
             wait_until("each query", lambda: self.left(missing))
         except AssertionError:
-            logs = "\n".join((self.folder / f"{name}.log").read_text()[-3000:] for name in ("khronos", "ponos", "prometheus"))
+            names = ("khronos", "ponos", "gateway", "serve", "prometheus")
+            logs = "\n".join((self.folder / f"{name}.log").read_text()[-3000:] for name in names)
             self.fail("\n".join(map(str, missing)) + "\n" + logs)
 
     def test_each_metric_that_they_name_is_there(self):

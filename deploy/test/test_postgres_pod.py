@@ -1,13 +1,9 @@
 """The clock on a Postgres, as the chart renders it and as docs/docker.md says it: what it knows is there, and nowhere else."""
 
-import atexit
-import glob
-import os
-import pwd
-import subprocess
 import unittest
 
 import broker
+import database
 import tools
 import yaml
 from charts import CHARTS, pod, render
@@ -16,29 +12,6 @@ from test_clock_pod import token
 from tools import http, wait_until
 
 URL = "http://127.0.0.1:7650"
-
-
-class Postgres:
-    """A private Postgres of this machine's Debian."""
-
-    def __init__(self):
-        self.folder, user = tools.folder("postgres"), pwd.getpwnam("postgres")
-        tools.WORK.chmod(0o711)
-        os.chown(self.folder, user.pw_uid, user.pw_gid)
-        programs = sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1]
-        data = self.folder / "data"
-        as_user = lambda *words: ["runuser", "-u", "postgres", "--", *map(str, words)]
-        tools.run(*as_user(f"{programs}/initdb", "--pgdata", data, "--auth", "trust", "--username", "clock"))
-        with open(self.folder / "log", "w") as log:
-            self.process = subprocess.Popen(
-                as_user(f"{programs}/postgres", "-D", data, "-h", "127.0.0.1", "-p", "5432", "-k", data), stdout=log, stderr=log)
-        atexit.register(self.process.wait)
-        atexit.register(self.process.terminate)
-        self.url = "postgres://clock:secret@127.0.0.1:5432/postgres"
-        wait_until("Postgres answers", lambda: tools.run("psql", self.url, "-c", "select 1", check=False).returncode == 0)
-
-    def ask(self, query):
-        return tools.run("psql", self.url, "--tuples-only", "--no-align", "-c", query).stdout.strip()
 
 
 class Clock(unittest.TestCase):
@@ -61,7 +34,7 @@ class Clock(unittest.TestCase):
         wait_until(f"it is ready\n{pod_.log('khronos')}", lambda: pod_.probe("readinessProbe", "khronos"))
 
     def test_what_it_knows_is_in_the_postgres_and_outlives_a_kill(self):
-        node, postgres = broker.shared(), Postgres()
+        node, postgres = broker.shared(), database.shared()
         shown, config = token("--owner", "operators", "--role", "admin")
         # From its own machine, where a token may come in the clear.
         khronos = lambda *words: tools.run(tools.PROGRAMS / "khronos", *words, env={"KHRONOS_URL": URL, "KHRONOS_TOKEN": shown})

@@ -7,6 +7,7 @@ use crate::{
     engine::lease::{LeaseInput, LeaseTimes},
     postgres::{Door, FreshGrant, Led, MemberShown, TurnAsked, hear},
     store::{StoreError, Warmth},
+    telemetry::LeaseFigures,
 };
 use std::{
     sync::{
@@ -37,6 +38,8 @@ pub(crate) struct KeeperParts {
     pub(crate) times: LeaseTimes,
     /// Told what a follower sees.
     pub(crate) seen: watch::Sender<Seen>,
+    /// Told what is shown of the lease in figures.
+    pub(crate) figures: LeaseFigures,
     /// A leadership that says for so long (milliseconds) that it neither begins nor lives leads in vain.
     pub(crate) silent: i64,
 }
@@ -49,6 +52,9 @@ pub(crate) struct Keeper {
     /// What a follower sees.
     #[cfg(test)]
     pub(super) seen: watch::Receiver<Seen>,
+    /// What is shown of the lease in figures.
+    #[cfg(test)]
+    pub(super) figures: LeaseFigures,
     /// Counts up when the broker is to be probed.
     pub(crate) probes: watch::Receiver<u64>,
     has_broker: Arc<AtomicBool>,
@@ -138,6 +144,8 @@ pub(crate) async fn keep(parts: KeeperParts) -> Result<Keeper, StoreError> {
         role,
         #[cfg(test)]
         seen: parts.seen.subscribe(),
+        #[cfg(test)]
+        figures: parts.figures.clone(),
         probes,
         has_broker: has_broker.clone(),
         heartbeat: heartbeat.clone(),

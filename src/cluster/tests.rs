@@ -9,6 +9,7 @@ use crate::{
         resign,
     },
     store::{StoreError, Warmth},
+    telemetry::LeaseFigures,
 };
 use std::sync::Arc;
 use testkit::{Postgres, wait_until};
@@ -38,6 +39,7 @@ async fn kept_with(
         warmth: watch::channel(warmth).1,
         times,
         seen: watch::channel(Seen::default()).0,
+        figures: LeaseFigures::default(),
         silent,
     };
     let keeper = keep(parts).await.unwrap();
@@ -217,6 +219,15 @@ async fn a_leader_that_is_asked_to_makes_room_for_who_follows() {
     let seen = ClusterSeen::of(&door).await.unwrap();
     assert_eq!((seen.leader.as_deref(), seen.members.len()), (Some("http://two:7650"), 2));
     assert!(seen.gap_ms.is_some_and(|gap| (0..60_000).contains(&gap)), "{seen:?}");
+    // Each of them shows the same of it: who leads now, and who sees that it does.
+    let of_first = wait_until("the first to see who leads", PATIENCE, async || {
+        first.figures.seen().filter(|figures| figures.term == Some(seen.term))
+    })
+    .await;
+    let of_second = second.figures.seen().unwrap();
+    assert_eq!((of_first.changes, of_first.gap), (2, seen.gap_ms), "its own lead, and that of the other");
+    assert_eq!((of_second.term, of_second.changes), (of_first.term, 1));
+    assert!(of_second.gap == seen.gap_ms && of_second.ahead.is_some(), "{of_second:?}");
     let leader = seen.members.iter().find(|member| member.leads).unwrap();
     assert!(leader.lives && leader.version == "a test", "{seen:?}");
     ends(&first).await;

@@ -9,7 +9,10 @@ use super::{
 };
 use crate::{
     clock,
-    engine::lease::{LeaseAction, LeaseCall, LeaseInput, LeaseReply, Member, MemberId},
+    engine::{
+        Reading,
+        lease::{LeaseAction, LeaseCall, LeaseInput, LeaseReply, Member, MemberId},
+    },
     postgres::{Line, MemberShown, NEWEST, TurnAsked},
 };
 use futures_util::{StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
@@ -203,15 +206,19 @@ impl Thread {
     fn shown(&self) -> Option<MemberShown> {
         let reading = clock::reading();
         (reading.boot >= self.shown_at.saturating_add(SHOWN_EVERY)).then(|| {
-            let ahead = self.member.skew(reading).map(|(least, most)| (least + most) / 2);
             let follows = self.member.leads().is_none();
             MemberShown {
-                ahead,
+                ahead: self.ahead(reading),
                 warmth: follows.then(|| self.parts.warmth.borrow().clone()),
                 has_broker: self.has_broker.load(Ordering::Relaxed),
                 ..self.parts.shown.clone()
             }
         })
+    }
+
+    /// By how many milliseconds its time is ahead of the database's.
+    fn ahead(&self, reading: Reading) -> Option<i64> {
+        self.member.skew(reading).map(|(least, most)| (least + most) / 2)
     }
 
     fn done(&mut self, done: Done) -> LeaseInput {
@@ -225,7 +232,7 @@ impl Thread {
         }
         let reply = match told {
             Ok(told) => {
-                self.note(&told.reply);
+                self.note(&told.reply, told.gap);
                 let looked = matches!(told.reply, LeaseReply::Looked(_));
                 let (secret, clock) = (self.parts.secret.as_ref(), &*self.parts.door.shard().clock);
                 self.outs.see(|seen| {
@@ -250,10 +257,19 @@ impl Thread {
         LeaseInput::Replied { number, reply }
     }
 
-    fn note(&mut self, reply: &LeaseReply) {
+    fn note(&mut self, reply: &LeaseReply, gap: Option<i64>) {
+        let figures = &self.parts.figures;
+        figures.is_ahead_by(self.ahead(clock::reading()));
         match *reply {
-            LeaseReply::Looked(row) => self.schema = row.schema,
+            LeaseReply::Looked(row) => {
+                self.schema = row.schema;
+                // That of a replica may be an older one.
+                if !row.in_recovery {
+                    figures.saw(row.term, gap);
+                }
+            }
             LeaseReply::Acquired { term, writes, .. } => {
+                figures.saw(term, gap);
                 self.outs.taken.note((self.schema == NEWEST).then_some((term, writes)));
             }
             _ => {}

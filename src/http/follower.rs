@@ -118,7 +118,8 @@ async fn live(State(follower): State<Follower>) -> Json<Alive> {
 
 /// How it is: all else is counted by the leader, who shows it.
 async fn metrics(State(follower): State<Follower>, headers: HeaderMap) -> Result<Response, Problem> {
-    let registry = ops::metrics::of_follower(&follower.state.clock, follower.status()).await?;
+    let is_warm = follower.warmth.borrow().is_warm(clock::reading().boot);
+    let registry = ops::metrics::of_follower(&follower.state.clock, follower.status(), is_warm).await?;
     expose_as_accepted(registry, &headers).await
 }
 

@@ -4,6 +4,7 @@
 
 mod delayed;
 mod health;
+mod lease;
 
 pub use health::of_follower;
 
@@ -43,7 +44,8 @@ pub async fn read(clock: &RunningClock) -> Result<Registry, OpsError> {
         let mut registry = Registry::with_prefix("khronos");
         show_status(&mut registry, &status, age);
         health::show(&mut registry, &status, true, (&zones, started));
-        delayed::show(&mut registry, status.delayed);
+        delayed::show(&mut registry, status.delayed, clock::now());
+        lease::show(&mut registry, counts.lease().seen(), true);
         counts.register(&mut registry);
         show_audit(&mut registry, &counts);
         show_schedules(&mut registry, schedules);

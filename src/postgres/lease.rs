@@ -190,17 +190,18 @@ impl Shard {
         seen: &Seen,
         tells_its_timeline: bool,
     ) -> Result<Option<Grant>, Failed> {
-        self.acquire_seen(calls, (seen.term, seen.beat), tells_its_timeline).await
+        let acquired = self.acquire_seen(calls, (seen.term, seen.beat), tells_its_timeline).await?;
+        Ok(acquired.map(|(grant, _)| grant))
     }
 
-    /// The same from a term and a beat. It notes since when it leads, and how long nobody did: since the last write of a leader
-    /// that is gone, or since one resigned.
+    /// The same from a term and a beat. It notes since when it leads, and how long nobody did, which it gives too (milliseconds):
+    /// since the last write of a leader that is gone, or since one resigned.
     pub(super) async fn acquire_seen(
         &self,
         calls: &mut Calls<'_>,
         (term, beat): (u64, u64),
         tells: bool,
-    ) -> Result<Option<Grant>, Failed> {
+    ) -> Result<Option<(Grant, Option<i64>)>, Failed> {
         let timeline = timeline(tells);
         // The third: the database's clock went back.
         let acquire = format!(
@@ -213,7 +214,7 @@ impl Shard {
                 and (holder is null or holder = $3::uuid or expires_at <= clock_timestamp()
                      or expires_at > clock_timestamp() + 2 * $5::bigint * interval '1 ms')
                 and not exists (select from {{s}}.migration where number > $8)
-             returning term, writes, {timeline}"
+             returning term, writes, {timeline}, gap"
         );
         let acquire = self
             .named(calls, &acquire)
@@ -227,7 +228,8 @@ impl Shard {
         let row = calls.one(acquire).await?;
         let granted = |row: PgRow| {
             let timeline = timeline_of(number(&row, 2)?);
-            Ok(Grant { term: number(&row, 0)?, writes: number(&row, 1)?, tells, timeline })
+            let grant = Grant { term: number(&row, 0)?, writes: number(&row, 1)?, tells, timeline };
+            Ok((grant, column(&row, 3)?))
         };
         row.map(granted).transpose()
     }

@@ -43,6 +43,8 @@ pub(crate) struct Told {
     pub(crate) reply: LeaseReply,
     /// Of a look: where the leader is reached, while there is one whose lease holds.
     pub(crate) leader: Option<LeaderShown>,
+    /// Of a look, and of a lease that was taken: how long nobody led before the present term (milliseconds), where that is known.
+    pub(crate) gap: Option<i64>,
 }
 
 /// Where a leader is reached, as the tables say.
@@ -56,7 +58,7 @@ pub(crate) struct LeaderShown {
 
 impl From<LeaseReply> for Told {
     fn from(reply: LeaseReply) -> Self {
-        Self { reply, leader: None }
+        Self { reply, leader: None, gap: None }
     }
 }
 
@@ -124,7 +126,10 @@ impl Shard {
         Ok(match call {
             LeaseCall::Look => return self.look(calls, tells).await,
             LeaseCall::Acquire { term, beat } => match self.acquire_seen(calls, (term, beat), tells).await? {
-                Some(Grant { term, writes, timeline, .. }) => LeaseReply::Acquired { term, writes, timeline },
+                Some((Grant { term, writes, timeline, .. }, gap)) => {
+                    let reply = LeaseReply::Acquired { term, writes, timeline };
+                    return Ok(Told { reply, leader: None, gap });
+                }
                 None => LeaseReply::Unfit,
             },
             LeaseCall::Save { term, writes, .. } => {
@@ -176,7 +181,7 @@ impl Shard {
                      then (extract(epoch from expires_at - clock_timestamp()) * 1000)::bigint else -1 end,
                 wanted_by::text, (select coalesce(max(number), 0)::bigint from {{s}}.migration),
                 (extract(epoch from clock_timestamp()) * 1000)::bigint, pg_is_in_recovery(),
-                case when pg_is_in_recovery() then 0::bigint else {timeline} end, address, saved_on, holder::text, seal
+                case when pg_is_in_recovery() then 0::bigint else {timeline} end, address, saved_on, holder::text, seal, gap
              from {{s}}.shard where clock = $1 and shard = $2"
         );
         let look = calls.statement(&look).bind(self.clock.to_string()).bind(self.shard);
@@ -184,10 +189,10 @@ impl Shard {
         let row = row.ok_or_else(|| Failed::Unreadable("the row of the clock is missing".into()))?;
         let seen = looked(&row)?;
         let (address, member): (Option<String>, Option<String>) = (column(&row, 10)?, column(&row, 12)?);
-        let seal = column(&row, 13)?;
+        let (seal, gap) = (column(&row, 13)?, column(&row, 14)?);
         let leader = address.zip(member).filter(|_| seen.left > 0);
         let leader = leader.map(|(address, member)| LeaderShown { address, member, seal });
-        Ok(Told { reply: LeaseReply::Looked(seen), leader })
+        Ok(Told { reply: LeaseReply::Looked(seen), leader, gap })
     }
 
     /// Puts the member into the table of members, and forgets those that were not seen for long.

@@ -136,12 +136,13 @@ pub(super) async fn run(
     let (times, silent) = (LeaseTimes::default(), SILENT);
     let secret = config.cluster.secret.clone();
     let warmth = warm.warmth();
-    let parts = KeeperParts { door, trust: trust.clone(), secret, shown, warmth, times, seen, silent };
-    let watching = parts.door.clone();
+    let (trusted, figures) = (trust.clone(), counts.lease().clone());
+    let parts = KeeperParts { door, trust: trusted, secret, shown, warmth, times, seen, figures, silent };
+    let (watching, lease) = (parts.door.clone(), counts.lease().clone());
     let beginning = async {
         let keeper = keep(parts).await?;
         // Whatever ends here has never led: the keeper leads nothing before it is told to begin.
-        replication::watched(&watching, &ends, replicated).await;
+        replication::watched(&watching, &ends, (replicated, lease)).await;
         Ok::<_, StoreError>(keeper)
     };
     let Some(begun) = unless_stopped(&ends, beginning).await else {

@@ -1,6 +1,9 @@
 //! Watches what a failover of the store's Postgres may lose: nobody sees it before it happens, so it is a standing warning.
 
-use crate::postgres::{Door, Follower, Replication};
+use crate::{
+    postgres::{Door, Follower, Replication},
+    telemetry::{LeaseFigures, ReplicationState},
+};
 use ponos::shutdown::{Shutdown, Stage};
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::sleep};
@@ -9,18 +12,22 @@ use tracing::{debug, info, warn};
 /// How often it is looked at: standbys come and go.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// Says what a person should know of it, from now on until the shutdown.
-pub(super) async fn watched(door: &Door, shutdown: &Shutdown, told: watch::Sender<Option<String>>) {
+/// Says what a person should know of it, and shows it in figures, from now on until the shutdown.
+pub(super) async fn watched(
+    door: &Door,
+    shutdown: &Shutdown,
+    (told, figures): (watch::Sender<Option<String>>, LeaseFigures),
+) {
     let follower = Arc::new(Follower::new(door));
     let mut last = None;
-    tell(&told, &mut last, look(follower.clone()).await);
+    tell((&told, &figures), &mut last, look(follower.clone()).await);
     let shutdown = shutdown.clone();
     tokio::spawn(async move {
         loop {
             tokio::select! {
                 () = shutdown.reached(Stage::Draining) => return,
                 () = told.closed() => return,
-                () = sleep(EVERY) => tell(&told, &mut last, look(follower.clone()).await),
+                () = sleep(EVERY) => tell((&told, &figures), &mut last, look(follower.clone()).await),
             }
         }
     });
@@ -40,10 +47,15 @@ async fn look(follower: Arc<Follower>) -> Option<Replication> {
 }
 
 /// `last` is what counted until now.
-fn tell(told: &watch::Sender<Option<String>>, last: &mut Option<Replication>, seen: Option<Replication>) {
+fn tell(
+    (told, figures): (&watch::Sender<Option<String>>, &LeaseFigures),
+    last: &mut Option<Replication>,
+    seen: Option<Replication>,
+) {
     let Some(seen) = seen else { return };
     let seen = seen.after(last.as_ref());
     let seen = last.insert(seen);
+    figures.replicated(state(seen));
     let warning = seen.warning();
     told.send_if_modified(|last| {
         if *last == warning {
@@ -61,6 +73,14 @@ fn tell(told: &watch::Sender<Option<String>>, last: &mut Option<Replication>, se
     });
 }
 
+fn state(replication: &Replication) -> ReplicationState {
+    match replication {
+        Replication::Alone | Replication::Synchronous => ReplicationState::Safe,
+        Replication::Asynchronous(_) | Replication::Unwaited(_) => ReplicationState::Lacking,
+        Replication::Unknown(_) => ReplicationState::Unknown,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,7 +88,7 @@ mod tests {
     #[test]
     fn a_warning_stands_until_what_is_seen_is_another() {
         let (told, warning) = watch::channel(None);
-        let mut last = None;
+        let (figures, mut last) = (LeaseFigures::default(), None);
         let asynchronous = || Some(Replication::Asynchronous("standby b".into()));
         for (seen, stands) in [
             (None, false),
@@ -83,8 +103,11 @@ mod tests {
             (Some(Replication::Unwaited("synchronous_commit is off")), true),
             (Some(Replication::Alone), false),
         ] {
-            tell(&told, &mut last, seen.clone());
+            tell((&told, &figures), &mut last, seen.clone());
             assert_eq!(warning.borrow().is_some(), stands, "{seen:?}");
+            let shown = figures.seen().map(|seen| seen.replication);
+            let state = if stands { ReplicationState::Lacking } else { ReplicationState::Safe };
+            assert_eq!(shown, last.as_ref().map(|_| state), "{seen:?}");
         }
     }
 }

@@ -25,6 +25,8 @@ pub enum CommandResult {
 }
 
 impl CommandResult {
+    const ALL: [Self; 5] = [Self::Done, Self::Refused, Self::Invalid, Self::Limited, Self::Failed];
+
     fn word(self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -50,8 +52,10 @@ struct Inner {
 impl Default for CommandCounts {
     fn default() -> Self {
         let answered: Family<_, Counter> = Family::default();
-        // So that the series is there before the first command is.
-        answered.get_or_create_owned(&[("type", UNKNOWN), ("result", CommandResult::Invalid.word())]);
+        // So that there are series of each result before the first command is: rules look for them.
+        for result in CommandResult::ALL {
+            answered.get_or_create_owned(&[("type", UNKNOWN), ("result", result.word())]);
+        }
         Self(Arc::new(Inner { answered, again: Counter::default(), dropped: Counter::default() }))
     }
 }

@@ -3,6 +3,7 @@
 
 use super::{
     commands::CommandCounts,
+    lease::LeaseFigures,
     per_schedule::{OutcomeCounts, PerSchedule},
     spans::Tracing,
 };
@@ -109,6 +110,7 @@ struct Inner {
     audit_errors: Counter,
     follower_panics: Counter,
     commands: CommandCounts,
+    lease: LeaseFigures,
     audited: Mutex<Option<Audited>>,
     schedules: Mutex<PerSchedule>,
     tracing: OnceLock<Tracing>,
@@ -156,6 +158,7 @@ impl Counts {
             audit_errors: Counter::default(),
             follower_panics: Counter::default(),
             commands: CommandCounts::default(),
+            lease: LeaseFigures::default(),
             audited: Mutex::default(),
             schedules: Mutex::new(PerSchedule::new(config.schedules)),
             tracing: OnceLock::new(),
@@ -224,6 +227,11 @@ impl Counts {
     /// Those of commands.
     pub fn commands(&self) -> &CommandCounts {
         &self.0.commands
+    }
+
+    /// What is known of the lease, where the clock is one of several.
+    pub fn lease(&self) -> &LeaseFigures {
+        &self.0.lease
     }
 
     /// A write took that long.

@@ -6,12 +6,14 @@
 
 mod commands;
 mod counts;
+mod lease;
 mod logs;
 mod per_schedule;
 mod spans;
 
 pub use commands::{CommandCounts, CommandResult};
 pub use counts::{Audited, Counts};
+pub use lease::{LeaseFigures, LeaseSeen, ReplicationState};
 pub(crate) use logs::EVENT_SPAN;
 pub use logs::{begin, colours};
 pub use per_schedule::{OUTCOMES, OutcomeCounts};

@@ -120,6 +120,7 @@ async fn a_leader_that_does_not_answer_is_waited_for_a_little_longer_than_it_may
 async fn a_follower_shows_in_figures_how_it_is_and_nothing_that_the_leader_counts() {
     let clock = Clock::start().await;
     let (failing, hindered) = (Some("no answer".to_owned()), Some("its time is wrong".to_owned()));
+    clock.state.clock.counts.lease().saw(7, Some(1_250));
     for (seen, degraded) in [
         (Seen::default(), vec!["broker"]),
         (Seen { failing, hindered, ..Seen::default() }, vec!["broker", "store", "hindered"]),
@@ -128,7 +129,14 @@ async fn a_follower_shows_in_figures_how_it_is_and_nothing_that_the_leader_count
         let answer = follower.call(request(Method::GET, "/metrics", &[], Body::empty())).await;
         let (status, text) = told(answer).await;
         assert_eq!(status, 200, "{text}");
-        for line in ["khronos_leader 0", "khronos_ready 0", "khronos_broker_connected 0"] {
+        for line in [
+            "khronos_leader 0",
+            "khronos_ready 0",
+            "khronos_broker_connected 0",
+            "khronos_term 7",
+            "khronos_warm 0",
+            "khronos_hand_over_seconds 1.25",
+        ] {
             assert!(text.lines().any(|shown| shown == line), "{line} of {text}");
         }
         for reason in crate::clock_loop::Degraded::ALL.map(crate::clock_loop::Degraded::word) {

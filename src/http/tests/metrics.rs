@@ -6,7 +6,7 @@ use crate::{
     delayed::Balance,
     engine::{CeilingUse, SkipReason, States, UNROUTED},
     ops::{self, self_audit},
-    telemetry::Audited,
+    telemetry::{Audited, ReplicationState},
 };
 use ponos::metrics::{CLASSIC, OPEN_METRICS};
 use std::collections::{BTreeMap, BTreeSet};
@@ -148,7 +148,7 @@ async fn the_gauges_show_the_status_of_the_loop() {
             in_flight: 1,
             refused: 15,
             parked: 16,
-            ..DelayedStatus::default()
+            settled_before: crate::clock::now().plus(-3_600_000),
         });
         (status.figures.in_flight, status.figures.refused_schedules) = (10, 11);
         (status.figures.refusals, status.figures.forward_steps, status.figures.backward_steps) = (12, 13, 14);
@@ -181,6 +181,12 @@ async fn the_gauges_show_the_status_of_the_loop() {
     ] {
         assert_eq!(value(&text, series), Some(shown), "{series}\n{text}");
     }
+    let age: f64 = value(&text, "khronos_delayed_oldest_age_seconds").unwrap().parse().unwrap();
+    assert!((3_600.0..3_700.0).contains(&age), "{age}");
+    // Of those that are due later nothing waits.
+    let later = crate::clock::now().plus(3_600_000);
+    clock.status.send_modify(|status| status.delayed.as_mut().unwrap().settled_before = later);
+    assert_eq!(value(&classic(&clock).await, "khronos_delayed_oldest_age_seconds"), Some("0.0"));
 }
 
 #[tokio::test]
@@ -335,7 +341,24 @@ async fn the_page_for_operators_lists_exactly_what_is_exposed() {
     let below =
         CeilingUse { domain: "billing.*".into(), interval: 1, waiting: 7, delayed: 9, since: Some(at(1)) };
     clock.status.send_modify(|status| status.ceilings = vec![below]);
+    let lease = clock.state.clock.counts.lease();
+    assert!(!classic(&clock).await.contains("khronos_term"), "it is alone");
+    lease.saw(7, None);
+    lease.saw(8, Some(48));
+    lease.is_ahead_by(Some(-3));
+    lease.replicated(ReplicationState::Lacking);
     let text = classic(&clock).await;
+    for (series, shown) in [
+        ("khronos_term", "8"),
+        ("khronos_lead_changes_total", "1"),
+        ("khronos_hand_over_seconds", "0.048"),
+        ("khronos_database_skew_seconds", "-0.003"),
+        ("khronos_warm", "1"),
+        ("khronos_replication{state=\"lacking\"}", "1"),
+        ("khronos_replication{state=\"safe\"}", "0"),
+    ] {
+        assert_eq!(value(&text, series), Some(shown), "{series}\n{text}");
+    }
     assert_eq!(value(&text, "khronos_ceiling_waiting{domain=\"billing.*\"}"), Some("7"));
     assert_eq!(value(&text, "khronos_ceiling_waiting_delayed{domain=\"billing.*\"}"), Some("9"));
     assert_eq!(exposed(&text), documented());

@@ -1,13 +1,15 @@
 //! How delayed events are, for metrics.
 
-use super::{gauge, whole};
+use super::{gauge, seconds, whole};
 use crate::clock_loop::DelayedStatus;
+use ponos::event::Timestamp;
 use prometheus_client::{
     metrics::{counter::Counter, family::Family},
-    registry::Registry,
+    registry::{Registry, Unit},
 };
 
-pub(super) fn show(registry: &mut Registry, status: Option<DelayedStatus>) {
+pub(super) fn show(registry: &mut Registry, status: Option<DelayedStatus>, now: Timestamp) {
+    let age = status.map_or(0, |status| now.since(status.settled_before).max(0));
     let DelayedStatus { balance, in_flight, refused, parked, .. } = status.unwrap_or_default();
     let events = Family::<[(&str, &str); 1], Counter>::default();
     let counts =
@@ -23,4 +25,6 @@ pub(super) fn show(registry: &mut Registry, status: Option<DelayedStatus>) {
     show("delayed_refused", "Delayed events that the broker refused and that are sent again", whole(refused));
     let what = "Delayed events that are parked: a person releases or drops them";
     show("delayed_parked", what, whole(parked));
+    let what = "How long ago the oldest delayed event was to be sent that is neither settled nor parked";
+    registry.register_with_unit("delayed_oldest_age", what, Unit::Seconds, seconds(age));
 }

@@ -1,6 +1,6 @@
 //! How a clock is, for metrics: of one that follows another that is all.
 
-use super::{gauge, seconds};
+use super::{gauge, lease, seconds};
 use crate::{
     clock_loop::{Degraded, Status},
     ops::{OpsError, RunningClock, run_blocking},
@@ -12,15 +12,16 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-/// The metrics of a clock that follows another one, of this status. All else is the leader's, who shows it.
+/// The metrics of a clock that follows another one, of this status, and as warm as that. All else is the leader's, who shows it.
 ///
 /// # Errors
 /// [`OpsError::Defect`].
-pub async fn of_follower(clock: &RunningClock, status: Status) -> Result<Registry, OpsError> {
+pub async fn of_follower(clock: &RunningClock, status: Status, is_warm: bool) -> Result<Registry, OpsError> {
     let (counts, zones, started) = (clock.counts.clone(), clock.zone_data(), clock.started);
     run_blocking(move || {
         let mut registry = Registry::with_prefix("khronos");
         show(&mut registry, &status, false, (&zones, started));
+        lease::show(&mut registry, counts.lease().seen(), is_warm);
         counts.register_of_follower(&mut registry);
         registry
     })

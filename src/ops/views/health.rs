@@ -1,7 +1,7 @@
 //! How a clock is, as `/healthz` and `/readyz` show it.
 
 use super::PauseView;
-use crate::{clock_loop::Status, postgres::WARM, schedule::ZoneData, store::Warmth};
+use crate::{clock_loop::Status, schedule::ZoneData, store::Warmth};
 use ponos::{broker::Link, event::Timestamp, redact::redact};
 use serde::{Deserialize, Serialize};
 
@@ -113,12 +113,11 @@ impl Readiness {
     /// The same of a follower that is as warm as this; `boot`: the present, in milliseconds since boot.
     #[must_use]
     pub fn with_warmth(self, warmth: &Warmth, boot: i64) -> Self {
-        let (is_warm, warm_at, cold) = match warmth {
-            // As the tables tell it of others: what is older is of looks that fail.
-            Warmth::Warm(as_of) => (boot.saturating_sub(as_of.boot) < WARM, Some(as_of.wall), None),
-            Warmth::Cold(why) => (false, None, Some(redact(why).into_owned())),
+        let (warm_at, cold) = match warmth {
+            Warmth::Warm(as_of) => (Some(as_of.wall), None),
+            Warmth::Cold(why) => (None, Some(redact(why).into_owned())),
         };
-        Self { warm: Some(is_warm), warm_at, cold, ..self }
+        Self { warm: Some(warmth.is_warm(boot)), warm_at, cold, ..self }
     }
 }
 

@@ -7,7 +7,7 @@
 use super::{held::Held, looks::Shared};
 use crate::{
     engine::{Pause, Reading, Warm},
-    postgres::Door,
+    postgres::{Door, WARM},
     schedule::CalendarStore,
     store::StoreError,
     telemetry::Counts,
@@ -25,6 +25,14 @@ pub enum Warmth {
     Warm(Reading),
     /// It reads everything first, for this reason.
     Cold(Arc<str>),
+}
+
+impl Warmth {
+    /// Whether what it holds was read a moment before this instant (milliseconds since boot). As the tables tell it of others: what is
+    /// older is of looks that fail.
+    pub fn is_warm(&self, boot: i64) -> bool {
+        matches!(self, Self::Warm(as_of) if boot.saturating_sub(as_of.boot) < WARM)
+    }
 }
 
 /// Up to when what is held is what the leader had written.

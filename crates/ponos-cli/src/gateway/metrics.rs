@@ -15,6 +15,14 @@ use ponos::{
 const BUCKETS: [f64; 14] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
 
+/// What becomes of events.
+const OUTCOMES: [&str; 5] = ["accepted", "unroutable", "refused", "unconfirmed", CONTRACT];
+/// Of an event that breaks its contract, or is not declared.
+pub(super) const CONTRACT: &str = "contract";
+/// Routes and statuses that rules look at; of others there is a series once they came.
+const ROUTES: [&str; 2] = ["events", "webhooks"];
+const STATUSES: [u16; 5] = [202, 400, 422, 429, 503];
+
 type Labels<const N: usize> = [(&'static str, String); N];
 
 /// Of one gateway. Clones count together.
@@ -41,6 +49,14 @@ impl GatewayMetrics {
             unconfirmed: Gauge::default(),
             connected: Gauge::default(),
         };
+        // So that the first of them is an increase.
+        for outcome in OUTCOMES {
+            drop(ours.events.get_or_create(&[("outcome", outcome.to_owned())]));
+        }
+        for (route, status) in ROUTES.iter().flat_map(|route| STATUSES.map(|status| (route, status))) {
+            let labels = [("route", (*route).to_owned()), ("status", status.to_string())];
+            drop(ours.requests.get_or_create(&labels));
+        }
         metrics.register(|registry| {
             let requests = "Requests by route and the status of their answers";
             registry.register("ponos_gateway_requests", requests, ours.requests.clone());
@@ -73,5 +89,34 @@ impl GatewayMetrics {
 
     pub(super) fn count_event(&self, outcome: &'static str) {
         self.events.get_or_create(&[("outcome", outcome.to_owned())]).inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{collections::BTreeSet, fs, path::Path};
+
+    /// What a file of the deployment names of these.
+    fn named(file: &str) -> BTreeSet<String> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy").join(file);
+        let text = fs::read_to_string(path).unwrap();
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        words.filter(|word| word.starts_with("ponos_gateway_")).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn whatever_rules_and_dashboards_look_at_is_there_from_the_start() {
+        let metrics = Metrics::new();
+        drop(GatewayMetrics::register(&metrics));
+        let scraped = metrics.expose(None).unwrap().text;
+        for file in ["prometheus/ponos.rules.yml", "grafana/services.json"] {
+            let named = named(file);
+            assert!(named.len() > 1, "{file}: {named:?}");
+            for name in named {
+                let is_it = |line: &str| line.split(['{', ' ']).next() == Some(&*name);
+                assert!(scraped.lines().any(is_it), "{file}: {name} is not in {scraped}");
+            }
+        }
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     access::{Access, Publisher},
     forms::{self, Accepted, BatchProblem, EventsAnswer},
-    metrics::GatewayMetrics,
+    metrics::{CONTRACT, GatewayMetrics},
     openapi,
     publisher::{Outcome, Publishing},
     reading::{self, Form, Plain, check, malformed},
@@ -142,7 +142,11 @@ impl Gateway {
             {
                 sources.push(BodyFault::new(format!("{}/source", at(number)), what));
             } else {
-                faults.extend(check(&self.settings.contracts, &at(number), event));
+                let broken = check(&self.settings.contracts, &at(number), event);
+                if !broken.is_empty() {
+                    self.metrics.count_event(CONTRACT);
+                }
+                faults.extend(broken);
             }
             if [&reserved, &foreign, &sources, &faults].iter().any(|wrong| wrong.len() >= FAULTS) {
                 break;

@@ -313,6 +313,7 @@ async fn data_are_held_to_their_contract_and_undeclared_events_refused() {
     let mut good = event("7", EVENT);
     good["data"]["n"] = "1".into();
     assert_eq!(tested.send(&good).await.0, 202);
+    assert!(tested.scraped().contains("ponos_gateway_events_total{outcome=\"contract\"} 2"));
 }
 
 #[tokio::test(start_paused = true)]

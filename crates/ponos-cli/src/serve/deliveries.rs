@@ -14,6 +14,7 @@ mod presence;
 pub(super) use fates::Fate;
 pub(super) use offering::{Terms, WAITING};
 
+use super::metrics::ServeMetrics;
 use fates::Fates;
 use ponos::worker::{Context, HandlerResult, Observed};
 use presence::Presence;
@@ -43,6 +44,7 @@ struct Shared {
     held: watch::Sender<usize>,
     /// How long a program may have one, with all extensions.
     longest: Duration,
+    metrics: ServeMetrics,
 }
 
 #[derive(Default)]
@@ -132,7 +134,13 @@ impl Deliveries {
     /// None yet. `longest` is how long a program may have one, with all extensions, unless its policy gives it longer.
     pub(super) fn new(longest: Duration) -> Self {
         let (state, came, held) = (Mutex::default(), Notify::new(), watch::Sender::new(0));
-        Self(Arc::new(Shared { state, came, held, longest }))
+        let metrics = ServeMetrics::default();
+        Self(Arc::new(Shared { state, came, held, longest, metrics }))
+    }
+
+    /// What is counted of them.
+    pub(super) fn metrics(&self) -> &ServeMetrics {
+        &self.0.metrics
     }
 
     /// The next delivery, of that queue if one is named, and its token and deadline; `None` if none comes within `wait`.
@@ -141,7 +149,7 @@ impl Deliveries {
         queue: Option<&str>,
         wait: Duration,
     ) -> Result<Option<(Token, Received, Instant)>, Draining> {
-        let until = Instant::now() + wait;
+        let (until, _pull) = (Instant::now() + wait, self.0.metrics.pull());
         loop {
             let came = self.0.came.notified();
             tokio::pin!(came);
@@ -260,6 +268,9 @@ impl Deliveries {
     }
 
     fn count(&self, state: &State) {
+        let whole = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.0.metrics.waiting.set(whole(state.waiting.len()));
+        self.0.metrics.held.set(whole(state.held.len()));
         self.0.held.send_replace(state.held.len());
     }
 

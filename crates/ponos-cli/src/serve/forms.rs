@@ -62,6 +62,24 @@ pub(super) enum OutcomeKind {
     Skip,
 }
 
+impl OutcomeKind {
+    /// Each of them.
+    pub(super) const ALL: [Self; 6] =
+        [Self::Done, Self::Retry, Self::Snooze, Self::Release, Self::Dead, Self::Skip];
+
+    /// As a request has it.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Retry => "retry",
+            Self::Snooze => "snooze",
+            Self::Release => "release",
+            Self::Dead => "dead",
+            Self::Skip => "skip",
+        }
+    }
+}
+
 /// The outcome of a delivery.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

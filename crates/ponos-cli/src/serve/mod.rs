@@ -3,6 +3,7 @@
 mod deliveries;
 mod forms;
 mod listen;
+mod metrics;
 mod openapi;
 mod publishing;
 mod routes;
@@ -25,6 +26,7 @@ use listen::Listener;
 use ponos::{
     broker::Transport,
     files,
+    metrics::Metrics,
     shutdown::{Shutdown, Stage, Trigger, shutdown},
     worker::{Limits, Policy, Prefetch, Report},
 };
@@ -111,7 +113,9 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
         worker = worker.inbox(place.open(&described.service, described.slots()).await?);
     }
     if let Some(address) = args.metrics.as_deref().filter(|address| !address.is_empty()) {
-        worker = worker.metrics(address);
+        let metrics = Metrics::new();
+        deliveries.metrics().register(&metrics);
+        worker = worker.registry(&metrics).metrics(address);
     }
     if let Some(collector) = args.traces.collector()? {
         worker = worker.traces(collector);

@@ -169,8 +169,14 @@ pub(super) async fn receive(served: &Served, query: &str) -> Answer {
 )]
 pub(super) async fn settle(served: &Served, token: &str, (body, room): Body) -> Answer {
     let fate = match served.deliveries.decide(token, digest(&body)).map_err(|why| not_taken(&why))? {
-        Settling::Ended(fate) => return Ok(settled(&fate)),
-        Settling::Wait(fate) => fate,
+        Settling::Ended(fate) => {
+            served.deliveries.metrics().repeated.inc();
+            return Ok(settled(&fate));
+        }
+        Settling::Wait(fate) => {
+            served.deliveries.metrics().repeated.inc();
+            fate
+        }
         Settling::Open(deciding) => decide(served, deciding, &body)?,
     };
     // what it publishes is the delivery's now
@@ -195,6 +201,7 @@ fn decide(
             return Err(Problem::of_body(faults));
         }
     };
+    served.deliveries.metrics().count_outcome(request.outcome);
     let held = checked.iter().try_for_each(|one| one.hold(&deciding.context));
     // all was checked: what is refused now is beyond what one delivery may publish, and a part of it is held
     Ok(deciding.decided(held.map(|()| outcome).map_err(Failure::from)))

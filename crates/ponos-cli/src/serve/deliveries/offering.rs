@@ -43,6 +43,7 @@ impl Deliveries {
             let delivery = Received { queue: Arc::clone(&queue), context };
             let token = Arc::clone(&token);
             state.waiting.push_back(Waiting { token, delivery, timeout: terms.timeout, deadline, decide });
+            self.count(&state);
         }
         let _offered = Offered { deliveries: self, token: &token };
         self.0.came.notify_waiters();
@@ -121,6 +122,7 @@ impl Deliveries {
         let mut state = self.lock();
         let before = state.waiting.len();
         state.waiting.retain(|one| one.token != *token);
+        self.count(&state);
         state.waiting.len() < before
     }
 
@@ -132,6 +134,7 @@ impl Deliveries {
             && held.deadline.borrow().is_none_or(|now| now <= deadline);
         if is_over {
             held.stage = HeldStage::Late;
+            self.0.metrics.late.inc();
         }
         is_over
     }

@@ -100,6 +100,27 @@ async fn who_does_not_settle_in_time_is_late_and_the_attempt_has_failed() {
         panic!("{late:?}")
     };
     assert!(reason.contains("timed out: no program settled it within 10 s"), "{reason}");
+    assert_eq!(running.deliveries.metrics().late.get(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_and_what_programs_have_is_counted_while_it_is_so() {
+    let running = start(Policy::retry(2)).await;
+    let metrics = running.deliveries.metrics().clone();
+    let counted = || (metrics.waiting.get(), metrics.held.get());
+    let pulling = running.deliveries.receive(None, SECOND);
+    tokio::pin!(pulling);
+    assert!(timeout(SECOND / 2, pulling.as_mut()).await.is_err());
+    assert_eq!(metrics.pulling(), 1);
+    assert!(pulling.await.unwrap().is_none());
+    assert_eq!(metrics.pulling(), 0);
+    running.client.task(TASK, &json!({"n": 1})).await.unwrap();
+    sleep(SECOND).await;
+    assert_eq!(counted(), (1, 0));
+    let (token, ..) = running.next().await;
+    assert_eq!((counted(), metrics.pulling()), ((0, 1), 0));
+    running.settle(&token, 1, Ok(Outcome::Done)).await;
+    assert_eq!((counted(), metrics.late.get()), ((0, 0), 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,6 +6,7 @@ use crate::{
 };
 use ponos::{
     broker::{Transport, memory::Broker},
+    metrics::Metrics,
     shutdown::{Trigger, shutdown},
     topology::{Binding, Exchange, Queue, Topology},
     worker::Policy,
@@ -77,6 +78,16 @@ impl Sidecar {
 
     fn held(&self) -> usize {
         self.server.bodies.held()
+    }
+
+    /// Each of these is scraped.
+    fn counts(&self, lines: &[&str]) {
+        let metrics = Metrics::new();
+        self.server.served.deliveries.metrics().register(&metrics);
+        let scraped = metrics.expose(None).unwrap().text;
+        for line in lines {
+            assert!(scraped.lines().any(|shown| shown == *line), "{line}: {scraped}");
+        }
     }
 }
 
@@ -153,6 +164,13 @@ async fn an_outcome_that_takes_long_is_asked_for_again_and_then_answered() {
     sidecar.broker.hold_confirms(false);
     let settled = sidecar.post(&path, &outcome).await;
     assert_eq!((settled.0, &settled.2), (200, &json!({"ended": "done"})), "{settled:?}");
+    assert_eq!(sidecar.post(&path, &outcome).await.0, 200, "after it has ended, too");
+    sidecar.counts(&[
+        "ponos_serve_outcomes_total{outcome=\"done\"} 1",
+        "ponos_serve_outcomes_total{outcome=\"dead\"} 0",
+        "ponos_serve_outcomes_repeated_total 2",
+        "ponos_serve_held 0",
+    ]);
 }
 
 #[tokio::test(start_paused = true)]
