@@ -2,6 +2,7 @@
 
 mod bodies;
 mod connections;
+mod local;
 pub(crate) mod openapi;
 mod percent;
 pub(crate) mod problem;
@@ -9,5 +10,6 @@ pub(crate) mod problem;
 pub(crate) use bodies::{Bodies, Room};
 #[cfg(test)]
 pub(crate) use connections::converse;
-pub(crate) use connections::{Answers, ConnectionLimits, Listens, Stream, is_here, is_loopback, serve};
+pub(crate) use connections::{Answers, ConnectionLimits, Listens, Stream, is_loopback, serve};
+pub(crate) use local::{let_in, token};
 pub(crate) use percent::percent_decoded;
