@@ -165,6 +165,7 @@ fn worker(config: &Config, deliveries: &Deliveries, grace: Duration) -> ponos::w
     });
     let noting = deliveries.clone();
     let worker = worker.limits(limits).observe(move |observed| noting.note(observed));
+    let worker = if config.reports { worker.reports() } else { worker };
     if config.passive { worker.passive() } else { worker }
 }
 

@@ -24,13 +24,14 @@ const VALUES: [&str; 10] = [
 ];
 
 /// All that are read.
-const VARIABLES: [&str; 8] = [
+const VARIABLES: [&str; 9] = [
     "PONOS_URL",
     "PONOS_URL_FILE",
     "PONOS_INBOX",
     "PONOS_LOG",
     "PONOS_LOG_FORMAT",
     "PONOS_METRICS",
+    "PONOS_REPORTS",
     "PONOS_CONFIG",
     "PONOS_TOKEN_FILE",
 ];

@@ -78,11 +78,24 @@ impl Worker {
         faults.extend(self.limits.faults());
         let topology = topology(&self, &mut faults);
         let address = self.metrics.as_deref().and_then(|text| address(text, &mut faults));
-        let Self { service, drafts, events, tasks, states, inbox, limits, clock, observer, measured, .. } =
-            self;
+        let Self {
+            service,
+            drafts,
+            events,
+            tasks,
+            states,
+            inbox,
+            limits,
+            clock,
+            observer,
+            measured,
+            reports,
+            ..
+        } = self;
         let served = address.map(|address| (address, measured.clone().unwrap_or_default()));
         let metrics = served.as_ref().map(|(_, metrics)| metrics).or(measured.as_ref());
         let metrics = metrics.map(Metrics::of_workers);
+        let reports = reports.then(|| metrics.map(WorkerMetrics::reports).unwrap_or_default());
         let mut queues = Vec::new();
         let by_handlers = drafts.iter().filter(|draft| draft.intake == Takes::Task);
         let handled: HashSet<String> = by_handlers.map(|draft| draft.label.clone()).collect();
@@ -122,9 +135,10 @@ impl Worker {
             inbox,
             limits,
             publisher: OnceLock::new(),
+            reporter: OnceLock::new(),
             observer,
         };
-        Ok(Plan { service: Arc::new(service), queues, topology, served })
+        Ok(Plan { service: Arc::new(service), queues, topology, served, reports })
     }
 }
 

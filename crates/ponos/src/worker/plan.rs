@@ -3,7 +3,7 @@
 use super::{
     Policy,
     handler::ErasedHandler,
-    metrics::{HandlerMetrics, QueueMetrics},
+    metrics::{HandlerMetrics, QueueMetrics, ReportMetrics},
     service::Service,
     settings::Last,
 };
@@ -25,6 +25,8 @@ pub(crate) struct Plan {
     pub(crate) topology: Topology,
     /// Where metrics are to be served, and which.
     pub(crate) served: Option<(SocketAddr, Metrics)>,
+    /// If it reports.
+    pub(crate) reports: Option<ReportMetrics>,
 }
 
 /// One queue: its routes, and how many at a time.

@@ -1,6 +1,8 @@
 //! The parts that all handlers of a worker share: its name, clock, state, inbox, and what it may publish.
 
-use super::{confirming_publisher::ConfirmingPublisher, ended::Observer, limits::Limits};
+use super::{
+    confirming_publisher::ConfirmingPublisher, ended::Observer, limits::Limits, reporting::Reporter,
+};
 use crate::{clock::Clock, declared::Declared, inbox::Inbox};
 use std::{
     any::{Any, TypeId, type_name},
@@ -23,6 +25,8 @@ pub(crate) struct Service {
     pub(crate) limits: Limits,
     /// The publisher; set once the worker runs.
     pub(crate) publisher: OnceLock<ConfirmingPublisher>,
+    /// What ended is reported by it; set once a worker that reports runs.
+    pub(crate) reporter: OnceLock<Reporter>,
     /// Called at every end.
     pub(crate) observer: Option<Observer>,
 }
