@@ -2,15 +2,17 @@
 //!
 //! The verbs share `connection` (which broker), `trouble` (errors and exit codes), `output` (writing), `layout` (lines that
 //! fit the terminal), `http` (serving HTTP), `config` (`ponos.toml`), `described` (a service), `contracts` (schemas) and
-//! `span` (durations as people write them). The program uses only the public items of `ponos`; it is a package of its own,
+//! `span` (durations as people write them), `ask` (asking an observer). The program uses only the public items of `ponos`; it is a package of its own,
 //! so that neither workers nor the clock pay for a command line.
 
+mod ask;
 mod asyncapi;
 mod check;
 mod completions;
 mod config;
 mod connection;
 mod contracts;
+mod coverage;
 mod dead;
 mod declare;
 mod described;
@@ -21,6 +23,7 @@ mod inbox;
 mod json;
 mod later;
 mod layout;
+mod observe;
 mod output;
 mod publish;
 mod run;
@@ -33,6 +36,7 @@ mod tail;
 mod token;
 mod topology;
 mod trouble;
+mod why;
 
 use clap::Parser;
 use std::process::ExitCode;
@@ -58,6 +62,9 @@ enum Verb {
     Run(run::Args),
     Serve(serve::Args),
     Gateway(gateway::Args),
+    Observe(observe::Args),
+    Why(why::Args),
+    Coverage(coverage::Args),
     Token(token::Args),
     Check(check::Args),
     Declare(declare::Args),
@@ -77,6 +84,7 @@ impl Verb {
             | Self::Run(_)
             | Self::Serve(_)
             | Self::Gateway(_)
+            | Self::Observe(_)
             | Self::Dead(dead::Verb::Requeue(_)) => None,
             Self::Publish(_) => {
                 Some("interrupted: if no id was printed, the message may not have been published")
@@ -88,6 +96,8 @@ impl Verb {
                 Some("interrupted: a part of what the service needs may be declared; run it again")
             }
             Self::Dead(_)
+            | Self::Why(_)
+            | Self::Coverage(_)
             | Self::Check(_)
             | Self::Topology(_)
             | Self::Asyncapi(_)
@@ -118,6 +128,9 @@ fn main() -> ExitCode {
             Verb::Run(args) => run::run(&connection, args).await,
             Verb::Serve(args) => serve::run(&connection, args).await,
             Verb::Gateway(args) => gateway::run(&connection, args).await,
+            Verb::Observe(args) => observe::run(&connection, args).await,
+            Verb::Why(args) => why::run(args).await,
+            Verb::Coverage(args) => coverage::run(args).await,
             Verb::Token(args) => token::run(args),
             Verb::Check(args) => check::run(&args),
             Verb::Declare(args) => declare::run(&connection, args).await,

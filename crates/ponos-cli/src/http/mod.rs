@@ -1,4 +1,4 @@
-//! What the HTTP servers of `serve` and `gateway` share: connections and their bounds, bodies and theirs, problem documents.
+//! What the HTTP servers of `serve`, `gateway` and `observe` share: connections and their bounds, bodies and theirs, problem documents.
 
 mod bodies;
 mod connections;

@@ -2,7 +2,7 @@
 
 mod deliveries;
 mod forms;
-mod listen;
+pub(crate) mod listen;
 mod openapi;
 mod publishing;
 mod routes;

@@ -24,7 +24,7 @@ const VALUES: [&str; 10] = [
 ];
 
 /// All that are read.
-const VARIABLES: [&str; 9] = [
+const VARIABLES: [&str; 10] = [
     "PONOS_URL",
     "PONOS_URL_FILE",
     "PONOS_INBOX",
@@ -32,12 +32,13 @@ const VARIABLES: [&str; 9] = [
     "PONOS_LOG_FORMAT",
     "PONOS_METRICS",
     "PONOS_REPORTS",
+    "PONOS_OBSERVER",
     "PONOS_CONFIG",
     "PONOS_TOKEN_FILE",
 ];
 
 /// Verbs, with what they can't do without.
-const VERBS: [(&str, &[&str]); 12] = [
+const VERBS: [(&str, &[&str]); 15] = [
     ("tail", &[]),
     ("publish", &["a.b.c", "1"]),
     ("dead list", &["--queue", "q"]),
@@ -49,6 +50,9 @@ const VERBS: [(&str, &[&str]); 12] = [
     ("check", &[]),
     ("run", &["--service", "s", "--on", "a.b.c"]),
     ("serve", &["--service", "s", "--on", "a.b.c"]),
+    ("observe", &["--listen", "127.0.0.1:0"]),
+    ("why", &["1"]),
+    ("coverage", &[]),
     ("schema check", &["nowhere.json", "nowhere.json"]),
 ];
 
