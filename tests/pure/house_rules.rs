@@ -7,7 +7,8 @@ use std::{
 };
 
 /// Crates that compute. Their `Cargo.toml` keeps runtimes, brokers and stores out of them, …
-const PURE: &[&str] = &["khronos-schedule", "khronos-engine", "ponos-event", "ponos-schema", "ponos-toml"];
+const PURE: &[&str] =
+    &["khronos-schedule", "khronos-engine", "ponos-event", "ponos-observer", "ponos-schema", "ponos-toml"];
 const FOREIGN: &[&str] =
     &["tokio", "lapin", "sled", "redb", "sqlx", "axum", "hyper", "mio", "socket2", "rustix"];
 /// … and of the standard library they use nothing that reads the system: not its files, clock, network, threads.

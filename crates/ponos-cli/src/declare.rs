@@ -22,6 +22,7 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     let worker = described.worker(Clone::clone, |_, _| |_, _| async { Ok(Outcome::Done) });
     let worker = worker.limits(config.limits(ponos::worker::Limits::default().grace));
     let worker = if config.passive { worker.passive() } else { worker };
+    let worker = if config.reports { worker.reports() } else { worker };
     let ready = worker.ready().map_err(unfit)?;
     let transport = Transport::amqp(options.or(&config).config("ponos declare")?);
     ready.declare_on(&transport).await.map_err(unfit)?;

@@ -2,15 +2,17 @@
 //!
 //! The verbs share `connection` (which broker), `trouble` (errors and exit codes), `output` (writing), `layout` (lines that
 //! fit the terminal), `http` (serving HTTP), `traces` (where spans go), `config` (`ponos.toml`), `described` (a service), `contracts` (schemas) and
-//! `span` (durations as people write them). The program uses only the public items of `ponos`; it is a package of its own,
+//! `span` (durations as people write them), `ask` (asking an observer). The program uses only the public items of `ponos`; it is a package of its own,
 //! so that neither workers nor the clock pay for a command line.
 
+mod ask;
 mod asyncapi;
 mod check;
 mod completions;
 mod config;
 mod connection;
 mod contracts;
+mod coverage;
 mod dead;
 mod declare;
 mod described;
@@ -21,6 +23,7 @@ mod inbox;
 mod json;
 mod later;
 mod layout;
+mod observe;
 mod output;
 mod publish;
 mod run;
@@ -37,6 +40,7 @@ mod token;
 mod topology;
 mod traces;
 mod trouble;
+mod why;
 
 use clap::Parser;
 use std::process::ExitCode;
@@ -65,6 +69,9 @@ enum Verb {
     /// Receives events from elsewhere and publishes them.
     #[command(subcommand)]
     Source(source::Verb),
+    Observe(observe::Args),
+    Why(why::Args),
+    Coverage(coverage::Args),
     Token(token::Args),
     Check(check::Args),
     Declare(declare::Args),
@@ -85,6 +92,7 @@ impl Verb {
             | Self::Serve(_)
             | Self::Gateway(_)
             | Self::Source(_)
+            | Self::Observe(_)
             | Self::Dead(dead::Verb::Requeue(_)) => None,
             Self::Publish(_) => {
                 Some("interrupted: if no id was printed, the message may not have been published")
@@ -96,6 +104,8 @@ impl Verb {
                 Some("interrupted: a part of what the service needs may be declared; run it again")
             }
             Self::Dead(_)
+            | Self::Why(_)
+            | Self::Coverage(_)
             | Self::Check(_)
             | Self::Topology(_)
             | Self::Asyncapi(_)
@@ -127,6 +137,9 @@ fn main() -> ExitCode {
             Verb::Serve(args) => serve::run(&connection, args).await,
             Verb::Gateway(args) => gateway::run(&connection, args).await,
             Verb::Source(verb) => source::run(&connection, verb).await,
+            Verb::Observe(args) => observe::run(&connection, args).await,
+            Verb::Why(args) => why::run(args).await,
+            Verb::Coverage(args) => coverage::run(args).await,
             Verb::Token(args) => token::run(args),
             Verb::Check(args) => check::run(&args),
             Verb::Declare(args) => declare::run(&connection, args).await,

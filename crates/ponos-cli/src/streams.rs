@@ -32,14 +32,25 @@ pub(crate) struct Streams {
     /// One at a time across all replicas, in order
     #[arg(long, requires = "service", conflicts_with = "config")]
     exclusive: bool,
+    /// Reports what comes of each event, and declares what is handled, to the exchange ponos.reports (ponos observe)
+    #[arg(
+        long,
+        env = "PONOS_REPORTS",
+        hide_env_values = true,
+        value_parser = clap::builder::FalseyValueParser::new()
+    )]
+    reports: bool,
 }
 
 impl Streams {
     /// What the file or the flags say; `policy` and `contracts` are those of the flags.
     pub(crate) fn read(&self, policy: &Policy, contracts: Option<&Contracts>) -> Result<Config, Trouble> {
-        let Some(service) = &self.service else { return Config::load(self.config.as_deref()) };
+        let Some(service) = &self.service else {
+            let config = Config::load(self.config.as_deref())?;
+            return Ok(Config { reports: config.reports || self.reports, ..config });
+        };
         let described = self.described(service, policy, contracts)?;
-        Ok(Config { described, ..Config::default() })
+        Ok(Config { described, reports: self.reports, ..Config::default() })
     }
 
     /// Whether a file says it.

@@ -11,6 +11,7 @@ use crate::{
 };
 use ponos::{
     broker::{LinkErrorClass, Transport},
+    event::reports,
     topology::{self, Document, Exchange, Permissions, Queue, Topology, worker},
     worker::{Outcome, Policy},
 };
@@ -75,7 +76,10 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     let config = args.streams.read(&Policy::default(), None)?;
     let options = &options.or(&config);
     let worker = config.described.worker(Clone::clone, |_, _| |_, _| async { Ok(Outcome::Done) });
-    let wanted = worker.ready().map_err(unfit)?.topology().clone();
+    let mut wanted = worker.ready().map_err(unfit)?.topology().clone();
+    if config.reports {
+        wanted.join(reports::topology());
+    }
     if args.check {
         let transport = options.transport("ponos topology").await?;
         return check(&transport, &wanted, args.json).await;

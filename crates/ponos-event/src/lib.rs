@@ -13,6 +13,7 @@ mod message;
 mod name;
 mod numbered;
 pub mod redact;
+pub mod reports;
 pub mod terminal;
 #[doc(hidden)]
 pub mod text;

@@ -22,6 +22,7 @@ macro_rules! with_policy {
             ("max_age", Kind::Duration),
             ("latest_only", Kind::Boolean),
             ("expect_by_next", Kind::Duration),
+            ("within", Kind::Duration),
         ]
     };
 }
@@ -118,6 +119,7 @@ const PUBLISH: &[Key] = &[("events", Kind::Texts), ("tasks", Kind::Texts)];
 pub(super) const KEYS: &[Key] = &[
     ("service", Kind::Text),
     ("inbox", Kind::Text),
+    ("reports", Kind::Boolean),
     ("broker", Kind::Section(BROKER)),
     ("contracts", Kind::Section(CONTRACTS)),
     ("policy", Kind::Section(POLICY)),

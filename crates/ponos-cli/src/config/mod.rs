@@ -49,6 +49,8 @@ pub(crate) struct Config {
     pub(crate) consumer_timeout: Option<Duration>,
     /// Nothing is declared on the broker.
     pub(crate) passive: bool,
+    /// What comes of deliveries is reported.
+    pub(crate) reports: bool,
     pub(crate) inbox: Option<InboxLocation>,
     /// What comes in over HTTP.
     pub(crate) gateway: Option<Settings>,
@@ -104,6 +106,7 @@ impl Config {
         let mut config = Self::default();
         config.broker(&mut values);
         config.inbox = inbox(&mut values);
+        config.reports = values.boolean("reports").unwrap_or(false);
         let (places, unused) = queues::read(&mut config.described, &mut values);
         config.service(&mut values);
         config.gateway = gateway::read(&mut values);
@@ -194,12 +197,14 @@ impl Config {
 /// Without the URL, which may hold a password.
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { described, url: _, url_file, consumer_timeout, passive, inbox, gateway, sqs } = self;
+        let Self { described, url: _, url_file, consumer_timeout, passive, reports, inbox, gateway, sqs } =
+            self;
         f.debug_struct("Config")
             .field("described", described)
             .field("url_file", url_file)
             .field("consumer_timeout", consumer_timeout)
             .field("passive", passive)
+            .field("reports", reports)
             .field("inbox", inbox)
             .field("gateway", gateway)
             .field("sqs", sqs)

@@ -112,6 +112,7 @@ fn over(mut policy: Policy, values: &mut Values<'_>, table: &str) -> Policy {
     policy.rate = values.parsed(&key("rate"), span::rate).or(policy.rate);
     policy.max_age = values.duration(&key("max_age")).or(policy.max_age);
     policy.expect_by_next = values.duration(&key("expect_by_next")).or(policy.expect_by_next);
+    policy.within = values.duration(&key("within")).or(policy.within);
     policy.exclusive = values.boolean(&key("exclusive")).unwrap_or(policy.exclusive);
     policy.latest_only = values.boolean(&key("latest_only")).unwrap_or(policy.latest_only);
     policy

@@ -15,6 +15,7 @@ fn read_in(text: &str, folder: &Path) -> (Config, Vec<String>) {
 const WHOLE: &str = r#"
 service = "shop"
 inbox = "sled:inbox"
+reports = true
 
 [broker]
 url_file = "url"
@@ -28,6 +29,7 @@ backoff = { first = "1s", factor = 2, jitter = 0.5 }
 [[policies]]
 name = "slow"
 timeout = "10m"
+within = "1h"
 concurrency = 2
 prefetch = 4
 
@@ -57,6 +59,7 @@ fn a_whole_file_is_what_it_says() {
     assert_eq!(config.url_file.as_deref(), Some(Path::new("conf/url")));
     assert_eq!(config.inbox, Some(InboxLocation::Sled("conf/inbox".into())));
     assert_eq!((config.consumer_timeout, config.passive), (Some(Duration::from_secs(3600)), true));
+    assert!(config.reports);
     let described = &config.described;
     let names: Vec<_> = described.queue_names().map(|name| name.to_string()).collect();
     assert_eq!(names, ["shop.order.*.shipped", "shop.orders", "shop.stock.label.print"]);

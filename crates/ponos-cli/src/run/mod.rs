@@ -155,6 +155,9 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     if args.passive || config.passive {
         worker = worker.passive();
     }
+    if config.reports {
+        worker = worker.reports();
+    }
     let ready = worker.ready().map_err(unfit)?;
     let broker = options.or(&config).config(&format!("ponos run {}", described.service))?;
     let waits = drain::DrainWaits::new(quiet(described), broker.heartbeat);

@@ -43,6 +43,10 @@ pub(super) struct Args {
     /// last one
     #[arg(long, requires = "service", conflicts_with = "config", value_name = "TOLERANCE", value_parser = span::duration)]
     expect_by_next: Option<Duration>,
+    /// Declares within what time after an event was sent this means to be done with it, such as 1h, for whoever observes
+    /// (--reports, ponos observe)
+    #[arg(long, requires = "service", conflicts_with = "config", value_name = "DURATION", value_parser = span::positive)]
+    within: Option<Duration>,
     /// The broker's consumer_timeout, within which every delivery held must be settled
     #[arg(long, requires = "service", conflicts_with = "config", value_name = "DURATION", default_value = "30m", value_parser = span::duration)]
     pub(super) consumer_timeout: Duration,
@@ -64,6 +68,7 @@ impl Args {
             max_age: self.max_age,
             latest_only: self.latest_only,
             expect_by_next: self.expect_by_next,
+            within: self.within,
             // that is said with the queues
             exclusive: false,
             max_wait: self.max_wait,

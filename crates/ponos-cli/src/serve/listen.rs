@@ -23,7 +23,7 @@ const STARTING: std::time::Duration = std::time::Duration::from_secs(5);
 const MADE_IN: &str = ".pns";
 
 /// A bound address or socket.
-pub(super) enum Listener {
+pub(crate) enum Listener {
     Tcp(TcpListener),
     #[cfg(unix)]
     Unix(UnixListener, UnixPlace),
@@ -31,14 +31,14 @@ pub(super) enum Listener {
 
 /// The file of a socket.
 #[cfg(unix)]
-pub(super) struct UnixPlace {
+pub(crate) struct UnixPlace {
     path: PathBuf,
     /// Device and inode: tells ours from another's at the same path.
     number: (u64, u64),
 }
 
 /// A connection.
-pub(super) enum Accepted {
+pub(crate) enum Accepted {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(UnixStream),
@@ -46,10 +46,10 @@ pub(super) enum Accepted {
 
 impl Listener {
     /// Binds an address of this machine alone.
-    pub(super) async fn tcp(address: SocketAddr) -> Result<Self, Trouble> {
+    pub(crate) async fn tcp(address: SocketAddr) -> Result<Self, Trouble> {
         if !address.ip().is_loopback() {
             return Err(Trouble::usage(format!(
-                "--listen {address}: ponos serve is for programs of this machine; take 127.0.0.1 or [::1], or --socket"
+                "--listen {address}: this is for programs of this machine; take 127.0.0.1 or [::1], or --socket where there is one"
             )));
         }
         let bound = TcpListener::bind(address).await;
@@ -77,7 +77,7 @@ impl Listener {
     }
 
     /// Where it is, for people.
-    pub(super) fn place(&self) -> String {
+    pub(crate) fn place(&self) -> String {
         match self {
             Self::Tcp(listener) => listener
                 .local_addr()

@@ -2,7 +2,7 @@
 
 mod deliveries;
 mod forms;
-mod listen;
+pub(crate) mod listen;
 mod metrics;
 mod openapi;
 mod publishing;
@@ -14,7 +14,7 @@ use crate::{
     connection::Options,
     described::unfit,
     exit::Exit,
-    inbox, output,
+    http, inbox, output,
     run::{health, log},
     span,
     streams::Streams,
@@ -25,7 +25,6 @@ use deliveries::{Deliveries, Terms, WAITING};
 use listen::Listener;
 use ponos::{
     broker::Transport,
-    files,
     metrics::Metrics,
     shutdown::{Shutdown, Stage, Trigger, shutdown},
     worker::{Limits, Policy, Prefetch, Report},
@@ -33,17 +32,10 @@ use ponos::{
 use publishing::Publisher;
 use routes::Served;
 use server::Server;
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 /// What a delivery's handler takes beyond its waiting and a program's time.
 const MARGIN: Duration = Duration::from_secs(5);
-/// The most bytes of a file with a token.
-const TOKEN: u64 = 4096;
 
 /// Runs a service's worker for programs of any language beside it: they receive deliveries and settle them over HTTP.
 ///
@@ -105,7 +97,7 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     if let Some(told) = args.inbox.as_deref().filter(|told| !told.is_empty()) {
         config.inbox = Some(inbox::InboxLocation::read(told)?);
     }
-    let token = args.token_file.as_deref().map(token).transpose()?;
+    let token = args.token_file.as_deref().map(http::token).transpose()?;
     let deliveries = Deliveries::new(args.longest);
     let mut worker = worker(&config, &deliveries);
     let described = &config.described;
@@ -183,6 +175,7 @@ fn worker(config: &Config, deliveries: &Deliveries) -> ponos::worker::Worker {
     });
     let noting = deliveries.clone();
     let worker = worker.limits(limits).observe(move |observed| noting.note(observed));
+    let worker = if config.reports { worker.reports() } else { worker };
     if config.passive { worker.passive() } else { worker }
 }
 
@@ -229,22 +222,6 @@ async fn follow(asked: Shutdown, grace: Duration, deliveries: Deliveries, worker
         () = deliveries.none_held() => {}
     }
     worker.advance();
-}
-
-/// The token that a file holds.
-fn token(path: &Path) -> Result<String, Trouble> {
-    let unusable = |what: String| {
-        Trouble::Words(Exit::Configuration, format!("--token-file {}: {what}", path.display()))
-    };
-    let text = files::read_text(path, TOKEN).map_err(|error| unusable(error.to_string()))?;
-    if let Some(warning) = files::open_to_others(path) {
-        output::complain(&format!("warning: {warning}"));
-    }
-    let token = text.trim();
-    if token.len() < 16 || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(unusable("a token is one word of at least 16 printable ASCII characters, such as openssl rand -hex 16 makes".into()));
-    }
-    Ok(token.to_owned())
 }
 
 #[cfg(test)]

@@ -6,18 +6,15 @@ use super::{
     listen::{Accepted, Listener},
     routes::{Asked, Served},
 };
-use crate::http::{
-    self, Answers, Bodies, ConnectionLimits, Listens, RequestTrace, Stream, is_here, problem::Problem,
-};
+use crate::http::{self, Answers, Bodies, ConnectionLimits, Listens, RequestTrace, Stream, problem::Problem};
 use http_body_util::Full;
 use hyper::{
     Request, Response, StatusCode,
     body::{Body, Bytes, Incoming},
-    header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN},
+    header::CONTENT_TYPE,
 };
 use ponos::shutdown::Shutdown;
 use std::{io, sync::Arc, time::Duration};
-use subtle::ConstantTimeEq;
 
 /// The most bytes of a body.
 const BODY: usize = 16 << 20;
@@ -72,19 +69,7 @@ impl Server {
 
     async fn read(&self, request: Request<Incoming>) -> Result<Asked, Problem> {
         let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
-        if request.headers().contains_key(ORIGIN) || self.is_tcp && !text(HOST).is_some_and(is_here) {
-            let what = "web pages may not ask here; ask as http://127.0.0.1 or http://localhost, without an Origin header";
-            return Err(Problem::new(StatusCode::FORBIDDEN, "foreign", what));
-        }
-        if let Some(token) = &self.token {
-            let shown =
-                text(AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-            if !bool::from(shown.trim().as_bytes().ct_eq(token.as_bytes())) {
-                let what =
-                    "show the token: Authorization: Bearer TOKEN, as it stands in the file of --token-file";
-                return Err(Problem::new(StatusCode::UNAUTHORIZED, "no-token", what).asks_for_token());
-            }
-        }
+        http::let_in(request.headers(), self.is_tcp, self.token.as_deref())?;
         let length = request.body().size_hint().exact();
         let kind = text(CONTENT_TYPE).and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
         if length != Some(0) && !kind.eq_ignore_ascii_case("application/json") {

@@ -65,6 +65,9 @@ fn every_verb_has_a_help() {
         "dead drop",
         "topology",
         "run",
+        "observe",
+        "why",
+        "coverage",
         "schema check",
     ] {
         let words: Vec<&str> = verb.split(' ').chain(["--help"]).collect();

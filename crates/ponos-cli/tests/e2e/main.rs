@@ -19,6 +19,8 @@ mod gateway_openapi;
 mod gateway_webhooks;
 mod hostile;
 mod nested;
+#[cfg(unix)]
+mod observe;
 mod publish;
 mod run;
 mod run_as_told;

@@ -31,6 +31,8 @@ const VARIABLES: [&str; 10] = [
     "PONOS_LOG",
     "PONOS_LOG_FORMAT",
     "PONOS_METRICS",
+    "PONOS_REPORTS",
+    "PONOS_OBSERVER",
     "PONOS_CONFIG",
     "PONOS_TOKEN_FILE",
     "PONOS_TRACES",
@@ -38,7 +40,7 @@ const VARIABLES: [&str; 10] = [
 ];
 
 /// Verbs, with what they can't do without.
-const VERBS: [(&str, &[&str]); 12] = [
+const VERBS: [(&str, &[&str]); 15] = [
     ("tail", &[]),
     ("publish", &["a.b.c", "1"]),
     ("dead list", &["--queue", "q"]),
@@ -50,6 +52,9 @@ const VERBS: [(&str, &[&str]); 12] = [
     ("check", &[]),
     ("run", &["--service", "s", "--on", "a.b.c"]),
     ("serve", &["--service", "s", "--on", "a.b.c"]),
+    ("observe", &["--listen", "127.0.0.1:0"]),
+    ("why", &["1"]),
+    ("coverage", &[]),
     ("schema check", &["nowhere.json", "nowhere.json"]),
 ];
 

@@ -4,6 +4,7 @@ use super::{
     Topology,
     worker::{DEAD, EVENTS, LADDER, RETURN, TASKS, own},
 };
+use crate::reports::REPORTS;
 
 /// The exchange of commands to the clock, which goes by the user whom the broker names: writing to it is a right of nobody's yet.
 const COMMANDS: &str = "khronos.commands";
@@ -35,7 +36,7 @@ pub struct TopicPermissions {
 }
 
 /// The least that a worker of this topology needs which declares nothing (`passive`) and publishes events of these names, and tasks
-/// if `tasks`: its queues and their dead letters to read, the exchanges of retries and dead letters to write to, and on the exchange
+/// if `tasks`, and reports if their exchange is in it: its queues and their dead letters to read, the exchanges of retries and dead letters to write to, and on the exchange
 /// of events these names alone. So it can't publish as another, `time.*` among that, nor take what is not its own.
 ///
 /// The exchanges of tasks, retries and dead letters go by the name of the queue, which no permission is about: who may write to them
@@ -43,7 +44,8 @@ pub struct TopicPermissions {
 pub fn permissions(user: &str, topology: &Topology, events: &[&str], tasks: bool) -> Permissions {
     let own = own(topology);
     let rungs = LADDER.iter().map(|(rung, _)| *rung);
-    let sends = [(!events.is_empty(), EVENTS), (tasks, TASKS)];
+    let reports = topology.exchanges.iter().any(|exchange| exchange.name == REPORTS);
+    let sends = [(!events.is_empty(), EVENTS), (tasks, TASKS), (reports, REPORTS)];
     let sends = sends.into_iter().filter_map(|(does, exchange)| does.then_some(exchange));
     Permissions {
         user: user.to_owned(),
@@ -99,6 +101,14 @@ mod tests {
         let topic = &found.topics[0];
         assert_eq!((topic.exchange.as_str(), topic.read.as_str()), ("events", "^$"));
         assert_eq!(topic.write, r"^(order\.label\.printed|order\.parcel\.sent)$");
+    }
+
+    #[test]
+    fn a_worker_that_reports_may_write_reports() {
+        let mut topology = shared();
+        topology.join(crate::reports::topology());
+        let found = permissions("shop", &topology, &[], false);
+        assert!(found.write.starts_with(r"^(ponos\.reports|retry\.return|"), "{}", found.write);
     }
 
     #[test]

@@ -87,7 +87,7 @@ fn received(document: &mut Document, queue: &QueuePlan, is_of_tasks: bool) -> Ve
 }
 
 /// Whether a queue takes tasks.
-fn takes_tasks(topology: &Topology, queue: &str) -> bool {
+pub(super) fn takes_tasks(topology: &Topology, queue: &str) -> bool {
     let leads_there = |to: &Destination| matches!(to, Destination::Queue(name) if name == queue);
     topology.bindings.iter().any(|binding| binding.source == TASKS && leads_there(&binding.destination))
 }

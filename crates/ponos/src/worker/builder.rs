@@ -31,6 +31,7 @@ pub struct Worker {
     pub(super) limits: Limits,
     pub(super) clock: Clock,
     pub(super) passive: bool,
+    pub(super) reports: bool,
     pub(super) observer: Option<Observer>,
     /// In which it counts.
     pub(super) measured: Option<Metrics>,
@@ -91,6 +92,7 @@ impl Worker {
             limits: Limits::default(),
             clock: Clock::system(),
             passive: false,
+            reports: false,
             observer: None,
             measured: None,
             metrics: None,
@@ -205,6 +207,14 @@ impl Worker {
     #[must_use]
     pub fn traces(self, collector: Collector) -> Self {
         Self { traces: Some(collector), ..self }
+    }
+
+    /// Reports to the exchange `ponos.reports` what comes of deliveries, and declares there what it handles, and within what time
+    /// ([`Policy::within`]). Reports are gathered for 200 ms or 100 deliveries, and sent on a connection of their own, neither
+    /// kept by the broker nor waited for: what can't be sent is dropped, and counted. docs/reports.md has the forms.
+    #[must_use]
+    pub fn reports(self) -> Self {
+        Self { reports: true, ..self }
     }
 
     /// Declares nothing on the broker and only checks that everything exists, for users without configure permission.

@@ -90,6 +90,7 @@ impl Worker {
             observer,
             measured,
             traces,
+            reports,
             ..
         } = self;
         let opened = traces.and_then(|collector| {
@@ -102,6 +103,7 @@ impl Worker {
             metrics.register(|registry| traces.register_once(registry, "ponos_spans"));
         }
         let metrics = metrics.map(Metrics::of_workers);
+        let reports = reports.then(|| metrics.map(WorkerMetrics::reports).unwrap_or_default());
         let mut queues = Vec::new();
         let by_handlers = drafts.iter().filter(|draft| draft.intake == Takes::Task);
         let handled: HashSet<String> = by_handlers.map(|draft| draft.label.clone()).collect();
@@ -142,9 +144,10 @@ impl Worker {
             limits,
             publisher: OnceLock::new(),
             traces,
+            reporter: OnceLock::new(),
             observer,
         };
-        Ok(Plan { service: Arc::new(service), queues, topology, served, export })
+        Ok(Plan { service: Arc::new(service), queues, topology, served, export, reports })
     }
 }
 

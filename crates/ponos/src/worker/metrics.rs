@@ -53,6 +53,16 @@ pub(crate) struct WorkerMetrics {
     receive_errors: Family<Labels<1>, Counter>,
     receive_retries: Family<Labels<1>, Counter>,
     paused: Arc<PausedQueues>,
+    reports: ReportMetrics,
+}
+
+/// What is counted of reports, of all workers together.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ReportMetrics {
+    /// Deliveries whose report was handed to the broker's connection.
+    pub(super) sent: Counter,
+    /// Deliveries whose report was dropped or lost.
+    pub(super) dropped: Counter,
 }
 
 /// The metrics of one queue.
@@ -110,6 +120,7 @@ impl WorkerMetrics {
             receive_errors: Family::default(),
             receive_retries: Family::default(),
             paused: Arc::default(),
+            reports: ReportMetrics::default(),
         };
         let seconds = || Unit::Seconds;
         registry.register(
@@ -166,6 +177,12 @@ impl WorkerMetrics {
             "Attempts to receive again after a failure",
             metrics.receive_retries.clone(),
         );
+        registry.register("ponos_reports", "Deliveries reported", metrics.reports.sent.clone());
+        registry.register(
+            "ponos_reports_dropped",
+            "Deliveries whose report was dropped: the broker was away, or too slow",
+            metrics.reports.dropped.clone(),
+        );
         registry.register_collector(Box::new(Arc::clone(&metrics.paused)));
         let started = Gauge::<f64, AtomicU64>::default();
         started.set(Clock::system().now().millis() as f64 / 1_000.0);
@@ -195,6 +212,11 @@ impl WorkerMetrics {
             ends: self.ends(queue, handler),
             duration: self.duration.get_or_create_owned(&labels),
         }
+    }
+
+    /// The counters of reports.
+    pub(crate) fn reports(&self) -> ReportMetrics {
+        self.reports.clone()
     }
 
     fn ends(&self, queue: &str, handler: &str) -> EndCounters {

@@ -38,6 +38,7 @@ mod receiving;
 #[cfg(feature = "postgres")]
 mod relaying;
 mod report;
+mod reporting;
 mod retry;
 mod runtime;
 mod service;

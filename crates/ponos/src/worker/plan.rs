@@ -3,7 +3,7 @@
 use super::{
     Policy,
     handler::ErasedHandler,
-    metrics::{HandlerMetrics, QueueMetrics},
+    metrics::{HandlerMetrics, QueueMetrics, ReportMetrics},
     service::Service,
     settings::Last,
 };
@@ -28,6 +28,8 @@ pub(crate) struct Plan {
     pub(crate) served: Option<(SocketAddr, Metrics)>,
     /// What sends its spans.
     pub(crate) export: Option<Export>,
+    /// If it reports.
+    pub(crate) reports: Option<ReportMetrics>,
 }
 
 /// One queue: its routes, and how many at a time.

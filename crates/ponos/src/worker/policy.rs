@@ -27,6 +27,10 @@ pub struct Policy {
     pub latest_only: bool,
     /// Raise an alarm when the next event is this much later than the last one promised (`next_due_at` in its data).
     pub expect_by_next: Option<Duration>,
+    /// Within what time after an event was sent the handler means to be done with it: said by a worker that reports
+    /// ([`Worker::reports`](super::Worker::reports)), so that whoever observes can tell what was not handled in time. The worker
+    /// itself does nothing by it.
+    pub within: Option<Duration>,
 }
 
 /// The waits between attempts: `first`, then `factor` times longer each time, at most `longest`. Each is drawn between
@@ -86,6 +90,7 @@ impl Default for Policy {
             max_age: None,
             latest_only: false,
             expect_by_next: None,
+            within: None,
         }
     }
 }
@@ -162,6 +167,12 @@ impl Policy {
         Self { expect_by_next: Some(tolerance), ..self }
     }
 
+    /// Declares within what time after an event was sent the handler means to be done with it.
+    #[must_use]
+    pub fn within(self, within: Duration) -> Self {
+        Self { within: Some(within), ..self }
+    }
+
     /// How many tasks really run at the same time: one if exclusive.
     pub fn slots(&self) -> usize {
         if self.exclusive { 1 } else { self.concurrency.max(1) }
@@ -191,6 +202,7 @@ impl Policy {
         must(self.attempts > 0, "attempts is 0; at least 1".into());
         must(!self.max_wait.is_zero(), "max_wait is 0; what is put off would die at once".into());
         must(self.max_age != Some(Duration::ZERO), "max_age is 0; every event would be skipped".into());
+        must(self.within != Some(Duration::ZERO), "within is 0; every event would be too late".into());
         must(!self.timeout.is_zero(), "timeout is 0; a handler needs some time".into());
         must(self.concurrency > 0, "concurrency is 0; at least one task must run".into());
         must(
@@ -259,16 +271,20 @@ mod tests {
     fn what_cannot_be_is_said_in_words() {
         assert_eq!(Policy::default().faults(), Vec::<String>::new());
         let policy = Policy::retry(0).timeout(Duration::ZERO).concurrency(50).prefetch(10);
-        let faults = policy.max_wait(Duration::ZERO).max_age(Duration::ZERO).faults();
-        for (fault, words) in
-            faults.iter().zip(["attempts is 0", "max_wait is 0", "max_age is 0", "timeout is 0"])
-        {
+        let faults = policy.max_wait(Duration::ZERO).max_age(Duration::ZERO).within(Duration::ZERO).faults();
+        for (fault, words) in faults.iter().zip([
+            "attempts is 0",
+            "max_wait is 0",
+            "max_age is 0",
+            "within is 0",
+            "timeout is 0",
+        ]) {
             assert!(fault.starts_with(words), "{faults:?}");
             // they stand on a command line, too
             assert!(!fault.contains("::"), "{fault}");
         }
-        assert_eq!(faults.len(), 5, "{faults:?}");
-        assert!(faults[4].contains("prefetch is 10, less than the 50 tasks"), "{faults:?}");
+        assert_eq!(faults.len(), 6, "{faults:?}");
+        assert!(faults[5].contains("prefetch is 10, less than the 50 tasks"), "{faults:?}");
         let hours = |hours: u64| Duration::from_secs(hours * 3600);
         let faults_of = |backoff: Backoff| Policy::default().backoff(backoff).faults();
         let faults = faults_of(Backoff { first: hours(2), ..Backoff::default() });

@@ -2,7 +2,7 @@
 
 use super::{
     Liveness, Observed, Report, RunError, Worker, WorkerError, confirming_publisher::ConfirmingPublisher,
-    plan::Plan, runtime,
+    plan::Plan, reporting, runtime,
 };
 use crate::{
     broker::{Link, LinkError, LinkErrorClass, Transport, amqp::AmqpConfig},
@@ -114,7 +114,9 @@ impl Ready {
     /// # Errors
     /// As [`Worker::declare`].
     pub async fn declare_on(&self, transport: &Transport) -> Result<(), WorkerError> {
-        Ok(check(transport, &self.plan.topology).await?)
+        check(transport, &self.plan.topology).await?;
+        reporting::declare(&self.plan, transport).await;
+        Ok(())
     }
 
     /// What it consists of.

@@ -14,6 +14,7 @@ use super::{
     queue_loop::{self, LoopEnd},
     receiving,
     report::{QueueReport, Report},
+    reporting,
     signal::Signal,
     topology_repair::TopologyRepair,
 };
@@ -53,7 +54,8 @@ pub(crate) async fn run(
     shutdown: Shutdown,
     liveness: Liveness,
 ) -> Result<Report, RunError> {
-    let Plan { service, queues, topology, served: _, export: _ } = plan;
+    let reporting = reporting::start(&plan, &transport);
+    let Plan { service, queues, topology, served: _, export: _, reports: _ } = plan;
     let publisher = ConfirmingPublisher::open(transport.publisher(topology.clone()));
     let (needed, requester) = (Arc::new(topology.clone()), Arc::default());
     service.publisher.set(publisher.clone()).map_err(|_| RunError::Again)?;
@@ -62,6 +64,9 @@ pub(crate) async fn run(
     aside.spawn(log_link(publisher.link(), "publishing".to_owned()));
     let (gone, publishing) = (liveness.clone(), publisher.link());
     aside.spawn(async move { gone.follow(publishing).await });
+    if let Some(reporting) = &reporting {
+        aside.spawn(log_link(reporting.link(), "reporting".to_owned()));
+    }
     #[cfg(feature = "postgres")]
     let relaying = relaying::start(&service.inbox, &transport, &topology);
     let (mut running, mut contexts, mut pulses) = (JoinSet::new(), Vec::new(), HashMap::new());
@@ -116,6 +121,9 @@ pub(crate) async fn run(
     #[cfg(feature = "postgres")]
     if let Some(relaying) = relaying {
         relaying.end(service.limits.flush, &shutdown).await;
+    }
+    if let Some(reporting) = reporting {
+        reporting.end().await;
     }
     let mut report = Report::default();
     for queue in &contexts {

@@ -1,6 +1,8 @@
 //! The parts that all handlers of a worker share: its name, clock, state, inbox, and what it may publish.
 
-use super::{confirming_publisher::ConfirmingPublisher, ended::Observer, limits::Limits};
+use super::{
+    confirming_publisher::ConfirmingPublisher, ended::Observer, limits::Limits, reporting::Reporter,
+};
 use crate::{clock::Clock, declared::Declared, inbox::Inbox, traces::Traces};
 use std::{
     any::{Any, TypeId, type_name},
@@ -25,6 +27,8 @@ pub(crate) struct Service {
     pub(crate) publisher: OnceLock<ConfirmingPublisher>,
     /// Where its spans are recorded, if they are.
     pub(crate) traces: Option<Traces>,
+    /// What ended is reported by it; set once a worker that reports runs.
+    pub(crate) reporter: OnceLock<Reporter>,
     /// Called at every end.
     pub(crate) observer: Option<Observer>,
 }

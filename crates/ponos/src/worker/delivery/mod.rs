@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     broker::{Delivery, DeliveryTag, Settle},
-    event::{Event, Message, Timestamp},
+    event::{Event, Message, Timestamp, reports::Published},
     inbox::{Entry, Held, InboxKey},
 };
 use decode::Claimed;
@@ -58,6 +58,9 @@ struct InProgress<'a> {
     noted: bool,
     /// Its handler ran to an end, other than unavailable or stopped.
     answered: bool,
+    /// What its handler published, if that is reported, and how much more.
+    published: Vec<Published>,
+    unlisted: u64,
     began: Instant,
     /// When it came, if that is measured.
     came: Option<Instant>,
@@ -127,6 +130,9 @@ async fn run_to_verdict(queue: &QueueContext, mut task: InProgress<'_>) {
             Ok(verdict) | Err(verdict) => break verdict,
         }
     };
+    if let Verdict::Done(held, _) = &verdict {
+        report::note_published(&mut task, held);
+    }
     let (ended, how) = match verdict {
         // the most frequent end; the others are long futures, and each delivery's would have room for them
         Verdict::Done(held, entry) if held.is_empty() && entry.is_none() => endings::acked(Ended::Done),
@@ -231,6 +237,8 @@ impl<'a> InProgress<'a> {
             attempt,
             noted,
             answered,
+            published: Vec::new(),
+            unlisted: 0,
             began,
             came,
             span,

@@ -2,16 +2,28 @@
 
 use super::InProgress;
 use crate::{
-    event::{Event, SpanContext},
+    clock::millis,
+    event::{
+        Event, SpanContext, TraceParent,
+        reports::{Published, ReportedDelivery, ReportedOutcome},
+    },
+    inbox::Held,
+    text::shortened,
+    topology::worker::TASKS,
     traces::new_span,
     worker::{
         Context,
-        ended::{Ended, Observed},
+        ended::{Death, Ended, Observed},
         queue_context::QueueContext,
     },
 };
 use std::{sync::Arc, time::Duration};
 use tracing::{Span, field::Empty, info_span};
+
+/// The most characters of a reason that is reported.
+const REASON: usize = 500;
+/// The most messages that are reported one by one of what a handler published.
+const LISTED: usize = 20;
 
 /// `process <queue>`, by the names of OpenTelemetry's messaging conventions.
 ///
@@ -78,6 +90,9 @@ pub(super) fn report(task: InProgress<'_>, ended: Ended, void: bool) {
     if let Some(trace) = &task.trace {
         trace.ended(task.attempt.number, &ended);
     }
+    if let Some(reporter) = queue.service.reporter.get() {
+        reporter.ended(&queue.plan.name, || reported(&task, &ended));
+    }
     if let Some(observer) = &queue.service.observer {
         observer(&Observed::Ended {
             queue: queue.plan.name.clone(),
@@ -88,6 +103,59 @@ pub(super) fn report(task: InProgress<'_>, ended: Ended, void: bool) {
             took: task.began.elapsed(),
         });
     }
+}
+
+/// What is reported of an end; `None` of what nothing has come of yet, and of what has no id.
+fn reported(task: &InProgress<'_>, ended: &Ended) -> Option<(ReportedOutcome, ReportedDelivery)> {
+    let (outcome, reason, due_at) = match ended {
+        Ended::Done => (ReportedOutcome::Done, None, None),
+        Ended::HandledAlready => (ReportedOutcome::AlreadyHandled, None, None),
+        Ended::Skipped(why) => (ReportedOutcome::Skipped, Some(why.clone()), None),
+        Ended::Early { .. } => return None,
+        Ended::Retried { due, reason, .. } => (ReportedOutcome::Retried, Some(reason.clone()), Some(*due)),
+        Ended::Snoozed { due, reason } => (ReportedOutcome::Snoozed, Some(reason.clone()), Some(*due)),
+        Ended::Released(why) => (ReportedOutcome::Released, Some(why.clone()), None),
+        Ended::Dead(Death { kind, reason }) => {
+            (ReportedOutcome::Dead, Some(format!("{kind}: {reason}")), None)
+        }
+    };
+    let event = task.event.as_ref();
+    let ended_at = task.queue.service.clock.now();
+    let (published, unlisted) = match ended {
+        Ended::Done => (task.published.clone(), task.unlisted),
+        _ => (Vec::new(), 0),
+    };
+    let delivery = ReportedDelivery {
+        id: task.id()?.to_owned(),
+        name: task.name().unwrap_or_default().to_owned(),
+        handler: task.route.as_ref().map(|route| route.pattern.to_string()),
+        attempt: task.attempt.number,
+        began_at: ended_at.plus(-millis(task.began.elapsed())),
+        ended_at,
+        reason: reason.map(|reason| shortened(&reason, REASON)),
+        due_at,
+        correlation_id: event.and_then(|event| event.correlation_id.clone()),
+        causation_id: event.and_then(|event| event.causation_id.clone()),
+        trace_id: event.and_then(|event| trace(event)).map(|trace| trace.trace_id.to_owned()),
+        published,
+        unlisted,
+    };
+    Some((outcome, delivery))
+}
+
+/// Notes what a handler that is done published, if that is reported.
+pub(super) fn note_published(task: &mut InProgress<'_>, held: &[Held]) {
+    if held.is_empty() || task.queue.service.reporter.get().is_none() {
+        return;
+    }
+    let published = |held: &Held| Published {
+        id: held.id.to_string(),
+        name: held.message.properties.kind.clone().unwrap_or_default(),
+        queue: (*held.exchange == *TASKS).then(|| held.message.routing_key.clone()),
+        later: held.due.is_some(),
+    };
+    task.published = held.iter().take(LISTED).map(published).collect();
+    task.unlisted = held.len().saturating_sub(LISTED) as u64;
 }
 
 /// One line for each end.

@@ -7,6 +7,7 @@ mod later;
 mod life;
 mod publish;
 mod put_off;
+mod reports;
 mod retry;
 mod start;
 mod stream;

@@ -1,0 +1,193 @@
+//! `ponos observe`: listens to what services report, answers who handled what, and says what was not handled in time.
+//!
+//! `hearing.rs` takes what comes from the broker, `missing.rs` publishes what was missed, `routes.rs` answers. What is known, and
+//! what is certain of it, is `ponos-observer`.
+
+mod hearing;
+mod metrics;
+mod missing;
+mod routes;
+#[cfg(test)]
+mod tests;
+
+use crate::{
+    connection::Options,
+    exit::Exit,
+    http::{self, ConnectionLimits},
+    output,
+    run::log,
+    serve::listen::Listener,
+    span,
+    trouble::Trouble,
+};
+use hearing::Hearing;
+use metrics::ObserverMetrics;
+use missing::Missing;
+use ponos::{
+    broker::{Consume, Transport},
+    clock::Clock,
+    event::reports,
+    metrics::{Listener as MetricsListener, Metrics},
+    shutdown::{Stage, shutdown},
+    topology::{Binding, Exchange, Queue, Topology, check_event_pattern, worker::EVENTS},
+};
+use ponos_observer::{Limits, Observer};
+use routes::Answering;
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+/// The prefetch.
+const PREFETCH: u16 = 1_000;
+/// How many messages the queue keeps while the observer is busy; then the oldest go, which it sees by their numbers.
+const QUEUED_MOST: i64 = 100_000;
+const LIMITS: ConnectionLimits =
+    ConnectionLimits { most: 64, idle: Duration::from_secs(75), last: Duration::from_secs(2) };
+
+/// Observes what services report: who handled which event, what came of it, and what was not handled in time.
+///
+/// Services report with --reports (ponos run, ponos serve) or Worker::reports. ponos why and ponos coverage ask here. An event that
+/// a service declared to handle within a time (--within), and did not, is published as ponos.handling.missed.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = ENDS)]
+pub(crate) struct Args {
+    /// Names or patterns of the events that are looked at: * is one word, # any number; may be repeated
+    #[arg(long = "on", value_name = "PATTERN", default_value = "#")]
+    patterns: Vec<String>,
+    /// Listens at this loopback address for questions; port 0 is one that is free
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7315")]
+    listen: SocketAddr,
+    /// A file with a token that every question must show (Authorization: Bearer TOKEN)
+    #[arg(long, value_name = "FILE", env = "PONOS_TOKEN_FILE", hide_env_values = true)]
+    token_file: Option<PathBuf>,
+    /// How long an event is kept
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = span::positive)]
+    keep: Duration,
+    /// How many events are kept; the oldest go first
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = at_least_one)]
+    most: usize,
+    /// How much memory they may take, as far as it is counted, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 128, value_parser = at_least_one)]
+    memory: usize,
+    /// Serves metrics for Prometheus at http://ADDRESS/metrics
+    #[arg(long, value_name = "ADDRESS", env = "PONOS_METRICS", hide_env_values = true)]
+    metrics: Option<String>,
+    /// The format of log lines on standard error; PONOS_LOG sets their level
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "PONOS_LOG_FORMAT",
+        hide_env_values = true,
+        default_value = "text"
+    )]
+    log_format: log::Format,
+}
+
+const ENDS: &str = "\
+What is observed lies in memory: after a restart nothing is known of what was before, and nothing that was sent then is missed.
+After Ctrl-C the exit code is 130, after SIGTERM 0.";
+
+/// The observer, which all parts share. It is locked for as long as it takes to take a batch in, or to answer.
+#[derive(Debug, Clone)]
+struct Shared(Arc<Mutex<Observer>>);
+
+impl Shared {
+    fn new(limits: Limits) -> Self {
+        Self(Arc::new(Mutex::new(Observer::new(limits))))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Observer> {
+        // a panic within leaves an observer that is whole enough to go on: it is rebuilt from nothing at a restart anyway
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
+    log::begin(args.log_format)?;
+    for pattern in &args.patterns {
+        check_event_pattern(pattern).map_err(|wrong| Trouble::usage(wrong.to_string()))?;
+    }
+    let token = args.token_file.as_deref().map(http::token).transpose()?;
+    let metrics = Metrics::new();
+    let counted = ObserverMetrics::register(&metrics);
+    let scraped = args.metrics.as_deref().filter(|address| !address.is_empty());
+    let scraped = scraped.map(|address| scrape(address, metrics)).transpose()?;
+    let listener = Listener::tcp(args.listen).await?;
+    let transport = options.transport("ponos observe").await?;
+    let mut topology = topology(&args.patterns);
+    topology.exchanges = missing_exchanges(&transport).await;
+    let shared = Shared::new(Limits {
+        events: args.most,
+        bytes: args.memory.saturating_mul(1 << 20),
+        age_ms: i64::try_from(args.keep.as_millis()).unwrap_or(i64::MAX),
+        ..Limits::default()
+    });
+    let consumer = transport.consumer(topology, Consume::default().prefetch(PREFETCH));
+    let clock = Clock::system();
+    let (missing, told) = Missing::new(&transport);
+    let hearing = Hearing::new(consumer, shared.clone(), counted, told, clock);
+    let (trigger, asked) = shutdown();
+    trigger.advance_on_signals(|| output::complain("stopping"));
+    output::complain(&format!("listening at {}", listener.place()));
+    let (end, ending) = shutdown();
+    let answering = Arc::new(Answering::new(shared, token, clock));
+    let serving = {
+        let asked = asked.clone();
+        tokio::spawn(async move { http::serve(listener, &answering, LIMITS, asked).await })
+    };
+    let scraping = scraped.map(|listener| tokio::spawn(listener.serve(ending)));
+    let publishing = tokio::spawn(missing.run());
+    let ended = tokio::select! {
+        biased;
+        () = asked.reached(Stage::Draining) => Ok(()),
+        ended = hearing.run() => ended,
+    };
+    // what was missed and is not published yet stands in the log
+    publishing.abort();
+    serving.abort();
+    end.advance();
+    if let Some(scraping) = scraping {
+        // a panic was logged
+        let _ = scraping.await;
+    }
+    ended?;
+    Ok(if asked.was_interrupted() { Exit::Interrupted } else { Exit::Done })
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    let count = text.parse().map_err(|_| format!("'{text}' is not a number"))?;
+    if count == 0 { Err("it must be at least 1".into()) } else { Ok(count) }
+}
+
+/// A queue of its own, which goes with it.
+fn topology(patterns: &[String]) -> Topology {
+    let events = patterns.iter().map(|pattern| Binding::queue(EVENTS, "", pattern));
+    Topology {
+        queues: vec![Queue::temporary().with("x-max-length", QUEUED_MOST)],
+        bindings: events.chain([Binding::queue(reports::REPORTS, "", "#")]).collect(),
+        ..Topology::default()
+    }
+}
+
+/// The exchanges that are not there. Those that are there are not touched: the user may have no right to.
+async fn missing_exchanges(transport: &Transport) -> Vec<Exchange> {
+    let mut missing = Vec::new();
+    for exchange in [EVENTS, reports::REPORTS].map(Exchange::topic) {
+        let alone = Topology { exchanges: vec![exchange.clone()], ..Topology::default() };
+        if transport.check(&alone.passive()).await.is_err() {
+            missing.push(exchange);
+        }
+    }
+    missing
+}
+
+fn scrape(address: &str, metrics: Metrics) -> Result<MetricsListener, Trouble> {
+    let wrong =
+        |_| Trouble::usage(format!("--metrics '{address}' is not an address and a port: 127.0.0.1:9464"));
+    let address: SocketAddr = address.parse().map_err(wrong)?;
+    MetricsListener::bind(address, metrics)
+        .map_err(|error| Trouble::Words(Exit::Configuration, error.to_string()))
+}

@@ -1,0 +1,31 @@
+//! Who should listen to an event, who did, and what came of it: a bounded window of what is seen on the bus and of what workers
+//! report (`ponos_event::reports`).
+//!
+//! A message's way: [`Observer`] takes an event, a report or a declaration; `window.rs` keeps events with what was reported of each,
+//! `services.rs` what is known of services and of their runs, `expected.rs` decides what was not handled in time. The answers are
+//! plain data: [`Why`], the causal tree of an event (`why.rs`), and [`Coverage`] (`coverage.rs`).
+//!
+//! Invariants: everything is bounded ([`Limits`]), whatever comes; what is said to be missed is certain by the rules of
+//! `expected.rs`, and whatever may be a gap in what was observed makes it uncertain instead. Pure: time is an argument. Absent: the
+//! broker, and how answers are shown.
+
+mod answer;
+mod coverage;
+mod expected;
+mod limits;
+mod observer;
+mod seen;
+mod services;
+mod why;
+mod window;
+
+pub use answer::{Attempt, Handling, HandlingState, SeenView};
+pub use coverage::{Coverage, EventCoverage, HandlerCoverage, RunState, ServiceCoverage};
+pub use expected::{Doubt, Miss, MissState, Uncertain};
+pub use limits::Limits;
+pub use observer::{Counts, Observer};
+pub use seen::SeenEvent;
+pub use why::{Awaited, AwaitedState, Node, Why};
+
+#[cfg(test)]
+mod tests;

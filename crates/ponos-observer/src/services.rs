@@ -1,0 +1,291 @@
+//! What is known of services: what they declare that they handle, and which of their workers run.
+//!
+//! A run numbers its messages, so that a lost one is seen with the next. A run that is killed says nothing more: it counts as running
+//! until it should have declared again, and may have handled things, unreported, until it has missed that more than once.
+
+use crate::limits::Limits;
+use ponos_event::{
+    Timestamp,
+    reports::{Declaration, DeclaredHandler, DeclaredState, Instance},
+    topology::topic_matches,
+};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+/// How much later than it should a message may come.
+pub(crate) const MARGIN_MS: i64 = 5_000;
+/// How often a run declares at least, where it did not say.
+pub(crate) const REPEATS_MS: i64 = 600_000;
+/// A run that was not heard for as long, and for twice as long as between two of its words, is gone.
+const GONE_MS: i64 = 60_000;
+/// The most names whose takers are remembered.
+const REMEMBERED: usize = 10_000;
+
+/// Everything known of one service.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Service {
+    pub(crate) name: String,
+    /// Of the newest declaration.
+    pub(crate) handlers: Vec<DeclaredHandler>,
+    pub(crate) publishes: Vec<String>,
+    /// When its first declaration was heard.
+    pub(crate) declared_at: Option<Timestamp>,
+    pub(crate) heard_at: Option<Timestamp>,
+    runs: HashMap<String, Run>,
+    /// When it was last seen that something was lost of what its runs said.
+    pub(crate) lost_at: Option<Timestamp>,
+    /// A run of it was there before it was heard here.
+    pub(crate) is_older: bool,
+}
+
+/// One run of a worker.
+#[derive(Debug, Clone)]
+struct Run {
+    heard_at: Timestamp,
+    sequence: u64,
+    dropped: u64,
+    repeats_ms: i64,
+    state: DeclaredState,
+}
+
+/// What the runs of a service let one say of something that was to be handled by an instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// All that may have handled it were heard since, or had ended before.
+    All,
+    /// At this instant at the latest more is known.
+    At(Timestamp),
+    /// A run fell silent that may have handled it.
+    Silent,
+}
+
+/// How long a run that declares so often is not heard before it is gone.
+fn silence(repeats_ms: i64) -> i64 {
+    repeats_ms.saturating_mul(2).max(GONE_MS).saturating_add(MARGIN_MS)
+}
+
+impl Run {
+    /// When it should have been heard again at the latest.
+    fn overdue_at(&self) -> Timestamp {
+        self.heard_at.plus(self.repeats_ms).plus(MARGIN_MS)
+    }
+
+    /// When it is gone, if it is not heard again; nothing of it could be heard before `up_at`.
+    fn gone_at(&self, up_at: Timestamp) -> Timestamp {
+        self.heard_at.max(up_at).plus(silence(self.repeats_ms))
+    }
+
+    fn is_at_work(&self, now: Timestamp) -> bool {
+        self.state == DeclaredState::Running && now <= self.overdue_at()
+    }
+}
+
+/// A handler of a service.
+#[derive(Debug, Clone)]
+pub(crate) struct Taker {
+    pub(crate) service: String,
+    pub(crate) handler: DeclaredHandler,
+    /// When the service was declared first.
+    pub(crate) declared_at: Timestamp,
+}
+
+/// All services.
+#[derive(Debug, Default)]
+pub(crate) struct Services {
+    by_name: BTreeMap<String, Service>,
+    /// Who takes events of a name, until somebody declares something else.
+    takers: HashMap<String, Arc<[Taker]>>,
+    /// How many messages were of services that there was no room for.
+    pub(crate) refused: u64,
+}
+
+impl Services {
+    pub(crate) fn get(&self, name: &str) -> Option<&Service> {
+        self.by_name.get(name)
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Service> {
+        self.by_name.values()
+    }
+
+    /// A run said something.
+    pub(crate) fn heard(&mut self, now: Timestamp, by: &Instance, limits: &Limits) -> Option<&mut Service> {
+        if !self.by_name.contains_key(&by.service) && self.by_name.len() >= limits.services {
+            self.refused += 1;
+            return None;
+        }
+        let service = self.by_name.entry(by.service.clone()).or_default();
+        service.name.clone_from(&by.service);
+        service.heard(now, by, limits);
+        Some(service)
+    }
+
+    /// It declared something.
+    pub(crate) fn declared(&mut self, now: Timestamp, declaration: Declaration, limits: &Limits) {
+        let Declaration { by, state, since: _, repeats_ms, mut handlers, mut publishes } = declaration;
+        let Some(service) = self.heard(now, &by, limits) else { return };
+        if let Some(run) = service.runs.get_mut(&by.instance) {
+            run.state = state;
+            run.repeats_ms = i64::try_from(repeats_ms).unwrap_or(i64::MAX).clamp(1, limits.age_ms);
+        }
+        if state != DeclaredState::Stopped {
+            handlers.truncate(limits.of_service);
+            publishes.truncate(limits.of_service);
+            let is_new = service.handlers != handlers;
+            (service.handlers, service.publishes) = (handlers, publishes);
+            service.declared_at = service.declared_at.or(Some(now));
+            if is_new {
+                self.takers.clear();
+            }
+        }
+    }
+
+    /// Who takes events of this name.
+    pub(crate) fn takers(&mut self, name: &str) -> Arc<[Taker]> {
+        if let Some(takers) = self.takers.get(name) {
+            return Arc::clone(takers);
+        }
+        if self.takers.len() >= REMEMBERED {
+            self.takers.clear();
+        }
+        let takers: Arc<[Taker]> = self.takers_of(name).into();
+        self.takers.insert(name.to_owned(), Arc::clone(&takers));
+        takers
+    }
+
+    /// The same without remembering it.
+    pub(crate) fn takers_of(&self, name: &str) -> Vec<Taker> {
+        self.all()
+            .flat_map(|service| service.takers(name).filter_map(|handler| service.taker(handler)))
+            .collect()
+    }
+
+    /// Who takes tasks of this name, each from a queue of its own.
+    pub(crate) fn task_takers_of(&self, name: &str) -> Vec<Taker> {
+        let tasks = |service: &'_ Service| {
+            let handlers = service.handlers.iter().filter(|handler| handler.tasks && handler.handler == name);
+            handlers.filter_map(|handler| service.taker(handler)).collect::<Vec<_>>()
+        };
+        self.all().flat_map(tasks).collect()
+    }
+
+    /// Forgets what was not heard for long.
+    pub(crate) fn trim(&mut self, now: Timestamp, limits: &Limits) {
+        let is_old = |heard_at: Timestamp| now.since(heard_at) > limits.age_ms;
+        let before = self.by_name.len();
+        self.by_name.retain(|_, service| service.heard_at.is_some_and(|heard_at| !is_old(heard_at)));
+        if self.by_name.len() < before {
+            self.takers.clear();
+        }
+        for service in self.by_name.values_mut() {
+            service.runs.retain(|_, run| !is_old(run.heard_at));
+        }
+    }
+}
+
+impl Service {
+    fn heard(&mut self, now: Timestamp, by: &Instance, limits: &Limits) {
+        self.heard_at = Some(now);
+        if let Some(run) = self.runs.get_mut(&by.instance) {
+            // one that came twice says nothing new
+            if by.sequence > run.sequence.saturating_add(1) || by.dropped > run.dropped {
+                self.lost_at = Some(now);
+            }
+            run.sequence = run.sequence.max(by.sequence);
+            run.dropped = run.dropped.max(by.dropped);
+            run.heard_at = now;
+            return;
+        }
+        self.is_older |= by.sequence > 1;
+        if by.dropped > 0 {
+            self.lost_at = Some(now);
+        }
+        if self.runs.len() >= limits.of_service {
+            self.drop_a_run(now);
+        }
+        let run = Run {
+            heard_at: now,
+            sequence: by.sequence,
+            dropped: by.dropped,
+            repeats_ms: REPEATS_MS,
+            state: DeclaredState::Running,
+        };
+        self.runs.insert(by.instance.clone(), run);
+    }
+
+    /// Makes room for a run: of one that is over, or else of the one that was heard longest ago, of which something may be lost then.
+    fn drop_a_run(&mut self, now: Timestamp) {
+        let oldest = self.runs.iter().min_by_key(|(_, run)| (run.is_at_work(now), run.heard_at));
+        let Some((instance, was_at_work)) = oldest.map(|(name, run)| (name.clone(), run.is_at_work(now)))
+        else {
+            return;
+        };
+        self.runs.remove(&instance);
+        if was_at_work {
+            self.lost_at = Some(now);
+        }
+    }
+
+    fn taker(&self, handler: &DeclaredHandler) -> Option<Taker> {
+        let declared_at = self.declared_at?;
+        Some(Taker { service: self.name.clone(), handler: handler.clone(), declared_at })
+    }
+
+    /// Those of its handlers that take an event of this name: of each queue the first that matches.
+    fn takers<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a DeclaredHandler> {
+        let matches =
+            move |handler: &DeclaredHandler| !handler.tasks && topic_matches(&handler.handler, name);
+        let first = move |at: usize, handler: &DeclaredHandler| {
+            !self.handlers.iter().take(at).any(|before| before.queue == handler.queue && matches(before))
+        };
+        let indexed = self.handlers.iter().enumerate();
+        indexed
+            .filter(move |(at, handler)| matches(handler) && first(*at, handler))
+            .map(|(_, handler)| handler)
+    }
+
+    /// The one that takes the tasks of this queue.
+    pub(crate) fn task_taker(&self, queue: &str) -> Option<&DeclaredHandler> {
+        self.handlers.iter().find(|handler| handler.tasks && handler.queue == queue)
+    }
+
+    /// How many of its workers run, as far as is known.
+    pub(crate) fn at_work(&self, now: Timestamp) -> usize {
+        self.runs.values().filter(|run| run.is_at_work(now)).count()
+    }
+
+    /// Whether a run of it fell silent without a word.
+    pub(crate) fn has_vanished(&self, now: Timestamp) -> bool {
+        self.runs.values().any(|run| run.state == DeclaredState::Running && !run.is_at_work(now))
+    }
+
+    /// Whether it was only declared: no worker of it was heard.
+    pub(crate) fn is_only_declared(&self) -> bool {
+        self.runs.values().all(|run| run.state == DeclaredState::Declared)
+    }
+
+    /// By when each of its runs was heard that was there at `up_at`.
+    pub(crate) fn known_at(&self, up_at: Timestamp) -> Timestamp {
+        let repeats = self.runs.values().map(|run| run.repeats_ms).max().unwrap_or(REPEATS_MS);
+        up_at.plus(silence(repeats))
+    }
+
+    /// What can be said of something that was sent at `sent_at`, and was to be handled by `due_at`, by who listens since `up_at`.
+    pub(crate) fn word(
+        &self,
+        now: Timestamp,
+        (sent_at, due_at): (Timestamp, Timestamp),
+        up_at: Timestamp,
+    ) -> Word {
+        let running = self.runs.values().filter(|run| run.state == DeclaredState::Running);
+        // heard since: it had its time; gone before it was sent
+        let unknown = running.filter(|run| run.heard_at < due_at && run.gone_at(up_at) >= sent_at);
+        match unknown.map(|run| run.gone_at(up_at)).min() {
+            None => Word::All,
+            Some(gone_at) if gone_at < now => Word::Silent,
+            Some(gone_at) => Word::At(gone_at),
+        }
+    }
+}
