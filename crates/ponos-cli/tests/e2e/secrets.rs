@@ -24,7 +24,7 @@ const VALUES: [&str; 10] = [
 ];
 
 /// All that are read.
-const VARIABLES: [&str; 10] = [
+const VARIABLES: [&str; 12] = [
     "PONOS_URL",
     "PONOS_URL_FILE",
     "PONOS_INBOX",

@@ -58,6 +58,10 @@ fn context(task: &InProgress<'_>, event: &Event) -> Option<SpanContext> {
     task.trace.as_ref().map(|trace| trace.context()).or_else(drawn)
 }
 
+fn senders_trace(event: &Event) -> Option<TraceParent<'_>> {
+    event.traceparent.as_deref().and_then(TraceParent::parse)
+}
+
 /// Logs and reports that a handler blocked its thread beyond its timeout.
 pub(super) fn blocked(queue: &QueueContext, context: &Context, held: Duration) {
     let (name, event) = (&queue.plan.name, context.event());
@@ -136,7 +140,7 @@ fn reported(task: &InProgress<'_>, ended: &Ended) -> Option<(ReportedOutcome, Re
         due_at,
         correlation_id: event.and_then(|event| event.correlation_id.clone()),
         causation_id: event.and_then(|event| event.causation_id.clone()),
-        trace_id: event.and_then(|event| trace(event)).map(|trace| trace.trace_id.to_owned()),
+        trace_id: event.and_then(|event| senders_trace(event)).map(|trace| trace.trace_id.to_owned()),
         published,
         unlisted,
     };
