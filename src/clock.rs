@@ -21,6 +21,12 @@ pub fn now() -> Timestamp {
     Timestamp::from_millis(millis)
 }
 
+/// The wall clock in nanoseconds since 1970, as traces have it.
+pub fn unix_nanos() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// The present, for measuring how long something takes.
 pub fn stopwatch() -> Instant {
     Instant::now()

@@ -22,6 +22,7 @@ mod keys;
 mod layers;
 mod reader;
 mod text;
+mod traces;
 mod url;
 
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub use cluster_secret::ClusterSecret;
 pub use commands::{CommandsConfig, CommandsUser};
 pub(crate) use http::{check_domains, check_owner, check_tasks};
 pub use layers::{Override, Request};
+pub use traces::TracesConfig;
 pub use url::{BrokerUrl, StoreUrl};
 
 use crate::{
@@ -84,6 +86,8 @@ pub struct Config {
     pub commands: CommandsConfig,
     /// `[metrics]`
     pub metrics: MetricsConfig,
+    /// `[traces]`
+    pub traces: TracesConfig,
     /// `[log]`
     pub log: LogConfig,
     /// `[shutdown]`

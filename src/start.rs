@@ -10,6 +10,7 @@ mod replication;
 mod rules;
 mod stores;
 mod told;
+mod traced;
 
 pub(crate) use stores::{cluster_door, holding_options, open_stopped};
 
@@ -26,6 +27,7 @@ use crate::{
     reading::{Reading, Start, Stored},
     sources,
     store::{StoreError, Tuning},
+    telemetry::Counts,
     watch,
 };
 use life::{Around, First, Stores};
@@ -33,6 +35,7 @@ use ponos::{
     broker::Transport,
     shutdown::{Shutdown, Stage},
     topology::Topology,
+    traces::CollectorError,
 };
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use stores::{Place, counts, warn_of_risk};
@@ -42,6 +45,7 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
+use traced::Traced;
 use tracing::{error, info};
 
 /// Why the clock did not start, or ended before it was asked to.
@@ -65,6 +69,9 @@ pub enum RunError {
     /// Commands can't be taken.
     #[error("{0}")]
     Commands(commands::StartError),
+    /// Traces can't be sent as it is configured.
+    #[error("[traces]: {0}")]
+    Traces(CollectorError),
     /// The loop ended.
     #[error("{0}")]
     Loop(Failure),
@@ -96,22 +103,28 @@ pub async fn run(
 
     let place = Place::of(&config).map_err(RunError::Store)?;
     warn_of_risk(&place, strict)?;
-    match place {
+    let traced = Traced::begin(&config)?;
+    let tracing = traced.of_clock.clone();
+    let ended = match place {
         Place::Postgres(door) => {
-            let process = cluster::Process { config: &config, tls, listener, door, strict };
+            let process = cluster::Process { config: &config, tls, listener, door, strict, tracing };
             Box::pin(cluster::run(process, shutdown, announce)).await
         }
         place => {
-            let alone = alone(&config, &place, (strict, begun), (tls, listener), shutdown, announce);
+            let counts = counts(&config).with_tracing(tracing);
+            let alone =
+                alone(&config, (&place, counts), (strict, begun), (tls, listener), shutdown, announce);
             Box::pin(alone).await
         }
-    }
+    };
+    traced.end().await;
+    ended
 }
 
 /// Runs a clock that has its store for itself; it has begun at this instant of the boot-time clock.
 async fn alone(
     config: &Config,
-    place: &Place,
+    (place, counts): (&Place, Counts),
     (strict, begun): (bool, i64),
     (tls, listener): (Option<http::Tls>, Option<TcpListener>),
     shutdown: Shutdown,
@@ -119,7 +132,6 @@ async fn alone(
 ) -> Result<Report, RunError> {
     let name = format!("khronos {}", config.clock.name);
     let transport = broker::transport(&config.broker, &name);
-    let counts = counts(config);
     let listener = match place {
         Place::Folder(folder) => {
             let accepted = held::until_accepted(config, folder, tls.clone(), listener, &shutdown);

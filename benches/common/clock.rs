@@ -8,7 +8,7 @@ use khronos::{
     postgres::{Door, DoorOptions},
     schedule::{ADay, Definition, Demand, Packed},
     store::{self, Opener, PostgresOptions, PostgresStore, SledOptions, SledStore, Store, Tuning},
-    telemetry::Counts,
+    telemetry::{Counts, Tracing},
 };
 use ponos::{
     broker::Publisher,
@@ -100,6 +100,7 @@ impl Clock {
             reload,
             rival: tokio::sync::watch::channel(None).1,
             lead: None,
+            tracing: Tracing::default(),
             show_events: false,
             grace: Duration::from_secs(20),
         };

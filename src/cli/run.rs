@@ -159,9 +159,11 @@ fn announce(config: &Config, running: &Running) {
 
 fn exit_code(error: &RunError) -> Exit {
     match error {
-        RunError::Schedules(_) | RunError::Http(_) | RunError::Replication(_) | RunError::Unproven(_) => {
-            Exit::Configuration
-        }
+        RunError::Schedules(_)
+        | RunError::Http(_)
+        | RunError::Traces(_)
+        | RunError::Replication(_)
+        | RunError::Unproven(_) => Exit::Configuration,
         RunError::Commands(_) => Exit::Software,
         RunError::Loop(Failure::Broker(error)) => error.class.into(),
         RunError::Store(error) | RunError::Loop(Failure::Store(error)) => store_exit(error),

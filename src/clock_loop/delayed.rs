@@ -104,6 +104,8 @@ struct Out {
     bytes: usize,
     unrouted: Unrouted,
     is_task: bool,
+    /// The span in which it was asked for.
+    parent: Option<u64>,
 }
 
 impl Delayed {
@@ -147,6 +149,11 @@ impl Delayed {
     pub(super) fn chunk(&mut self) -> Vec<Publishing> {
         let count = self.ready.len().min(CHUNK);
         self.ready.drain(..count).collect()
+    }
+
+    /// The span in which the event of this token was asked for.
+    pub(super) fn parent(&self, token: u64) -> Option<u64> {
+        self.out.get(&(token & !OURS))?.parent
     }
 
     /// With the adapter, and not answered.

@@ -38,6 +38,7 @@ use crate::{
     engine::{Action, ClockState, Engine, Handover, Input, Prepared, ReadCalendars},
     schedule::Demand,
     store::{StoreEvent, StoreHandle},
+    telemetry::OpenSpans,
 };
 use commands::{Promise, Writes};
 use delayed::{Delayed, Told};
@@ -97,6 +98,7 @@ pub struct ClockLoop {
     outage: Outage,
     refused_longest: Longest,
     rival: watch::Receiver<Option<String>>,
+    spans: OpenSpans,
     show_events: bool,
     grace: Duration,
     counters: Counters,
@@ -190,6 +192,7 @@ impl ClockLoop {
             outage: Outage::default(),
             refused_longest: Longest::default(),
             rival: parts.rival,
+            spans: OpenSpans::new(parts.tracing),
             show_events: parts.show_events,
             grace: parts.grace,
             counters: Counters::default(),

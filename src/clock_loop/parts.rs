@@ -5,6 +5,7 @@ use crate::{
     engine::{Ceilings, CreatedCalendar, ReadCalendars, Rules, Snapshot, Warm},
     schedule::{Calendars, Demand, Packed},
     store::{StoreError, StoreEvent, StoreHandle},
+    telemetry::Tracing,
 };
 use ponos::{
     broker::{LinkError, Publisher},
@@ -84,6 +85,8 @@ pub struct Parts {
     pub delayed: Option<DelayedParts>,
     /// Where it leads among several clocks, and follows otherwise.
     pub lead: Option<Lead>,
+    /// Where traces are recorded, and which.
+    pub tracing: Tracing,
     /// Log each event as it is confirmed.
     pub show_events: bool,
     /// How long unanswered publishings are waited for at the end.

@@ -25,9 +25,11 @@ impl ClockLoop {
             && let Some(permit) = permits.next()
         {
             let chunk = self.outbox.drain(..self.outbox.len().min(CHUNK));
-            let render = |handover| render::ready(&self.clock, &self.exchange, &handover, &mut self.rendered);
+            let to = (&*self.clock, &self.exchange, self.spans.sampling());
+            let render = |handover| render::ready(to, &handover, &mut self.rendered);
             let mut chunk: Vec<_> = chunk.map(render).collect();
             Lead::stamp(self.lead.as_ref(), &mut chunk);
+            self.spans.begin(&chunk, |_| None);
             permit.send(chunk);
         }
         while self.outbox.is_empty()
@@ -37,15 +39,17 @@ impl ClockLoop {
         {
             let mut chunk = delayed.chunk();
             Lead::stamp(self.lead.as_ref(), &mut chunk);
+            self.spans.begin(&chunk, |token| delayed.parent(token));
             permit.send(chunk);
         }
     }
 
     /// Nothing else is to be done, and something is due soon.
     pub(super) fn render_ahead(&mut self) {
+        let to = (&*self.clock, &self.exchange, self.spans.sampling());
         for handover in self.engine.prepare(RENDERED_AHEAD) {
             if let Some(number) = handover.prepared {
-                self.rendered.put(number, render::publishing(&self.clock, &self.exchange, &handover));
+                self.rendered.put(number, render::publishing(to, &handover));
             }
         }
     }
@@ -56,6 +60,7 @@ impl ClockLoop {
             let Ok(more) = self.settled.try_recv() else { break };
             settlements.extend(more);
         }
+        self.spans.end(&settlements);
         // One that was still under way when this clock began to lead.
         settlements.retain(|settlement| settlement.token != PROBE);
         for settlement in settlements.iter().filter(|one| matches!(one.outcome, PublishOutcome::Missing(_))) {

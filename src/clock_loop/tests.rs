@@ -4,7 +4,7 @@ use crate::{
     engine::{Ceilings, ClockRules, Commit, Resends, Rules},
     schedule::{ADay, Definition, Demand, Packed},
     store::{self, Limits, Memory, Store, Tuning},
-    telemetry::Counts,
+    telemetry::{Counts, Tracing},
 };
 use ponos::{
     broker::{Link, PublishOutcome, Publisher, Settlement},
@@ -79,6 +79,7 @@ pub(crate) async fn parts(memory: &Memory, publisher: Publisher) -> Parts {
         rival: tokio::sync::watch::channel(None).1,
         delayed: None,
         lead: None,
+        tracing: Tracing::default(),
         show_events: false,
         grace: Duration::from_secs(5),
     }

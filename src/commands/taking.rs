@@ -12,7 +12,10 @@ use crate::{
     problem::Problem,
     telemetry::CommandResult,
 };
-use ponos::{broker::Delivery, event::Message};
+use ponos::{
+    broker::Delivery,
+    event::{Message, SpanContext},
+};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -79,7 +82,10 @@ impl DoorLoop {
     ) -> Read {
         let now = Instant::now();
         let caller = match self.users.caller(message) {
-            Ok(caller) => caller.clone(),
+            Ok(caller) => {
+                let trace = message.headers.text("traceparent").and_then(SpanContext::parse);
+                caller.clone().in_trace(trace)
+            }
             Err(_) if self.strangers.take(1, now).is_err() => return Read::PassedOver,
             Err(problem) => return Read::Refused(problem),
         };

@@ -5,7 +5,7 @@ use super::{
     BrokerConfig, BrokerUrl, CalendarSource, ChangesConfig, ClockConfig, ClusterConfig, ClusterSecret,
     Config, DEFAULT, DelayedConfig, LimitsConfig, LogConfig, LogFormat, MetricsConfig, OnBackward,
     PublishConfig, RecordConfig, Request, ScheduleSource, ShutdownConfig, StoreConfig, StorePath, StoreUrl,
-    TlsConfig, ceilings, cluster_secret::LEAST_BYTES, commands, http, keys, layers, reader::Reader,
+    TlsConfig, ceilings, cluster_secret::LEAST_BYTES, commands, http, keys, layers, reader::Reader, traces,
 };
 use crate::{
     diagnostic::{Diagnostic, Diagnostics, Text},
@@ -93,6 +93,7 @@ pub(super) fn build(request: &Request) -> (Config, Diagnostics) {
         commands: commands::commands(&mut reader, &broker.url),
         broker,
         metrics: metrics(&mut reader),
+        traces: traces::traces(&mut reader),
         log: LogConfig {
             level: log_level(&mut reader),
             format: reader.choice(

@@ -179,6 +179,15 @@ pub(super) const KEYS: &[Key] = &[
         "metrics",
         Kind::Section(&[("metrics.schedules", Kind::Integer), ("metrics.audit_every", Kind::Duration)]),
     ),
+    (
+        "traces",
+        Kind::Section(&[
+            ("traces.endpoint", Kind::Text),
+            ("traces.ratio", Kind::Payload),
+            ("traces.headers_file", Kind::Text),
+            ("traces.ca_file", Kind::Text),
+        ]),
+    ),
     ("log", Kind::Section(&[("log.level", Kind::Text), ("log.format", Kind::Text)])),
     ("shutdown", Kind::Section(&[("shutdown.grace", Kind::Duration)])),
 ];

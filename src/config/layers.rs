@@ -44,6 +44,7 @@ pub struct Override {
 pub(super) enum Value {
     Text(String),
     Integer(i64),
+    Number(f64),
     Boolean(bool),
     List(Vec<String>),
     /// Each with its own place under the key of the whole list.
@@ -149,7 +150,10 @@ fn place(section: &str) -> String {
 fn of_json(value: &Json) -> Option<Value> {
     Some(match value {
         Json::String(text) => Value::Text(text.clone()),
-        Json::Number(number) => Value::Integer(number.as_i64()?),
+        Json::Number(number) => match number.as_i64() {
+            Some(whole) => Value::Integer(whole),
+            None => Value::Number(number.as_f64()?),
+        },
         Json::Bool(value) => Value::Boolean(*value),
         Json::Array(items) => {
             Value::List(items.iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<_>>()?)
@@ -220,7 +224,8 @@ fn set_text(
         return;
     };
     let read = match kind {
-        Kind::Text | Kind::Duration => Some(Value::Text(value.to_owned())),
+        // Who reads it says what it must be.
+        Kind::Text | Kind::Duration | Kind::Payload => Some(Value::Text(value.to_owned())),
         Kind::Integer => value.trim().parse().ok().map(Value::Integer),
         Kind::Boolean => value.trim().parse().ok().map(Value::Boolean),
         Kind::Texts => Some(Value::List(value.split(',').map(|item| item.trim().to_owned()).collect())),

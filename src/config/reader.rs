@@ -117,6 +117,20 @@ impl Reader<'_> {
         }
     }
 
+    /// A number, which may have a fraction, if it is set.
+    pub(super) fn number(&mut self, key: &str) -> Option<f64> {
+        let number = match &self.values.get(key)?.0 {
+            Value::Integer(whole) => Some(*whole as f64),
+            Value::Number(number) => Some(*number),
+            Value::Text(text) => text.trim().parse().ok(),
+            Value::Boolean(_) | Value::List(_) | Value::Rows(_) => None,
+        };
+        if number.is_none() {
+            self.fault(key, "this is not a number", "write it without quotes, such as 0.01");
+        }
+        number
+    }
+
     pub(super) fn boolean(&self, key: &str, default: bool) -> bool {
         match self.values.get(key) {
             Some((Value::Boolean(value), _)) => *value,

@@ -69,6 +69,8 @@ fn other_value(key: &str) -> &'static str {
         "store.schema" => "clock",
         "cluster.address" => "https://clock-1:7650",
         "cluster.ca_file" => "a.pem",
+        "traces.endpoint" => "http://127.0.0.1:4318/v1/traces",
+        "traces.ratio" => "0.25",
         key if key.contains(".tls.") => "a.pem",
         key if matches!(keys::key(key), Some((_, keys::Kind::Integer))) => "7777",
         _ => "77s",
@@ -78,6 +80,7 @@ fn other_value(key: &str) -> &'static str {
 #[test]
 fn every_key_is_shown_in_the_default_file_and_overridden_by_its_variable() {
     let default = load(DEFAULT, &[], &[]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
     for (key, _) in keys::all() {
         let name = key.rsplit('.').next().unwrap();
         let section = format!("[{}]", key.rsplit_once('.').unwrap().0);
@@ -98,6 +101,14 @@ fn every_key_is_shown_in_the_default_file_and_overridden_by_its_variable() {
                 fs::write(&secret, "sesame, open the cave\n").unwrap();
                 secret.path().to_str().unwrap()
             }
+            "traces.headers_file" => {
+                fs::write(&secret, "x-team: clocks\n").unwrap();
+                secret.path().to_str().unwrap()
+            }
+            "traces.ca_file" => {
+                fs::copy(testkit::Certificates::generate(folder.path()).ca, &secret).unwrap();
+                secret.path().to_str().unwrap()
+            }
             "broker.channels" => "7",
             "publish.resends" => "9",
             key => other_value(key),
@@ -105,6 +116,9 @@ fn every_key_is_shown_in_the_default_file_and_overridden_by_its_variable() {
         let mut environment = vec![(variable.as_str(), value)];
         if key.starts_with("broker.tls") {
             environment.push(("KHRONOS_BROKER_URL", "amqps://localhost"));
+        }
+        if key.starts_with("traces.") && key.ends_with("_file") {
+            environment.push(("KHRONOS_TRACES_ENDPOINT", "https://localhost:4318/v1/traces"));
         }
         match key {
             "broker.tls.cert_file" => environment.push(("KHRONOS_BROKER_TLS_KEY_FILE", "b.pem")),

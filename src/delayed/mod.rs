@@ -7,6 +7,7 @@ mod meta;
 mod postgres;
 mod redb;
 mod thread;
+pub(crate) mod trace;
 
 #[cfg(test)]
 mod conformance;

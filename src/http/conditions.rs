@@ -1,9 +1,10 @@
 //! The conditions of a request that changes one schedule: what has to be there (RFC 9110, §13). The tag of a schedule is its
-//! creation and its revision.
+//! creation and its revision. And the trace that it belongs to.
 
 use super::problem::Problem;
 use crate::{engine::Expect, ops::Tag};
 use axum::http::{HeaderMap, HeaderName, header};
+use ponos::event::SpanContext;
 
 /// The tag of a revision, as a header has it.
 pub(super) fn tag(creation: Option<u64>, revision: u32) -> String {
@@ -40,6 +41,11 @@ pub(super) fn expected_of_what_is_there(headers: &HeaderMap) -> Result<Expect, P
         Expect::Absent => Err(Problem::bad("If-None-Match: this is asked of what is there; leave it out")),
         expect => Ok(expect),
     }
+}
+
+/// The trace that the request belongs to, where its sender says one.
+pub(super) fn trace(headers: &HeaderMap) -> Option<SpanContext> {
+    one(headers, &HeaderName::from_static("traceparent")).ok().flatten().and_then(SpanContext::parse)
 }
 
 fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {

@@ -2,7 +2,9 @@
 
 #![allow(unused_qualifications, reason = "the macros that describe routes write paths in full")]
 
-use super::{body::check_json, problem::Problem, query, schedules::is_lines, state::HttpState};
+use super::{
+    body::check_json, conditions::trace, problem::Problem, query, schedules::is_lines, state::HttpState,
+};
 use crate::{
     authority::Caller,
     event_batch::{EventBatchAnswer, put_events},
@@ -75,5 +77,6 @@ pub(super) async fn batch(
     let wanted = if lines { WantedEvents::Lines(text) } else { WantedEvents::List(text) };
     let names = NamesOf::random()?;
     let batch = EventBatch { wanted, atomic: asked.atomic, message: None, names };
+    let caller = caller.in_trace(trace(&headers));
     Ok(Json(put_events(&state.clock, &caller, batch).await?))
 }

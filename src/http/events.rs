@@ -4,7 +4,7 @@
 
 use super::{
     body::check_json,
-    conditions::{expected, expected_of_what_is_there, tag},
+    conditions::{expected, expected_of_what_is_there, tag, trace},
     problem::Problem,
     query,
     state::HttpState,
@@ -76,7 +76,7 @@ pub(super) struct EventItem {
 /// Puts a delayed event
 ///
 /// New, or instead of the one of its name: so it is moved, or put off. The same again changes nothing; of a delay (`in`) it begins
-/// again. What may have been sent is not changed. It takes the role `write`, and a token of the event's domain, or of the task's queue.
+/// again. What may have been sent is not changed. It goes out in the trace of the request that created it (`traceparent`). It takes the role `write`, and a token of the event's domain, or of the task's queue.
 #[utoipa::path(
     put, path = "/events/{name}", tag = "events", operation_id = "put_event",
     params(
@@ -112,7 +112,7 @@ pub(super) async fn put(
 ) -> Result<Response, Problem> {
     check_json(&headers, "an event")?;
     let (name, expect) = (name?.0, expected(&headers)?);
-    let (clock, json) = (&state.clock, body?.to_vec());
+    let (clock, json, caller) = (&state.clock, body?.to_vec(), caller.in_trace(trace(&headers)));
     let put = ops::delayed::put(clock, &caller, (Some(&name), json), expect, None).await?;
     Ok(answer(&state, &put).into_response())
 }
@@ -151,6 +151,7 @@ pub(super) async fn post(
 ) -> Result<Response, Problem> {
     check_json(&headers, "an event")?;
     let key = triggers::key(&headers)?;
+    let caller = caller.in_trace(trace(&headers));
     let posted = ops::delayed::post(&state.clock, &caller, body?.to_vec(), key).await?;
     let place = [(header::LOCATION, format!("/v1/events/{}", posted.name))];
     Ok((place, answer(&state, &posted)).into_response())

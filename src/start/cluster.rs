@@ -26,7 +26,7 @@ use crate::{
     schedule::{CalendarStore, Demand},
     sources::FileLines,
     store::{StoreError, WarmStore},
-    telemetry::Counts,
+    telemetry::{Counts, Tracing},
 };
 use ponos::{
     broker::{Link, Transport},
@@ -62,6 +62,7 @@ pub(super) struct Process<'a> {
     pub(super) listener: Option<TcpListener>,
     pub(super) door: Door,
     pub(super) strict: bool,
+    pub(super) tracing: Tracing,
 }
 
 struct Cluster<'a> {
@@ -103,7 +104,7 @@ pub(super) async fn run(
     ends: Shutdown,
     announce: impl FnOnce(&Config, &Running),
 ) -> Result<Report, RunError> {
-    let Process { config, tls, listener, door, strict } = process;
+    let Process { config, tls, listener, door, strict, tracing } = process;
     let trust = Trust::default();
     let zones = CalendarStore::default().zones().data().to_string();
     let shown = MemberShown {
@@ -114,7 +115,7 @@ pub(super) async fn run(
     let files = Files::new(door.clone(), &place::of(config, door.shard().member()));
     place::warn_of(config);
     let limits = http::Limits::for_this_process();
-    let counts = counts(config);
+    let counts = counts(config).with_tracing(tracing);
     let owners = config.owners();
     let (link_in, link) = watch::channel(Link::Down { attempts: 0, error: None });
     let (replicated, replication) = watch::channel(None);

@@ -271,6 +271,7 @@ pub(super) async fn begin(
             rules: delayed_rules(config),
         }),
         lead,
+        tracing: counts.tracing(),
         show_events: config.broker.url.is_embedded(),
         grace,
     };

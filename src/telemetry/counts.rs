@@ -4,6 +4,7 @@
 use super::{
     commands::CommandCounts,
     per_schedule::{OutcomeCounts, PerSchedule},
+    spans::Tracing,
 };
 use crate::{
     config::MetricsConfig,
@@ -17,7 +18,7 @@ use prometheus_client::{
 };
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, UNIX_EPOCH},
 };
 
@@ -110,6 +111,7 @@ struct Inner {
     commands: CommandCounts,
     audited: Mutex<Option<Audited>>,
     schedules: Mutex<PerSchedule>,
+    tracing: OnceLock<Tracing>,
 }
 
 /// The event that is an example of its bucket. Its id, which is the trace's, is made when it is shown.
@@ -156,7 +158,20 @@ impl Counts {
             commands: CommandCounts::default(),
             audited: Mutex::default(),
             schedules: Mutex::new(PerSchedule::new(config.schedules)),
+            tracing: OnceLock::new(),
         }))
+    }
+
+    /// With traces, of which it is counted what becomes of them.
+    pub fn with_tracing(self, tracing: Tracing) -> Self {
+        // Once, where they are made.
+        let _ = self.0.tracing.set(tracing);
+        self
+    }
+
+    /// Where traces are recorded, and which.
+    pub fn tracing(&self) -> Tracing {
+        self.0.tracing.get().cloned().unwrap_or_default()
     }
 
     /// What is configured.
@@ -294,6 +309,9 @@ impl Counts {
             counts.audit_errors.clone(),
         );
         counts.commands.register(registry);
+        if let Some(traces) = self.tracing().traces {
+            traces.register(registry, "spans");
+        }
         self.register_of_follower(registry);
     }
 

@@ -40,5 +40,6 @@ mod run_time;
 mod schedules;
 mod several_clocks;
 mod start;
+mod traces;
 mod watermark;
 mod zones;

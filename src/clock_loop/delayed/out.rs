@@ -3,7 +3,7 @@
 use super::{OURS, Out, render};
 use crate::{
     clock_loop::ClockLoop,
-    delayed::{DelayedEvent, DelayedInput, DueEvent},
+    delayed::{DelayedEvent, DelayedInput, DueEvent, trace},
     engine::Answer,
 };
 use ponos::topology::worker::TASKS;
@@ -14,6 +14,7 @@ impl ClockLoop {
         let Some(delayed) = self.delayed.as_mut().filter(|delayed| !delayed.sending.is_draining()) else {
             return;
         };
+        let to = (&*self.clock, &self.exchange, self.spans.sampling());
         let now = self.engine.now();
         let mut lost = Vec::new();
         for (token, due, event) in events {
@@ -26,15 +27,16 @@ impl ClockLoop {
                 continue;
             }
             let rendered = event.and_then(|event| {
+                let parent = trace::taken_off(&event.content.headers).1.map(|trace| trace.span_id);
                 let (unrouted, is_task) = (render::unrouted(&event), event.head.queue.is_some());
-                let publishing = render::publishing(&self.clock, &self.exchange, token | OURS, event, now)?;
-                Ok((publishing, unrouted, is_task))
+                let publishing = render::publishing(to, token | OURS, event, now)?;
+                Ok((publishing, unrouted, is_task, parent))
             });
             match rendered {
-                Ok((publishing, unrouted, is_task)) => {
+                Ok((publishing, unrouted, is_task, parent)) => {
                     let bytes = publishing.message.body.len();
                     delayed.bytes += bytes;
-                    delayed.out.insert(token, Out { sent_at: now, bytes, unrouted, is_task });
+                    delayed.out.insert(token, Out { sent_at: now, bytes, unrouted, is_task, parent });
                     if self.show_events {
                         render::log_sent(&publishing.message, &due, now);
                     }

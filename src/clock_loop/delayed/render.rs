@@ -1,17 +1,20 @@
 //! From a delayed event to the message that is published.
 
 use crate::{
-    clock_loop::render::{LATENESS, lane, traceparent},
-    delayed::{DelayedContent, DelayedEvent, DueEvent},
+    clock_loop::render::{To, lane, traceparent},
+    delayed::{DelayedContent, DelayedEvent, DueEvent, trace},
     schedule::{Unrouted, id_name},
+    telemetry::LATENESS,
 };
 use ponos::{
     broker::Publishing,
-    event::{Event, EventKind, EventName, HeaderValue, Headers, Message, OccurrenceId, Timestamp},
+    event::{
+        Event, EventKind, EventName, HeaderValue, Headers, Message, OccurrenceId, Sampling, SpanContext,
+        Timestamp,
+    },
     topology::worker::TASKS,
 };
 use serde_json::{Map, Value};
-use std::sync::Arc;
 use tracing::info;
 
 /// What becomes of it where nobody is bound. A task is for one queue: where that is missing, somebody should know.
@@ -27,8 +30,7 @@ pub(super) fn unrouted(event: &DelayedEvent) -> Unrouted {
 /// # Errors
 /// What can't be made of it, which was held against the same rules when it was taken.
 pub(super) fn publishing(
-    clock: &str,
-    exchange: &Arc<str>,
+    (clock, exchange, sampling): To<'_>,
     token: u64,
     event: DelayedEvent,
     now: Timestamp,
@@ -38,6 +40,9 @@ pub(super) fn publishing(
     let of = DelayedId { name: &key.name, creation: head.creation, due: head.due, event: &head.event };
     let mut event = self::event(clock, of, &content, now)?;
     event.extensions.set(LATENESS, HeaderValue::Int(now.since(key.send).max(0)));
+    if event.traceparent.is_none() {
+        event.traceparent = Some(traceparent(event.id.as_str(), sampling));
+    }
     event.data = content.data.to_vec();
     let content_type = content.content_type;
     let mut message = event.into_message();
@@ -62,7 +67,8 @@ pub(crate) struct DelayedId<'a> {
     pub(crate) event: &'a str,
 }
 
-/// The event, sent at this instant, without its data.
+/// The event, sent at this instant, without its data. It goes on in the trace in which it was asked for, by a span of its own, if
+/// it was in one.
 ///
 /// # Errors
 /// As of [`publishing`].
@@ -76,14 +82,17 @@ pub(crate) fn event(
     let schedule = id_name(name, creation);
     let id = OccurrenceId { clock, schedule: &schedule, due, kind: &EventKind::Delayed }.id();
     let called: EventName = event.parse().map_err(|wrong| format!("{event}: {wrong}"))?;
+    let (headers, trace) = trace::taken_off(&content.headers);
+    let own = SpanContext::parse(&traceparent(id.as_str(), Sampling::ALL));
+    let goes_on = trace.zip(own).map(|(trace, own)| trace.with_span(own.span_id).to_string());
     Ok(Event {
         subject: Some(name.to_owned()),
         time: Some(due),
         expiry_time: content.expires.map(|millis| due.plus(millis)),
         recorded_time: Some(sent_at),
         correlation_id: content.correlation_id.as_deref().map(str::to_owned),
-        traceparent: Some(traceparent(id.as_str())),
-        extensions: headers_of(&content.headers)?,
+        traceparent: goes_on,
+        extensions: headers_of(&headers)?,
         ..Event::new(id, format!("/khronos/{clock}"), called, Vec::new())
     })
 }

@@ -12,9 +12,9 @@ use crate::{
     clock_loop::{Command, Decided, DelayedAsked, Handle, Status, UnparkAsked},
     config::MetricsConfig,
     delayed::{
-        DelayedAction, DelayedHandle, DelayedInput, DelayedLimits, DelayedMemory, DelayedRequest,
-        DelayedRules, DelayedStep, DelayedStore, DelayedTuning, Marks, MemoryDelayed, ParkedHead, Sending,
-        UnparkRequest, Unparked, open_memory,
+        DelayedAction, DelayedContent, DelayedHandle, DelayedInput, DelayedLimits, DelayedMemory,
+        DelayedRequest, DelayedRules, DelayedStep, DelayedStore, DelayedTuning, Marks, MemoryDelayed,
+        ParkedHead, Sending, UnparkRequest, Unparked, open_memory,
     },
     engine::{Ceilings, Outcome, Verdict},
     ops::{RecordReader, RunningClock},
@@ -84,6 +84,15 @@ impl Machine {
     /// Up to this instant something may have been sent.
     pub(crate) fn reach(&self, reached: Timestamp) {
         self.state.lock().unwrap().marks.reached = reached;
+    }
+
+    /// What of the pending event of this name is published.
+    pub(crate) fn content(&self, name: &str) -> DelayedContent {
+        let state = self.state.lock().unwrap();
+        let reader = state.store.reader();
+        let found = reader.find(&[name.into()]).unwrap().pop();
+        let Some(crate::delayed::Found::Pending(head)) = found else { panic!("{name}: {found:?}") };
+        reader.events(&[head.key]).unwrap().pop().flatten().expect("it is pending").content
     }
 
     /// The event of this name is sent.

@@ -1,6 +1,7 @@
 //! Delayed events as they are shown.
 
 use crate::{
+    delayed::trace,
     engine::{
         Verdict,
         delayed::{DelayedContent, DelayedEvent, DelayedHead, Tombstone},
@@ -160,7 +161,7 @@ impl DelayedEventView {
             data: json,
             data_base64: is_encoded.then(|| BASE64_STANDARD.encode(data)),
             datacontenttype: content_type.as_deref().map(str::to_owned),
-            headers: raw(headers.as_bytes()),
+            headers: raw(trace::taken_off(headers).0.as_bytes()),
             correlation_id: correlation_id.as_deref().map(str::to_owned),
             expires: expires.map(|millis| format!("{millis}ms")),
             unrouted: parks_unrouted.then(|| "park".to_owned()),

@@ -3,6 +3,7 @@
 use super::{WantedEvent, outcome::Undecided};
 use crate::{
     authority::{Caller, Denied},
+    delayed::trace,
     engine::{
         Refusal,
         delayed::{DelayedChange, DelayedHead},
@@ -45,7 +46,7 @@ impl ReadEvent {
                 return Self { change, undecided: Undecided { name, ..Undecided::default() } };
             }
         };
-        let item = match DelayedItem::read(&json, name.as_deref(), (names, index), now) {
+        let mut item = match DelayedItem::read(&json, name.as_deref(), (names, index), now) {
             Ok(item) => item,
             Err(UnreadItem { name, faults }) => {
                 let name = name.unwrap_or_default();
@@ -72,6 +73,10 @@ impl ReadEvent {
                 undecided: Undecided { denied, ..undecided },
             },
             None => {
+                // After its digest: the same again, from elsewhere, is the same.
+                if let Some(trace) = caller.trace() {
+                    item.event.content.headers = trace::kept(&item.event.content.headers, trace);
+                }
                 let expect = if item.is_name_made { names.expect(expect) } else { expect };
                 let change = DelayedChange::Put { event: item.event, expect, past: item.past };
                 Self { change, undecided }

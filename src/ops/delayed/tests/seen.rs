@@ -5,7 +5,7 @@ use crate::{
     engine::Expect,
     ops::{MissingKind, OpsError},
 };
-use ponos::event::{EventKind, OccurrenceId};
+use ponos::event::{EventKind, OccurrenceId, SpanContext};
 
 #[tokio::test]
 async fn an_event_is_shown_with_all_that_was_asked_for_and_as_it_came() {
@@ -32,6 +32,30 @@ async fn an_event_is_shown_with_all_that_was_asked_for_and_as_it_came() {
             matches!(&missing, OpsError::NotFound(missing) if missing.kind == MissingKind::DelayedEvent);
         assert!(is_one, "{missing:?}");
     }
+}
+
+#[tokio::test]
+async fn the_trace_in_which_it_was_asked_for_is_kept_and_makes_it_no_other_event() {
+    let (clock, machine) = clock().await;
+    let (one, other) = (
+        SpanContext { trace_id: 7, span_id: 8, is_sampled: true },
+        SpanContext { trace_id: 9, span_id: 1, is_sampled: false },
+    );
+    let more = r#""at":"2026-12-24T17:00:00Z","headers":{"tenant":"x"}"#;
+    for (trace, created) in [(Some(one), true), (Some(other), false), (None, false)] {
+        let put =
+            put(&clock, &ann().in_trace(trace), (None, item("a", more)), Expect::Any, None).await.unwrap();
+        assert_eq!(matches!(put.verdict, Verdict::Created { .. }), created, "{:?}", put.verdict);
+        assert!(created || matches!(put.verdict, Verdict::Unchanged { .. }), "{:?}", put.verdict);
+    }
+    let view = get(&clock, "a").await.unwrap();
+    assert_eq!(
+        view.headers.as_ref().unwrap().get(),
+        r#"{"tenant":"x"}"#,
+        "it is none of the client's headers"
+    );
+    let kept = machine.content("a").headers;
+    assert_eq!(crate::delayed::trace::taken_off(&kept), (r#"{"tenant":"x"}"#.to_owned(), Some(one)));
 }
 
 #[tokio::test]

@@ -1,0 +1,220 @@
+//! Traces of a real clock and a worker on a real RabbitMQ, as a collector that is not ours received them; and collectors that
+//! are no use.
+
+use crate::harness::{Clock, LIMIT, text};
+use ponos::{prelude::*, shutdown::Trigger, traces::Collector};
+use serde_json::{Value, json};
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+};
+use testkit::{Node, ReceivedSpan, Rotel, block_until_or_tell};
+use tokio::{runtime::Runtime, task::JoinHandle};
+
+const TICK: &str = "[[schedule]]\nname = \"tick\"\nevent = \"test.tick.passed\"\nevery = \"500ms\"\n";
+const SENDER: (&str, &str) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
+
+/// Makes a task of each event.
+fn worker(collector: Collector) -> Worker {
+    Worker::new("shop")
+        .on::<Value>("test.*.passed", async |_: Value, ctx: Context| {
+            ctx.task("shop.tick.print", &json!({}))?;
+            Ok(Done)
+        })
+        .task("shop.tick.print", async |_: Value, _: Context| Ok(Done))
+        .traces(collector)
+}
+
+/// A worker at work.
+struct Running {
+    runtime: Runtime,
+    trigger: Trigger,
+    worker: JoinHandle<()>,
+}
+
+impl Running {
+    fn begin(url: &str, vhost: &str, worker: Worker) -> Self {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let (trigger, shutdown) = shutdown();
+        let url = url.to_owned();
+        let worker = runtime.spawn(async move { drop(worker.run(&url, shutdown).await.unwrap()) });
+        let listens =
+            || Node::shared().queue(vhost, "shop.test.*.passed").filter(|(_, consumers)| *consumers == 1);
+        block_until_or_tell("the worker to listen", LIMIT, listens, String::new);
+        Self { runtime, trigger, worker }
+    }
+
+    fn end(self) {
+        self.trigger.advance();
+        self.runtime.block_on(async { tokio::time::timeout(LIMIT, self.worker).await }).unwrap().unwrap();
+    }
+}
+
+/// The spans of one trace by name and service, once all of these are there.
+fn whole(
+    rotel: &Rotel,
+    clock: &Clock,
+    names: &[&str],
+    is_meant: impl Fn(&ReceivedSpan) -> bool,
+) -> Vec<ReceivedSpan> {
+    let found = || {
+        let spans = rotel.spans();
+        let first = spans.iter().find(|span| is_meant(span))?;
+        let of_trace = |name: &&str| {
+            spans.iter().find(|span| span.trace_id == first.trace_id && span.name == **name).cloned()
+        };
+        names.iter().map(of_trace).collect()
+    };
+    let tell = || {
+        format!("{names:?}: {:#?}\n{}", rotel.spans().iter().rev().take(20).collect::<Vec<_>>(), clock.log())
+    };
+    block_until_or_tell("the spans of one trace", LIMIT, found, tell)
+}
+
+/// Puts an event to be sent soon, in the trace of somebody else.
+fn put(clock: &Clock, name: &str) {
+    let body = json!({ "event": name, "in": "100ms", "headers": { "baggage": "tenant=7" } }).to_string();
+    let mut stream = TcpStream::connect(("127.0.0.1", clock.port)).unwrap();
+    let (trace, span) = SENDER;
+    write!(
+        stream,
+        "POST /v1/events HTTP/1.0\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\ntraceparent: 00-{trace}-{span}-01\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.0 201"), "{answer}");
+}
+
+const NAMES: [&str; 6] = [
+    "process shop.test.*.passed",
+    "receive shop.test.*.passed",
+    "ack shop.test.*.passed",
+    "send shop.tick.print",
+    "process shop.shop.tick.print",
+    "ack shop.shop.tick.print",
+];
+
+#[test]
+fn an_event_its_task_and_all_that_became_of_them_are_one_trace() {
+    let (rotel, url) = (Rotel::start(), Node::shared().vhost("traces"));
+    let to = Collector::at(&rotel.endpoint()).unwrap();
+    let worker = Running::begin(&url, "traces", worker(to));
+    let mut clock = Clock::new(&url, TICK)
+        .with("KHRONOS_TRACES_ENDPOINT", rotel.endpoint())
+        .with("KHRONOS_HTTP_OPEN", "true")
+        .started();
+    let names = |event: &'static str| [&[event][..], &NAMES].concat();
+
+    let trace = whole(&rotel, &clock, &names("send test.tick.passed"), |span| span.service == "khronos");
+    let [sent, process, receive, ack, task, done, _] = &trace[..] else { panic!("{trace:#?}") };
+    let id = sent.attributes["messaging.message.id"].trim_start_matches("Str(").trim_end_matches(')');
+    assert_eq!(sent.trace_id, id.replace('-', ""), "the trace is the event's id");
+    assert_eq!((sent.kind.as_str(), sent.parent.as_str()), ("PRODUCER", ""));
+    assert_eq!(sent.attributes["messaging.destination.name"], "Str(events:test.tick.passed)");
+    assert_eq!(sent.attributes["cloudevents.event_subject"], "Str(tick)");
+    for (below, above) in [(process, sent), (receive, sent), (ack, process), (task, process), (done, task)] {
+        assert_eq!(below.parent, above.span_id, "{} below {}", below.name, above.name);
+    }
+    assert_eq!((process.service.as_str(), process.kind.as_str()), ("shop", "CONSUMER"));
+    assert_eq!(process.attributes["ponos.outcome"], "Str(done)");
+    assert_eq!((ack.kind.as_str(), task.kind.as_str()), ("CLIENT", "PRODUCER"));
+    for span in &trace {
+        assert!(span.begun <= span.ended && span.begun >= sent.begun, "{span:#?} after {sent:#?}");
+        assert_eq!(span.attributes["messaging.system"], "Str(rabbitmq)");
+        assert_ne!(span.status, "ERROR");
+    }
+    assert!(process.begun >= receive.ended && task.ended <= process.ended && done.begun >= task.begun);
+    let all = rotel.spans();
+    let sends = all.iter().filter(|span| span.trace_id == sent.trace_id && span.service == "khronos");
+    assert_eq!(sends.count(), 1, "one for each event");
+
+    put(&clock, "test.later.passed");
+    let later = whole(&rotel, &clock, &names("send test.later.passed"), |span| span.trace_id == SENDER.0);
+    assert_eq!(later[0].parent, SENDER.1, "a delayed event goes on in the trace of who asked for it");
+    assert_eq!((later[0].service.as_str(), &later[1].parent), ("khronos", &later[0].span_id));
+
+    let counted = clock.text("/metrics").unwrap();
+    let sent = counted.lines().find(|line| line.starts_with("khronos_spans_total{outcome=\"sent\""));
+    assert!(sent.is_some_and(|line| !line.ends_with(" 0")), "{counted}");
+    clock.stop();
+    worker.end();
+}
+
+#[test]
+fn of_a_share_all_say_the_same_and_only_that_share_is_recorded() {
+    let (rotel, url) = (Rotel::start(), Node::shared().vhost("traces-share"));
+    let to = Collector::at(&rotel.endpoint()).unwrap();
+    let worker = Running::begin(&url, "traces-share", worker(to));
+    let tick = TICK.replace("500ms", "100ms");
+    let mut clock = Clock::new(&url, &tick)
+        .with("KHRONOS_TRACES_ENDPOINT", rotel.endpoint())
+        .with("KHRONOS_TRACES_RATIO", "0.25")
+        .started();
+    let sent = || clock.json(&["history", "--limit", "1000"]).len();
+    block_until_or_tell("a hundred events", LIMIT, || (sent() >= 100).then_some(()), || clock.log());
+    clock.stop();
+    worker.end();
+    let sent = clock_events(&rotel);
+    let of_worker: Vec<ReceivedSpan> =
+        rotel.spans().into_iter().filter(|span| span.service == "shop").collect();
+    // some 25 of 100; that it is fewer than 3, or most of them, has a chance of one in a billion
+    assert!((3..75).contains(&sent.len()), "{}", sent.len());
+    let share = ponos::event::Sampling::of(0.25).unwrap();
+    for span in sent.iter().chain(&of_worker) {
+        assert!(share.includes(u128::from_str_radix(&span.trace_id, 16).unwrap()), "{span:#?}");
+    }
+    assert!(!of_worker.is_empty());
+}
+
+fn clock_events(rotel: &Rotel) -> Vec<ReceivedSpan> {
+    rotel.spans().into_iter().filter(|span| span.service == "khronos").collect()
+}
+
+#[test]
+fn a_collector_that_is_away_or_hangs_holds_up_no_event_and_no_end() {
+    let listener = || TcpListener::bind("127.0.0.1:0").unwrap();
+    let (away, hangs) = (listener(), listener());
+    let endpoint = |listener: &TcpListener| format!("http://{}/v1/traces", listener.local_addr().unwrap());
+    let ends = [endpoint(&away), endpoint(&hangs)];
+    drop(away);
+    for (endpoint, says) in
+        ends.iter().zip(["spans are dropped, and nothing else is", "could not be sent in time"])
+    {
+        let url = Node::shared().vhost("traces-away");
+        let mut clock = Clock::new(&url, TICK).with("KHRONOS_TRACES_ENDPOINT", endpoint).started();
+        let sent = || clock.json(&["history"]);
+        block_until_or_tell("six events", LIMIT, || (sent().len() >= 6).then_some(()), || clock.log());
+        if endpoint == &ends[0] {
+            block_until_or_tell(
+                "the log to say so",
+                LIMIT,
+                || clock.log().contains(says).then_some(()),
+                || clock.log(),
+            );
+        }
+        for row in sent() {
+            assert_eq!(row["outcome"], "confirmed", "{row}");
+        }
+        clock.stop();
+        assert!(clock.log().contains(says), "{}", clock.log());
+    }
+}
+
+#[test]
+fn what_is_configured_wrongly_is_refused_with_the_remedy_and_shows_no_header() {
+    let clock = Clock::new("memory:", TICK).with("KHRONOS_TRACES_ENDPOINT", "http://collector:4318");
+    let refused = |clock: &Clock| text(&clock.verb(&["check"]));
+    assert!(refused(&clock).contains("/v1/traces"), "{}", refused(&clock));
+    let file = clock.sandbox.path("headers");
+    std::fs::write(&file, "hunter2").unwrap();
+    let clock = clock
+        .with("KHRONOS_TRACES_ENDPOINT", "http://collector:4318/v1/traces")
+        .with("KHRONOS_TRACES_HEADERS_FILE", file.display());
+    let said = refused(&clock);
+    assert!(said.contains("line 1 has no colon") && !said.contains("hunter2"), "{said}");
+    let clock = clock.without("KHRONOS_TRACES_HEADERS_FILE").with("KHRONOS_TRACES_RATIO", "1%");
+    assert!(refused(&clock).contains("not a number"), "{}", refused(&clock));
+}
