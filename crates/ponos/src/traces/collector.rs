@@ -34,7 +34,7 @@ pub enum CollectorError {
     #[error("{0} is no share of traces: write a number from 0 to 1, such as 0.01")]
     Ratio(String),
     /// The file with headers: which, and what is wrong.
-    #[error("the headers of {file} can't be used: {what}; write one on a line, as in Authorization: Bearer …", file = .0.display(), what = .1)]
+    #[error("the headers of {file} can't be used: {what}; write one on a line, as NAME: VALUE", file = .0.display(), what = .1)]
     Headers(PathBuf, String),
     /// The authorities that are trusted: what is wrong.
     #[error("the collector can't be proven to be itself: {0}")]
