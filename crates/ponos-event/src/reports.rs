@@ -21,7 +21,7 @@ pub fn topology() -> Topology {
     Topology { exchanges: vec![Exchange::topic(REPORTS)], ..Topology::default() }
 }
 
-/// What came of some deliveries of one queue that ended alike (`schemas/deliveries-reported.json`).
+/// What came of some deliveries of one queue that ended alike (`schemas/reports/deliveries-reported.json`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// Who reports.
@@ -125,7 +125,7 @@ pub struct Published {
     pub later: bool,
 }
 
-/// What a service declares that it handles (`schemas/handlers-declared.json`).
+/// What a service declares that it handles (`schemas/reports/handlers-declared.json`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Declaration {
     /// Who declares.

@@ -23,7 +23,7 @@ pub(crate) const NAMESPACE: Uuid = Uuid::from_u128(0x7fed_8a97_f8cb_56b1_b6ba_48
 const AGAIN_MS: i64 = 5_000;
 
 /// A service declared that it handles an event within a time, and did not: the data of `ponos.handling.missed`
-/// (`schemas/handling-missed.json`).
+/// (`schemas/reports/handling-missed.json`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Miss {
     /// The id of what was not handled in time.

@@ -188,7 +188,7 @@ fn a_miss_is_an_event_that_follows_from_what_was_missed() {
     assert_eq!((event.name.as_str(), event.source.as_str()), ("ponos.handling.missed", "/ponos/observer"));
     assert_eq!((event.causation_id.as_deref(), event.subject.as_deref()), (Some("1"), Some("mail")));
     assert_eq!((event.id.clone(), event.time), (miss.id(), Some(miss.due_at)));
-    let schema = Contract::parse(include_str!("../../../../schemas/handling-missed.json")).unwrap();
+    let schema = Contract::parse(include_str!("../../../../schemas/reports/handling-missed.json")).unwrap();
     schema.check(&serde_json::from_slice(&event.data).unwrap()).unwrap();
 }
 

@@ -155,7 +155,7 @@ fn why_shows_the_whole_tree_and_a_service_that_is_stopped_is_named_and_its_event
     holds(&observed.url, MISSES, 1);
     let missed = Event::from_message(&look(&observed.url, MISSES, 1)[0]).unwrap();
     let data: Value = serde_json::from_slice(&missed.data).unwrap();
-    let schema = Contract::parse(include_str!("../../../../schemas/handling-missed.json")).unwrap();
+    let schema = Contract::parse(include_str!("../../../../schemas/reports/handling-missed.json")).unwrap();
     schema.check(&data).unwrap();
     assert_eq!(
         (&data["service"], &data["event_id"], &data["state"]),

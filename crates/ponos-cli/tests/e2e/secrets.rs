@@ -40,7 +40,7 @@ const VARIABLES: [&str; 12] = [
 ];
 
 /// Verbs, with what they can't do without.
-const VERBS: [(&str, &[&str]); 15] = [
+const VERBS: [(&str, &[&str]); 14] = [
     ("tail", &[]),
     ("publish", &["a.b.c", "1"]),
     ("dead list", &["--queue", "q"]),
@@ -54,7 +54,6 @@ const VERBS: [(&str, &[&str]); 15] = [
     ("serve", &["--service", "s", "--on", "a.b.c"]),
     ("observe", &["--listen", "127.0.0.1:0"]),
     ("why", &["1"]),
-    ("coverage", &[]),
     ("schema check", &["nowhere.json", "nowhere.json"]),
 ];
 

@@ -25,7 +25,7 @@ fn what_nobody_handles_is_missed_once_its_workers_were_heard_after_its_time() {
     let miss = &missed[0];
     assert_eq!((miss.event_id.as_str(), miss.event.as_str(), miss.service.as_str()), ("1", NAME, "shop"));
     assert_eq!((miss.state, miss.attempts, miss.due_at), (MissState::NotReceived, 0, at(1 + MINUTE)));
-    let schema = Contract::parse(include_str!("../../../../schemas/handling-missed.json")).unwrap();
+    let schema = Contract::parse(include_str!("../../../../schemas/reports/handling-missed.json")).unwrap();
     schema.check(&serde_json::to_value(miss).unwrap()).unwrap();
     // once
     assert_eq!(bus.after(10 * MINUTE), []);

@@ -63,8 +63,11 @@ fn listen(broker: &Broker) {
 /// What was said so far, in order, each valid by its schema: the routing key and the data.
 fn said(broker: &Broker) -> Vec<(String, Value)> {
     let schemas = [
-        ("ponos.deliveries.reported", include_str!("../../../../../schemas/deliveries-reported.json")),
-        ("ponos.handlers.declared", include_str!("../../../../../schemas/handlers-declared.json")),
+        (
+            "ponos.deliveries.reported",
+            include_str!("../../../../../schemas/reports/deliveries-reported.json"),
+        ),
+        ("ponos.handlers.declared", include_str!("../../../../../schemas/reports/handlers-declared.json")),
     ];
     let schemas = schemas.map(|(name, schema)| (name, Contract::parse(schema).unwrap()));
     let mut all = Vec::new();
