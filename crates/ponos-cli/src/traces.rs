@@ -4,10 +4,10 @@ use crate::{exit::Exit, trouble::Trouble};
 use ponos::traces::{Collector, CollectorError};
 use std::path::PathBuf;
 
-/// Of `run`, `serve` and `gateway`.
+/// Of `run`, `serve` and `gateway`: under a name of its own, since clap makes a group of it beside the `Args` of the verb.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Traces")]
-pub(crate) struct Args {
+pub(crate) struct TracesArgs {
     /// Sends spans to this collector, by OTLP over HTTP (protobuf): http://127.0.0.1:4318/v1/traces, or https://…
     #[arg(long = "traces", value_name = "URL", env = "PONOS_TRACES", hide_env_values = true)]
     endpoint: Option<String>,
@@ -41,7 +41,7 @@ pub(crate) struct Args {
     linked: bool,
 }
 
-impl Args {
+impl TracesArgs {
     /// The collector, if one is named.
     ///
     /// # Errors

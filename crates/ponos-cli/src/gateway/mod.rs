@@ -75,7 +75,7 @@ pub(crate) struct Args {
     )]
     log_format: log::Format,
     #[command(flatten)]
-    traces: traces::Args,
+    traces: traces::TracesArgs,
 }
 
 const ENDS: &str = "\

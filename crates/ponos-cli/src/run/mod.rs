@@ -84,7 +84,7 @@ pub(crate) struct Args {
     )]
     log_format: log::Format,
     #[command(flatten)]
-    traces: traces::Args,
+    traces: traces::TracesArgs,
     /// Declares nothing on the broker; exchanges and queues must exist already (see ponos topology)
     #[arg(long)]
     passive: bool,
