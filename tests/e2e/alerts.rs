@@ -8,8 +8,14 @@ use std::{
 use testkit::{Sandbox, promtool};
 
 pub(crate) const RULES: [&str; 2] = ["khronos.rules.yml", "ponos.rules.yml"];
-const TESTS: [&str; 5] =
-    ["tests/khronos.yml", "tests/cluster.yml", "tests/ponos.yml", "tests/services.yml", "tests/slo.yml"];
+const TESTS: [&str; 6] = [
+    "tests/khronos.yml",
+    "tests/cluster.yml",
+    "tests/ponos.yml",
+    "tests/services.yml",
+    "tests/slo.yml",
+    "tests/slo-services.yml",
+];
 /// Nothing is wrong.
 const HEALTHY: &str = "tests/healthy.yml";
 
