@@ -74,7 +74,7 @@ impl OpenSpans {
 fn span(publishing: &Publishing, parent: Option<u64>, now: u64) -> Option<Span> {
     let Publishing { exchange, message, .. } = publishing;
     let (headers, properties) = (&message.headers, &message.properties);
-    let context = SpanContext::parse(headers.text("traceparent")?).filter(|context| context.is_sampled)?;
+    let context = SpanContext::parse(headers.text("traceparent")?).filter(|context| context.is_sampled())?;
     let (key, event) = (message.routing_key.as_str(), properties.kind.as_deref().unwrap_or_default());
     let bytes = i64::try_from(message.body.len()).unwrap_or(i64::MAX);
     let mut span = Span::begin(context, parent, SpanKind::Producer, &format!("send {event}"), now)

@@ -42,7 +42,7 @@ fn span(traces: &Traces, event: &mut Event, now: u64) -> Option<Span> {
     let place = traces.receive(event, "gateway");
     event.traceparent = Some(place.context.to_string());
     let name = event.name.as_str();
-    place.context.is_sampled.then(|| {
+    place.context.is_sampled().then(|| {
         place
             .begin(SpanKind::Producer, &format!("send {name}"), now)
             .text(names::SYSTEM, names::RABBITMQ)

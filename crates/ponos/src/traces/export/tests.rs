@@ -67,7 +67,7 @@ fn answer(status: u16, headers: &str, body: &[u8]) -> Vec<u8> {
 }
 
 fn span() -> Span {
-    let context = SpanContext { trace_id: 1, span_id: 2, is_sampled: true };
+    let context = SpanContext::new(1, 2, true);
     Span::begin(context, None, SpanKind::Consumer, "process shop.a", 1)
 }
 
