@@ -112,9 +112,12 @@ pub(super) fn traceparent(id: &str, sampling: Sampling) -> String {
     text.extend(hex());
     text.push('-');
     text.extend(hex().rev().take(16));
-    let digits = hex().filter_map(|digit| digit.to_digit(16));
-    let trace_id = digits.fold(0, |number: u128, digit| number << 4 | u128::from(digit));
-    text.push_str(if sampling.includes(trace_id) { "-01" } else { "-00" });
+    let trace_id = || {
+        let digits = hex().filter_map(|digit| digit.to_digit(16));
+        digits.fold(0, |number: u128, digit| number << 4 | u128::from(digit))
+    };
+    let is_sampled = sampling == Sampling::ALL || sampling.includes(trace_id());
+    text.push_str(if is_sampled { "-01" } else { "-00" });
     text
 }
 

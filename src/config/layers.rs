@@ -100,8 +100,11 @@ pub(super) fn read(text: &Text<'_>, request: &Request, faults: &mut Diagnostics)
 fn from_file(table: &DeTable<'_>, text: &Text<'_>, values: &mut Values, faults: &mut Diagnostics) {
     let mut walk = Walk::new(text, place, faults);
     let read = Json::Object(walk.table("", table, KEYS));
-    for (key, _) in keys::all() {
-        let value = key.split('.').try_fold(&read, |section, name| section.get(name)).and_then(of_json);
+    for (key, kind) in keys::all() {
+        let found = key.split('.').try_fold(&read, |section, name| section.get(name));
+        // Who reads it says what it must be.
+        let of_another_kind = || matches!(kind, Kind::Payload).then(|| Value::Rows(Vec::new()));
+        let value = found.and_then(|found| of_json(found).or_else(of_another_kind));
         if let Some((value, span)) = value.zip(walk.spans.get(key)) {
             values.insert(key, (value, Origin::File(span.clone())));
         }

@@ -202,6 +202,10 @@ fn a_value_of_the_wrong_type_is_refused_with_its_remedy() {
     ] {
         assert!(faults.contains(expected), "{faults}");
     }
+    for ratio in ["[0.01]", "{}", "true", "\"1%\""] {
+        let faults = load(&format!("[traces]\nratio = {ratio}\n"), &[], &[]).unwrap_err().to_string();
+        assert!(faults.contains("2:9: traces.ratio: this is not a number"), "{faults}");
+    }
     // What may be a secret is not repeated.
     let faults = load("[broker]\nurl = 7001\n", &[], &[]).unwrap_err();
     assert_eq!(faults.list()[0].message, "broker.url must be a text in quotes, not a number");

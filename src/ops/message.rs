@@ -7,6 +7,7 @@ use crate::{
     engine::{Asker, Digest, Expect, Message, Refusal, Verdict},
     schedule::FaultCode,
 };
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 /// Bytes of a message's id at most, as the broker has them.
@@ -45,8 +46,33 @@ impl Asked {
 
     /// JSON, in whatever order its keys are written; what is none as it is.
     pub(super) fn json(self, json: &[u8]) -> Self {
-        match serde_json::from_slice::<serde_json::Value>(json) {
+        self.json_but(json, |_| {})
+    }
+
+    /// The item of a delayed event, but for its `baggage`: that is of each request anew, and makes nothing another thing.
+    pub(super) fn item(self, json: &[u8]) -> Self {
+        self.json_but(json, |item| {
+            let has_no_other = item.get_mut("headers").is_some_and(without_baggage);
+            if let (Some(item), true) = (item.as_object_mut(), has_no_other) {
+                item.remove("headers");
+            }
+        })
+    }
+
+    /// Its headers, which are nothing where there are none, but for that.
+    pub(super) fn headers(self, json: &str) -> Self {
+        match serde_json::from_str::<Value>(json).as_mut().is_ok_and(without_baggage) {
+            true => self.json(b""),
+            false => self.json_but(json.as_bytes(), |headers| {
+                without_baggage(headers);
+            }),
+        }
+    }
+
+    fn json_but(self, json: &[u8], change: impl FnOnce(&mut Value)) -> Self {
+        match serde_json::from_slice::<Value>(json) {
             Ok(mut value) => {
+                change(&mut value);
                 value.sort_all_objects();
                 self.part(b"json").part(value.to_string().as_bytes())
             }
@@ -62,6 +88,12 @@ impl Asked {
     pub(super) fn message(self, id: Option<String>) -> Option<Message> {
         id.map(|id| Message { id: id.into(), digest: self.digest() })
     }
+}
+
+/// Takes it from headers. Gives whether nothing else was there.
+fn without_baggage(headers: &mut Value) -> bool {
+    let removed = headers.as_object_mut().and_then(|headers| headers.remove("baggage").map(|_| headers));
+    removed.is_some_and(|headers| headers.is_empty())
 }
 
 impl RunningClock {
@@ -139,6 +171,26 @@ mod tests {
         assert_eq!(first, of(r#" {"b":"t", "a":{"y":[1,{"c":3,"b":2}],"x":1}}"#));
         for other in [r#"{"a":{"x":1,"y":[{"b":2,"c":3},1]},"b":"t"}"#, r#"{"a":{"x":1},"b":"t"}"#, "x", ""] {
             assert_ne!(first, of(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn another_baggage_makes_nothing_another_thing() {
+        let item = |json: &str| Asked::default().item(json.as_bytes()).digest();
+        let plain = item(r#"{"event":"a.b.c"}"#);
+        assert_eq!(plain, Asked::default().json(br#"{"event":"a.b.c"}"#).digest());
+        assert_eq!(plain, item(r#"{"headers":{"baggage":"a=1"},"event":"a.b.c"}"#));
+        let with = item(r#"{"event":"a.b.c","headers":{"tenant":"x"}}"#);
+        assert_eq!(with, item(r#"{"event":"a.b.c","headers":{"baggage":"a=2","tenant":"x"}}"#));
+        assert_ne!(with, plain);
+        assert_ne!(plain, item(r#"{"event":"a.b.c","headers":{}}"#), "as before");
+        let headers = |json: &str| Asked::default().headers(json).digest();
+        assert_eq!(headers(""), Asked::default().json(b"").digest());
+        assert_eq!(headers(""), headers(r#"{"baggage":"a=1"}"#));
+        assert_eq!(headers(r#"{"tenant":"x"}"#), headers(r#"{"tenant":"x","baggage":"a=1"}"#));
+        assert_eq!(headers(r#"{"tenant":"x"}"#), Asked::default().json(br#"{"tenant":"x"}"#).digest());
+        for odd in ["x", "[]", r#"{"headers":7}"#] {
+            assert_eq!(item(odd), Asked::default().json(odd.as_bytes()).digest(), "{odd}");
         }
     }
 

@@ -11,7 +11,7 @@ use crate::{
     config::MetricsConfig,
     engine::{Outcome, Row, SkipReason, UNROUTED},
 };
-use ponos::event::{EventKind, OccurrenceId, Timestamp};
+use ponos::event::{EventId, EventKind, OccurrenceId, Sampling, Timestamp};
 use prometheus_client::{
     encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder},
     metrics::{counter::Counter, exemplar::HistogramWithExemplars, family::Family, histogram::Histogram},
@@ -126,11 +126,22 @@ struct Trace {
     kind: EventKind,
 }
 
+impl Trace {
+    fn id(&self) -> EventId {
+        let Self { clock, schedule, due, kind } = self;
+        OccurrenceId { clock, schedule, due: *due, kind }.id()
+    }
+
+    /// Whether somebody records it.
+    fn is_in(&self, sampling: Sampling) -> bool {
+        sampling == Sampling::ALL
+            || self.id().as_str().parse().is_ok_and(|id: uuid::Uuid| sampling.includes(id.as_u128()))
+    }
+}
+
 impl EncodeLabelSet for Trace {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
-        let Self { clock, schedule, due, kind } = self;
-        let id = OccurrenceId { clock, schedule, due: *due, kind }.id();
-        ("trace_id", id.as_str().replace('-', "")).encode(encoder.encode_label())
+        ("trace_id", self.id().as_str().replace('-', "")).encode(encoder.encode_label())
     }
 }
 
@@ -188,6 +199,7 @@ impl Counts {
         let mut ended = [0; ENDINGS.len()];
         let (mut unheard, mut lost) = (0, false);
         let mut shown = [[false; EVENT.len() + 1]; CAUSES.len()];
+        let sampling = counts.tracing.get().map_or(Sampling::ALL, |tracing| tracing.sampling);
         let mut schedules = counts.schedules();
         // The newest first: of each batch and bucket one event is shown.
         for row in rows.iter().rev() {
@@ -201,8 +213,10 @@ impl Counts {
                     unheard += u64::from(returned);
                     let (cause, late) = (cause(&row.kind), seconds(lateness));
                     let bucket = EVENT.partition_point(|upper| *upper < late);
-                    let is_first = !std::mem::replace(&mut shown[cause][bucket], true);
-                    let trace = is_first.then(|| counts.trace(row));
+                    // A delayed event may be in the trace of who asked for it, which its row does not say.
+                    let is_first =
+                        row.kind != EventKind::Delayed && !std::mem::replace(&mut shown[cause][bucket], true);
+                    let trace = is_first.then(|| counts.trace(row)).filter(|trace| trace.is_in(sampling));
                     let at = trace.as_ref().map(|_| UNIX_EPOCH + duration(sent_at.millis()));
                     counts.late[cause].observe(late, trace, at);
                     counts.confirms.observe(seconds(row.at.since(sent_at)));

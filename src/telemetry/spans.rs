@@ -1,7 +1,8 @@
 //! The spans of the clock: one for each event, from its handing over to its confirm. Its trace is the event's id.
 //!
 //! What is sent again, because no answer came, has one span all the same: that of the sending which was confirmed. Bounded by what
-//! is in flight, for each that is handed over is answered once.
+//! is in flight, for each that is handed over is answered once. A span is written where its event is handed over, on the clock's loop:
+//! only if it is recorded and there is room for it, in one piece of memory; later what it tells of would be gone.
 
 use crate::clock;
 use ponos::{
@@ -27,7 +28,8 @@ pub struct Tracing {
 #[derive(Debug, Default)]
 pub(crate) struct OpenSpans {
     tracing: Tracing,
-    open: HashMap<u64, Span>,
+    /// `None`: there was no room for it.
+    open: HashMap<u64, Option<Span>>,
 }
 
 impl OpenSpans {
@@ -42,11 +44,12 @@ impl OpenSpans {
 
     /// All of these are handed over now; with the span that a token's event follows from, if it follows from one.
     pub(crate) fn begin(&mut self, all: &[Publishing], parent: impl Fn(u64) -> Option<u64>) {
-        if self.tracing.traces.is_none() {
-            return;
-        }
-        let now = clock::unix_nanos();
-        self.open.extend(all.iter().filter_map(|one| Some((one.token, span(one, parent(one.token), now)?))));
+        let Some(traces) = &self.tracing.traces else { return };
+        let (now, has_room) = (clock::unix_nanos(), traces.has_room());
+        self.open.extend(all.iter().filter_map(|one| {
+            let context = recorded(one)?;
+            Some((one.token, has_room.then(|| span(one, (context, parent(one.token)), now))))
+        }));
     }
 
     /// These were answered: what is confirmed is recorded.
@@ -56,10 +59,11 @@ impl OpenSpans {
         for Settlement { token, outcome } in all {
             let Some(span) = self.open.remove(token) else { continue };
             match outcome {
-                PublishOutcome::Confirmed { returned: false } => traces.record(span, now),
-                PublishOutcome::Confirmed { returned: true } => {
-                    traces.record(span.truth(names::REACHED_NOBODY, true), now);
-                }
+                PublishOutcome::Confirmed { returned } => match span {
+                    Some(span) if *returned => traces.record(span.truth(names::REACHED_NOBODY, true), now),
+                    Some(span) => traces.record(span, now),
+                    None => traces.pass_over(),
+                },
                 // It is sent again, or parked: then it is sent when it is released.
                 PublishOutcome::Nacked
                 | PublishOutcome::Refused(_)
@@ -70,11 +74,15 @@ impl OpenSpans {
     }
 }
 
-/// `None` for what is not recorded.
-fn span(publishing: &Publishing, parent: Option<u64>, now: u64) -> Option<Span> {
+/// The context of an event whose trace is recorded.
+fn recorded(publishing: &Publishing) -> Option<SpanContext> {
+    let said = publishing.message.headers.text("traceparent")?;
+    SpanContext::parse(said).filter(|context| context.is_sampled())
+}
+
+fn span(publishing: &Publishing, (context, parent): (SpanContext, Option<u64>), now: u64) -> Span {
     let Publishing { exchange, message, .. } = publishing;
     let (headers, properties) = (&message.headers, &message.properties);
-    let context = SpanContext::parse(headers.text("traceparent")?).filter(|context| context.is_sampled)?;
     let (key, event) = (message.routing_key.as_str(), properties.kind.as_deref().unwrap_or_default());
     let bytes = i64::try_from(message.body.len()).unwrap_or(i64::MAX);
     let mut span = Span::begin(context, parent, SpanKind::Producer, &format!("send {event}"), now)
@@ -95,7 +103,57 @@ fn span(publishing: &Publishing, parent: Option<u64>, now: u64) -> Option<Span> 
         }
     }
     match headers.get(LATENESS) {
-        Some(HeaderValue::Int(late)) => Some(span.number(names::LATENESS, *late)),
-        _ => Some(span),
+        Some(HeaderValue::Int(late)) => span.number(names::LATENESS, *late),
+        _ => span,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ponos::{event::Message, prometheus_client::registry::Registry, traces::Collector};
+
+    fn publishing(token: u64, flags: &str) -> Publishing {
+        let mut message = Message::default();
+        let context = format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{flags}");
+        message.headers.set("traceparent", context);
+        Publishing { token, lane: 0, exchange: "events".into(), message }
+    }
+
+    fn full(traces: &Traces) -> String {
+        let mut registry = Registry::default();
+        traces.register(&mut registry, "spans");
+        let text = ponos::metrics::expose(&registry, None).unwrap().text;
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("spans_total{outcome=\"dropped\",reason=\"full\"} "));
+        line.unwrap().to_owned()
+    }
+
+    #[test]
+    fn what_finds_no_room_is_not_written_and_counted_once_it_is_confirmed() {
+        let collector = Collector::at("http://127.0.0.1:1/v1/traces").unwrap();
+        let (traces, _export) = collector.open("khronos").unwrap();
+        let tracing = Tracing { traces: Some(traces.clone()), sampling: Sampling::ALL };
+        let mut spans = OpenSpans::new(tracing);
+        spans.begin(&[publishing(1, "00"), publishing(2, "01")], |_| None);
+        assert_eq!(
+            (spans.open.len(), spans.open[&2].is_some()),
+            (1, true),
+            "of one that is not recorded nothing is noted"
+        );
+        while traces.has_room() {
+            traces.record(spans.open[&2].clone().unwrap(), 1);
+        }
+        spans.begin(&[publishing(3, "01"), publishing(4, "01")], |_| None);
+        assert!(spans.open[&3].is_none() && spans.open[&4].is_none());
+        spans.end(&answered(3, PublishOutcome::Lost));
+        assert_eq!(full(&traces), "0", "it is sent again");
+        spans.end(&answered(4, PublishOutcome::Confirmed { returned: false }));
+        assert_eq!((full(&traces).as_str(), spans.open.len()), ("1", 1));
+    }
+
+    fn answered(token: u64, outcome: PublishOutcome) -> [Settlement; 1] {
+        [Settlement { token, outcome }]
     }
 }

@@ -153,20 +153,28 @@ fn of_a_share_all_say_the_same_and_only_that_share_is_recorded() {
         .with("KHRONOS_TRACES_ENDPOINT", rotel.endpoint())
         .with("KHRONOS_TRACES_RATIO", "0.25")
         .started();
-    let sent = || clock.json(&["history", "--limit", "1000"]).len();
-    block_until_or_tell("a hundred events", LIMIT, || (sent() >= 100).then_some(()), || clock.log());
+    let share = ponos::event::Sampling::of(0.25).unwrap();
+    let is_in = |trace: &str| share.includes(u128::from_str_radix(trace, 16).unwrap());
+    let sent = || -> Vec<String> {
+        let rows = clock.json(&["history", "--limit", "1000"]);
+        rows.iter().map(|row| row["id"].as_str().unwrap().replace('-', "")).collect()
+    };
+    let enough = || Some(sent()).filter(|sent| sent.iter().filter(|trace| is_in(trace)).count() >= 20);
+    let sent = block_until_or_tell("twenty events of the share", LIMIT, enough, || clock.log());
+    // all of them, and of none that is not of the share
+    let has_all = || {
+        let recorded: Vec<String> = clock_events(&rotel).into_iter().map(|span| span.trace_id).collect();
+        sent.iter().filter(|trace| is_in(trace)).all(|trace| recorded.contains(trace)).then_some(())
+    };
+    block_until_or_tell("their spans", LIMIT, has_all, || clock.log());
     clock.stop();
     worker.end();
-    let sent = clock_events(&rotel);
-    let of_worker: Vec<ReceivedSpan> =
-        rotel.spans().into_iter().filter(|span| span.service == "shop").collect();
-    // some 25 of 100; that it is fewer than 3, or most of them, has a chance of one in a billion
-    assert!((3..75).contains(&sent.len()), "{}", sent.len());
-    let share = ponos::event::Sampling::of(0.25).unwrap();
-    for span in sent.iter().chain(&of_worker) {
-        assert!(share.includes(u128::from_str_radix(&span.trace_id, 16).unwrap()), "{span:#?}");
+    let spans = rotel.spans();
+    let of_worker = spans.iter().filter(|span| span.service == "shop");
+    assert!(of_worker.count() > 0);
+    for span in &spans {
+        assert!(is_in(&span.trace_id), "{span:#?}");
     }
-    assert!(!of_worker.is_empty());
 }
 
 fn clock_events(rotel: &Rotel) -> Vec<ReceivedSpan> {

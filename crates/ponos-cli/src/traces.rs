@@ -11,15 +11,9 @@ pub(crate) struct TracesArgs {
     /// Sends spans to this collector, by OTLP over HTTP (protobuf): http://127.0.0.1:4318/v1/traces, or https://…
     #[arg(long = "traces", value_name = "URL", env = "PONOS_TRACES", hide_env_values = true)]
     endpoint: Option<String>,
-    /// Which share of the traces that begin here is recorded, 0 to 1; of others their sender decided
-    #[arg(
-        long = "traces-ratio",
-        value_name = "RATIO",
-        env = "PONOS_TRACES_RATIO",
-        hide_env_values = true,
-        default_value = "1"
-    )]
-    ratio: f64,
+    /// Which share of the traces that begin here is recorded, 0 to 1 (1); of others their sender decided
+    #[arg(long = "traces-ratio", value_name = "RATIO", env = "PONOS_TRACES_RATIO", hide_env_values = true)]
+    ratio: Option<String>,
     /// A file with headers for the collector, one on a line, as in Authorization: Bearer …
     #[arg(
         long = "traces-headers-file",
@@ -47,14 +41,37 @@ impl TracesArgs {
     /// # Errors
     /// What is wrong with it.
     pub(crate) fn collector(&self) -> Result<Option<Collector>, Trouble> {
+        // an empty variable is one that is not set
+        let ratio = self.ratio.as_deref().filter(|text| !text.is_empty());
+        let [headers_file, ca_file] = [&self.headers_file, &self.ca_file]
+            .map(|file| file.as_deref().filter(|path| !path.as_os_str().is_empty()));
         let Some(endpoint) = self.endpoint.as_deref().filter(|text| !text.is_empty()) else {
-            return Ok(None);
+            let rest = [
+                ("ratio", ratio.is_some()),
+                ("headers-file", headers_file.is_some()),
+                ("ca-file", ca_file.is_some()),
+                ("linked", self.linked),
+            ];
+            return match rest.into_iter().find(|(_, is_set)| *is_set) {
+                Some((name, _)) => {
+                    let what = format!(
+                        "--traces-{name} is set, but no spans are sent anywhere: name a collector with --traces, or leave it out"
+                    );
+                    Err(Trouble::Words(Exit::Configuration, what))
+                }
+                None => Ok(None),
+            };
         };
-        let mut collector = Collector::at(endpoint).map_err(unusable)?.ratio(self.ratio).map_err(unusable)?;
-        if let Some(file) = self.headers_file.as_deref().filter(|path| !path.as_os_str().is_empty()) {
+        let mut collector = Collector::at(endpoint).map_err(unusable)?;
+        if let Some(ratio) = ratio {
+            let read =
+                ratio.parse::<f64>().map_err(|_| unusable(CollectorError::Ratio(format!("'{ratio}'"))))?;
+            collector = collector.ratio(read).map_err(unusable)?;
+        }
+        if let Some(file) = headers_file {
             collector = collector.headers_file(file).map_err(unusable)?;
         }
-        if let Some(file) = self.ca_file.as_deref().filter(|path| !path.as_os_str().is_empty()) {
+        if let Some(file) = ca_file {
             collector = collector.ca_file(file).map_err(unusable)?;
         }
         Ok(Some(if self.linked { collector.linked() } else { collector }))

@@ -10,8 +10,8 @@ pub struct TraceParent<'a> {
     pub trace_id: &'a str,
     /// The sender's span: 16 hexadecimal digits in small letters, not all zero.
     pub parent_id: &'a str,
-    /// Whether the sender records the trace.
-    pub is_sampled: bool,
+    /// What the sender says of the trace: the lowest bit that he records it, the next one that its id is random.
+    pub flags: u8,
 }
 
 impl<'a> TraceParent<'a> {
@@ -23,14 +23,19 @@ impl<'a> TraceParent<'a> {
             (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         let is_known = version != "ff" && (version != "00" || parts.next().is_none());
         let are_hex = is_hex(version, 2) && is_hex(trace_id, 32) && is_hex(parent_id, 16) && is_hex(flags, 2);
-        let is_sampled = flags.ends_with(|digit: char| digit.to_digit(16).is_some_and(|bits| bits & 1 == 1));
-        (is_known && are_hex && !is_zero(trace_id) && !is_zero(parent_id)).then_some(Self {
-            trace_id,
-            parent_id,
-            is_sampled,
-        })
+        let is_right = is_known && are_hex && !is_zero(trace_id) && !is_zero(parent_id);
+        let flags = u8::from_str_radix(flags, 16).ok().filter(|_| is_right)?;
+        Some(Self { trace_id, parent_id, flags })
+    }
+
+    /// Whether the sender records the trace.
+    pub fn is_sampled(&self) -> bool {
+        self.flags & SAMPLED != 0
     }
 }
+
+/// The flag of a trace that is recorded.
+const SAMPLED: u8 = 1;
 
 /// One span of a trace, as what follows from it refers to it. `Display` writes its `traceparent`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,16 +44,26 @@ pub struct SpanContext {
     pub trace_id: u128,
     /// The span, not 0.
     pub span_id: u64,
-    /// Whether the trace is recorded.
-    pub is_sampled: bool,
+    /// As of a [`TraceParent`]. Who goes on in a trace passes them on as they came, those that nobody knows yet included.
+    pub flags: u8,
 }
 
 impl SpanContext {
+    /// Of a trace that begins here.
+    pub fn new(trace_id: u128, span_id: u64, is_sampled: bool) -> Self {
+        Self { trace_id, span_id, flags: if is_sampled { SAMPLED } else { 0 } }
+    }
+
     /// Reads a `traceparent`, as [`TraceParent::parse`].
     pub fn parse(text: &str) -> Option<Self> {
-        let TraceParent { trace_id, parent_id, is_sampled } = TraceParent::parse(text)?;
+        let TraceParent { trace_id, parent_id, flags } = TraceParent::parse(text)?;
         let trace_id = u128::from_str_radix(trace_id, 16).ok()?;
-        Some(Self { trace_id, span_id: u64::from_str_radix(parent_id, 16).ok()?, is_sampled })
+        Some(Self { trace_id, span_id: u64::from_str_radix(parent_id, 16).ok()?, flags })
+    }
+
+    /// Whether the trace is recorded.
+    pub fn is_sampled(self) -> bool {
+        self.flags & SAMPLED != 0
     }
 
     /// Another span of the same trace.
@@ -59,8 +74,8 @@ impl SpanContext {
 
 impl fmt::Display for SpanContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { trace_id, span_id, is_sampled } = *self;
-        write!(f, "00-{trace_id:032x}-{span_id:016x}-{:02x}", u8::from(is_sampled))
+        let Self { trace_id, span_id, flags } = *self;
+        write!(f, "00-{trace_id:032x}-{span_id:016x}-{flags:02x}")
     }
 }
 
@@ -122,8 +137,8 @@ mod tests {
             format!("cc-{TRACE}-{SPAN}-01"),
             format!("cc-{TRACE}-{SPAN}-01-what-the-future-brings"),
         ] {
-            let (read, is_sampled) = (TraceParent::parse(&text), !text.ends_with("-00"));
-            assert_eq!(read, Some(TraceParent { trace_id: TRACE, parent_id: SPAN, is_sampled }), "{text}");
+            let (read, flags) = (TraceParent::parse(&text), u8::from(!text.ends_with("-00")));
+            assert_eq!(read, Some(TraceParent { trace_id: TRACE, parent_id: SPAN, flags }), "{text}");
         }
     }
 
@@ -152,15 +167,14 @@ mod tests {
     }
     #[test]
     fn a_context_is_written_as_it_was_read() {
-        for flags in ["00", "01"] {
+        for flags in ["00", "01", "02", "03", "ff"] {
             let text = format!("00-{TRACE}-{SPAN}-{flags}");
             assert_eq!(SpanContext::parse(&text).unwrap().to_string(), text);
         }
-        // of the flags the lowest bit alone is known
         let read =
-            |flags: &str| SpanContext::parse(&format!("00-{TRACE}-{SPAN}-{flags}")).unwrap().is_sampled;
+            |flags: &str| SpanContext::parse(&format!("00-{TRACE}-{SPAN}-{flags}")).unwrap().is_sampled();
         assert!(read("03") && read("ff") && !read("02") && !read("fe"));
-        let small = SpanContext { trace_id: 1, span_id: 2, is_sampled: true };
+        let small = SpanContext::new(1, 2, true);
         assert_eq!(SpanContext::parse(&small.to_string()), Some(small));
     }
 

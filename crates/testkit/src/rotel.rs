@@ -86,7 +86,9 @@ impl Rotel {
 
     /// All that it received so far.
     pub fn spans(&self) -> Vec<ReceivedSpan> {
-        read(&std::fs::read_to_string(self.sandbox.path("log")).unwrap_or_default())
+        let log = std::fs::read_to_string(self.sandbox.path("log")).unwrap_or_default();
+        // it is being written: the last line may be a half
+        read(log.rsplit_once('\n').map_or("", |(whole, _)| whole))
     }
 }
 

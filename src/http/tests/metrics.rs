@@ -6,9 +6,13 @@ use crate::{
     delayed::Balance,
     engine::{CeilingUse, SkipReason, States, UNROUTED},
     ops::{self, self_audit},
-    telemetry::{Audited, ReplicationState},
+    telemetry::{Audited, ReplicationState, Tracing},
 };
-use ponos::metrics::{CLASSIC, OPEN_METRICS};
+use ponos::{
+    event::Sampling,
+    metrics::{CLASSIC, OPEN_METRICS},
+    prometheus_client::registry::Registry,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use testkit::wait_until;
 use tokio::{
@@ -69,6 +73,26 @@ fn count_some(clock: &Clock) {
         row("one-minute", 2, Outcome::DetailsLost),
         row("*", 0, Outcome::ClockSetBack),
     ]);
+}
+
+#[test]
+fn exemplars_are_of_traces_that_somebody_records() {
+    let delayed = Row { kind: EventKind::Delayed, ..confirmed("one-minute", 1) };
+    for (ratio, row, is_shown) in [
+        (1.0, confirmed("one-minute", 1), true),
+        (0.0, confirmed("one-minute", 1), false),
+        // it may be in the trace of who asked for it
+        (1.0, delayed, false),
+    ] {
+        let tracing = Tracing { traces: None, sampling: Sampling::of(ratio).unwrap() };
+        let counts = Counts::new("khronos", &MetricsConfig::default()).with_tracing(tracing);
+        counts.recorded(&[row]);
+        let mut registry = Registry::default();
+        counts.register(&mut registry);
+        let text = ponos::metrics::expose(&registry, Some("application/openmetrics-text")).unwrap().text;
+        assert!(text.contains("lateness_seconds_count{cause=\"scheduled\"} 1"), "{text}");
+        assert_eq!(text.contains("trace_id"), is_shown, "{ratio}: {text}");
+    }
 }
 
 #[tokio::test]

@@ -167,7 +167,7 @@ fn message(id: Option<String>, wanted: &[WantedEvent], atomic: bool) -> Option<M
     for one in wanted {
         asked = match one {
             WantedEvent::Put { name, json, expect } => {
-                asked.part(b"put").maybe(name.as_deref()).json(json).expecting(*expect)
+                asked.part(b"put").maybe(name.as_deref()).item(json).expecting(*expect)
             }
             WantedEvent::Delete { name, expect } => {
                 asked.part(b"delete").part(name.as_bytes()).expecting(*expect)

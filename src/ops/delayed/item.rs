@@ -145,7 +145,7 @@ impl DelayedItem {
     }
 }
 
-/// Of all that is asked for of an event: of a delay the delay, and not the instant.
+/// Of all that is asked for of an event but its baggage: of a delay the delay, and not the instant.
 fn digest(
     event: &EventName,
     queue: Option<&str>,
@@ -165,7 +165,7 @@ fn digest(
         .part(&jitter.to_be_bytes())
         .part(data)
         .maybe(content_type.as_deref())
-        .json(headers.as_bytes())
+        .headers(headers)
         .maybe(correlation_id.as_deref())
         .part(&expires.unwrap_or(-1).to_be_bytes())
         .part(&[u8::from(*parks_unrouted)]);

@@ -1,7 +1,7 @@
 //! The trace that a request belongs to, as its sender says it.
 
 use hyper::HeaderMap;
-use ponos::traces::BAGGAGE;
+use ponos::{event::SpanContext, traces::is_baggage};
 
 /// What a request says of its trace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,7 +20,7 @@ impl RequestTrace {
         Self {
             parent: parent(headers),
             state: list(headers, "tracestate"),
-            baggage: list(headers, "baggage").filter(|text| text.len() <= BAGGAGE),
+            baggage: list(headers, "baggage").filter(|text| is_baggage(text)),
         }
     }
 }
@@ -28,11 +28,8 @@ impl RequestTrace {
 fn parent(headers: &HeaderMap) -> Option<String> {
     let mut lines = headers.get_all("traceparent").iter();
     let line = lines.next().filter(|_| lines.next().is_none())?.to_str().ok()?;
-    let is_hex = |field: &str| field.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let fields: Vec<&str> = line.split('-').collect();
-    let is_valid = fields.iter().take(4).map(|field| field.len()).eq([2, 32, 16, 2])
-        && fields.iter().take(4).all(|field| is_hex(field));
-    is_valid.then(|| line.to_owned())
+    // what nobody reads is not passed on
+    SpanContext::parse(line).map(|_| line.to_owned())
 }
 
 /// Several lines are one list (RFC 9110, 5.3).

@@ -16,6 +16,7 @@ use hyper_util::client::legacy::Error;
 use ponos::{
     clock::Clock,
     event::{Event, HeaderValue},
+    traces::SHORT_BAGGAGE,
     worker::{Context, Failure, HandlerResult, Outcome},
 };
 use std::time::Duration;
@@ -106,11 +107,13 @@ fn request(uri: &Uri, context: &Context) -> Result<Request<Full<Bytes>>, Failure
     for (name, value) in attributes(event) {
         request = request.header(format!("ce-{name}"), encoded(&value));
     }
-    let baggage = event.extensions.text("baggage").map(str::to_owned);
-    let trace = [context.traceparent(), event.tracestate.clone(), baggage];
+    // an event is not refused for what it says beside itself
+    let baggage = context.baggage().filter(|text| text.len() <= SHORT_BAGGAGE);
+    let traceparent = context.traceparent();
+    let trace = [traceparent.as_deref(), context.tracestate(), baggage];
     for (name, value) in ["traceparent", "tracestate", "baggage"].into_iter().zip(trace) {
         if let Some(value) = value {
-            request = request.header(name, encoded_trace(&value));
+            request = request.header(name, encoded_trace(value));
         }
     }
     let body = Full::new(Bytes::from(event.data.clone()));

@@ -145,7 +145,7 @@ fn environment(queue: &str, context: &Context) -> [(&'static str, Option<String>
         ("PONOS_CORRELATION_ID", Some(context.correlation_id().to_owned())),
         ("PONOS_CAUSATION_ID", context.causation_id().map(str::to_owned)),
         ("TRACEPARENT", context.traceparent()),
-        ("BAGGAGE", event.extensions.text("baggage").map(str::to_owned)),
+        ("BAGGAGE", context.baggage().map(str::to_owned)),
     ]
 }
 

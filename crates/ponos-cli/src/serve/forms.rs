@@ -1,8 +1,8 @@
 //! The forms of requests and answers.
 
 use ponos::{
-    event::{Event, HeaderValue, Timestamp},
-    worker::{Ended, LONGEST_RETRY, Outcome},
+    event::{HeaderValue, Timestamp},
+    worker::{Context, Ended, LONGEST_RETRY, Outcome},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
@@ -294,7 +294,8 @@ impl Settled {
 }
 
 /// An event in CloudEvents' JSON format 1.0. `data` is a JSON value: the worker refuses others.
-pub(super) fn structured(event: &Event, traceparent: Option<String>) -> Value {
+pub(super) fn structured(context: &Context) -> Value {
+    let event = context.event();
     let mut object = Map::new();
     for (name, value) in event.attributes() {
         let value = match value {
@@ -307,8 +308,8 @@ pub(super) fn structured(event: &Event, traceparent: Option<String>) -> Value {
         object.insert(name, value);
     }
     object.entry("specversion").or_insert_with(|| "1.0".into());
-    let baggage = event.extensions.text("baggage").map(str::to_owned);
-    let trace = [traceparent, event.tracestate.clone(), baggage];
+    let traceparent = context.traceparent();
+    let trace = [traceparent.as_deref(), context.tracestate(), context.baggage()];
     for (name, value) in ["traceparent", "tracestate", "baggage"].into_iter().zip(trace) {
         if let Some(value) = value {
             object.insert(name.to_owned(), value.into());

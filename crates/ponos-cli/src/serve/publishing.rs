@@ -17,7 +17,7 @@ use ponos::{
     client::{ClientError, ClockError, DelayedEvent},
     event::{EventName, Timestamp},
     schema::{Contract, Registry},
-    traces::BAGGAGE,
+    traces::SHORT_BAGGAGE,
     worker::{Context, PublishError},
 };
 use serde_json::Value;
@@ -261,7 +261,7 @@ async fn put(client: &Client, checked: &Checked<'_>, trace: &RequestTrace) -> Re
         event = event.correlation(id);
     }
     // more of it would be beyond what the clock takes of headers
-    if let Some(baggage) = trace.baggage.as_deref().filter(|text| text.len() <= BAGGAGE / 2) {
+    if let Some(baggage) = trace.baggage.as_deref().filter(|text| text.len() <= SHORT_BAGGAGE) {
         event = event.header("baggage", baggage);
     }
     let mut command = client.clock().put_event(event);

@@ -146,7 +146,7 @@ pub(super) async fn receive(served: &Served, query: &str) -> Answer {
             first_seen: context.first_seen(),
             correlation_id: context.correlation_id().to_owned(),
             causation_id: context.causation_id().map(str::to_owned),
-            event: structured(context.event(), context.traceparent()),
+            event: structured(context),
         },
     ))
 }

@@ -27,10 +27,9 @@ fn a_request_and_what_programs_make_of_it_are_one_trace_and_the_log_says_the_sam
     let posted = event("7", "order.item.placed").to_string();
     assert_eq!(gateway.ask(("POST", "/v1/events"), &head, &posted).status, 202);
     gateway.running.program.signal(Signal::TERM);
-    let words = ["--drain", "--attempts", "1", "--log-format", "json", "--traces", &endpoint, "--"];
+    let words = ["--attempts", "1", "--log-format", "json", "--traces", &endpoint, "--"];
     let script = ["sh", "-c", "echo \"$TRACEPARENT and $BAGGAGE\" >&2; exit 3"];
-    let ended = start(&url, &[&["run"][..], &about, &words, &script].concat()).end();
-    assert_eq!(ended.code, Some(1), "{}", ended.err);
+    let runs = start(&url, &[&["run"][..], &about, &words, &script].concat());
 
     let process = "process shop.order.item.placed";
     let both = || {
@@ -38,8 +37,12 @@ fn a_request_and_what_programs_make_of_it_are_one_trace_and_the_log_says_the_sam
         let of = |name: &str| spans.iter().find(|span| span.trace_id == trace && span.name == name).cloned();
         Some((of("send order.item.placed")?, of(process)?))
     };
-    let tell = || format!("{:#?}\n{}", rotel.spans(), ended.err);
+    let tell = || format!("{:#?}\n{}", rotel.spans(), runs.err());
     let (sent, handled): (ReceivedSpan, ReceivedSpan) = block_until_or_tell("both spans", LIMIT, both, tell);
+    // it lives until they are there: at its end it has two seconds for them
+    runs.program.signal(Signal::TERM);
+    let ended = runs.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
     assert_eq!((sent.service.as_str(), sent.parent.as_str()), ("edge", parent));
     assert_eq!((handled.service.as_str(), &handled.parent), ("shop", &sent.span_id));
     assert_eq!((handled.status.as_str(), &*handled.attributes["ponos.outcome"]), ("ERROR", "Str(dead)"));
@@ -57,6 +60,8 @@ fn an_address_that_is_none_is_refused_before_anything_is_taken() {
     for (more, word) in [
         (&["localhost:4318"][..], "neither http:// nor https://"),
         (&["http://a:4318/v1/traces", "--traces-ratio", "2"], "2 is no share of traces"),
+        (&["http://a:4318/v1/traces", "--traces-ratio", "1%"], "'1%' is no share of traces"),
+        (&["", "--traces-linked"], "--traces-linked is set, but no spans are sent anywhere"),
         (&["http://a:4318/v1/traces", "--traces-headers-file", "/no/such"], "/no/such can't be used"),
     ] {
         let words = [&words[..], more, &["--", "true"]].concat();

@@ -1,7 +1,7 @@
 //! One registry of metrics for a whole program: the worker's metrics and those of its author.
 
 use super::{Exposition, expose};
-use crate::worker::WorkerMetrics;
+use crate::{traces::SpanCounts, worker::WorkerMetrics};
 use prometheus_client::registry::Registry;
 use std::{
     fmt,
@@ -20,6 +20,7 @@ struct Shared {
     registry: Mutex<Registry>,
     /// Registered once, however many workers there are.
     worker: OnceLock<WorkerMetrics>,
+    spans: OnceLock<Arc<SpanCounts>>,
 }
 
 impl Metrics {
@@ -45,5 +46,15 @@ impl Metrics {
     /// The worker's part.
     pub(crate) fn of_workers(&self) -> &WorkerMetrics {
         self.0.worker.get_or_init(|| self.register(WorkerMetrics::register))
+    }
+
+    /// What becomes of the spans of all workers.
+    pub(crate) fn of_spans(&self) -> Arc<SpanCounts> {
+        let registered = |registry: &mut Registry| {
+            let counts = Arc::<SpanCounts>::default();
+            counts.register(registry, "ponos_spans");
+            counts
+        };
+        Arc::clone(self.0.spans.get_or_init(|| self.register(registered)))
     }
 }

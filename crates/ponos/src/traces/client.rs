@@ -5,7 +5,7 @@ use super::otlp;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
     Request, Response, StatusCode, Uri,
-    body::{Bytes, Incoming},
+    body::{Body, Bytes},
     header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT},
 };
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -21,8 +21,6 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types:
 const LONGEST: Duration = Duration::from_secs(10);
 /// The most bytes of an answer that are read.
 const ANSWER: usize = 64 * 1024;
-/// The longest that a collector may ask to be left alone.
-const MOST_WAIT: Duration = Duration::from_secs(30);
 
 /// Sends requests to one collector.
 pub(super) struct HttpClient {
@@ -90,7 +88,11 @@ pub(super) fn place(endpoint: &Uri) -> String {
     format!("{scheme}://{host}{}", endpoint.path())
 }
 
-async fn understood(answer: Response<Incoming>) -> Result<Sent, String> {
+async fn understood<B>(answer: Response<B>) -> Result<Sent, String>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
     let status = answer.status();
     match status {
         StatusCode::TOO_MANY_REQUESTS
@@ -100,10 +102,7 @@ async fn understood(answer: Response<Incoming>) -> Result<Sent, String> {
             let told = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
             // a date is as good as nothing said: collectors give seconds
             let after = told.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
-            Ok(Sent::Later {
-                after: after.map(|after| after.min(MOST_WAIT)),
-                why: format!("it answered {status}"),
-            })
+            Ok(Sent::Later { after, why: format!("it answered {status}") })
         }
         status if status.is_success() => {
             let body =
@@ -143,4 +142,34 @@ fn tls(is_wanted: bool, authorities: Option<Vec<CertificateDer<'static>>>) -> Re
         .with_safe_default_protocol_versions()
         .map_err(said)?;
     Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_says_whether_and_when_to_come_again() {
+        let later = |after: Option<u64>| (true, after.map(Duration::from_secs));
+        for (status, retry_after, expected) in [
+            (429, Some("7"), later(Some(7))),
+            (502, Some(" 120 "), later(Some(120))),
+            (503, None, later(None)),
+            (503, Some("Wed, 21 Oct 2026 07:28:00 GMT"), later(None)),
+            (503, Some("-1"), later(None)),
+            (504, Some("0"), later(Some(0))),
+            (500, Some("7"), (false, None)),
+            (408, Some("7"), (false, None)),
+        ] {
+            let answer = Response::builder().status(status);
+            let answer =
+                retry_after.into_iter().fold(answer, |answer, value| answer.header(RETRY_AFTER, value));
+            let read = match understood(answer.body(Full::new(Bytes::new())).unwrap()).await.unwrap() {
+                Sent::Later { after, .. } => (true, after),
+                Sent::Refused(_) => (false, None),
+                taken @ Sent::Taken { .. } => panic!("{status}: {taken:?}"),
+            };
+            assert_eq!(read, expected, "{status} {retry_after:?}");
+        }
+    }
 }

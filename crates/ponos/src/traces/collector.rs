@@ -3,6 +3,7 @@
 use super::{
     Export, Traces,
     client::{HttpClient, place},
+    counts::SpanCounts,
     otlp::Envelope,
 };
 use crate::{event::Sampling, files};
@@ -13,6 +14,7 @@ use hyper::{
 use std::{
     fmt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 use tokio_rustls::rustls::pki_types::{CertificateDer, pem::PemObject};
 
@@ -20,6 +22,18 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, pem::PemObject};
 const MOST_HEADERS: u64 = 64 << 10;
 /// Bytes of a PEM file.
 const MOST_PEM: u64 = 4 << 20;
+
+/// Headers that the connection sets: others break a request, or hide another one in it.
+const OURS: [&str; 8] = [
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "transfer-encoding",
+    "upgrade",
+];
 
 /// Why spans can't be sent so. `Display` says what is wrong, and what to write instead; it shows no header.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -64,6 +78,15 @@ impl Collector {
             (Some("http" | "https"), Some(authority)) if authority.as_str().contains('@') => {
                 Some("it may not contain a user or password (headers can be in a file)")
             }
+            (Some("http" | "https"), Some(authority)) if authority.host().is_empty() => {
+                Some("it names no host")
+            }
+            // of a port that can't be read the scheme's would be taken: another server
+            (Some("http" | "https"), Some(authority))
+                if authority.as_str() != authority.host() && authority.port_u16().is_none() =>
+            {
+                Some("its port is not a number up to 65535")
+            }
             (Some("http" | "https"), Some(_)) if endpoint.path() == "/" => {
                 Some("it has no path, and most collectors take traces at /v1/traces")
             }
@@ -83,8 +106,8 @@ impl Collector {
         }
     }
 
-    /// Records this share of the traces that begin here, from 0 to 1, decided by the trace's id. Of a trace that began elsewhere
-    /// its sender decided.
+    /// Records this share of the traces that begin here, from 0 to 1, decided by the trace's id. Of a trace that began elsewhere its
+    /// sender decided; where traces are [linked](Self::linked), it is this share of those that their sender records.
     ///
     /// # Errors
     /// [`CollectorError::Ratio`].
@@ -122,6 +145,9 @@ impl Collector {
     /// [`CollectorError::Authorities`].
     pub fn ca_file(self, file: &Path) -> Result<Self, CollectorError> {
         let fault = |what: String| CollectorError::Authorities(format!("{} {what}", file.display()));
+        if self.endpoint.scheme_str() != Some("https") {
+            return Err(fault("is of no use: the address is not https://".into()));
+        }
         let bytes = files::read(file, MOST_PEM).map_err(|error| fault(format!("can't be read: {error}")))?;
         let found: Vec<_> = CertificateDer::pem_slice_iter(&bytes)
             .collect::<Result<_, _>>()
@@ -137,9 +163,18 @@ impl Collector {
     /// # Errors
     /// [`CollectorError::Authorities`].
     pub fn open(self, service: &str) -> Result<(Traces, Export), CollectorError> {
+        self.open_counted(service, Arc::default())
+    }
+
+    /// The same, counted together with others.
+    pub(crate) fn open_counted(
+        self,
+        service: &str,
+        counts: Arc<SpanCounts>,
+    ) -> Result<(Traces, Export), CollectorError> {
         let Self { endpoint, sampling, are_linked, headers, authorities } = self;
         let client = HttpClient::new(endpoint, headers, authorities).map_err(CollectorError::Authorities)?;
-        let (traces, spans) = Traces::new(sampling, are_linked);
+        let (traces, spans) = Traces::new(sampling, are_linked, counts);
         let export = Export::new(spans, client, traces.counts(), Envelope::new(service));
         Ok((traces, export))
     }
@@ -172,6 +207,12 @@ fn headers(text: &str) -> Result<HeaderMap, String> {
         let (name, value) = line.split_once(':').ok_or_else(|| format!("line {at} has no colon"))?;
         let name: HeaderName =
             name.trim().parse().map_err(|_| format!("line {at} does not begin with the name of a header"))?;
+        if OURS.contains(&name.as_str()) {
+            return Err(format!("line {at} has a header that the connection sets"));
+        }
+        if headers.contains_key(&name) {
+            return Err(format!("line {at} has a header that is there before"));
+        }
         let mut value: HeaderValue = value
             .trim()
             .parse()
@@ -188,7 +229,12 @@ mod tests {
 
     #[test]
     fn an_address_is_a_url_with_a_path_and_without_a_password() {
-        for right in ["http://127.0.0.1:4318/v1/traces", "https://otlp.example/otlp/v1/traces?x=1"] {
+        for right in [
+            "http://127.0.0.1:4318/v1/traces",
+            "http://[::1]/v1/traces",
+            "http://[::1]:4318/x",
+            "https://otlp.example/otlp/v1/traces?x=1",
+        ] {
             assert!(Collector::at(right).is_ok(), "{right}");
         }
         for (wrong, word) in [
@@ -197,6 +243,10 @@ mod tests {
             ("grpc://a:4317/x", "neither"),
             ("http://a:4318", "no path"),
             ("http://a:4318/", "no path"),
+            ("http://a:43180000/v1/traces", "port"),
+            ("http://a:/v1/traces", "port"),
+            ("http://[::1]:x/v1/traces", ""),
+            ("http://:4318/v1/traces", ""),
             ("http://me:hunter2@a:4318/v1/traces", "password"),
         ] {
             let said = Collector::at(wrong).unwrap_err().to_string();
@@ -225,6 +275,10 @@ mod tests {
             let said = read(wrong).unwrap_err().to_string();
             assert!(said.contains("line 1") && !said.contains("hunter2"), "{said}");
         }
+        for wrong in ["Host: x", "content-length: 3", "a: 1\nA: 2"] {
+            let said = read(wrong).unwrap_err().to_string();
+            assert!(said.contains("has a header that"), "{said}");
+        }
         let gone = Collector::at("http://a:1/x").unwrap().headers_file(&folder.path().join("none"));
         assert!(matches!(gone, Err(CollectorError::Headers(..))));
     }
@@ -237,6 +291,8 @@ mod tests {
         let at = Collector::at("https://a:1/x").unwrap();
         assert!(at.clone().ca_file(&file).unwrap_err().to_string().contains("no certificate"));
         let made = testkit::Certificates::generate(folder.path());
+        let plain = Collector::at("http://a:1/x").unwrap().ca_file(&made.ca);
+        assert!(plain.unwrap_err().to_string().contains("not https"), "it would not be asked");
         assert!(at.ca_file(&made.ca).unwrap().open("shop").is_ok());
     }
 }

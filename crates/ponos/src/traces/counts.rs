@@ -4,11 +4,10 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family},
     registry::Registry,
 };
-use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Counters of one exporter.
+/// Counters of one exporter, or of those of several workers with one registry.
 #[derive(Debug)]
-pub(super) struct SpanCounts {
+pub(crate) struct SpanCounts {
     all: Family<[(&'static str, &'static str); 2], Counter>,
     /// The collector has them.
     pub(super) sent: Counter,
@@ -20,7 +19,6 @@ pub(super) struct SpanCounts {
     pub(super) refused: Counter,
     /// The program ended before they were sent.
     pub(super) stopped: Counter,
-    is_registered: AtomicBool,
 }
 
 impl Default for SpanCounts {
@@ -34,21 +32,13 @@ impl Default for SpanCounts {
             refused: one("dropped", "refused"),
             stopped: one("dropped", "stopped"),
             all,
-            is_registered: AtomicBool::new(false),
         }
     }
 }
 
 impl SpanCounts {
     /// Has them shown under this name.
-    pub(super) fn register(&self, registry: &mut Registry, name: &str) {
+    pub(crate) fn register(&self, registry: &mut Registry, name: &str) {
         registry.register(name, "Spans, by what became of them", self.all.clone());
-    }
-
-    /// The same, in the one registry of a program: once.
-    pub(super) fn register_once(&self, registry: &mut Registry, name: &str) {
-        if !self.is_registered.swap(true, Ordering::Relaxed) {
-            self.register(registry, name);
-        }
     }
 }

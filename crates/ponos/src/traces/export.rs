@@ -23,8 +23,10 @@ const BATCH: usize = 512;
 const DELAY: Duration = Duration::from_secs(1);
 /// Attempts to send a batch.
 const ATTEMPTS: u32 = 3;
-/// Between two of them, unless the collector says how long; the second pause is twice as long.
+/// Between two of them, more or less, unless the collector says how long; the second pause is twice as long.
 const PAUSE: Duration = Duration::from_secs(1);
+/// The longest that a collector is waited for. One that asks to be left alone for longer is, and loses the batch.
+const MOST_PAUSE: Duration = Duration::from_secs(30);
 /// How long the last spans may take at the end.
 const LAST: Duration = Duration::from_secs(2);
 
@@ -99,7 +101,9 @@ impl Export {
                     let rejected = rejected.min(count);
                     self.counts.sent.inc_by(count - rejected);
                     self.counts.refused.inc_by(rejected);
-                    if std::mem::take(&mut self.is_failing) {
+                    if rejected > 0 {
+                        self.fail(&format!("it rejected {rejected} of {count}"));
+                    } else if std::mem::take(&mut self.is_failing) {
                         tracing::info!("traces are sent again");
                     }
                     break;
@@ -109,11 +113,14 @@ impl Export {
                     self.fail(&why);
                     break;
                 }
-                Sent::Later { why, .. } if attempt == attempts => {
-                    self.counts.unreachable.inc_by(count);
-                    self.fail(&why);
-                }
-                Sent::Later { after, .. } => sleep(after.unwrap_or(PAUSE * attempt)).await,
+                Sent::Later { after, why } => match pause(attempt, after).filter(|_| attempt < attempts) {
+                    Some(pause) => sleep(pause).await,
+                    None => {
+                        self.counts.unreachable.inc_by(count);
+                        self.fail(&why);
+                        break;
+                    }
+                },
             }
         }
         self.batch.clear();
@@ -125,6 +132,15 @@ impl Export {
             let place = self.client.place();
             tracing::warn!("spans are dropped, and nothing else is: the collector at {place}: {why}");
         }
+    }
+}
+
+/// How long to wait after this attempt; `None`: it is not to be waited for.
+fn pause(attempt: u32, after: Option<Duration>) -> Option<Duration> {
+    match after {
+        Some(after) => Some(after).filter(|after| *after <= MOST_PAUSE),
+        // not all workers of a service at the same time
+        None => Some((PAUSE * attempt).mul_f64(0.5 + fastrand::f64())),
     }
 }
 

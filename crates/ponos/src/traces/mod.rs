@@ -18,7 +18,7 @@ pub use export::Export;
 pub use span::{Span, SpanKind};
 
 use crate::event::{Event, Sampling, SpanContext};
-use counts::SpanCounts;
+pub(crate) use counts::SpanCounts;
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
 use tokio::sync::mpsc::{self, error::TrySendError};
@@ -30,6 +30,9 @@ const QUEUE: usize = 8192;
 const NAMESPACE: Uuid = Uuid::from_u128(0xa4d3_8672_61a2_5ff5_baeb_fb48_cead_8005);
 /// The most bytes of `baggage` that are passed on: what <https://www.w3.org/TR/baggage/#limits> asks everybody to keep.
 pub const BAGGAGE: usize = 8192;
+/// The most bytes of it for what is sent later, whose headers the clock bounds, and in a request to an HTTP service: some servers take
+/// no longer line than 8,190 bytes.
+pub const SHORT_BAGGAGE: usize = BAGGAGE / 2;
 
 /// Where spans are recorded. Clones share it.
 #[derive(Debug, Clone)]
@@ -44,9 +47,20 @@ struct Shared {
 }
 
 impl Traces {
-    fn new(sampling: Sampling, are_linked: bool) -> (Self, mpsc::Receiver<Vec<u8>>) {
+    fn new(sampling: Sampling, are_linked: bool, counts: Arc<SpanCounts>) -> (Self, mpsc::Receiver<Vec<u8>>) {
         let (spans, queue) = mpsc::channel(QUEUE);
-        (Self(Arc::new(Shared { spans, counts: Arc::default(), sampling, are_linked })), queue)
+        (Self(Arc::new(Shared { spans, counts, sampling, are_linked })), queue)
+    }
+
+    /// Whether a span that is recorded now would find room. Where there is none it need not be made, and is
+    /// [passed over](Self::pass_over).
+    pub fn has_room(&self) -> bool {
+        self.0.spans.capacity() > 0
+    }
+
+    /// Counts a span that was not made, for want of room.
+    pub fn pass_over(&self) {
+        self.0.counts.full.inc();
     }
 
     /// Records a span of a trace that is sampled, ended at this instant (nanoseconds since 1970). Never waits.
@@ -61,38 +75,40 @@ impl Traces {
 
     /// In which trace is recorded what `receiver` does about this event, by a span of its own: in the sender's, or a new one if the
     /// sender has none; the same each time that it comes. Where traces are [linked](Collector::linked) always a new one, with the
-    /// sender's span as its link.
+    /// sender's span as its link; it is recorded if the sender's is, and the share asked for has it.
     pub fn receive(&self, event: &Event, receiver: &str) -> SpanPlace {
         let sender = event.traceparent.as_deref().and_then(SpanContext::parse);
-        let own = |of: &str| {
-            let text = format!("{}\n{}\n{of}", event.source, event.id);
-            Uuid::new_v5(&NAMESPACE, text.as_bytes()).as_u128()
-        };
+        let sampling = self.0.sampling;
         let span_id = new_span();
         match sender {
             Some(sender) if self.0.are_linked => {
-                let context = SpanContext { trace_id: own(receiver), span_id, ..sender };
+                let trace_id = derived(event, receiver);
+                let is_sampled = sender.is_sampled() && sampling.includes(trace_id);
+                let context = SpanContext::new(trace_id, span_id, is_sampled);
                 SpanPlace { context, parent: None, link: Some(sender) }
             }
             Some(sender) => {
                 SpanPlace { context: sender.with_span(span_id), parent: Some(sender.span_id), link: None }
             }
             None => {
-                let trace_id = own("");
-                let is_sampled = self.0.sampling.includes(trace_id);
-                SpanPlace { context: SpanContext { trace_id, span_id, is_sampled }, parent: None, link: None }
+                let trace_id = derived(event, "");
+                let context = SpanContext::new(trace_id, span_id, sampling.includes(trace_id));
+                SpanPlace { context, parent: None, link: None }
             }
         }
+    }
+
+    /// The same for an event that `sender` passes on by one span, which is the same one whenever the event comes again: so it has the
+    /// same headers then.
+    pub fn pass_on(&self, event: &Event, sender: &str) -> SpanPlace {
+        let place = self.receive(event, sender);
+        let span_id = derived(event, &format!("{sender}\nspan")) as u64;
+        SpanPlace { context: place.context.with_span(span_id.max(1)), ..place }
     }
 
     /// Has what becomes of spans shown, under this name.
     pub fn register(&self, registry: &mut Registry, name: &str) {
         self.0.counts.register(registry, name);
-    }
-
-    /// The same, in a registry that lives as long as the program: unless it was done before.
-    pub fn register_once(&self, registry: &mut Registry, name: &str) {
-        self.0.counts.register_once(registry, name);
     }
 
     fn counts(&self) -> Arc<SpanCounts> {
@@ -117,6 +133,24 @@ impl SpanPlace {
         let span = Span::begin(self.context, self.parent, kind, name, begun);
         self.link.into_iter().fold(span, Span::linked_to)
     }
+}
+
+/// An id that is the same whenever this event comes.
+fn derived(event: &Event, of: &str) -> u128 {
+    let text = format!("{}\n{}\n{of}", event.source, event.id);
+    Uuid::new_v5(&NAMESPACE, text.as_bytes()).as_u128()
+}
+
+/// The `baggage` of an event, where it [can be passed on](is_baggage).
+pub fn baggage(event: &Event) -> Option<&str> {
+    event.extensions.text("baggage").filter(|text| is_baggage(text))
+}
+
+/// Whether a text is passed on as `baggage`: up to [`BAGGAGE`] bytes of those that it is made of
+/// (<https://www.w3.org/TR/baggage/#definition>), so that it fits into a header of HTTP, a variable and JSON as it is.
+pub fn is_baggage(text: &str) -> bool {
+    let is_right = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+    (1..=BAGGAGE).contains(&text.len()) && text.bytes().all(is_right)
 }
 
 /// A random id of a span.

@@ -88,15 +88,33 @@ pub(super) enum Attribute<'a> {
 
 /// A `KeyValue`.
 pub(super) fn attribute(wire: &mut Vec<u8>, field: u32, name: &str, value: &Attribute<'_>) {
-    message(wire, field, |wire| {
-        bytes(wire, 1, name.as_bytes());
-        message(wire, 2, |wire| match *value {
-            Attribute::Text(text) => bytes(wire, 1, text.as_bytes()),
-            Attribute::Truth(truth) => number(wire, 2, truth.into()),
-            // of a negative number its two's complement
-            Attribute::Number(value) => number(wire, 3, value as u64),
-        });
-    });
+    // The lengths are known beforehand: most of a span are attributes, and the clock's loop writes spans.
+    let inner = match *value {
+        Attribute::Text(text) => of_bytes(text.len()),
+        Attribute::Truth(_) => 2,
+        Attribute::Number(value) => 1 + width(value as u64),
+    };
+    tag(wire, field, LENGTH);
+    raw(wire, (of_bytes(name.len()) + of_bytes(inner)) as u64);
+    bytes(wire, 1, name.as_bytes());
+    tag(wire, 2, LENGTH);
+    raw(wire, inner as u64);
+    match *value {
+        Attribute::Text(text) => bytes(wire, 1, text.as_bytes()),
+        Attribute::Truth(truth) => number(wire, 2, truth.into()),
+        // of a negative number its two's complement
+        Attribute::Number(value) => number(wire, 3, value as u64),
+    }
+}
+
+/// How many bytes a field takes that has so many, and a number below 16.
+fn of_bytes(length: usize) -> usize {
+    1 + width(length as u64) + length
+}
+
+/// How many bytes a number takes.
+fn width(value: u64) -> usize {
+    (u64::BITS - (value | 1).leading_zeros()).div_ceil(7) as usize
 }
 
 /// Whose the spans of a request are: its resource, and the scope.
@@ -218,6 +236,34 @@ mod tests {
         attribute(&mut wire, 9, "n", &Attribute::Number(-1));
         assert_eq!(&wire[2..5], [0x0a, 1, b'n']);
         assert_eq!(wire[wire.len() - 10..], [255, 255, 255, 255, 255, 255, 255, 255, 255, 1]);
+    }
+
+    #[test]
+    fn the_lengths_of_an_attribute_are_those_of_what_is_written() {
+        for length in [0, 1, 99, 121, 122, 123, 127, 128, 129, 16_383, 16_384] {
+            let text = "x".repeat(length);
+            for value in [Attribute::Text(&text), Attribute::Truth(true)] {
+                same_as_nested("n", &value);
+                same_as_nested(&text, &value);
+            }
+        }
+        for value in [0, 1, 127, 128, 16_383, 16_384, i64::MAX, -1, i64::MIN] {
+            same_as_nested("n", &Attribute::Number(value));
+        }
+    }
+
+    fn same_as_nested(name: &str, value: &Attribute<'_>) {
+        let (mut wire, mut nested) = (Vec::new(), Vec::new());
+        attribute(&mut wire, 9, name, value);
+        message(&mut nested, 9, |wire| {
+            bytes(wire, 1, name.as_bytes());
+            message(wire, 2, |wire| match *value {
+                Attribute::Text(text) => bytes(wire, 1, text.as_bytes()),
+                Attribute::Truth(truth) => number(wire, 2, truth.into()),
+                Attribute::Number(value) => number(wire, 3, value as u64),
+            });
+        });
+        assert!(wire == nested, "{} bytes of {name}", wire.len());
     }
 
     #[test]

@@ -1,12 +1,12 @@
-//! One span. It is written as it goes over the wire from the beginning, so that what waits is a few hundred bytes in one piece.
+//! One span. It is written as it goes over the wire from the beginning, so that what waits is at most some KiB in one piece.
 
 use super::otlp::{self, Attribute, span};
 use crate::event::SpanContext;
 
 /// The most bytes of a text in it.
 const LONGEST: usize = 1024;
-/// The bytes of most spans.
-const USUAL: usize = 512;
+/// The bytes of most spans are fewer.
+const USUAL: usize = 1024;
 const ERROR: u64 = 2;
 
 /// What it is in its trace.
@@ -38,7 +38,7 @@ impl Span {
         otlp::bytes(&mut wire, span::NAME, cut(name).as_bytes());
         otlp::number(&mut wire, span::KIND, kind as u64);
         otlp::fixed64(&mut wire, span::BEGIN, begun);
-        otlp::fixed32(&mut wire, span::FLAGS, context.is_sampled.into());
+        otlp::fixed32(&mut wire, span::FLAGS, context.flags.into());
         Self(wire)
     }
 
@@ -71,7 +71,7 @@ impl Span {
         otlp::message(&mut self.0, span::LINKS, |wire| {
             otlp::bytes(wire, span::LINK_TRACE_ID, &other.trace_id.to_be_bytes());
             otlp::bytes(wire, span::LINK_SPAN_ID, &other.span_id.to_be_bytes());
-            otlp::fixed32(wire, span::LINK_FLAGS, other.is_sampled.into());
+            otlp::fixed32(wire, span::LINK_FLAGS, other.flags.into());
         });
         self
     }
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn what_waits_is_small_whatever_is_said() {
-        let context = SpanContext { trace_id: 1, span_id: 2, is_sampled: true };
+        let context = SpanContext::new(1, 2, true);
         let long = "ä".repeat(100_000);
         let span = Span::begin(context, None, SpanKind::Producer, &long, 0);
         let wire = span.text("a", &long).failed("b", &long).end(1);

@@ -93,15 +93,14 @@ impl Worker {
             reports,
             ..
         } = self;
-        let opened = traces.and_then(|collector| {
-            collector.open(&service).map_err(|error| faults.push(format!("its traces: {error}"))).ok()
-        });
-        let (traces, export) = opened.unzip();
         let served = address.map(|address| (address, measured.clone().unwrap_or_default()));
         let metrics = served.as_ref().map(|(_, metrics)| metrics).or(measured.as_ref());
-        if let (Some(metrics), Some(traces)) = (metrics, &traces) {
-            metrics.register(|registry| traces.register_once(registry, "ponos_spans"));
-        }
+        let opened = traces.and_then(|collector| {
+            let counts = metrics.map(Metrics::of_spans).unwrap_or_default();
+            let opened = collector.open_counted(&service, counts);
+            opened.map_err(|error| faults.push(format!("its traces: {error}"))).ok()
+        });
+        let (traces, export) = opened.unzip();
         let metrics = metrics.map(Metrics::of_workers);
         let reports = reports.then(|| metrics.map(WorkerMetrics::reports).unwrap_or_default());
         let mut queues = Vec::new();

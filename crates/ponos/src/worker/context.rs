@@ -13,9 +13,11 @@ use crate::{
     event::{Event, EventId, Timestamp},
     inbox::{Due, Held},
     names::{NamesEvent, NamesTask},
+    traces::baggage,
 };
 use serde::Serialize;
 use std::{
+    borrow::Cow,
     fmt, slice,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -121,8 +123,26 @@ impl Context {
     /// The `traceparent` for what the handler asks of others, such as an HTTP service: of this run's own span where
     /// [traces](super::Worker::traces) are recorded, else as it came.
     pub fn traceparent(&self) -> Option<String> {
-        let own = self.0.trace.as_ref().map(|trace| trace.context().to_string());
-        own.or_else(|| self.0.event.traceparent.clone())
+        self.trace_context().map(Cow::into_owned)
+    }
+
+    /// The `tracestate` that goes with [`Context::traceparent`]: as it came, unless this run is in a trace of its own.
+    pub fn tracestate(&self) -> Option<&str> {
+        let is_of_its_sender = self.0.trace.as_deref().is_none_or(DeliveryTrace::is_of_its_sender);
+        self.0.event.tracestate.as_deref().filter(|_| is_of_its_sender)
+    }
+
+    /// The `baggage` for what the handler asks of others: as it came, where it can be passed on (up to 8 KiB,
+    /// <https://www.w3.org/TR/baggage/>).
+    pub fn baggage(&self) -> Option<&str> {
+        baggage(&self.0.event)
+    }
+
+    pub(crate) fn trace_context(&self) -> Option<Cow<'_, str>> {
+        match &self.0.trace {
+            Some(trace) => Some(trace.context().to_string().into()),
+            None => self.0.event.traceparent.as_deref().map(Cow::Borrowed),
+        }
     }
 
     /// The value of type `S` that was given to [`Worker::state`](super::Worker::state). A missing value is found only when the

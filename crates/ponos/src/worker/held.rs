@@ -4,10 +4,10 @@ use super::{limits::Limits, service::Service, trace::DeliveryTrace};
 use crate::{
     clock::millis,
     declared::{Checked, MessageKind},
-    event::{Event, EventName, InvalidName, Timestamp},
+    event::{Event, EventName, InvalidName, SpanContext, Timestamp},
     inbox::{Due, Held},
     schema::PublishRefused,
-    traces::{BAGGAGE, sending_span},
+    traces::{baggage, sending_span},
 };
 use serde::Serialize;
 use uuid::Uuid;
@@ -111,7 +111,7 @@ impl Origin<'_> {
         if self.trace.is_none_or(DeliveryTrace::is_of_its_sender) {
             event.tracestate = self.parent.tracestate.clone();
         }
-        if let Some(baggage) = self.parent.extensions.text("baggage").filter(|text| text.len() <= BAGGAGE) {
+        if let Some(baggage) = baggage(self.parent) {
             event.extensions.set("baggage", baggage);
         }
         Ok(Held { due, ..declared.held(kind, event) })
@@ -135,14 +135,8 @@ pub(crate) fn due_time(
 /// Continues the sender's trace: same trace and flags, a span of the message's own. A text that is not a trace context
 /// passes unchanged.
 fn continue_trace(parent: &str, id: Uuid) -> String {
-    let mut parts = parent.splitn(4, '-');
-    match (parts.next(), parts.next(), parts.next(), parts.next()) {
-        (Some(version), Some(trace), Some(span), Some(flags)) if trace.len() == 32 && span.len() == 16 => {
-            let span = &id.simple().to_string()[..16];
-            format!("{version}-{trace}-{span}-{flags}")
-        }
-        _ => parent.to_owned(),
-    }
+    let context = SpanContext::parse(parent).map(|sender| sender.with_span(sending_span(id)).to_string());
+    context.unwrap_or_else(|| parent.to_owned())
 }
 
 /// The messages that a handler holds so far.

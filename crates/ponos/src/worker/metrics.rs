@@ -311,9 +311,9 @@ impl EndCounters {
 }
 
 impl HandlerMetrics {
-    /// Its handler ran, in this trace.
+    /// Its handler ran, in this trace: an example of its bucket only if somebody records that.
     pub(super) fn ran(&self, traceparent: Option<&str>, took: Duration) {
-        let trace = traceparent.and_then(TraceParent::parse);
+        let trace = traceparent.and_then(TraceParent::parse).filter(TraceParent::is_sampled);
         let exemplar = trace.map(|trace| [("trace_id", trace.trace_id.to_owned())]);
         self.duration.observe(took.as_secs_f64(), exemplar, None);
     }

@@ -50,7 +50,7 @@ impl DeliveryTrace {
 
     /// It was received, `came` long ago, and is processed from now on.
     pub(super) fn received(&self, (exchange, key): (&str, &str), event: &Event, came: Option<Instant>) {
-        if !self.context().is_sampled {
+        if !self.context().is_sampled() {
             return;
         }
         let destination = format!("{exchange}:{key}:{}", self.queue);
@@ -100,7 +100,7 @@ impl DeliveryTrace {
 
     /// It is settled, which began then.
     pub(super) fn settled(&self, how: Settle, since: Instant) {
-        if !self.context().is_sampled {
+        if !self.context().is_sampled() {
             return;
         }
         let operation = match how {
@@ -117,7 +117,7 @@ impl DeliveryTrace {
     /// Begins the spans of what is sent from now on, or, if it is only kept to be sent later, created. Their ids are those that the
     /// messages say.
     pub(crate) fn sending(&self, all: &[Held], is_kept: bool) -> Vec<Span> {
-        if !self.context().is_sampled {
+        if !self.context().is_sampled() {
             return Vec::new();
         }
         let (begun, operation) = (self.at(Instant::now()), if is_kept { "create" } else { "send" });

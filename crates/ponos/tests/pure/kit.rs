@@ -1,6 +1,6 @@
 //! The testing kit: what it refuses at once, instead of hanging or passing by chance.
 
-use ponos::{metrics::Metrics, prelude::*, testing::Kit};
+use ponos::{metrics::Metrics, prelude::*, testing::Kit, traces::Collector};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -86,7 +86,8 @@ async fn one_that_blocks_within_its_timeout_or_waits_beyond_it_does_not() {
 async fn a_worker_on_the_kit_counts_and_binds_no_address() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let metrics = Metrics::new();
-    let served = || worker(done).registry(&metrics).metrics(taken.local_addr().unwrap());
+    let nowhere = || Collector::at("http://127.0.0.1:1/v1/traces").unwrap();
+    let served = || worker(done).registry(&metrics).metrics(taken.local_addr().unwrap()).traces(nowhere());
     let (mut one, mut other) = (Kit::start(served()).await, Kit::start(served()).await);
     for kit in [&mut one, &mut other] {
         kit.publish(NAME, &json!({})).await;
@@ -95,4 +96,5 @@ async fn a_worker_on_the_kit_counts_and_binds_no_address() {
     let done = format!("{{queue=\"shop.{NAME}\",handler=\"{NAME}\",outcome=\"done\"}} 2\n");
     let text = metrics.expose(None).unwrap().text;
     assert!(text.contains(&done), "{text}");
+    assert_eq!(text.matches("# TYPE ponos_spans ").count(), 1, "both count together: {text}");
 }

@@ -37,10 +37,8 @@ async fn an_event_is_shown_with_all_that_was_asked_for_and_as_it_came() {
 #[tokio::test]
 async fn the_trace_in_which_it_was_asked_for_is_kept_and_makes_it_no_other_event() {
     let (clock, machine) = clock().await;
-    let (one, other) = (
-        SpanContext { trace_id: 7, span_id: 8, is_sampled: true },
-        SpanContext { trace_id: 9, span_id: 1, is_sampled: false },
-    );
+    let (one, other) =
+        (SpanContext::new(7, 8, true), SpanContext { flags: 2, ..SpanContext::new(9, 1, false) });
     let more = r#""at":"2026-12-24T17:00:00Z","headers":{"tenant":"x"}"#;
     for (trace, created) in [(Some(one), true), (Some(other), false), (None, false)] {
         let put =

@@ -8,7 +8,7 @@ use crate::{
     inbox::{Due, Held},
     names::{NamesEvent, NamesTask},
     topology::worker::TASKS,
-    traces::BAGGAGE,
+    traces::{SHORT_BAGGAGE, baggage},
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -131,11 +131,11 @@ pub(crate) fn item_of(held: &Held, due: Due) -> Result<Value, ClockError> {
         Due::At(when) => item.insert("at".to_owned(), when.to_string().into()),
         Due::In(delay) => item.insert("in".to_owned(), length(delay).into()),
     };
-    if let Some(id) = event.correlation_id {
-        item.insert("correlation_id".to_owned(), id.into());
+    if let Some(id) = &event.correlation_id {
+        item.insert("correlation_id".to_owned(), id.as_str().into());
     }
     // more of it would be beyond what the clock takes of headers
-    if let Some(baggage) = event.extensions.text("baggage").filter(|text| text.len() <= BAGGAGE / 2) {
+    if let Some(baggage) = baggage(&event).filter(|text| text.len() <= SHORT_BAGGAGE) {
         item.insert("headers".to_owned(), json!({ "baggage": baggage }));
     }
     if &*held.exchange == TASKS {

@@ -61,7 +61,7 @@ pub(super) async fn run_handler(
     let measured = route.metrics.as_ref().map(|metrics| (metrics, Instant::now()));
     let run = run(queue, &route.handler, context, payload).await;
     if let Some((metrics, began)) = measured {
-        metrics.ran(context.traceparent().as_deref(), began.elapsed());
+        metrics.ran(context.trace_context().as_deref(), began.elapsed());
     }
     let held = context.end();
     match run {

@@ -131,11 +131,12 @@ fn only_the_first_receipt_has_an_age() {
 }
 
 #[test]
-fn a_run_leaves_its_trace_if_it_has_one() {
+fn a_run_leaves_its_trace_if_it_has_one_that_is_recorded() {
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
     for (parent, exemplar) in [
-        (Some(format!("00-{trace}-00f067aa0ba902b7-00")), Some(trace)),
-        (Some(format!("00-{trace}\n-00f067aa0ba902b7-00")), None),
+        (Some(format!("00-{trace}-00f067aa0ba902b7-01")), Some(trace)),
+        (Some(format!("00-{trace}-00f067aa0ba902b7-02")), None),
+        (Some(format!("00-{trace}\n-00f067aa0ba902b7-01")), None),
         (Some("\"} 1\nponos_in_progress 9".to_owned()), None),
         (None, None),
     ] {

@@ -176,3 +176,31 @@ async fn what_is_for_later_keeps_its_contract_and_the_end_of_time() {
     kit.settled().await;
     assert_eq!(kit.ended(&id), Some(Ended::Done));
 }
+
+#[tokio::test(start_paused = true)]
+async fn baggage_goes_with_what_is_for_later_and_never_hinders_it() {
+    for (baggage, goes) in [
+        ("tenant=7".to_owned(), true),
+        ("b".repeat(4096), true),
+        ("b".repeat(4097), false),
+        // in JSON it would be twice as long, and more than the clock takes
+        ("\"".repeat(4096), false),
+    ] {
+        let worker = worker(async |context: Context| {
+            context.task_in(Duration::from_secs(600), TASK, &7)?;
+            Ok(Done)
+        });
+        let mut kit = Kit::start(worker).await;
+        let clock = FakeClock::willing(kit.broker()).await;
+        let mut event = kit.event(NAME, &json!({}));
+        event.extensions.set("baggage", baggage.as_str());
+        let id = kit.publish_event(event).await;
+        kit.settled().await;
+        assert_eq!(kit.ended(&id), Some(Ended::Done));
+        let items = once(clock.came());
+        let headers = &items[0]["item"]["headers"];
+        assert_eq!(headers.get("baggage").and_then(Value::as_str), goes.then_some(baggage.as_str()));
+        assert!(headers.to_string().len() <= 8192);
+        kit.stop().await;
+    }
+}
