@@ -321,7 +321,7 @@ async fn a_clock_of_very_many_schedules_does_not_audit_itself_and_a_failure_is_c
     // The question is dropped: there is no answer.
     assert!(matches!(asked.recv().await, Some(Command::Kept(..))));
     assert!(matches!(asked.recv().await, Some(Command::Kept(..))), "an hour later");
-    let mut registry = prometheus_client::registry::Registry::default();
+    let mut registry = Registry::default();
     counts.register(&mut registry);
     let text = ponos::metrics::expose(&registry, None).unwrap().text;
     assert_eq!((value(&text, "audit_errors_total"), counts.last_audit()), (Some("1"), None));
