@@ -96,5 +96,5 @@ async fn a_worker_on_the_kit_counts_and_binds_no_address() {
     let done = format!("{{queue=\"shop.{NAME}\",handler=\"{NAME}\",outcome=\"done\"}} 2\n");
     let text = metrics.expose(None).unwrap().text;
     assert!(text.contains(&done), "{text}");
-    assert_eq!(text.matches("# TYPE ponos_spans ").count(), 1, "both count together: {text}");
+    assert_eq!(text.matches("# TYPE ponos_spans").count(), 1, "both count together: {text}");
 }
