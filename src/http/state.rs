@@ -32,6 +32,8 @@ pub struct HttpState {
     pub(super) audits: Audits,
     /// What is worked out next, of a definition or a schedule: one at a time, so that lists have a thread left.
     pub(super) previews: Arc<Semaphore>,
+    /// Timelines, which read the record besides: one at a time.
+    pub(super) timelines: Arc<Semaphore>,
     pub(super) large: Places,
     /// Of definitions one by one, and of many at once.
     pub(super) puts: Gate,
@@ -55,6 +57,7 @@ impl HttpState {
             feeds: Shares::new(limits.feeds),
             audits: Audits::new(limits.hold),
             previews: Arc::new(Semaphore::new(1)),
+            timelines: Arc::new(Semaphore::new(1)),
             large: Places::new(limits.large, limits.hold),
             puts: Gate::new(limits.puts, limits.answer / 2),
             batches: Gate::new(limits.batches, limits.answer / 2),

@@ -2,12 +2,16 @@
 
 #![allow(unused_qualifications, reason = "the macros that describe routes write paths in full")]
 
-use super::{preview::in_turn, problem::Problem, query::Asked, state::HttpState};
+use super::{problem::Problem, query::Asked, state::HttpState};
 use crate::{
     clock,
-    ops::timeline::{self, Timeline, TimelineQuery},
+    ops::{
+        OpsError,
+        timeline::{self, Timeline, TimelineQuery},
+    },
 };
 use axum::{Json, extract::State};
+use std::sync::Arc;
 
 /// What was due, what became of it, and what is coming
 ///
@@ -22,6 +26,7 @@ pub(super) async fn timeline(
     State(state): State<HttpState>,
     Asked(wanted): Asked<TimelineQuery>,
 ) -> Result<Json<Timeline>, Problem> {
-    let asked = state.clock.clone();
-    in_turn(&state, async move { timeline::timeline(asked, &wanted, clock::now()).await }).await
+    // A turn of its own: a store that is slow must not keep previews waiting. Reads end with the request.
+    let place = state.timelines.clone().acquire_owned().await.map_err(|_| OpsError::Defect)?;
+    Ok(Json(timeline::timeline(state.clock.clone(), &wanted, clock::now(), Arc::new(place)).await?))
 }

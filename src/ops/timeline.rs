@@ -9,7 +9,10 @@ mod past;
 pub use cells::TimelineCell;
 pub use past::{RecordPart, UnknownSpan};
 
-use self::{cells::Cells, columns::Columns, coming::DueTimes, past::Recorded};
+use self::{
+    columns::Columns,
+    past::{Lane, Recorded},
+};
 use super::{
     OpsError, RunningClock, ScheduleView,
     audit::check_order,
@@ -18,7 +21,7 @@ use super::{
     schedules::{self, ScheduleQuery},
 };
 use crate::{
-    engine::ScheduleStatus,
+    engine::{Revision, ScheduleStatus},
     position::Position,
     schedule::{FaultCode, Local, Zone},
 };
@@ -37,6 +40,8 @@ const HOUR: i64 = 3_600_000;
 const DAYS: i64 = 92;
 /// What is sent later is late, in milliseconds, unless something else is said.
 const LATE: i64 = 1_000;
+/// Earlier revisions that the clock is asked for, at most.
+const REVISIONS: usize = 100;
 
 /// Which span, in how many columns; of which schedules.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
@@ -56,8 +61,8 @@ pub struct TimelineQuery {
     pub late: Option<String>,
     /// Of this zone the changes of the clocks are said: an IANA name.
     pub time_zone: Option<String>,
-    /// Only what the record has before this position: `record.earlier` of an answer before. What is coming, and what waits, is not
-    /// counted again then.
+    /// Only what the record has before this position: `record.earlier` of an answer before, with the same `from`, `to` and `columns`.
+    /// What is coming, and what waits, is not counted again then.
     #[param(value_type = Option<String>)]
     pub before: Option<Position>,
     /// Only schedules whose names begin so.
@@ -82,7 +87,7 @@ pub struct TimelineQuery {
 /// What was due and will be, by columns of time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Timeline {
-    /// When this was worked out: what is due later is coming.
+    /// When this was worked out: what is to be sent later is coming. A clock that follows answers from what was written a moment before.
     #[schema(value_type = String, format = DateTime)]
     pub now: Timestamp,
     /// What is due from this instant on …
@@ -137,14 +142,16 @@ pub struct TimelineRow {
     /// Next due time; null when there is none any more.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub next_due_at: Option<Timestamp>,
-    /// Not all that is coming of it, or waits, is in `cells`: to count what its timings share takes too long for an answer.
+    /// Not all that is coming of it, or waits, is in `cells`: to count what its timings share takes too long for an answer, or a revision
+    /// of which something waits could not be asked for.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub uncounted: bool,
     /// Its columns, by number; those that have nothing are left out.
     pub cells: Vec<TimelineCell>,
 }
 
-/// What was due in a span, and will be, of one page of schedules.
+/// What was due in a span, and will be, of one page of schedules. Arithmetic under way holds `place` also when nobody waits for the
+/// answer any more: it can't be cut off, and would pile up.
 ///
 /// # Errors
 /// [`OpsError::Parameter`]; [`OpsError::Unavailable`].
@@ -152,26 +159,36 @@ pub async fn timeline(
     clock: RunningClock,
     wanted: &TimelineQuery,
     now: Timestamp,
+    place: impl Clone + Send + 'static,
 ) -> Result<Timeline, OpsError> {
     let columns = columns_of(wanted, now)?;
     let late = wanted.late.as_deref().map_or(Ok(LATE), late_of)?;
     let zone = wanted.time_zone.as_deref().map(|name| clock.zone_data().zone_under("time_zone", name));
     let clock_changes = zone.transpose()?.map_or_else(Vec::new, |zone| clock_changes(&zone, columns));
     let page = schedules::page(clock.clone(), &wanted.schedules()?).await?;
-    let names = page.list.iter().map(|status| status.revision.name().into()).collect();
+    let named =
+        |status: &ScheduleStatus| (status.revision.name().into(), status.revision.definition.creation());
+    let names = page.list.iter().map(named).collect();
     let asked = past::RecordAsked { columns, late, before: wanted.before, names, now };
-    let mut recorded = past::read(&clock.record, asked).await?;
-    let mut rows = Vec::with_capacity(page.list.len());
+    // After the schedules: what of them was settled in between is known by its row, and counts once.
+    let mut recorded = past::read(&clock.record, asked, &place).await?;
+    let (mut rows, mut revisions) = (Vec::with_capacity(page.list.len()), REVISIONS);
     for status in page.list {
-        let due = match wanted.before {
-            None => coming::of_schedule(&clock, &status, columns, now).await?,
+        let earlier = match wanted.before {
+            None => coming::earlier_revisions(&clock, &status, &mut revisions).await?,
             Some(_) => Vec::new(),
         };
-        let cells = recorded.by_name.remove(status.revision.name()).unwrap_or_default();
-        rows.push((status, cells, due));
+        let lane = recorded.by_name.remove(status.revision.name()).unwrap_or_default();
+        rows.push((status, lane, earlier));
     }
     let Recorded { all, unknown, record, .. } = recorded;
-    let schedules = run_blocking(move || lines(rows, columns)).await?;
+    let is_first = wanted.before.is_none();
+    let lined = run_blocking(move || {
+        let lines = lines(rows, columns, now, is_first);
+        drop(place);
+        lines
+    });
+    let schedules = lined.await?;
     Ok(Timeline {
         now,
         from: columns.from,
@@ -192,6 +209,10 @@ fn columns_of(wanted: &TimelineQuery, now: Timestamp) -> Result<Columns, OpsErro
     if !(1..=MOST_COLUMNS).contains(&count) {
         return Err(OpsError::parameter("columns", FaultCode::OutOfRange, format!("1 to {MOST_COLUMNS}")));
     }
+    if wanted.before.is_some() && (wanted.from.is_none() || wanted.to.is_none()) {
+        let what = "with from and to, as the answer has them that it is added to";
+        return Err(OpsError::parameter("before", FaultCode::Conflict, what));
+    }
     let from = wanted.from.unwrap_or(now.plus(-HOUR));
     let to = wanted.to.unwrap_or(now.plus(HOUR));
     check_order(Some(from), Some(to))?;
@@ -211,14 +232,35 @@ fn clock_changes(zone: &Zone, columns: Columns) -> Vec<ClockChange> {
     zone.changes(columns.from, columns.to).map(change).collect()
 }
 
-fn lines(rows: Vec<(ScheduleStatus, Cells, Vec<DueTimes>)>, columns: Columns) -> Vec<TimelineRow> {
-    let mut steps = coming::STEPS;
-    let line = |(status, mut cells, due): (ScheduleStatus, Cells, Vec<DueTimes>)| {
-        let enough = due.iter().all(|due| due.count(columns, &mut cells, &mut steps));
+/// `is_first`: with what waits and what is coming.
+fn lines(
+    rows: Vec<(ScheduleStatus, Lane, Vec<Revision>)>,
+    columns: Columns,
+    now: Timestamp,
+    is_first: bool,
+) -> Vec<TimelineRow> {
+    let mut steps = coming::Steps::default();
+    let line = |(status, lane, earlier): (ScheduleStatus, Lane, Vec<Revision>)| {
+        let Lane { mut cells, settled, .. } = lane;
+        let to_count = coming::of_schedule(&status, &earlier, columns, now);
+        let (time_zone, mut uncounted) = (to_count.timing.zone().name().to_owned(), false);
+        if is_first {
+            uncounted = !to_count.is_all;
+            for due in &to_count.due {
+                uncounted |= !due.count(columns, &mut cells, &settled, &mut steps);
+            }
+        }
         let ScheduleView { name, event, timing, state, next_due_at, .. } = ScheduleView::new(&status, None);
-        let time_zone = status.revision.timing().zone().name().to_owned();
-        let cells = cells.into_list();
-        TimelineRow { name, event, timing, time_zone, state, next_due_at, uncounted: !enough, cells }
+        TimelineRow {
+            name,
+            event,
+            timing,
+            time_zone,
+            state,
+            next_due_at,
+            uncounted,
+            cells: cells.into_list(),
+        }
     };
     rows.into_iter().map(line).collect()
 }

@@ -55,6 +55,9 @@ export async function timeline(browser, { base, admin }) {
   await page.locator("summary").click();
   const row = page.locator("details tbody tr", { hasText: "unheard" });
   expect(/\d/.test(await row.innerText()), "the same is there in numbers");
+  await page.waitForResponse((/** @type {any} */ response) => response.url().includes("v1/timeline"));
+  await page.waitForResponse((/** @type {any} */ response) => response.url().includes("v1/timeline"));
+  expect(await row.isVisible(), "and stays there while the window goes on");
   await inspect(page, "timeline, in numbers");
 
   await visit(page, base, "timeline?span=1w&at=2027-03-28T01:00:00Z&zone=Europe/Paris");
@@ -83,6 +86,29 @@ export async function timeline(browser, { base, admin }) {
   await further;
   await page.waitForFunction(() => document.querySelectorAll("li.lane a").length === 3 && !document.body.textContent?.includes("not counted yet"));
   expect(/sent/.test(await lane(page, "schedule quick")), "a long record is read on, and what was there stays");
+  await page.unrouteAll({ behavior: "ignoreErrors" });
+
+  // One that is longer than what is read on by itself: each part is added once, however often it is asked for.
+  let parts = 0;
+  await page.route("**/v1/timeline*", async (/** @type {any} */ route) => {
+    const answer = await route.fetch();
+    const shown = await answer.json();
+    const isOlder = route.request().url().includes("before=");
+    if (isOlder) parts += 1;
+    shown.record = { earlier: parts === 12 ? null : String(parts + 1), since: shown.now, through: null };
+    [shown.recorded, shown.unknown] = [[{ column: 1, sent: isOlder ? 1 : 100 }], []];
+    await route.fulfill({ response: answer, json: shown });
+  });
+  const counts = (/** @type {number} */ sent) => page.waitForFunction((/** @type {string} */ label) => document.querySelector('li.lane[data-key="recorded"] svg')?.getAttribute("aria-label") === label, `${sent} sent`);
+  await page.goto(`${base}#/now`);
+  await page.goto(`${base}#/timeline`);
+  await counts(110);
+  const on = page.locator('button[data-key="on"]:enabled');
+  await on.waitFor();
+  await on.evaluate((/** @type {HTMLElement} */ button) => (button.click(), button.click()));
+  await counts(112);
+  await on.waitFor({ state: "detached" });
+  expect(parts === 12, `each part of a long record is read once, also where somebody presses the button twice (${parts})`);
   await page.unrouteAll({ behavior: "ignoreErrors" }); // what it asks as it goes is nobody's
   await page.context().close();
 }

@@ -52,7 +52,9 @@ function key(node) {
 
 /** @param {Element} old @param {Element} next */
 function become(old, next) {
-  for (const { name } of [...old.attributes]) if (!next.hasAttribute(name)) old.removeAttribute(name);
+  // What somebody has opened stays open.
+  const isHis = (/** @type {string} */ name) => name === "open" && old instanceof HTMLDetailsElement;
+  for (const { name } of [...old.attributes]) if (!next.hasAttribute(name) && !isHis(name)) old.removeAttribute(name);
   for (const { name, value } of [...next.attributes]) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
   listenAs(old, next);
   adopt(old, next);

@@ -9,7 +9,7 @@ import { may } from "./session.js";
 import { countdown, moment, number, regularly, several } from "./time.js";
 
 /** Rows of a page. */
-const ROWS = 50;
+export const ROWS = 50;
 /** How often a page is read again, in ms. */
 const EVERY = 5_000;
 /** How often the clock is asked on for a page that a filter leaves empty, before a person is asked. Each time it looks through ten thousand. */

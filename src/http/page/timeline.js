@@ -8,13 +8,14 @@ import { byId, calm, facts, h, panel, row, show, table } from "./dom.js";
 import { words as problem } from "./dialog.js";
 import { listens } from "./keys.js";
 import { renew } from "./renew.js";
-import { filterForm, search, state } from "./schedules.js";
+import { ROWS, filterForm, search, state } from "./schedules.js";
 import { clockTime, isUtc, number, regularly, several } from "./time.js";
 import { SPANS, here, isZone, read as clock, readBeside } from "./timeline_axis.js";
 import { axis, choose, FATES, frame, gravity, joined, legend, many, pills, strip, together, words } from "./timeline_lanes.js";
 
 /** @typedef {import("./timeline_lanes.js").Timeline} Timeline */
 /** @typedef {import("./timeline_lanes.js").Cell} Cell */
+/** @typedef {{ wanted: Record<string, string | number>, until: AbortSignal, isReading: boolean, wrong: string | null }} Looked */
 
 /** Columns of a window: so many as can be told apart, on a wide screen and on a narrow one. */
 const [COLUMNS, FEW_COLUMNS] = [120, 60];
@@ -32,6 +33,8 @@ export async function timeline({ root, query, signal }) {
   if (span < 0) span = FIRST;
   /** The middle of the window; none: it goes with the time. @type {number | null} */
   let middle = Date.parse(query.get("at") ?? "") || null;
+  // Of other centuries there are no records and no dates that can be written.
+  if (middle !== null && Math.abs(middle) > 4e12) middle = null;
   const asked = query.get("zone") ?? "";
   let zone = isZone(asked) && asked ? asked : isUtc() ? "UTC" : here();
   /** The instant at which the column begins that is chosen. @type {number | null} */
@@ -44,8 +47,8 @@ export async function timeline({ root, query, signal }) {
   /** A long record, or a filter that passes little, is read again when a person asks. */
   let isDear = false;
   let last = new AbortController();
-  /** What was asked for last. @type {Record<string, string | number>} */
-  let wanted = {};
+  /** How what is shown was asked for: set with it, so that nothing of another window is added. @type {Looked | null} */
+  let looked = null;
 
   const [chart, detail, more] = [h("section", { class: "panel lanes", "aria-busy": "true" }), h("div", { class: "detail" }), h("div")];
   // For readers of screens: what is shown, when it is something else.
@@ -91,28 +94,46 @@ export async function timeline({ root, query, signal }) {
     const { signal: mine } = (last = new AbortController());
     const until = AbortSignal.any([signal, mine]);
     if (!isQuiet) chart.setAttribute("aria-busy", "true");
-    wanted = ask();
     try {
-      const found = await search("v1/timeline", wanted, page, until);
-      isDear = found.looked > 1 || found.record.earlier !== null;
-      [shown, wanted] = [found, { ...wanted, page: found.page, limit: found.schedules.length || 1 }];
+      const [wanted, passes] = [ask(), filter.values()];
+      // Where a filter passes little, the record is read once the page is found that has something.
+      const there = Object.keys(passes).length ? await search("v1/schedules", passes, page, until) : { page, looked: 1 };
+      /** @type {Timeline} */
+      const found = await read("v1/timeline", { query: { ...wanted, limit: ROWS, page: there.page }, signal: until });
+      isDear = there.looked > 1 || found.record.earlier !== null;
+      shown = found;
+      looked = { wanted: { ...wanted, page: there.page, limit: found.schedules.length || 1 }, until, isReading: false, wrong: null };
       draw(isQuiet);
       if (!isQuiet) tell();
       chart.setAttribute("aria-busy", "false");
-      await further(until);
+      await further();
     } catch (error) {
       if (until.aborted) return;
       chart.setAttribute("aria-busy", "false");
-      shown = null;
+      [shown, looked] = [null, null];
       show(chart, h("p", { class: "wrong" }, problem(error)));
       show(detail);
       show(more);
     }
   };
-  /** Reads on in the record, for a while, and adds what it has. @param {AbortSignal} until */
-  const further = async (until) => {
+  /** Reads on in the record, for a while, and adds what it has: one part after the other, each once. */
+  const further = async () => {
+    const mine = looked;
+    if (!mine || mine.isReading || mine.until.aborted) return;
+    [mine.isReading, mine.wrong] = [true, null];
+    try {
+      await add(mine);
+    } catch (error) {
+      mine.wrong = problem(error);
+    }
+    mine.isReading = false;
+    if (mine === looked && !mine.until.aborted) draw(true);
+  };
+  /** @param {Looked} mine */
+  const add = async (mine) => {
     for (let tries = 0; tries < TRIES && shown?.record.earlier; tries += 1) {
-      const older = await read("v1/timeline", { query: { ...wanted, before: shown.record.earlier }, signal: until });
+      const older = await read("v1/timeline", { query: { ...mine.wanted, before: shown.record.earlier }, signal: mine.until });
+      if (mine !== looked || !shown) return;
       /** @type {Map<string, Cell[]>} */
       const cells = new Map(older.schedules.map((/** @type {any} */ one) => [one.name, one.cells]));
       const schedules = shown.schedules.map((one) => ({ ...one, cells: joined(one.cells, cells.get(one.name) ?? []) }));
@@ -158,9 +179,10 @@ export async function timeline({ root, query, signal }) {
   /** @param {Timeline} shown */
   const notes = ({ record }) => {
     const [since, through] = [record.since, record.through].map((instant) => (instant ? clock(zone, Date.parse(instant)) : null));
-    const on = h("button", { type: "button", "data-key": "on", onclick: () => void further(AbortSignal.any([signal, last.signal])) }, "Look further back");
+    const on = h("button", { type: "button", "data-key": "on", disabled: looked?.isReading ?? false, onclick: () => void further() }, "Look further back");
     const said = [
       since ? h("p", { class: "quiet" }, record.earlier ? `The record is long: what was decided before ${since} is not counted yet. ` : `The record begins at ${since}.`, record.earlier ? on : null) : null,
+      looked?.wrong ? h("p", { class: "wrong" }, looked.wrong) : null,
       through ? h("p", { class: "quiet" }, `What was decided after ${through} is not counted.`) : null,
     ].filter((note) => note !== null);
     return said.length ? h("div", {}, said) : null;
@@ -228,10 +250,14 @@ export async function timeline({ root, query, signal }) {
     said.textContent = `${clock(zone, chosen)}: ${words(together(cells, column)) || "nothing"}`;
   };
 
-  const moved = () => {
+  const move = () => {
+    // It was moved right before another view was shown.
+    if (signal.aborted) return;
     place();
     void look();
   };
+  /** A key that is held moves the window often, and is one question. */
+  const moved = calm(move, 120);
   const pan = (/** @type {number} */ by) => {
     middle = (middle ?? clockTime()) + by * length();
     moved();
@@ -269,10 +295,8 @@ export async function timeline({ root, query, signal }) {
     moved();
   });
   const anew = () => {
-    // It was typed right before another view was shown.
-    if (signal.aborted) return;
     [page, before] = ["", []];
-    moved();
+    move();
   };
   filter.element.addEventListener("submit", (event) => event.preventDefault());
   filter.element.addEventListener("input", calm(anew, 150));

@@ -16,11 +16,11 @@ import { marks } from "./timeline_axis.js";
 
 /** What may become of a due time, the gravest first: so it stands on top. @type {[Fate, "good" | "busy" | "bad" | "still", string][]} */
 export const FATES = [
-  ["parked", "bad", "given up on, until somebody releases or drops it"],
+  ["parked", "bad", "given up on; neither released nor dropped since, as far as the record was looked through"],
   ["dropped", "bad", "parked, and then dropped"],
   ["skipped", "still", "not sent, on purpose"],
   ["late", "busy", "sent more than a second after its time"],
-  ["waiting", "busy", "due, and caught up with or held back"],
+  ["waiting", "busy", "due, and not settled: in flight, caught up with or held back"],
   ["sent", "good", "sent in time"],
   ["coming", "still", "still to come"],
 ];

@@ -29,8 +29,8 @@ const FIRST_MINUTES: &str = "from=1970-01-01T00:00:00Z&to=1970-01-01T00:20:00Z&c
 async fn the_past_is_counted_by_what_became_of_it() {
     let clock = Clock::start().await;
     (1..=10).for_each(|minute| clock.record(confirmed("one-minute", minute)));
-    let late = Outcome::Confirmed { sent_at: at(12), lateness: 60_000, returned: false };
-    clock.record(Row { outcome: late, ..confirmed("two-minutes", 11) });
+    let late = Outcome::Confirmed { sent_at: at(13), lateness: 60_000, returned: false };
+    clock.record(Row { outcome: late, ..confirmed("two-minutes", 12) });
     let skipped = Outcome::Skipped(SkipReason::Missed);
     clock.record(Row { first: at(12), count: 3, outcome: skipped, ..confirmed("one-minute", 14) });
     clock.record(Row { outcome: Outcome::Parked("full".into()), ..confirmed("gone", 19) });
@@ -43,10 +43,14 @@ async fn the_past_is_counted_by_what_became_of_it() {
     let cells = json!([
         { "column": 0, "sent": 4 },
         { "column": 1, "sent": 5 },
-        { "column": 2, "sent": 1, "skipped": { "missed": 3 } },
+        { "column": 2, "sent": 1, "skipped": { "missed": 3 }, "waiting": 1 },
+        { "column": 3, "waiting": 5 },
     ]);
+    // What is due since minute 11, and has no row, waits.
     assert_eq!(one["cells"], cells);
-    assert_eq!(two["cells"], json!([{ "column": 2, "late": 1, "latest_ms": 60_000 }]));
+    let cells =
+        json!([{ "column": 2, "late": 1, "latest_ms": 60_000, "waiting": 1 }, { "column": 3, "waiting": 2 }]);
+    assert_eq!(two["cells"], cells);
     assert_eq!((&one["timing"], &one["time_zone"]), (&"every minute".into(), &"UTC".into()));
     // Also of what is no schedule any more.
     assert_eq!((sum(&shown["recorded"], "parked"), sum(&shown["recorded"], "sent")), (1, 10));
@@ -54,7 +58,7 @@ async fn the_past_is_counted_by_what_became_of_it() {
     assert_eq!(shown["unknown"], unknown);
     assert_eq!(shown["record"], json!({ "earlier": null, "since": null, "through": null }));
     let patient = timeline(&clock, &format!("{FIRST_MINUTES}&late=2m")).await;
-    assert_eq!(patient["schedules"][1]["cells"], json!([{ "column": 2, "sent": 1 }]));
+    assert_eq!(patient["schedules"][1]["cells"][0], json!({ "column": 2, "sent": 1, "waiting": 1 }));
 }
 
 #[tokio::test]
@@ -70,21 +74,27 @@ async fn what_is_coming_is_counted_where_it_is_neither_paused_nor_past() {
         shown["schedules"].as_array().unwrap().iter().map(|one| sum(&one["cells"], "coming")).collect();
     // What is due this very moment, and in an hour, is none of it.
     assert!(matches!(coming[..], [59 | 60, 0, 29 | 30]), "{coming:?}");
-    let first = shown["schedules"][0]["cells"][0]["column"].as_u64().unwrap();
-    assert!((60..=61).contains(&first), "nothing is coming before now: {first}");
+    let cells = &shown["schedules"][0]["cells"];
+    let first = cells.as_array().unwrap().iter().find(|cell| cell["coming"].is_u64()).unwrap();
+    assert!(matches!(first["column"].as_u64(), Some(60 | 61)), "nothing is coming before now: {first}");
+    // Nothing of it was handed over since 1970. What is skipped by its definition does not wait.
+    assert!(matches!(sum(cells, "waiting"), 60 | 61), "{cells}");
+    assert_eq!(shown["schedules"][1]["cells"], json!([]));
     assert_eq!(shown["recorded"], json!([]));
 }
 
 #[tokio::test]
-async fn what_is_due_and_waits_is_counted_by_the_timing_of_its_revision() {
+async fn what_is_due_and_waits_is_counted_by_its_revision_wherever_it_stands_and_once() {
     let (clock, mut asked, client) = Clock::unanswered().await;
+    // It was confirmed since its span was read.
+    clock.record(Row { revision: 2, ..confirmed("a", 6) });
     let query = format!("/v1/timeline?{FIRST_MINUTES}");
     let shown = tokio::spawn(async move { client.get::<Value>(&query).await });
     let span = |revision, after, through| Span { revision, after, through, handed: at(0), coalesced: None };
     let status = ScheduleStatus {
         revision: Revision { number: 2, ..revision("a", "2 minutes") },
-        next: None,
-        in_flight: None,
+        next: Some(at(16)),
+        in_flight: Some(at(14)),
         outstanding: vec![span(1, at(1), at(4)), span(2, at(4), at(9))],
         sent: sent(0, 0),
         refused: None,
@@ -104,12 +114,31 @@ async fn what_is_due_and_waits_is_counted_by_the_timing_of_its_revision() {
         other => panic!("{other:?}"),
     }
     let shown = shown.await.unwrap().unwrap();
-    let cells = json!([{ "column": 0, "waiting": 3 }, { "column": 1, "waiting": 2 }]);
+    let cells = json!([
+        { "column": 0, "waiting": 3 },
+        { "column": 1, "sent": 1, "waiting": 1 },
+        { "column": 2, "waiting": 1 },
+        { "column": 3, "waiting": 2 },
+    ]);
     assert_eq!(
         (&shown["schedules"][0]["cells"], &shown["schedules"][0]["state"]),
         (&cells, &"catching-up".into())
     );
     drop(clock);
+}
+
+#[tokio::test]
+async fn a_timeline_that_waits_keeps_no_preview_waiting() {
+    let (_clock, mut asked, client) = Clock::unanswered().await;
+    let waits = client.clone();
+    let waiting = tokio::spawn(async move { waits.get::<Value>("/v1/timeline").await });
+    let Some(Command::Schedules(_, _unanswered)) = asked.recv().await else {
+        panic!("no schedules were asked for")
+    };
+    let next = tokio::spawn(async move { client.get::<Value>("/v1/schedules/a/next").await });
+    assert!(asked.recv().await.is_some(), "it has its turn");
+    waiting.abort();
+    next.abort();
 }
 
 #[tokio::test]
@@ -124,9 +153,11 @@ async fn a_long_record_is_gone_through_from_answer_to_answer_and_what_is_coming_
     let second = timeline(&clock, &format!("{span}&before={earlier}")).await;
     assert_eq!(sum(&second["schedules"][0]["cells"], "sent"), 5_000);
     assert_eq!(second["record"], json!({ "earlier": null, "since": null, "through": at(5_000) }));
-    let here = Position::new(RECORD, 1);
-    let coming = timeline(&clock, &format!("before={here}")).await;
-    assert_eq!(sum(&coming["schedules"][0]["cells"], "coming"), 0);
+    let (here, ahead) = (Position::new(RECORD, 1), "from=2090-01-01T00:00:00Z&to=2090-01-01T01:00:00Z");
+    for (query, coming) in [(ahead.to_owned(), 60), (format!("{ahead}&before={here}"), 0)] {
+        let shown = timeline(&clock, &query).await;
+        assert_eq!(sum(&shown["schedules"][0]["cells"], "coming"), coming, "{query}");
+    }
 }
 
 #[tokio::test]
@@ -166,7 +197,8 @@ async fn schedules_come_in_pages_and_filtered_as_in_their_list() {
 #[tokio::test]
 async fn a_span_that_can_not_be_shown_is_refused() {
     let clock = Clock::start().await;
-    let other = format!("before={}", Position::new(RECORD + 1, 1));
+    let other = format!("{FIRST_MINUTES}&before={}", Position::new(RECORD + 1, 1));
+    let alone = format!("to=2090-01-01T00:00:00Z&before={}", Position::new(RECORD, 1));
     for (query, parameter, code) in [
         ("columns=0", "columns", "out-of-range"),
         ("columns=401", "columns", "out-of-range"),
@@ -179,6 +211,7 @@ async fn a_span_that_can_not_be_shown_is_refused() {
         ("time_zone=Europe/Pari", "time_zone", "unknown-time-zone"),
         ("before=x", "before", "invalid-value"),
         (&other, "before", "invalid-value"),
+        (&alone, "before", "conflict"),
         ("page=x", "page", "invalid-value"),
         ("state=pausd", "state", "unknown-word"),
         ("zone=UTC", "zone", "unknown-key"),

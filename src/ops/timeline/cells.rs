@@ -26,16 +26,17 @@ pub struct TimelineCell {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(value_type = BTreeMap<String, u64>)]
     pub skipped: BTreeMap<&'static str, u64>,
-    /// Given up on for now. What a person released since then is among `sent` or `late`, too.
+    /// Given up on, and neither released nor dropped since, as far as the rows of this answer say it.
     #[serde(skip_serializing_if = "is_zero")]
     pub parked: u64,
     /// Parked, and then dropped.
     #[serde(skip_serializing_if = "is_zero")]
     pub dropped: u64,
-    /// Due, and neither sent nor given up on: it is caught up with, or held back by a pause.
+    /// Due, and neither settled nor given up on: handed over and not answered yet, caught up with, or held back: by a pause, a ceiling, a
+    /// broker that is away. Nothing of a schedule whose definition is paused: that is skipped.
     #[serde(skip_serializing_if = "is_zero")]
     pub waiting: u64,
-    /// Still to come, as things are.
+    /// Still to come, by the definitions: also while everything is paused.
     #[serde(skip_serializing_if = "is_zero")]
     pub coming: u64,
 }
@@ -112,6 +113,12 @@ impl Cells {
         fate: DueFate,
     ) {
         for (column, count) in columns.spread(span, count) {
+            // The first of a run has waited longest.
+            let passed = columns.bounds(column).0.since(span.0).max(0).unsigned_abs();
+            let fate = match fate {
+                DueFate::Late { by } => DueFate::Late { by: by.saturating_sub(passed) },
+                other => other,
+            };
             self.add(column, fate, count);
         }
     }
@@ -167,6 +174,14 @@ mod tests {
         ] {
             assert_eq!(DueFate::of(&row, 1_000), fate, "{row:?}");
         }
+    }
+
+    #[test]
+    fn of_a_run_that_was_late_each_column_says_how_late_its_own_were() {
+        let (columns, mut cells) = (Columns::new(at(0), at(4_000), 4), Cells::default());
+        cells.spread(columns, (at(500), at(2_500)), 5, DueFate::Late { by: 9_000 });
+        let found: Vec<_> = cells.into_list().iter().map(|c| (c.column, c.late, c.latest_ms)).collect();
+        assert_eq!(found, [(0, 1, 9_000), (1, 2, 8_500), (2, 2, 7_500)]);
     }
 
     #[test]

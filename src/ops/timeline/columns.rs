@@ -1,6 +1,7 @@
 //! The columns of a timeline: spans of time of one length, one after the other.
 
 use ponos::event::Timestamp;
+use std::ops::Range;
 
 /// What lies in `[from, to)`, in columns; the last one may be shorter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +37,14 @@ impl Columns {
         (start, start.plus(self.length).min(self.to))
     }
 
+    /// The columns that a span reaches into, its last instant included.
+    pub(super) fn touched(self, (first, last): (Timestamp, Timestamp)) -> Range<usize> {
+        match (self.of(first.max(self.from)), self.of(last.min(self.to.plus(-1)))) {
+            (Some(begins), Some(ends)) => begins..ends.saturating_add(1),
+            _ => 0..0,
+        }
+    }
+
     /// How many of `count` due times from `first` through `last` lie in which column, as if each were as far from the next one
     /// as any other: the record has no more of a run.
     pub(super) fn spread(
@@ -43,12 +52,7 @@ impl Columns {
         (first, last): (Timestamp, Timestamp),
         count: u64,
     ) -> impl Iterator<Item = (usize, u64)> {
-        let begins = self.of(first.max(self.from));
-        let ends = self.of(last.min(self.to.plus(-1)));
-        let touched = match (begins, ends) {
-            (Some(begins), Some(ends)) if count > 0 => begins..ends.saturating_add(1),
-            _ => 0..0,
-        };
+        let touched = if count > 0 { self.touched((first, last)) } else { 0..0 };
         let in_column = move |column| {
             let (start, end) = self.bounds(column);
             (column, before(end, (first, last), count) - before(start, (first, last), count))

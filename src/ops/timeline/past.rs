@@ -1,6 +1,7 @@
 //! What the record has of a span of time. It is read backwards from where its rows were decided, and so many rows at most for one
 //! answer: what was not read is said. Rows stand in the order in which they were decided, and what is due is decided afterwards, but for
-//! one-shots that are removed before they are due; where a clock was set back, rows of the time that came twice may be left out.
+//! one-shots that are removed before they are due; where a clock was set back, rows of the time that came twice may be left out. Of
+//! several rows of one due time within an answer, the newest counts.
 
 use super::{
     cells::{Cells, DueFate},
@@ -8,19 +9,25 @@ use super::{
 };
 use crate::{
     engine::Row,
-    ops::{OpsError, RecordReader, history::row_at, views::outcome_word},
+    ops::{OpsError, RecordReader, history::row_at, run_blocking, views::outcome_word},
     position::Position,
     store::Page,
 };
-use ponos::event::Timestamp;
+use ponos::event::{EventKind, Timestamp};
 use serde::Serialize;
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
 use utoipa::ToSchema;
 
 /// Rows read at once.
 const PAGE: u64 = 5_000;
-/// Rows looked through for one answer: some tens of milliseconds.
+/// Rows looked through for one answer, at most.
 const LOOKED_THROUGH: u64 = 20_000;
+/// Columns that runs are spread over. After the page of rows that exceeds them the answer ends: a row as long as the span costs as much
+/// as hundreds of single ones.
+const TOUCHED: usize = 1_000_000;
 /// Rows that were decided after the end of a span and are looked through for it, at most: some of what was due in it was late.
 const LATER: u64 = 10_000;
 /// How much earlier than a row that stands before it a row may have been decided, in milliseconds: what was confirmed is written a
@@ -33,9 +40,33 @@ const UNKNOWN: usize = 100;
 #[derive(Debug, Default)]
 pub(super) struct Recorded {
     pub(super) all: Cells,
-    pub(super) by_name: HashMap<Arc<str>, Cells>,
+    pub(super) by_name: HashMap<Arc<str>, Lane>,
     pub(super) unknown: Vec<UnknownSpan>,
     pub(super) record: RecordPart,
+    /// Due times of which a row was counted.
+    seen: HashSet<RowKey>,
+    touched: usize,
+}
+
+/// A due time, or a run: name, creation, revision, first, last and kind.
+type RowKey = (Arc<str>, u64, u32, Timestamp, Timestamp, EventKind);
+
+/// What the record has of one schedule.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    /// Which creation of the name: what an earlier one of the same name did is none of it.
+    creation: u64,
+    pub(super) cells: Cells,
+    pub(super) settled: Settled,
+}
+
+/// Runs of occurrences that have a row: by revision and last due time, the first due time and how many.
+pub(super) type Settled = BTreeMap<(u32, Timestamp), (Timestamp, u64)>;
+
+/// What a page of rows was.
+struct LookedAt {
+    oldest: Option<Timestamp>,
+    newest: Option<Timestamp>,
 }
 
 /// A span of time of which the record does not know what was sent.
@@ -58,7 +89,7 @@ pub struct RecordPart {
     #[schema(value_type = Option<String>)]
     pub earlier: Option<Position>,
     /// What was decided before this instant was not looked at: because of that, or because the record begins there. Null: nothing is
-    /// missing.
+    /// missing, unless the clock was set back: of the time that came twice, rows may be missing without a word.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub since: Option<Timestamp>,
     /// What was decided after this instant is not counted. Null: nothing is missing.
@@ -72,16 +103,24 @@ pub(super) struct RecordAsked {
     /// What is sent more than so many milliseconds after its time is late.
     pub(super) late: i64,
     pub(super) before: Option<Position>,
-    pub(super) names: Vec<Arc<str>>,
+    /// Schedules of which there are lanes, and which creation of each name.
+    pub(super) names: Vec<(Arc<str>, u64)>,
     pub(super) now: Timestamp,
 }
 
-/// Reads the record, from the end or `before` on.
-pub(super) async fn read(record: &RecordReader, wanted: RecordAsked) -> Result<Recorded, OpsError> {
+/// Reads the record, from the end or `before` on. Arithmetic under way holds `place` also when nobody waits for it any more.
+pub(super) async fn read(
+    record: &RecordReader,
+    wanted: RecordAsked,
+    place: &(impl Clone + Send + 'static),
+) -> Result<Recorded, OpsError> {
     let RecordAsked { columns, late, before, names, now } = wanted;
     let bounds = record.read(0, 1).await?;
     let mut past = Recorded {
-        by_name: names.into_iter().map(|name| (name, Cells::default())).collect(),
+        by_name: names
+            .into_iter()
+            .map(|(name, creation)| (name, Lane { creation, ..Lane::default() }))
+            .collect(),
         ..Recorded::default()
     };
     // What is due after now is not decided yet.
@@ -104,19 +143,24 @@ pub(super) async fn read(record: &RecordReader, wanted: RecordAsked) -> Result<R
         }
         let after = before.saturating_sub(PAGE + 1);
         let page = record.read(after, PAGE as usize).await?;
-        let rows: Vec<&Row> =
-            page.rows.iter().filter(|row| row.sequence < before).map(|row| &row.row).collect();
-        rows.iter().for_each(|row| past.take(row, columns, late));
+        let (held, until) = (place.clone(), before);
+        let taken = run_blocking(move || {
+            let looked_at = past.take_page(&page, until, columns, late);
+            drop(held);
+            (past, looked_at)
+        });
+        let (taken, looked_at) = taken.await?;
+        past = taken;
         if begin < end && past.record.through.is_none() {
-            past.record.through = rows.last().map(|newest| newest.at);
+            past.record.through = looked_at.newest;
         }
         // What lies before was decided before the span, so it was due before it.
-        let Some(oldest) = rows.first().filter(|oldest| oldest.at >= columns.from.plus(-DISORDER)) else {
+        let Some(oldest) = looked_at.oldest.filter(|oldest| *oldest >= columns.from.plus(-DISORDER)) else {
             break;
         };
-        past.record.since = Some(oldest.at);
+        past.record.since = Some(oldest);
         before = after + 1;
-        budget = budget.saturating_sub(PAGE);
+        budget = if past.touched > TOUCHED { 0 } else { budget.saturating_sub(PAGE) };
     }
     if past.record.earlier.is_none() {
         past.record.since = begun.filter(|begun| *begun > columns.from);
@@ -140,6 +184,14 @@ async fn decided_after(record: &RecordReader, bounds: &Page, instant: Timestamp)
 }
 
 impl Recorded {
+    /// The newest first: what became of a due time at last has the last row of it.
+    fn take_page(&mut self, page: &Page, before: u64, columns: Columns, late: i64) -> LookedAt {
+        let rows: Vec<&Row> =
+            page.rows.iter().filter(|row| row.sequence < before).map(|row| &row.row).collect();
+        rows.iter().rev().for_each(|row| self.take(row, columns, late));
+        LookedAt { oldest: rows.first().map(|row| row.at), newest: rows.last().map(|row| row.at) }
+    }
+
     fn take(&mut self, row: &Row, columns: Columns, late: i64) {
         if row.first >= columns.to || row.last < columns.from {
             return;
@@ -151,10 +203,19 @@ impl Recorded {
             }
             return;
         };
+        let key = (row.schedule.clone(), row.creation, row.revision, row.first, row.last, row.kind.clone());
+        if !self.seen.insert(key) {
+            return;
+        }
         let span = (row.first, row.last);
+        self.touched += columns.touched(span).len();
         self.all.spread(columns, span, row.count, fate);
-        if let Some(cells) = self.by_name.get_mut(&row.schedule) {
-            cells.spread(columns, span, row.count, fate);
+        let lane = self.by_name.get_mut(&row.schedule).filter(|lane| lane.creation == row.creation);
+        if let Some(lane) = lane {
+            lane.cells.spread(columns, span, row.count, fate);
+            if row.kind == EventKind::Occurrence {
+                lane.settled.insert((row.revision, row.last), (row.first, row.count));
+            }
         }
     }
 }
@@ -163,7 +224,6 @@ impl Recorded {
 mod tests {
     use super::*;
     use crate::engine::{Outcome, RecordRow};
-    use ponos::event::EventKind;
     use std::sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -216,16 +276,20 @@ mod tests {
             columns,
             late: SECOND,
             before: None,
-            names: vec!["even".into(), "none".into()],
+            names: vec![("even".into(), 0), ("none".into(), 0)],
             now: at(now),
         }
+    }
+
+    async fn read(record: &RecordReader, wanted: RecordAsked) -> Result<Recorded, OpsError> {
+        super::read(record, wanted, &()).await
     }
 
     /// How many were sent, in all and of `even`.
     fn counted(past: Recorded) -> (u64, u64) {
         let sum = |cells: Cells| cells.into_list().iter().map(|cell| cell.sent).sum();
         let (all, mut by_name) = (past.all, past.by_name);
-        (sum(all), by_name.remove("even").map_or(0, sum))
+        (sum(all), by_name.remove("even").map_or(0, |lane| sum(lane.cells)))
     }
 
     #[tokio::test]
@@ -261,7 +325,7 @@ mod tests {
 
     #[tokio::test]
     async fn of_a_span_that_is_long_gone_what_came_much_later_is_not_read() {
-        let late = Row { at: at(18_000), ..sent(1_500) };
+        let late = Row { at: at(18_000), revision: 2, ..sent(1_500) };
         let mut rows: Vec<Row> = (0..19_000).map(sent).collect();
         rows.insert(18_000, late);
         let (record, seen) = record(1, rows);
@@ -285,6 +349,36 @@ mod tests {
         let other = Some(Position::new(8, 600));
         let refused = read(&record, RecordAsked { before: other, ..wanted(0, 1_000, 1_000) }).await;
         assert!(matches!(refused, Err(OpsError::Parameter(fault)) if fault.name == "before"));
+    }
+
+    #[tokio::test]
+    async fn of_several_rows_of_one_due_time_the_last_one_counts() {
+        let parked = |second| row(second, Outcome::Parked("full".into()));
+        let trigger = Row { kind: EventKind::Trigger("x".parse().unwrap()), ..sent(6) };
+        let rows = vec![parked(2), parked(4), parked(2), sent(6), sent(6), trigger, sent(2)];
+        let past = read(&record(1, rows).0, wanted(0, 10, 100)).await.unwrap();
+        let cells: Vec<_> =
+            past.all.clone().into_list().iter().map(|c| (c.column, c.sent, c.parked)).collect();
+        assert_eq!(cells, [(2, 1, 0), (4, 0, 1), (6, 2, 0)]);
+        assert_eq!(past.by_name["even"].cells, past.all);
+        let settled: Vec<_> = past.by_name["even"].settled.keys().map(|(_, last)| *last).collect();
+        assert_eq!(settled, [at(2), at(4), at(6)], "what a command asked for settles nothing");
+    }
+
+    #[tokio::test]
+    async fn what_another_schedule_of_the_same_name_did_is_none_of_its_lane() {
+        let other = Row { creation: 3, ..sent(4) };
+        let past = read(&record(1, vec![other, sent(6)]).0, wanted(0, 10, 100)).await.unwrap();
+        assert_eq!(counted(past), (2, 1));
+    }
+
+    #[tokio::test]
+    async fn rows_that_reach_into_many_columns_end_an_answer_early() {
+        let long = |second| Row { first: at(0), count: 60, ..sent(second) };
+        let columns = Columns::new(at(0), at(4_000), 400);
+        let all = RecordAsked { columns, ..wanted(0, 4_000, 20_000) };
+        let past = read(&record(1, (3_990..13_990).map(long).collect()).0, all).await.unwrap();
+        assert_eq!(past.record.earlier, Some(Position::new(7, 5_001)));
     }
 
     #[tokio::test]
