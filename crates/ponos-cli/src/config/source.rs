@@ -32,6 +32,17 @@ pub(super) fn read(values: &mut Values<'_>) -> Option<Settings> {
         bytes: bytes(values).unwrap_or(usual.bytes),
         confirm: gateway::confirm(values, "source.sqs.confirm").unwrap_or(usual.confirm),
     };
+    let queues = queues(values);
+    // one that is too small for any is reported already
+    let least = queues.len().saturating_mul(1 << 20);
+    if (usize::try_from(MESSAGE_MOST).unwrap_or(usize::MAX)..least).contains(&limits.bytes) {
+        let what = format!("{} bytes are too few for {} queues", limits.bytes, queues.len());
+        values.fault(
+            "source.sqs.bytes",
+            what,
+            format!("each needs room for the largest message: set it to {least} or more"),
+        );
+    }
     Some(Settings {
         region: values.parsed("source.sqs.region", region),
         endpoint: endpoint(values),
@@ -39,7 +50,7 @@ pub(super) fn read(values: &mut Values<'_>) -> Option<Settings> {
         unroutable: gateway::unroutable(values, "source.sqs.unroutable", UNROUTABLE),
         limits,
         contracts: gateway::contracts(values),
-        queues: queues(values),
+        queues,
     })
 }
 

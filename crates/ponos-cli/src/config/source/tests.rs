@@ -55,6 +55,20 @@ events = { "ObjectCreated:*" = "files.object.created" }
 }
 
 #[test]
+fn each_queue_has_room_for_the_largest_message() {
+    let file = |bytes: u32| {
+        format!(
+            "service = \"edge\"\n[source.sqs]\nbytes = {bytes}\n{}{}",
+            "[[source.sqs.queues]]\nurl = \"https://sqs.eu-west-1.amazonaws.com/1/a\"\nevent = \"order.item.placed\"\n",
+            "[[source.sqs.queues]]\nurl = \"https://sqs.eu-west-1.amazonaws.com/1/b\"\nevent = \"order.item.placed\"\n",
+        )
+    };
+    assert_eq!(read(&file(2 << 20)).1, Vec::<String>::new());
+    let faults = read(&file((2 << 20) - 1)).1;
+    assert!(faults.len() == 1 && faults[0].contains("2097151 bytes are too few for 2 queues"), "{faults:?}");
+}
+
+#[test]
 fn all_faults_are_reported_at_once_each_at_its_place_and_no_secret_with_them() {
     let (_, faults) = read(
         r#"

@@ -1,6 +1,6 @@
 //! Calls of SQS, by its JSON protocol (AWS JSON 1.0): one queue, four calls. Nothing is tried twice here.
 //!
-//! Bounds: the time of each call, the bytes of its answer, and those of all answers with messages that are held.
+//! Bounds: the time of each call, the bytes of its answer, and those of all messages that are held.
 
 use super::{
     call_error::CallError,
@@ -11,7 +11,7 @@ use crate::http::client::{HttpClient, unanswered};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
     Request, StatusCode, Uri,
-    body::{Body, Bytes},
+    body::Bytes,
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT},
 };
 use ponos::clock::Clock;
@@ -51,27 +51,34 @@ pub(super) struct Sqs {
 pub(super) struct Room {
     /// In KiB.
     free: Arc<Semaphore>,
-    all: usize,
+    /// The most messages for which one call reserves: a queue that waits for messages starves no other.
+    share: usize,
 }
 
 impl Room {
-    /// Of so many bytes.
-    pub(super) fn new(bytes: usize) -> Self {
-        let all = bytes.div_ceil(1024).max(1);
-        Self { free: Arc::new(Semaphore::new(all)), all }
+    /// The KiB of one message, of the largest.
+    const ONE: u32 = 1024;
+
+    /// Of so many bytes, for so many queues; at least of one message for each queue.
+    pub(super) fn new(bytes: usize, queues: usize) -> Self {
+        let (one, queues) = (usize::try_from(Self::ONE).unwrap_or(usize::MAX), queues.max(1));
+        let all = (bytes / 1024).max(queues.saturating_mul(one));
+        Self { free: Arc::new(Semaphore::new(all)), share: all / queues / one }
     }
 
-    /// Waits until there is some.
-    pub(super) async fn some(&self) {
+    /// Room for at most so many messages, and for how many it is; waits until there is some for one. It is reserved before they
+    /// are asked for: a message that waits for room is hidden from others meanwhile, and its receive is spent.
+    pub(super) async fn reserve(&self, most: usize) -> Option<(usize, OwnedSemaphorePermit)> {
         // never closed
-        drop(self.free.acquire().await);
-    }
-
-    /// So many bytes of it, or all of it.
-    pub(super) async fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        let units = u32::try_from(bytes.div_ceil(1024).min(self.all)).unwrap_or(u32::MAX);
-        // never closed
-        Arc::clone(&self.free).acquire_many_owned(units).await.ok()
+        let mut room = Arc::clone(&self.free).acquire_many_owned(Self::ONE).await.ok()?;
+        let mut count = 1;
+        while count < most.min(self.share)
+            && let Ok(more) = Arc::clone(&self.free).try_acquire_many_owned(Self::ONE)
+        {
+            room.merge(more);
+            count += 1;
+        }
+        Some((count, room))
     }
 }
 
@@ -88,11 +95,11 @@ pub(super) struct Message {
     pub(super) attributes: HashMap<String, String>,
 }
 
-/// Messages, and their part of the room.
+/// Messages, and the bytes of the answer with them.
 #[derive(Debug)]
 pub(super) struct Received {
     pub(super) messages: Vec<Message>,
-    pub(super) room: Option<OwnedSemaphorePermit>,
+    pub(super) bytes: usize,
 }
 
 #[derive(Deserialize)]
@@ -146,12 +153,12 @@ impl Sqs {
             "MessageSystemAttributeNames": ["SentTimestamp", "MessageGroupId"],
         });
         let limit = CALL + Duration::from_secs(wait);
-        let (body, room) = self.call("ReceiveMessage", &asked, limit, Some(ANSWER + most * MESSAGE)).await?;
+        let body = self.call("ReceiveMessage", &asked, limit, ANSWER + most * MESSAGE).await?;
         let answer: ReceiveAnswer = read(&body)?;
         let mut messages = answer.messages.unwrap_or_default();
         // more than was asked for has no place; it comes again
         messages.truncate(most);
-        Ok(Received { messages, room })
+        Ok(Received { messages, bytes: body.len() })
     }
 
     /// Deletes these, and says which it could not.
@@ -178,59 +185,46 @@ impl Sqs {
     /// Why there is no answer.
     pub(super) async fn has_redrive_policy(&self) -> Result<bool, CallError> {
         let asked = json!({ "QueueUrl": self.queue_url, "AttributeNames": ["RedrivePolicy"] });
-        let (body, _) = self.call("GetQueueAttributes", &asked, CALL, None).await?;
+        let body = self.call("GetQueueAttributes", &asked, CALL, ANSWER).await?;
         let answer: Value = read(&body)?;
         Ok(answer.pointer("/Attributes/RedrivePolicy").is_some())
     }
 
     async fn batch(&self, action: &str, entries: Vec<Value>) -> Result<Vec<Failed>, CallError> {
         let asked = json!({ "QueueUrl": self.queue_url, "Entries": entries });
-        let (body, _) = self.call(action, &asked, self.limit(), None).await?;
+        let body = self.call(action, &asked, self.limit(), ANSWER).await?;
         Ok(read::<BatchAnswer>(&body)?.failed)
     }
 
-    /// The answer to a call. One with messages has at most `messages` bytes, and takes room before it is read.
+    /// The answer to a call, of at most so many bytes.
     async fn call(
         &self,
         action: &str,
         asked: &Value,
         limit: Duration,
-        messages: Option<usize>,
-    ) -> Result<(Bytes, Option<OwnedSemaphorePermit>), CallError> {
+        most: usize,
+    ) -> Result<Bytes, CallError> {
         let seconds = limit.as_secs_f64();
         let late =
             || CallError::failed(format!("{} did not answer {action} within {seconds} s", self.authority));
-        timeout(limit, self.answered(action, asked, messages)).await.map_err(|_| late())?
+        timeout(limit, self.answered(action, asked, most)).await.map_err(|_| late())?
     }
 
-    async fn answered(
-        &self,
-        action: &str,
-        asked: &Value,
-        messages: Option<usize>,
-    ) -> Result<(Bytes, Option<OwnedSemaphorePermit>), CallError> {
+    async fn answered(&self, action: &str, asked: &Value, most: usize) -> Result<Bytes, CallError> {
         let request = self.request(action, asked)?;
         let answer = self.client.request(request).await;
         let answer = answer.map_err(|error| CallError::failed(unanswered(&self.authority, &error)))?;
         let (head, body) = answer.into_parts();
-        let most = messages.unwrap_or(ANSWER);
-        // of a length that is not said, room for the largest
-        let length =
-            body.size_hint().exact().map_or(most, |length| usize::try_from(length).unwrap_or(usize::MAX));
-        if length > most {
-            return Err(CallError::failed(format!("the answer to {action} has more than {most} bytes")));
-        }
-        // what settles messages needs none of the room that they take
-        let mut room = if messages.is_some() { self.room.take(length).await } else { None };
         let body = Limited::new(body, most).collect().await;
         let body = body
-            .map_err(|error| CallError::failed(format!("the answer to {action} broke off: {error}")))?
+            .map_err(|error| {
+                CallError::failed(format!(
+                    "the answer to {action} broke off, or has more than {most} bytes: {error}"
+                ))
+            })?
             .to_bytes();
-        if let Some(room) = &mut room {
-            drop(room.split(room.num_permits().saturating_sub(body.len().div_ceil(1024))));
-        }
         if head.status == StatusCode::OK {
-            Ok((body, room))
+            Ok(body)
         } else {
             Err(CallError::of_answer(action, head.status, &body, &self.credentials.current()))
         }

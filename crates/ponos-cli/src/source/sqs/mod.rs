@@ -158,7 +158,7 @@ async fn receive(sources: Vec<QueueSource>, link: watch::Receiver<Link>) {
 
 /// How each queue is called.
 fn calls(settings: &Settings, credentials: &Arc<CredentialSource>) -> Result<Vec<(Queue, Sqs)>, Trouble> {
-    let room = Room::new(settings.limits.bytes);
+    let room = Room::new(settings.limits.bytes, settings.queues.len());
     let told = |name: &str| env::var(name).ok().filter(|region| !region.is_empty());
     let of_environment = told("AWS_REGION").or_else(|| told("AWS_DEFAULT_REGION"));
     if let Some(wrong) = of_environment.as_deref().filter(|region| !is_region(region)) {

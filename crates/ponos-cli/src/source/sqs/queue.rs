@@ -70,17 +70,18 @@ impl QueueSource {
         let (mut failures, mut trouble) = (0, None);
         loop {
             while lots.try_join_next().is_some() {}
-            self.publishing.up().await;
-            self.sqs.room.some().await;
             // never closed
             let Ok(mut place) = Arc::clone(&places).acquire_owned().await else { return };
             let more = u32::try_from(places.available_permits().min(MOST - 1)).unwrap_or_default();
             if let Ok(others) = Arc::clone(&places).try_acquire_many_owned(more) {
                 place.merge(others);
             }
-            let (began, most) = (Instant::now(), place.num_permits());
+            let Some((most, mut room)) = self.sqs.room.reserve(place.num_permits()).await else { return };
+            drop(place.split(place.num_permits() - most));
+            self.publishing.up().await;
+            let began = Instant::now();
             match self.sqs.receive(most, self.queue.wait).await {
-                Ok(Received { messages, room }) => {
+                Ok(Received { messages, bytes }) => {
                     self.metrics.count_call(&self.queue.name, "receive", "done");
                     failures = 0;
                     if trouble.take().is_some() {
@@ -93,6 +94,7 @@ impl QueueSource {
                         continue;
                     }
                     drop(place.split(most - messages.len()));
+                    drop(room.split(room.num_permits().saturating_sub(bytes.div_ceil(1024))));
                     let settled = lot::settle(Arc::clone(self), messages);
                     lots.spawn(async move {
                         settled.await;
@@ -100,7 +102,7 @@ impl QueueSource {
                     });
                 }
                 Err(error) => {
-                    drop(place);
+                    drop((place, room));
                     failures += 1;
                     self.note("receive", &error);
                     if trouble.as_ref() != Some(&error.what) {

@@ -48,6 +48,11 @@ fn queue(fake: &Fake, name: &str) -> Queue {
 
 impl Tested {
     async fn start(name: &str) -> Self {
+        Self::start_with(name, 2, Limits::default().bytes).await
+    }
+
+    /// A queue whose messages are hidden for so many seconds, and so many bytes of which are held.
+    async fn start_with(name: &str, visibility: u64, bytes: usize) -> Self {
         let (fake, broker, metrics) = (Fake::start().await, Broker::new(), Metrics::new());
         let bound = Topology {
             queues: vec![Bound::quorum("placed")],
@@ -60,9 +65,9 @@ impl Tested {
             endpoint: None,
             keys: KeyFiles::default(),
             unroutable: Unroutable::Refuse,
-            limits: Limits { confirm: Duration::from_millis(500), ..Limits::default() },
+            limits: Limits { confirm: Duration::from_millis(500), bytes, ..Limits::default() },
             contracts: Contracts::Any,
-            queues: vec![queue(&fake, name)],
+            queues: vec![Queue { visibility, ..queue(&fake, name) }],
         };
         let variable = |name: &str| match name {
             "AWS_ACCESS_KEY_ID" => Some("AKID".to_owned()),
@@ -244,15 +249,38 @@ async fn calls_that_fail_are_tried_again() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_held_are_bounded_and_what_settles_them_needs_none() {
-    let room = Room::new(4096);
-    let held = room.take(1 << 30).await.unwrap();
-    assert_eq!(held.num_permits(), 4);
+async fn room_is_reserved_for_as_many_messages_as_fit_and_for_no_more_than_a_queue_s_share() {
+    // for eight messages, four of each queue
+    let room = Room::new(8 << 20, 2);
+    let (count, first) = room.reserve(10).await.unwrap();
+    assert_eq!((count, first.num_permits()), (4, 4 * 1024));
+    let (count, second) = room.reserve(3).await.unwrap();
+    assert_eq!((count, second.num_permits()), (3, 3 * 1024));
+    // one has no room of its size any more, and the last of all waits
+    let (count, third) = room.reserve(10).await.unwrap();
+    assert_eq!(count, 1);
     tokio::select! {
         biased;
-        () = room.some() => panic!("all of it is held"),
+        _ = room.reserve(1) => panic!("all of it is reserved"),
         () = std::future::ready(()) => {}
     }
-    drop(held);
-    room.some().await;
+    drop((second, third));
+    assert_eq!(room.reserve(10).await.unwrap().0, 4);
+    drop(first);
+}
+
+#[tokio::test]
+async fn while_the_room_is_full_nothing_is_received_and_what_is_held_is_settled() {
+    // two of the messages leave less than a third would need
+    let tested = Tested::start_with("orders", 2, 2 << 20).await;
+    tested.broker.hold_confirms(true);
+    let large = "a".repeat(600 << 10);
+    (0..4).for_each(|n| tested.fake.put(&n.to_string(), &json!({ "n": n, "large": large }), None));
+    tested.until("what has room to be sent", |tested| tested.arrived().len() >= 2).await;
+    tested.until("it to be extended", |tested| tested.fake.state().extended.len() >= 4).await;
+    let received =
+        |tested: &Tested| (0..4).map(|n| tested.fake.state().receives(&n.to_string())).sum::<u32>();
+    assert_eq!(received(&tested), 2, "what has no room stays in SQS");
+    tested.broker.hold_confirms(false);
+    tested.until("all to be deleted", |tested| tested.fake.state().deleted.len() == 4).await;
 }
