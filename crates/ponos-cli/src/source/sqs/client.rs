@@ -135,11 +135,6 @@ fn number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<usize, D:
 }
 
 impl Sqs {
-    /// How long a call may take beyond what it waits: several fit into the time for which a message is ours.
-    fn limit(&self) -> Duration {
-        CALL.min(Duration::from_secs(self.visibility) / 3)
-    }
-
     /// At most so many messages, which are waited for so many seconds.
     ///
     /// # Errors
@@ -167,7 +162,8 @@ impl Sqs {
     /// Why there is no answer: they may be deleted or not.
     pub(super) async fn delete(&self, handles: &[String]) -> Result<Vec<Failed>, CallError> {
         let entry = |(at, handle): (usize, &String)| json!({ "Id": at.to_string(), "ReceiptHandle": handle });
-        self.batch("DeleteMessageBatch", handles.iter().enumerate().map(entry).collect()).await
+        // they are extended meanwhile
+        self.batch("DeleteMessageBatch", handles.iter().enumerate().map(entry).collect(), CALL).await
     }
 
     /// Has these shown to nobody else for so many seconds from now on, and says of which that was not done.
@@ -176,7 +172,10 @@ impl Sqs {
     /// Why there is no answer.
     pub(super) async fn extend(&self, handles: &[String], seconds: u64) -> Result<Vec<Failed>, CallError> {
         let entry = |(at, handle): (usize, &String)| json!({ "Id": at.to_string(), "ReceiptHandle": handle, "VisibilityTimeout": seconds });
-        self.batch("ChangeMessageVisibilityBatch", handles.iter().enumerate().map(entry).collect()).await
+        // several fit into the time for which a message is ours
+        let limit = CALL.min(Duration::from_secs(self.visibility) / 6);
+        self.batch("ChangeMessageVisibilityBatch", handles.iter().enumerate().map(entry).collect(), limit)
+            .await
     }
 
     /// Whether SQS gives up a message that is received again and again, and moves it to another queue.
@@ -190,9 +189,14 @@ impl Sqs {
         Ok(answer.pointer("/Attributes/RedrivePolicy").is_some())
     }
 
-    async fn batch(&self, action: &str, entries: Vec<Value>) -> Result<Vec<Failed>, CallError> {
+    async fn batch(
+        &self,
+        action: &str,
+        entries: Vec<Value>,
+        limit: Duration,
+    ) -> Result<Vec<Failed>, CallError> {
         let asked = json!({ "QueueUrl": self.queue_url, "Entries": entries });
-        let body = self.call(action, &asked, self.limit(), ANSWER).await?;
+        let body = self.call(action, &asked, limit, ANSWER).await?;
         Ok(read::<BatchAnswer>(&body)?.failed)
     }
 

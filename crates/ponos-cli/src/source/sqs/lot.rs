@@ -19,7 +19,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     time::Duration,
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// How long a message is held: SQS takes it back twelve hours after it was received, whatever it is told.
 const HOLD: Duration = Duration::from_secs(10 * 3600);
@@ -47,8 +47,8 @@ struct Lot {
     ours: Mutex<Vec<String>>,
 }
 
-/// Settles these messages.
-pub(super) async fn settle(of: Arc<QueueSource>, messages: Vec<Message>) {
+/// Settles these messages, which were received then.
+pub(super) async fn settle(of: Arc<QueueSource>, messages: Vec<Message>, received: Instant) {
     let (name, count) = (of.queue.name.clone(), i64::try_from(messages.len()).unwrap_or(i64::MAX));
     let metrics = of.metrics.clone();
     metrics.hold(&name, count);
@@ -58,7 +58,7 @@ pub(super) async fn settle(of: Arc<QueueSource>, messages: Vec<Message>) {
     *lot.ours() = handles.collect();
     tokio::select! {
         () = lot.work(pending, done) => {}
-        () = lot.keep() => {}
+        () = lot.keep(received) => {}
         () = sleep(HOLD) => {
             let held = lot.ours().len();
             tracing::warn!("{held} messages of the queue '{name}' could not be published within ten hours, and are left to SQS");
@@ -231,16 +231,21 @@ impl Lot {
         }
     }
 
-    /// Extends what is held, until it is dropped.
-    async fn keep(&self) {
+    /// Extends what is held, until it is dropped: after a third of the time for which SQS hides it. What fails is tried again
+    /// soon, twice at least before SQS shows it to others, even where calls hang until their limit.
+    async fn keep(&self, received: Instant) {
         let seconds = self.of.queue.visibility;
+        let whole = Duration::from_secs(seconds);
+        let mut next = received + whole / 3;
         loop {
-            // twice more before SQS shows it to others
-            sleep(Duration::from_secs(seconds) / 3).await;
+            sleep_until(next).await;
             let handles = self.ours().clone();
             if handles.is_empty() {
+                next = Instant::now() + whole / 3;
                 continue;
             }
+            // SQS counts from when it hears of it
+            next = Instant::now() + whole / 3;
             match self.of.sqs.extend(&handles, seconds).await {
                 Ok(failed) => {
                     self.of.metrics.count_call(&self.of.queue.name, "extend", "done");
@@ -250,7 +255,10 @@ impl Lot {
                         gone.filter_map(|failed| handles.get(failed.at).cloned()).collect();
                     self.forget(&gone);
                 }
-                Err(error) => self.kept_not(&error),
+                Err(error) => {
+                    self.kept_not(&error);
+                    next = Instant::now() + whole / 12;
+                }
             }
         }
     }

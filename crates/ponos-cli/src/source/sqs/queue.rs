@@ -95,7 +95,7 @@ impl QueueSource {
                     }
                     drop(place.split(most - messages.len()));
                     drop(room.split(room.num_permits().saturating_sub(bytes.div_ceil(1024))));
-                    let settled = lot::settle(Arc::clone(self), messages);
+                    let settled = lot::settle(Arc::clone(self), messages, Instant::now());
                     lots.spawn(async move {
                         settled.await;
                         drop((place, room));

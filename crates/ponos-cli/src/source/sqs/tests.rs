@@ -151,6 +151,18 @@ async fn a_message_is_held_until_its_confirm_and_deleted_only_then() {
 }
 
 #[tokio::test]
+async fn an_extension_that_fails_is_tried_again_before_the_message_is_shown_to_others() {
+    let tested = Tested::start_with("orders", 6, Limits::default().bytes).await;
+    tested.broker.hold_confirms(true);
+    let fails = ("ChangeMessageVisibilityBatch", 500, json!({}));
+    tested.fake.state().instead.extend([fails.clone(), fails.clone(), fails]);
+    tested.fake.put("1", &json!({ "n": 1 }), None);
+    tested.until("it to be extended", |tested| !tested.fake.state().extended.is_empty()).await;
+    assert_eq!(tested.fake.state().count("ChangeMessageVisibilityBatch"), 4);
+    assert_eq!(tested.fake.state().receives("1"), 1, "no receive is spent");
+}
+
+#[tokio::test]
 async fn what_is_no_event_and_what_nobody_receives_is_left_and_comes_again() {
     let tested = Tested::start("orders").await;
     tested.fake.put("bad", &json!({ "specversion": "1.0" }), None);
@@ -236,7 +248,6 @@ async fn calls_that_fail_are_tried_again() {
         ("ReceiveMessage", 503, json!({})),
         ("ReceiveMessage", 403, json!({ "__type": "ExpiredTokenException" })),
         ("ReceiveMessage", 200, json!("no answer")),
-        ("ChangeMessageVisibilityBatch", 500, json!({})),
     ];
     tested.fake.state().instead.extend(answers);
     tested.fake.put("1", &json!({ "n": 1 }), None);
