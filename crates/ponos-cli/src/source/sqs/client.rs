@@ -123,11 +123,19 @@ pub(super) struct Failed {
     /// Which entry, counted from 0.
     #[serde(rename = "Id", deserialize_with = "number")]
     pub(super) at: usize,
-    /// It would fail again: the message is not ours any more.
-    #[serde(default)]
-    pub(super) sender_fault: bool,
     #[serde(default)]
     pub(super) code: String,
+}
+
+impl Failed {
+    /// Whether the message is not ours any more: it would fail again. That it is the sender's fault, SQS says of throttling, too.
+    pub(super) fn is_gone(&self) -> bool {
+        let code = self.code.rsplit('.').next().unwrap_or_default();
+        matches!(
+            code,
+            "ReceiptHandleIsInvalid" | "MessageNotInflight" | "InvalidParameterValue" | "InvalidIdFormat"
+        )
+    }
 }
 
 fn number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
@@ -289,7 +297,15 @@ mod tests {
         assert!(read::<ReceiveAnswer>(b"{\"Messages\": null}").unwrap().messages.is_none());
         let body = br#"{"Successful": [{"Id": "0"}], "Failed": [{"Id": "1", "SenderFault": true, "Code": "ReceiptHandleIsInvalid", "Message": "no"}]}"#;
         let failed = read::<BatchAnswer>(body).unwrap().failed;
-        assert_eq!(failed, [Failed { at: 1, sender_fault: true, code: "ReceiptHandleIsInvalid".into() }]);
+        assert_eq!(failed, [Failed { at: 1, code: "ReceiptHandleIsInvalid".into() }]);
+        for (code, is_gone) in [
+            ("AWS.SimpleQueueService.MessageNotInflight", true),
+            ("RequestThrottled", false),
+            ("KmsThrottled", false),
+            ("", false),
+        ] {
+            assert_eq!(Failed { at: 0, code: code.into() }.is_gone(), is_gone, "{code}");
+        }
         assert!(read::<BatchAnswer>(b"{\"Failed\": [{\"Id\": \"x\"}]}").is_err());
         assert!(read::<BatchAnswer>(b"[").is_err());
     }

@@ -203,8 +203,8 @@ impl Lot {
                     for (at, held) in left.into_iter().enumerate() {
                         match code(at) {
                             None => metrics.count_messages(name, held.outcome, 1),
-                            Some(Failed { sender_fault: true, code, .. }) => {
-                                self.leave("undeleted", &held.message_id, &undeleted(code));
+                            Some(failed) if failed.is_gone() => {
+                                self.leave("undeleted", &held.message_id, &undeleted(&failed.code));
                             }
                             Some(Failed { code, .. }) => {
                                 trouble = shown(code);
@@ -249,7 +249,7 @@ impl Lot {
             match self.of.sqs.extend(&handles, seconds).await {
                 Ok(failed) => {
                     self.of.metrics.count_call(&self.of.queue.name, "extend", "done");
-                    let gone = failed.iter().filter(|failed| failed.sender_fault);
+                    let gone = failed.iter().filter(|failed| failed.is_gone());
                     // not ours any more; it comes again under the same ids
                     let gone: Vec<String> =
                         gone.filter_map(|failed| handles.get(failed.at).cloned()).collect();

@@ -227,16 +227,17 @@ async fn a_deletion_that_fails_is_tried_again_and_one_that_never_will_is_not() {
     let answers = [
         ("DeleteMessageBatch", 500, json!({ "__type": "InternalFailure" })),
         ("DeleteMessageBatch", 200, entry("InternalError", false)),
+        ("DeleteMessageBatch", 200, entry("RequestThrottled", true)),
     ];
     tested.fake.state().instead.extend(answers);
     tested.fake.put("1", &json!({ "n": 1 }), None);
     tested.until("it to be deleted", |tested| tested.fake.state().deleted == ["1"]).await;
-    assert_eq!((tested.fake.state().count("DeleteMessageBatch"), tested.arrived().len()), (3, 1));
+    assert_eq!((tested.fake.state().count("DeleteMessageBatch"), tested.arrived().len()), (4, 1));
     tested.fake.state().instead.push_back(("DeleteMessageBatch", 200, entry("ReceiptHandleIsInvalid", true)));
     tested.fake.put("2", &json!({ "n": 2 }), None);
     // it comes again as it was, and is deleted then
     tested.until("it to be deleted", |tested| tested.fake.state().deleted == ["1", "2"]).await;
-    assert_eq!(tested.fake.state().count("DeleteMessageBatch"), 5);
+    assert_eq!(tested.fake.state().count("DeleteMessageBatch"), 6);
     assert_eq!(tested.arrived(), [1, 2, 2]);
     assert!(tested.counts("outcome=\"undeleted\"} 1"));
 }
