@@ -56,14 +56,19 @@ pub(super) async fn settle(of: Arc<QueueSource>, messages: Vec<Message>, receive
     let (pending, done) = lot.read(messages);
     let handles = pending.iter().chain(&done).map(|held| held.handle.clone());
     *lot.ours() = handles.collect();
-    tokio::select! {
-        () = lot.work(pending, done) => {}
-        () = lot.keep(received) => {}
+    let unpublished = tokio::select! {
+        unpublished = lot.work(pending, done) => unpublished,
+        () = lot.keep(received) => Vec::new(),
         () = sleep(HOLD) => {
             let held = lot.ours().len();
             tracing::warn!("{held} messages of the queue '{name}' could not be published within ten hours, and are left to SQS");
             metrics.count_messages(&name, "left", held);
+            Vec::new()
         }
+    };
+    // nothing is extended any more by now, which would hide it again
+    if !unpublished.is_empty() {
+        lot.give_back(&unpublished).await;
     }
     metrics.hold(&name, -count);
 }
@@ -108,16 +113,13 @@ impl Lot {
         (pending, done)
     }
 
-    /// Publishes until nothing is pending, and deletes what is confirmed.
-    async fn work(&self, mut pending: Vec<Held>, mut done: Vec<Held>) {
+    /// Publishes until nothing is pending, and deletes what is confirmed. At the end that is asked for, what is not published.
+    async fn work(&self, mut pending: Vec<Held>, mut done: Vec<Held>) -> Vec<Held> {
         let mut failures = 0;
         loop {
             self.delete(std::mem::take(&mut done)).await;
-            if pending.is_empty() {
-                return;
-            }
-            if !self.may_publish(failures).await {
-                return self.give_back(&pending).await;
+            if pending.is_empty() || !self.may_publish(failures).await {
+                return pending;
             }
             // where order counts, nothing is sent before what comes before it has arrived
             let count = if self.of.queue.is_fifo() { 1 } else { pending.len() };
@@ -276,11 +278,13 @@ impl Lot {
         let (name, metrics) = (&self.of.queue.name, &self.of.metrics);
         let handles: Vec<String> = pending.iter().map(|held| held.handle.clone()).collect();
         match self.of.sqs.extend(&handles, 0).await {
-            Ok(_) => metrics.count_call(name, "extend", "done"),
+            Ok(failed) => {
+                metrics.count_call(name, "extend", "done");
+                metrics.count_messages(name, "given-back", handles.len().saturating_sub(failed.len()));
+            }
             // they come again by themselves, later
             Err(error) => self.of.note("extend", &error),
         }
-        metrics.count_messages(name, "given-back", handles.len());
     }
 
     /// These are not extended any more.
