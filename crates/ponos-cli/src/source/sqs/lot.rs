@@ -117,8 +117,14 @@ impl Lot {
     async fn work(&self, mut pending: Vec<Held>, mut done: Vec<Held>) -> Vec<Held> {
         let mut failures = 0;
         loop {
-            self.delete(std::mem::take(&mut done)).await;
+            for group in self.delete(std::mem::take(&mut done)).await {
+                self.leave_behind(&group, &mut pending);
+            }
             if pending.is_empty() || !self.may_publish(failures).await {
+                return pending;
+            }
+            self.leave_gone(&mut pending);
+            if pending.is_empty() {
                 return pending;
             }
             // where order counts, nothing is sent before what comes before it has arrived
@@ -165,6 +171,20 @@ impl Lot {
         }
     }
 
+    /// Leaves what SQS shows to others by now: it comes again, and another instance may be ahead.
+    fn leave_gone(&self, pending: &mut Vec<Held>) {
+        let ours = self.ours().clone();
+        let (kept, gone) =
+            std::mem::take(pending).into_iter().partition(|held: &Held| ours.contains(&held.handle));
+        *pending = kept;
+        for held in gone {
+            self.leave("left", &held.message_id, "it was held for so long that SQS shows it to others");
+            if let Some(group) = held.group {
+                self.leave_behind(&group, pending);
+            }
+        }
+    }
+
     /// Leaves what follows a message that is left, and keeps the rest.
     fn leave_behind(&self, group: &str, pending: &mut Vec<Held>) {
         pending.retain(|held| {
@@ -187,14 +207,14 @@ impl Lot {
         tracing::warn!("the message {id} of the queue '{name}' is left to SQS: {why}{before}");
     }
 
-    /// Deletes these in SQS.
-    async fn delete(&self, done: Vec<Held>) {
+    /// Deletes these in SQS. Gives the groups of those that come again, before which nothing that follows them may be sent.
+    async fn delete(&self, done: Vec<Held>) -> Vec<String> {
         let (name, metrics) = (&self.of.queue.name, &self.of.metrics);
         let mut left = done;
-        let mut trouble = String::new();
+        let (mut trouble, mut groups) = (String::new(), Vec::new());
         for attempt in 1..=DELETIONS {
             if left.is_empty() {
-                return;
+                return groups;
             }
             let handles: Vec<String> = left.iter().map(|held| held.handle.clone()).collect();
             match self.of.sqs.delete(&handles).await {
@@ -207,6 +227,7 @@ impl Lot {
                             None => metrics.count_messages(name, held.outcome, 1),
                             Some(failed) if failed.is_gone() => {
                                 self.leave("undeleted", &held.message_id, &undeleted(&failed.code));
+                                groups.extend(held.group);
                             }
                             Some(Failed { code, .. }) => {
                                 trouble = shown(code);
@@ -230,7 +251,9 @@ impl Lot {
         for held in left {
             self.forget(std::slice::from_ref(&held.handle));
             self.leave("undeleted", &held.message_id, &undeleted(&trouble));
+            groups.extend(held.group);
         }
+        groups
     }
 
     /// Extends what is held, until it is dropped: after a third of the time for which SQS hides it. What fails is tried again

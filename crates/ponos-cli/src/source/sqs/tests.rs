@@ -207,6 +207,29 @@ async fn where_order_counts_what_follows_a_message_that_is_left_is_left_with_it(
 }
 
 #[tokio::test]
+async fn where_order_counts_what_follows_a_message_that_is_not_deleted_waits_for_it() {
+    let tested = Tested::start("orders.fifo").await;
+    let gone = json!({ "Failed": [{ "Id": "0", "SenderFault": true, "Code": "ReceiptHandleIsInvalid" }] });
+    tested.fake.state().instead.push_back(("DeleteMessageBatch", 200, gone));
+    tested.fake.put_all(&[("a1", json!({ "n": 1 }), Some("a")), ("a2", json!({ "n": 2 }), Some("a"))]);
+    tested.until("both to be deleted", |tested| tested.fake.state().deleted.len() == 2).await;
+    assert_eq!(tested.arrived(), [1, 1, 2]);
+}
+
+#[tokio::test]
+async fn what_sqs_shows_to_others_is_sent_no_more() {
+    let tested = Tested::start("orders").await;
+    tested.broker.hold_confirms(true);
+    let gone = json!({ "Failed": [{ "Id": "0", "SenderFault": true, "Code": "MessageNotInflight" }] });
+    tested.fake.state().instead.push_back(("ChangeMessageVisibilityBatch", 200, gone));
+    tested.fake.put("1", &json!({ "n": 1 }), None);
+    tested.until("it to be left", |tested| tested.counts("outcome=\"left\"} 1")).await;
+    tested.broker.hold_confirms(false);
+    tested.until("it to come again", |tested| tested.fake.state().deleted == ["1"]).await;
+    assert_eq!(tested.fake.state().count("DeleteMessageBatch"), 1);
+}
+
+#[tokio::test]
 async fn at_the_end_what_the_broker_does_not_take_is_given_back_at_once() {
     let tested = Tested::start("orders").await;
     tested.broker.hold_confirms(true);
