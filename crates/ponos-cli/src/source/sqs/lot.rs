@@ -244,7 +244,12 @@ impl Lot {
                     trouble = error.what;
                 }
             }
-            if !left.is_empty() && attempt < DELETIONS {
+            // at the end, once: it comes again under the same ids
+            let is_last = attempt == DELETIONS || self.of.asked.stage() >= Stage::Draining;
+            if is_last {
+                break;
+            }
+            if !left.is_empty() {
                 sleep(pause(attempt)).await;
             }
         }

@@ -68,6 +68,11 @@ impl Publishing {
         self.link.clone()
     }
 
+    /// How long a confirm is waited for.
+    pub(super) fn confirm(&self) -> Duration {
+        self.confirm
+    }
+
     /// Whether the broker takes events.
     pub(super) fn is_up(&self) -> bool {
         matches!(*self.link.borrow(), Link::Up { .. })

@@ -23,12 +23,15 @@ use std::{
 };
 use tokio::{
     sync::Semaphore,
-    task::JoinSet,
-    time::{Instant, sleep},
+    task::{JoinError, JoinSet},
+    time::{Instant, sleep, timeout},
 };
 
 /// An answer without messages that comes sooner than this was not waited for: calls are paid for.
 const SOON: Duration = Duration::from_millis(500);
+
+/// How long the end may take beyond the wait for a confirm: for what is deleted, or given back.
+const END: Duration = Duration::from_secs(20);
 
 /// One queue of SQS, and all that it needs.
 pub(super) struct QueueSource {
@@ -62,14 +65,34 @@ impl QueueSource {
             () = self.asked.reached(Stage::Draining) => {}
             () = self.poll(&mut lots) => {}
         }
-        while lots.join_next().await.is_some() {}
+        let all = async {
+            while let Some(ended) = lots.join_next().await {
+                self.look_at(ended);
+            }
+        };
+        if timeout(self.publishing.confirm() + END, all).await.is_err() {
+            let (name, count) = (&self.queue.name, ponos::text::counted(lots.len(), "call"));
+            tracing::warn!(
+                "what {count} received of the queue '{name}' was not settled in time: SQS shows again what was not deleted"
+            );
+        }
+    }
+
+    /// A lot that ended otherwise than by settling what it has.
+    fn look_at(&self, ended: Result<(), JoinError>) {
+        if let Err(error) = ended {
+            let name = &self.queue.name;
+            tracing::error!(%error, "messages of the queue '{name}' were not settled: SQS shows them again");
+        }
     }
 
     async fn poll(self: &Arc<Self>, lots: &mut JoinSet<()>) {
         let places = Arc::new(Semaphore::new(self.queue.prefetch));
         let (mut failures, mut trouble) = (0, None);
         loop {
-            while lots.try_join_next().is_some() {}
+            while let Some(ended) = lots.try_join_next() {
+                self.look_at(ended);
+            }
             // never closed
             let Ok(mut place) = Arc::clone(&places).acquire_owned().await else { return };
             let more = u32::try_from(places.available_permits().min(MOST - 1)).unwrap_or_default();
