@@ -8,6 +8,7 @@
 use super::{
     call_error::CallError,
     client::{Failed, Message},
+    metrics::SourceMetrics,
     publishing::Fate,
     queue::{QueueSource, pause},
     reading::Reading,
@@ -51,7 +52,7 @@ struct Lot {
 pub(super) async fn settle(of: Arc<QueueSource>, messages: Vec<Message>, received: Instant) {
     let (name, count) = (of.queue.name.clone(), i64::try_from(messages.len()).unwrap_or(i64::MAX));
     let metrics = of.metrics.clone();
-    metrics.hold(&name, count);
+    let _counted = Counted::new(&metrics, &name, count);
     let lot = Lot { of, ours: Mutex::default() };
     let (pending, done) = lot.read(messages);
     let handles = pending.iter().chain(&done).map(|held| held.handle.clone());
@@ -70,7 +71,26 @@ pub(super) async fn settle(of: Arc<QueueSource>, messages: Vec<Message>, receive
     if !unpublished.is_empty() {
         lot.give_back(&unpublished).await;
     }
-    metrics.hold(&name, -count);
+}
+
+/// Messages in the gauge of what is held, however it ends.
+struct Counted<'a> {
+    metrics: &'a SourceMetrics,
+    name: &'a str,
+    count: i64,
+}
+
+impl<'a> Counted<'a> {
+    fn new(metrics: &'a SourceMetrics, name: &'a str, count: i64) -> Self {
+        metrics.hold(name, count);
+        Self { metrics, name, count }
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.metrics.hold(self.name, -self.count);
+    }
 }
 
 impl Lot {
