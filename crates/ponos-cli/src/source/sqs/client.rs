@@ -258,7 +258,7 @@ impl Sqs {
             .header(CONTENT_TYPE, KIND)
             .header(USER_AGENT, concat!("ponos/", env!("CARGO_PKG_VERSION")))
             .header(AUTHORIZATION, secret(&signed));
-        // hyper writes the host itself, and it is the same
+        // hyper writes the host itself, without a port that goes without saying, as ours
         for (name, value) in headers.into_iter().filter(|(name, _)| name.starts_with("x-amz-")) {
             request = request.header(name, secret(value));
         }
