@@ -126,7 +126,7 @@ fn queues(values: &mut Values<'_>) -> Vec<Queue> {
         let what = format!("{count} queues are named, and {QUEUES} are the most");
         values.fault(TABLES, what, "write a file for each part of them, and run one program for each");
     }
-    let (mut queues, mut names) = (Vec::new(), BTreeSet::new());
+    let (mut queues, mut names, mut places) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
     for at in 0..count {
         let table = format!("{TABLES}.{at}");
         let queue = queue(values, &table);
@@ -138,9 +138,21 @@ fn queues(values: &mut Values<'_>) -> Vec<Queue> {
             let what = format!("another queue is called '{}'", queue.name);
             values.fault(&at, what, "give each a name of its own: name = \"orders-of-france\"");
         }
+        if let Some(queue) = &queue
+            && !places.insert((queue.place.authority.to_ascii_lowercase(), path(&queue.url)))
+        {
+            let help = "the two would give a message that comes again another id: keep one of them";
+            values.fault(&format!("{table}.url"), "this queue is named twice", help);
+        }
         queues.extend(queue);
     }
     queues
+}
+
+/// What of a URL says which queue of its host it is.
+fn path(url: &str) -> Option<String> {
+    let (_, path) = Endpoint::parse(url).ok()?;
+    Some(path.trim_end_matches('/').to_owned())
 }
 
 /// Reads all of its keys, so that every fault is reported.
