@@ -16,7 +16,7 @@ use hyper::{
 };
 use ponos::clock::Clock;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::RawValue};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -99,6 +99,8 @@ pub(super) struct Message {
 #[derive(Debug)]
 pub(super) struct Received {
     pub(super) messages: Vec<Message>,
+    /// Why others, which SQS wrote otherwise than it should, are none. They have no handle, and are left.
+    pub(super) unreadable: Vec<String>,
     pub(super) bytes: usize,
 }
 
@@ -106,14 +108,14 @@ pub(super) struct Received {
 #[serde(rename_all = "PascalCase")]
 struct ReceiveAnswer {
     #[serde(default)]
-    messages: Option<Vec<Message>>,
+    messages: Option<Vec<Box<RawValue>>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct BatchAnswer {
     #[serde(default)]
-    failed: Vec<Failed>,
+    failed: Option<Vec<Failed>>,
 }
 
 /// What was not done of a batch.
@@ -158,10 +160,16 @@ impl Sqs {
         let limit = CALL + Duration::from_secs(wait);
         let body = self.call("ReceiveMessage", &asked, limit, ANSWER + most * MESSAGE).await?;
         let answer: ReceiveAnswer = read(&body)?;
-        let mut messages = answer.messages.unwrap_or_default();
         // more than was asked for has no place; it comes again
-        messages.truncate(most);
-        Ok(Received { messages, bytes: body.len() })
+        let raw = answer.messages.unwrap_or_default().into_iter().take(most);
+        let (mut messages, mut unreadable) = (Vec::new(), Vec::new());
+        for raw in raw {
+            match serde_json::from_str(raw.get()) {
+                Ok(message) => messages.push(message),
+                Err(error) => unreadable.push(error.to_string()),
+            }
+        }
+        Ok(Received { messages, unreadable, bytes: body.len() })
     }
 
     /// Deletes these, and says which it could not.
@@ -205,7 +213,7 @@ impl Sqs {
     ) -> Result<Vec<Failed>, CallError> {
         let asked = json!({ "QueueUrl": self.queue_url, "Entries": entries });
         let body = self.call(action, &asked, limit, ANSWER).await?;
-        Ok(read::<BatchAnswer>(&body)?.failed)
+        Ok(read::<BatchAnswer>(&body)?.failed.unwrap_or_default())
     }
 
     /// The answer to a call, of at most so many bytes.
@@ -289,6 +297,8 @@ mod tests {
     fn answers_are_read_as_sqs_writes_them() {
         let body = br#"{"Messages": [{"MessageId": "m", "ReceiptHandle": "r", "MD5OfBody": "x", "Body": "{\"a\":\"\u00e9\"}", "Attributes": {"SentTimestamp": "1"}}]}"#;
         let messages = read::<ReceiveAnswer>(body).unwrap().messages.unwrap();
+        let messages: Vec<Message> =
+            messages.iter().map(|raw| serde_json::from_str(raw.get()).unwrap()).collect();
         assert_eq!(
             (messages[0].body.as_str(), messages[0].attributes["SentTimestamp"].as_str()),
             ("{\"a\":\"é\"}", "1")
@@ -296,7 +306,7 @@ mod tests {
         assert!(read::<ReceiveAnswer>(b"{}").unwrap().messages.is_none());
         assert!(read::<ReceiveAnswer>(b"{\"Messages\": null}").unwrap().messages.is_none());
         let body = br#"{"Successful": [{"Id": "0"}], "Failed": [{"Id": "1", "SenderFault": true, "Code": "ReceiptHandleIsInvalid", "Message": "no"}]}"#;
-        let failed = read::<BatchAnswer>(body).unwrap().failed;
+        let failed = read::<BatchAnswer>(body).unwrap().failed.unwrap();
         assert_eq!(failed, [Failed { at: 1, code: "ReceiptHandleIsInvalid".into() }]);
         for (code, is_gone) in [
             ("AWS.SimpleQueueService.MessageNotInflight", true),
@@ -307,6 +317,7 @@ mod tests {
             assert_eq!(Failed { at: 0, code: code.into() }.is_gone(), is_gone, "{code}");
         }
         assert!(read::<BatchAnswer>(b"{\"Failed\": [{\"Id\": \"x\"}]}").is_err());
+        assert!(read::<BatchAnswer>(b"{\"Failed\": null}").unwrap().failed.is_none());
         assert!(read::<BatchAnswer>(b"[").is_err());
     }
 }

@@ -104,12 +104,13 @@ impl QueueSource {
             self.publishing.up().await;
             let began = Instant::now();
             match self.sqs.receive(most, self.queue.wait).await {
-                Ok(Received { messages, bytes }) => {
+                Ok(Received { messages, unreadable, bytes }) => {
                     self.metrics.count_call(&self.queue.name, "receive", "done");
                     failures = 0;
                     if trouble.take().is_some() {
                         tracing::info!("messages of the queue '{}' are received again", self.queue.name);
                     }
+                    self.leave(&unreadable);
                     if messages.is_empty() {
                         if began.elapsed() < SOON {
                             sleep(SOON).await;
@@ -135,6 +136,16 @@ impl QueueSource {
                     sleep(pause(failures)).await;
                 }
             }
+        }
+    }
+
+    /// Says and counts what SQS gave out, and what is no message.
+    fn leave(&self, unreadable: &[String]) {
+        let Some(why) = unreadable.first() else { return };
+        self.metrics.count_messages(&self.queue.name, "unreadable", unreadable.len());
+        if self.said.another(Instant::now()).is_some() {
+            let (name, count) = (&self.queue.name, ponos::text::counted(unreadable.len(), "message"));
+            tracing::warn!("{count} of the queue '{name}' can't be read, and is left to SQS: {why}");
         }
     }
 

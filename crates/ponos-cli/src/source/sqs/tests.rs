@@ -207,6 +207,16 @@ async fn where_order_counts_what_follows_a_message_that_is_left_is_left_with_it(
 }
 
 #[tokio::test]
+async fn a_message_that_can_t_be_read_takes_none_beside_it_along() {
+    let tested = Tested::start("orders").await;
+    let good = json!({ "MessageId": "1", "ReceiptHandle": "1#0", "Body": "{\"n\": 1}" });
+    let answer = json!({ "Messages": [{ "MessageId": "bad" }, good, { "Attributes": null }] });
+    tested.fake.state().instead.push_back(("ReceiveMessage", 200, answer));
+    tested.until("the good one to arrive", |tested| tested.arrived() == [1]).await;
+    assert!(tested.counts("outcome=\"unreadable\"} 2"));
+}
+
+#[tokio::test]
 async fn where_order_counts_what_follows_a_message_that_is_not_deleted_waits_for_it() {
     let tested = Tested::start("orders.fifo").await;
     let gone = json!({ "Failed": [{ "Id": "0", "SenderFault": true, "Code": "ReceiptHandleIsInvalid" }] });
