@@ -129,9 +129,10 @@ impl Record {
         let of = self.response_elements.as_ref()?;
         let (request, id_2) = (of.request_id.as_deref()?, of.id_2.as_deref()?);
         let mut id = format!("{request}.{id_2}");
-        if !theirs.starts_with("ObjectCreated:") {
+        // S3 itself creates one object by one request; others unpack an archive
+        if self.event_source != "aws:s3" || !theirs.starts_with("ObjectCreated:") {
             let Object { key, version_id } = &self.s3.object;
-            let object = format!("{key}\n{}", version_id.as_deref().unwrap_or_default());
+            let object = format!("{theirs}\n{key}\n{}", version_id.as_deref().unwrap_or_default());
             id = format!("{id}.{}", Uuid::new_v5(&Uuid::NAMESPACE_URL, object.as_bytes()));
         }
         // of 1 to 255 bytes; else it is made as that of any other message

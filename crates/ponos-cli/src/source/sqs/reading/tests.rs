@@ -218,6 +218,11 @@ fn no_source_of_this_service_can_be_written_as_one_of_s3() {
     // who speaks as S3 does, without a region
     let event = one(of_s3().read(&with("/eventSource", "minio:s3")));
     assert_eq!(event.source, "minio:s3.eu-central-1.files");
+    assert!(
+        event.id.as_str().starts_with("C3D13FE58DE4C810.FMyUVURIY8/IgAtTv8xRjskZQpcIZ9KG."),
+        "{}",
+        event.id
+    );
     assert_eq!(one(of_s3().read(&with("/awsRegion", ""))).source, "aws:s3..files");
 }
 
@@ -231,6 +236,9 @@ fn objects_that_one_request_removes_are_events_of_their_own() {
     };
     assert_eq!(events.len(), 2);
     assert_ne!(events[0].id, events[1].id);
+    // the same object under another name is another event
+    let marker = json!({ "Records": [record("ObjectRemoved:DeleteMarkerCreated", "a")] });
+    assert_ne!(one(of_s3().read(&message(marker))).id, events[0].id);
     assert!(events[0].id.as_str().starts_with("C3D13FE58DE4C810.FMyUVURIY8/IgAtTv8xRjskZQpcIZ9KG."));
     // each in a message of its own, or sent again, it is the same
     assert_eq!(one(of_s3().read(&message(json!({ "Records": [removed("b")] })))), events[1]);
