@@ -151,8 +151,7 @@ fn queues(values: &mut Values<'_>) -> Vec<Queue> {
 
 /// What of a URL says which queue of its host it is.
 fn path(url: &str) -> Option<String> {
-    let (_, path) = Endpoint::parse(url).ok()?;
-    Some(path.trim_end_matches('/').to_owned())
+    Endpoint::parse(url).ok().map(|(_, path)| path)
 }
 
 /// Reads all of its keys, so that every fault is reported.
@@ -164,6 +163,10 @@ fn queue(values: &mut Values<'_>, table: &str) -> Option<Queue> {
     let place = values.parsed(&key("url"), Endpoint::parse);
     if let Some((endpoint, _)) = &place {
         check_reach(values, &key("url"), endpoint);
+    }
+    if place.as_ref().is_some_and(|(_, path)| path.ends_with('/')) {
+        // its last part says whether it keeps order
+        values.fault(&key("url"), "it ends with '/'", URL);
     }
     let name = name(values, table, place.as_ref().map(|(_, path)| path.as_str()));
     let event = values.parsed(&key("event"), gateway::event);

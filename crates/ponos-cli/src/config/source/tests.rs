@@ -84,6 +84,8 @@ fn one_queue_is_named_once_under_whatever_name() {
     assert!(faults.len() == 1 && faults[0].contains("named twice"), "{faults:?}");
     let others = file("https://sqs.eu-west-1.amazonaws.com/1/q", "https://sqs.eu-west-2.amazonaws.com/1/q");
     assert_eq!(read(&others).1, Vec::<String>::new());
+    let faults = read(&file("https://sqs.eu-west-1.amazonaws.com/1/q.fifo/", "https://h/1/q")).1;
+    assert!(faults.len() == 1 && faults[0].contains("it ends with '/'"), "{faults:?}");
 }
 
 #[test]
