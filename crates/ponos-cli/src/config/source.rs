@@ -32,6 +32,17 @@ pub(super) fn read(values: &mut Values<'_>) -> Option<Settings> {
         bytes: bytes(values).unwrap_or(usual.bytes),
         confirm: gateway::confirm(values, "source.sqs.confirm").unwrap_or(usual.confirm),
     };
+    let queues = queues(values);
+    // one that is too small for any is reported already
+    let least = queues.len().saturating_mul(1 << 20);
+    if (usize::try_from(MESSAGE_MOST).unwrap_or(usize::MAX)..least).contains(&limits.bytes) {
+        let what = format!("{} bytes are too few for {} queues", limits.bytes, queues.len());
+        values.fault(
+            "source.sqs.bytes",
+            what,
+            format!("each needs room for the largest message: set it to {least} or more"),
+        );
+    }
     Some(Settings {
         region: values.parsed("source.sqs.region", region),
         endpoint: endpoint(values),
@@ -39,7 +50,7 @@ pub(super) fn read(values: &mut Values<'_>) -> Option<Settings> {
         unroutable: gateway::unroutable(values, "source.sqs.unroutable", UNROUTABLE),
         limits,
         contracts: gateway::contracts(values),
-        queues: queues(values),
+        queues,
     })
 }
 
@@ -115,7 +126,7 @@ fn queues(values: &mut Values<'_>) -> Vec<Queue> {
         let what = format!("{count} queues are named, and {QUEUES} are the most");
         values.fault(TABLES, what, "write a file for each part of them, and run one program for each");
     }
-    let (mut queues, mut names) = (Vec::new(), BTreeSet::new());
+    let (mut queues, mut names, mut places) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
     for at in 0..count {
         let table = format!("{TABLES}.{at}");
         let queue = queue(values, &table);
@@ -127,9 +138,20 @@ fn queues(values: &mut Values<'_>) -> Vec<Queue> {
             let what = format!("another queue is called '{}'", queue.name);
             values.fault(&at, what, "give each a name of its own: name = \"orders-of-france\"");
         }
+        if let Some(queue) = &queue
+            && !places.insert((queue.place.authority.to_ascii_lowercase(), path(&queue.url)))
+        {
+            let help = "the two would give a message that comes again another id: keep one of them";
+            values.fault(&format!("{table}.url"), "this queue is named twice", help);
+        }
         queues.extend(queue);
     }
     queues
+}
+
+/// What of a URL says which queue of its host it is.
+fn path(url: &str) -> Option<String> {
+    Endpoint::parse(url).ok().map(|(_, path)| path)
 }
 
 /// Reads all of its keys, so that every fault is reported.
@@ -141,6 +163,10 @@ fn queue(values: &mut Values<'_>, table: &str) -> Option<Queue> {
     let place = values.parsed(&key("url"), Endpoint::parse);
     if let Some((endpoint, _)) = &place {
         check_reach(values, &key("url"), endpoint);
+    }
+    if place.as_ref().is_some_and(|(_, path)| path.ends_with('/')) {
+        // its last part says whether it keeps order
+        values.fault(&key("url"), "it ends with '/'", URL);
     }
     let name = name(values, table, place.as_ref().map(|(_, path)| path.as_str()));
     let event = values.parsed(&key("event"), gateway::event);

@@ -55,6 +55,40 @@ events = { "ObjectCreated:*" = "files.object.created" }
 }
 
 #[test]
+fn each_queue_has_room_for_the_largest_message() {
+    let file = |bytes: u32| {
+        format!(
+            "service = \"edge\"\n[source.sqs]\nbytes = {bytes}\n{}{}",
+            "[[source.sqs.queues]]\nurl = \"https://sqs.eu-west-1.amazonaws.com/1/a\"\nevent = \"order.item.placed\"\n",
+            "[[source.sqs.queues]]\nurl = \"https://sqs.eu-west-1.amazonaws.com/1/b\"\nevent = \"order.item.placed\"\n",
+        )
+    };
+    assert_eq!(read(&file(2 << 20)).1, Vec::<String>::new());
+    let faults = read(&file((2 << 20) - 1)).1;
+    assert!(faults.len() == 1 && faults[0].contains("2097151 bytes are too few for 2 queues"), "{faults:?}");
+}
+
+#[test]
+fn one_queue_is_named_once_under_whatever_name() {
+    let file = |first: &str, second: &str| {
+        let table = |url: &str, name: &str| {
+            format!(
+                "[[source.sqs.queues]]\nurl = \"{url}\"\nname = \"{name}\"\nevent = \"order.item.placed\"\n"
+            )
+        };
+        format!("service = \"edge\"\n{}{}", table(first, "a"), table(second, "b"))
+    };
+    let faults =
+        read(&file("https://sqs.eu-west-1.amazonaws.com/1/q", "https://SQS.eu-west-1.amazonaws.com:443/1/q"))
+            .1;
+    assert!(faults.len() == 1 && faults[0].contains("named twice"), "{faults:?}");
+    let others = file("https://sqs.eu-west-1.amazonaws.com/1/q", "https://sqs.eu-west-2.amazonaws.com/1/q");
+    assert_eq!(read(&others).1, Vec::<String>::new());
+    let faults = read(&file("https://sqs.eu-west-1.amazonaws.com/1/q.fifo/", "https://h/1/q")).1;
+    assert!(faults.len() == 1 && faults[0].contains("it ends with '/'"), "{faults:?}");
+}
+
+#[test]
 fn all_faults_are_reported_at_once_each_at_its_place_and_no_secret_with_them() {
     let (_, faults) = read(
         r#"

@@ -33,8 +33,9 @@ impl CallError {
     ) -> Self {
         let (code, words) = code_and_words(body);
         let kind = kind(status, &code);
-        let code = if code.is_empty() { "no code".to_owned() } else { shown(&code) };
         let is_secret = credentials.are_in(&words);
+        let code =
+            if code.is_empty() || credentials.are_in(&code) { "no code".to_owned() } else { shown(&code) };
         let words = output::shortened(&words, WORDS);
         let said = match kind {
             // what it says of signatures repeats what was signed
@@ -108,6 +109,9 @@ fn kind(status: StatusCode, code: &str) -> ErrorKind {
         | "MissingAuthenticationToken"
         | "ExpiredToken"
         | "RequestExpired"
+        | "RequestTimeTooSkewed"
+        | "SignatureExpired"
+        | "AuthFailure"
         | "InvalidToken" => ErrorKind::Key,
         "QueueDoesNotExist" | "AWS.SimpleQueueService.NonExistentQueue" => ErrorKind::NoQueue,
         "Throttling" | "RequestThrottled" | "ThrottledException" | "OverLimit" | "TooManyRequests" => {
@@ -136,6 +140,7 @@ mod tests {
             (403, xml("SignatureDoesNotMatch"), ErrorKind::Key),
             (403, xml("InvalidClientTokenId"), ErrorKind::Key),
             (403, json("ExpiredTokenException"), ErrorKind::Key),
+            (403, json("RequestTimeTooSkewed"), ErrorKind::Key),
             (400, json("MissingAuthenticationTokenException"), ErrorKind::Key),
             (403, json("AccessDeniedException"), ErrorKind::Denied),
             (403, "not an error at all".into(), ErrorKind::Denied),
@@ -178,6 +183,7 @@ mod tests {
                 assert!(!said.contains("hunter") && said.contains(code), "{said}");
             }
         }
+        assert!(said("hunter2", "no").contains("403 (no code)"));
         assert!(said("SignatureDoesNotMatch", "The Canonical String was a").contains("the key is wrong"));
     }
 }

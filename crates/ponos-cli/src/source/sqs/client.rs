@@ -1,6 +1,6 @@
 //! Calls of SQS, by its JSON protocol (AWS JSON 1.0): one queue, four calls. Nothing is tried twice here.
 //!
-//! Bounds: the time of each call, the bytes of its answer, and those of all answers with messages that are held.
+//! Bounds: the time of each call, the bytes of its answer, and those of all messages that are held.
 
 use super::{
     call_error::CallError,
@@ -11,12 +11,12 @@ use crate::http::client::{HttpClient, unanswered};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
     Request, StatusCode, Uri,
-    body::{Body, Bytes},
+    body::Bytes,
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT},
 };
 use ponos::clock::Clock;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::RawValue};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -51,27 +51,34 @@ pub(super) struct Sqs {
 pub(super) struct Room {
     /// In KiB.
     free: Arc<Semaphore>,
-    all: usize,
+    /// The most messages for which one call reserves: a queue that waits for messages starves no other.
+    share: usize,
 }
 
 impl Room {
-    /// Of so many bytes.
-    pub(super) fn new(bytes: usize) -> Self {
-        let all = bytes.div_ceil(1024).max(1);
-        Self { free: Arc::new(Semaphore::new(all)), all }
+    /// The KiB of one message, of the largest.
+    const ONE: u32 = 1024;
+
+    /// Of so many bytes, for so many queues; at least of one message for each queue.
+    pub(super) fn new(bytes: usize, queues: usize) -> Self {
+        let (one, queues) = (usize::try_from(Self::ONE).unwrap_or(usize::MAX), queues.max(1));
+        let all = (bytes / 1024).max(queues.saturating_mul(one));
+        Self { free: Arc::new(Semaphore::new(all)), share: all / queues / one }
     }
 
-    /// Waits until there is some.
-    pub(super) async fn some(&self) {
+    /// Room for at most so many messages, and for how many it is; waits until there is some for one. It is reserved before they
+    /// are asked for: a message that waits for room is hidden from others meanwhile, and its receive is spent.
+    pub(super) async fn reserve(&self, most: usize) -> Option<(usize, OwnedSemaphorePermit)> {
         // never closed
-        drop(self.free.acquire().await);
-    }
-
-    /// So many bytes of it, or all of it.
-    pub(super) async fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        let units = u32::try_from(bytes.div_ceil(1024).min(self.all)).unwrap_or(u32::MAX);
-        // never closed
-        Arc::clone(&self.free).acquire_many_owned(units).await.ok()
+        let mut room = Arc::clone(&self.free).acquire_many_owned(Self::ONE).await.ok()?;
+        let mut count = 1;
+        while count < most.min(self.share)
+            && let Ok(more) = Arc::clone(&self.free).try_acquire_many_owned(Self::ONE)
+        {
+            room.merge(more);
+            count += 1;
+        }
+        Some((count, room))
     }
 }
 
@@ -88,25 +95,27 @@ pub(super) struct Message {
     pub(super) attributes: HashMap<String, String>,
 }
 
-/// Messages, and their part of the room.
+/// Messages, and the bytes of the answer with them.
 #[derive(Debug)]
 pub(super) struct Received {
     pub(super) messages: Vec<Message>,
-    pub(super) room: Option<OwnedSemaphorePermit>,
+    /// Why others, which SQS wrote otherwise than it should, are none. They have no handle, and are left.
+    pub(super) unreadable: Vec<String>,
+    pub(super) bytes: usize,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct ReceiveAnswer {
     #[serde(default)]
-    messages: Option<Vec<Message>>,
+    messages: Option<Vec<Box<RawValue>>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct BatchAnswer {
     #[serde(default)]
-    failed: Vec<Failed>,
+    failed: Option<Vec<Failed>>,
 }
 
 /// What was not done of a batch.
@@ -116,11 +125,19 @@ pub(super) struct Failed {
     /// Which entry, counted from 0.
     #[serde(rename = "Id", deserialize_with = "number")]
     pub(super) at: usize,
-    /// It would fail again: the message is not ours any more.
-    #[serde(default)]
-    pub(super) sender_fault: bool,
     #[serde(default)]
     pub(super) code: String,
+}
+
+impl Failed {
+    /// Whether the message is not ours any more: it would fail again. That it is the sender's fault, SQS says of throttling, too.
+    pub(super) fn is_gone(&self) -> bool {
+        let code = self.code.rsplit('.').next().unwrap_or_default();
+        matches!(
+            code,
+            "ReceiptHandleIsInvalid" | "MessageNotInflight" | "InvalidParameterValue" | "InvalidIdFormat"
+        )
+    }
 }
 
 fn number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
@@ -128,11 +145,6 @@ fn number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<usize, D:
 }
 
 impl Sqs {
-    /// How long a call may take beyond what it waits: several fit into the time for which a message is ours.
-    fn limit(&self) -> Duration {
-        CALL.min(Duration::from_secs(self.visibility) / 3)
-    }
-
     /// At most so many messages, which are waited for so many seconds.
     ///
     /// # Errors
@@ -146,12 +158,18 @@ impl Sqs {
             "MessageSystemAttributeNames": ["SentTimestamp", "MessageGroupId"],
         });
         let limit = CALL + Duration::from_secs(wait);
-        let (body, room) = self.call("ReceiveMessage", &asked, limit, Some(ANSWER + most * MESSAGE)).await?;
+        let body = self.call("ReceiveMessage", &asked, limit, ANSWER + most * MESSAGE).await?;
         let answer: ReceiveAnswer = read(&body)?;
-        let mut messages = answer.messages.unwrap_or_default();
         // more than was asked for has no place; it comes again
-        messages.truncate(most);
-        Ok(Received { messages, room })
+        let raw = answer.messages.unwrap_or_default().into_iter().take(most);
+        let (mut messages, mut unreadable) = (Vec::new(), Vec::new());
+        for raw in raw {
+            match serde_json::from_str(raw.get()) {
+                Ok(message) => messages.push(message),
+                Err(error) => unreadable.push(error.to_string()),
+            }
+        }
+        Ok(Received { messages, unreadable, bytes: body.len() })
     }
 
     /// Deletes these, and says which it could not.
@@ -160,7 +178,8 @@ impl Sqs {
     /// Why there is no answer: they may be deleted or not.
     pub(super) async fn delete(&self, handles: &[String]) -> Result<Vec<Failed>, CallError> {
         let entry = |(at, handle): (usize, &String)| json!({ "Id": at.to_string(), "ReceiptHandle": handle });
-        self.batch("DeleteMessageBatch", handles.iter().enumerate().map(entry).collect()).await
+        // they are extended meanwhile
+        self.batch("DeleteMessageBatch", handles.iter().enumerate().map(entry).collect(), CALL).await
     }
 
     /// Has these shown to nobody else for so many seconds from now on, and says of which that was not done.
@@ -169,7 +188,10 @@ impl Sqs {
     /// Why there is no answer.
     pub(super) async fn extend(&self, handles: &[String], seconds: u64) -> Result<Vec<Failed>, CallError> {
         let entry = |(at, handle): (usize, &String)| json!({ "Id": at.to_string(), "ReceiptHandle": handle, "VisibilityTimeout": seconds });
-        self.batch("ChangeMessageVisibilityBatch", handles.iter().enumerate().map(entry).collect()).await
+        // several fit into the time for which a message is ours
+        let limit = CALL.min(Duration::from_secs(self.visibility) / 6);
+        self.batch("ChangeMessageVisibilityBatch", handles.iter().enumerate().map(entry).collect(), limit)
+            .await
     }
 
     /// Whether SQS gives up a message that is received again and again, and moves it to another queue.
@@ -178,59 +200,51 @@ impl Sqs {
     /// Why there is no answer.
     pub(super) async fn has_redrive_policy(&self) -> Result<bool, CallError> {
         let asked = json!({ "QueueUrl": self.queue_url, "AttributeNames": ["RedrivePolicy"] });
-        let (body, _) = self.call("GetQueueAttributes", &asked, CALL, None).await?;
+        let body = self.call("GetQueueAttributes", &asked, CALL, ANSWER).await?;
         let answer: Value = read(&body)?;
         Ok(answer.pointer("/Attributes/RedrivePolicy").is_some())
     }
 
-    async fn batch(&self, action: &str, entries: Vec<Value>) -> Result<Vec<Failed>, CallError> {
+    async fn batch(
+        &self,
+        action: &str,
+        entries: Vec<Value>,
+        limit: Duration,
+    ) -> Result<Vec<Failed>, CallError> {
         let asked = json!({ "QueueUrl": self.queue_url, "Entries": entries });
-        let (body, _) = self.call(action, &asked, self.limit(), None).await?;
-        Ok(read::<BatchAnswer>(&body)?.failed)
+        let body = self.call(action, &asked, limit, ANSWER).await?;
+        Ok(read::<BatchAnswer>(&body)?.failed.unwrap_or_default())
     }
 
-    /// The answer to a call. One with messages has at most `messages` bytes, and takes room before it is read.
+    /// The answer to a call, of at most so many bytes.
     async fn call(
         &self,
         action: &str,
         asked: &Value,
         limit: Duration,
-        messages: Option<usize>,
-    ) -> Result<(Bytes, Option<OwnedSemaphorePermit>), CallError> {
+        most: usize,
+    ) -> Result<Bytes, CallError> {
         let seconds = limit.as_secs_f64();
         let late =
             || CallError::failed(format!("{} did not answer {action} within {seconds} s", self.authority));
-        timeout(limit, self.answered(action, asked, messages)).await.map_err(|_| late())?
+        timeout(limit, self.answered(action, asked, most)).await.map_err(|_| late())?
     }
 
-    async fn answered(
-        &self,
-        action: &str,
-        asked: &Value,
-        messages: Option<usize>,
-    ) -> Result<(Bytes, Option<OwnedSemaphorePermit>), CallError> {
+    async fn answered(&self, action: &str, asked: &Value, most: usize) -> Result<Bytes, CallError> {
         let request = self.request(action, asked)?;
         let answer = self.client.request(request).await;
         let answer = answer.map_err(|error| CallError::failed(unanswered(&self.authority, &error)))?;
         let (head, body) = answer.into_parts();
-        let most = messages.unwrap_or(ANSWER);
-        // of a length that is not said, room for the largest
-        let length =
-            body.size_hint().exact().map_or(most, |length| usize::try_from(length).unwrap_or(usize::MAX));
-        if length > most {
-            return Err(CallError::failed(format!("the answer to {action} has more than {most} bytes")));
-        }
-        // what settles messages needs none of the room that they take
-        let mut room = if messages.is_some() { self.room.take(length).await } else { None };
         let body = Limited::new(body, most).collect().await;
         let body = body
-            .map_err(|error| CallError::failed(format!("the answer to {action} broke off: {error}")))?
+            .map_err(|error| {
+                CallError::failed(format!(
+                    "the answer to {action} broke off, or has more than {most} bytes: {error}"
+                ))
+            })?
             .to_bytes();
-        if let Some(room) = &mut room {
-            drop(room.split(room.num_permits().saturating_sub(body.len().div_ceil(1024))));
-        }
         if head.status == StatusCode::OK {
-            Ok((body, room))
+            Ok(body)
         } else {
             Err(CallError::of_answer(action, head.status, &body, &self.credentials.current()))
         }
@@ -252,7 +266,7 @@ impl Sqs {
             .header(CONTENT_TYPE, KIND)
             .header(USER_AGENT, concat!("ponos/", env!("CARGO_PKG_VERSION")))
             .header(AUTHORIZATION, secret(&signed));
-        // hyper writes the host itself, and it is the same
+        // hyper writes the host itself, without a port that goes without saying, as ours
         for (name, value) in headers.into_iter().filter(|(name, _)| name.starts_with("x-amz-")) {
             request = request.header(name, secret(value));
         }
@@ -283,6 +297,8 @@ mod tests {
     fn answers_are_read_as_sqs_writes_them() {
         let body = br#"{"Messages": [{"MessageId": "m", "ReceiptHandle": "r", "MD5OfBody": "x", "Body": "{\"a\":\"\u00e9\"}", "Attributes": {"SentTimestamp": "1"}}]}"#;
         let messages = read::<ReceiveAnswer>(body).unwrap().messages.unwrap();
+        let messages: Vec<Message> =
+            messages.iter().map(|raw| serde_json::from_str(raw.get()).unwrap()).collect();
         assert_eq!(
             (messages[0].body.as_str(), messages[0].attributes["SentTimestamp"].as_str()),
             ("{\"a\":\"é\"}", "1")
@@ -290,9 +306,18 @@ mod tests {
         assert!(read::<ReceiveAnswer>(b"{}").unwrap().messages.is_none());
         assert!(read::<ReceiveAnswer>(b"{\"Messages\": null}").unwrap().messages.is_none());
         let body = br#"{"Successful": [{"Id": "0"}], "Failed": [{"Id": "1", "SenderFault": true, "Code": "ReceiptHandleIsInvalid", "Message": "no"}]}"#;
-        let failed = read::<BatchAnswer>(body).unwrap().failed;
-        assert_eq!(failed, [Failed { at: 1, sender_fault: true, code: "ReceiptHandleIsInvalid".into() }]);
+        let failed = read::<BatchAnswer>(body).unwrap().failed.unwrap();
+        assert_eq!(failed, [Failed { at: 1, code: "ReceiptHandleIsInvalid".into() }]);
+        for (code, is_gone) in [
+            ("AWS.SimpleQueueService.MessageNotInflight", true),
+            ("RequestThrottled", false),
+            ("KmsThrottled", false),
+            ("", false),
+        ] {
+            assert_eq!(Failed { at: 0, code: code.into() }.is_gone(), is_gone, "{code}");
+        }
         assert!(read::<BatchAnswer>(b"{\"Failed\": [{\"Id\": \"x\"}]}").is_err());
+        assert!(read::<BatchAnswer>(b"{\"Failed\": null}").unwrap().failed.is_none());
         assert!(read::<BatchAnswer>(b"[").is_err());
     }
 }

@@ -44,7 +44,8 @@ impl Credentials {
 #[derive(Debug, Clone)]
 enum Place {
     Variable(String),
-    File(PathBuf),
+    /// The file that this variable, or this key of `[source.sqs]`, names.
+    File(String, PathBuf),
 }
 
 /// Where the key is, and what it was when it was last read.
@@ -78,11 +79,15 @@ impl CredentialSource {
             if is_set(name) {
                 return Some(Place::Variable(name.to_owned()));
             }
-            variable(&file).filter(|path| !path.is_empty()).map(|path| Place::File(path.into()))
+            variable(&file).filter(|path| !path.is_empty()).map(|path| Place::File(file, path.into()))
         };
         let of_environment = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"].map(told);
-        let file = |path: &Option<PathBuf>| path.clone().map(Place::File);
-        let of_files = [&keys.access_key_id, &keys.secret_access_key, &keys.session_token].map(file);
+        let of_files = [
+            ("access_key_id_file", &keys.access_key_id),
+            ("secret_access_key_file", &keys.secret_access_key),
+            ("session_token_file", &keys.session_token),
+        ];
+        let of_files = of_files.map(|(name, path)| Some(Place::File(name.to_owned(), path.clone()?)));
         // halves of two keys are no key
         let [id, secret, token] =
             if of_environment.iter().any(Option::is_some) { of_environment } else { of_files };
@@ -106,7 +111,7 @@ impl CredentialSource {
             }
         };
         for place in [Some(&access_key_id), Some(&secret_access_key), token.as_ref()].into_iter().flatten() {
-            if let Place::File(file) = place
+            if let Place::File(_, file) = place
                 && let Some(warning) = files::open_to_others(file)
             {
                 output::complain(&format!("warning: {warning}"));
@@ -123,7 +128,7 @@ impl CredentialSource {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let parts = (&self.access_key_id, &self.secret_access_key, self.session_token.as_ref());
         let is_in_files =
-            [parts.0, parts.1].into_iter().chain(parts.2).any(|place| matches!(place, Place::File(_)));
+            [parts.0, parts.1].into_iter().chain(parts.2).any(|place| matches!(place, Place::File(..)));
         if is_in_files && last.read.elapsed() >= FRESH {
             last.read = Instant::now();
             match read(parts, &|name: &str| std::env::var(name).ok()) {
@@ -154,8 +159,9 @@ fn read(
     let part = |what: &str, place: &Place| {
         let (shown, text) = match place {
             Place::Variable(name) => (format!("the variable {name}"), variable(name).unwrap_or_default()),
-            Place::File(file) => {
-                let shown = format!("the file {}", file.display());
+            Place::File(name, file) => {
+                // not the path: a key may stand where its file should be named
+                let shown = format!("the file that {name} names");
                 let text = files::read_text(file, FILE)
                     .map_err(|error| format!("{what} of AWS can't be read: {shown}: {error}"))?;
                 (shown, text)
@@ -221,6 +227,14 @@ mod tests {
         let read = find(&[both[0], of_file], &KeyFiles::default()).unwrap().current();
         assert_eq!(read.secret_access_key, "hunter2-file");
         assert!(find(&[], &KeyFiles::default()).unwrap_err().contains("there is no key of AWS"));
+        let slip = KeyFiles { secret_access_key: Some("hunter2".into()), ..keys.clone() };
+        for wrong in [
+            find(&[], &slip).unwrap_err(),
+            find(&[both[0], ("AWS_SECRET_ACCESS_KEY_FILE", "hunter2")], &keys).unwrap_err(),
+        ] {
+            assert!(wrong.to_lowercase().contains("secret_access_key_file"), "{wrong}");
+            assert!(!wrong.contains("hunter2"), "{wrong}");
+        }
         let torn = file("torn", "hunter2 \n hunter3");
         let wrong = find(&[], &KeyFiles { secret_access_key: torn, ..keys }).unwrap_err();
         assert!(wrong.contains("not one word") && !wrong.contains("hunter"), "{wrong}");

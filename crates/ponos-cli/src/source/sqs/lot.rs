@@ -8,6 +8,7 @@
 use super::{
     call_error::CallError,
     client::{Failed, Message},
+    metrics::SourceMetrics,
     publishing::Fate,
     queue::{QueueSource, pause},
     reading::Reading,
@@ -19,7 +20,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     time::Duration,
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// How long a message is held: SQS takes it back twelve hours after it was received, whatever it is told.
 const HOLD: Duration = Duration::from_secs(10 * 3600);
@@ -47,25 +48,49 @@ struct Lot {
     ours: Mutex<Vec<String>>,
 }
 
-/// Settles these messages.
-pub(super) async fn settle(of: Arc<QueueSource>, messages: Vec<Message>) {
+/// Settles these messages, which were received then.
+pub(super) async fn settle(of: Arc<QueueSource>, messages: Vec<Message>, received: Instant) {
     let (name, count) = (of.queue.name.clone(), i64::try_from(messages.len()).unwrap_or(i64::MAX));
     let metrics = of.metrics.clone();
-    metrics.hold(&name, count);
+    let _counted = Counted::new(&metrics, &name, count);
     let lot = Lot { of, ours: Mutex::default() };
     let (pending, done) = lot.read(messages);
     let handles = pending.iter().chain(&done).map(|held| held.handle.clone());
     *lot.ours() = handles.collect();
-    tokio::select! {
-        () = lot.work(pending, done) => {}
-        () = lot.keep() => {}
+    let unpublished = tokio::select! {
+        unpublished = lot.work(pending, done) => unpublished,
+        () = lot.keep(received) => Vec::new(),
         () = sleep(HOLD) => {
             let held = lot.ours().len();
             tracing::warn!("{held} messages of the queue '{name}' could not be published within ten hours, and are left to SQS");
             metrics.count_messages(&name, "left", held);
+            Vec::new()
         }
+    };
+    // nothing is extended any more by now, which would hide it again
+    if !unpublished.is_empty() {
+        lot.give_back(&unpublished).await;
     }
-    metrics.hold(&name, -count);
+}
+
+/// Messages in the gauge of what is held, however it ends.
+struct Counted<'a> {
+    metrics: &'a SourceMetrics,
+    name: &'a str,
+    count: i64,
+}
+
+impl<'a> Counted<'a> {
+    fn new(metrics: &'a SourceMetrics, name: &'a str, count: i64) -> Self {
+        metrics.hold(name, count);
+        Self { metrics, name, count }
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.metrics.hold(self.name, -self.count);
+    }
 }
 
 impl Lot {
@@ -108,16 +133,19 @@ impl Lot {
         (pending, done)
     }
 
-    /// Publishes until nothing is pending, and deletes what is confirmed.
-    async fn work(&self, mut pending: Vec<Held>, mut done: Vec<Held>) {
+    /// Publishes until nothing is pending, and deletes what is confirmed. At the end that is asked for, what is not published.
+    async fn work(&self, mut pending: Vec<Held>, mut done: Vec<Held>) -> Vec<Held> {
         let mut failures = 0;
         loop {
-            self.delete(std::mem::take(&mut done)).await;
-            if pending.is_empty() {
-                return;
+            for group in self.delete(std::mem::take(&mut done)).await {
+                self.leave_behind(&group, &mut pending);
             }
-            if !self.may_publish(failures).await {
-                return self.give_back(&pending).await;
+            if pending.is_empty() || !self.may_publish(failures).await {
+                return pending;
+            }
+            self.leave_gone(&mut pending);
+            if pending.is_empty() {
+                return pending;
             }
             // where order counts, nothing is sent before what comes before it has arrived
             let count = if self.of.queue.is_fifo() { 1 } else { pending.len() };
@@ -163,6 +191,20 @@ impl Lot {
         }
     }
 
+    /// Leaves what SQS shows to others by now: it comes again, and another instance may be ahead.
+    fn leave_gone(&self, pending: &mut Vec<Held>) {
+        let ours = self.ours().clone();
+        let (kept, gone) =
+            std::mem::take(pending).into_iter().partition(|held: &Held| ours.contains(&held.handle));
+        *pending = kept;
+        for held in gone {
+            self.leave("left", &held.message_id, "it was held for so long that SQS shows it to others");
+            if let Some(group) = held.group {
+                self.leave_behind(&group, pending);
+            }
+        }
+    }
+
     /// Leaves what follows a message that is left, and keeps the rest.
     fn leave_behind(&self, group: &str, pending: &mut Vec<Held>) {
         pending.retain(|held| {
@@ -185,14 +227,14 @@ impl Lot {
         tracing::warn!("the message {id} of the queue '{name}' is left to SQS: {why}{before}");
     }
 
-    /// Deletes these in SQS.
-    async fn delete(&self, done: Vec<Held>) {
+    /// Deletes these in SQS. Gives the groups of those that come again, before which nothing that follows them may be sent.
+    async fn delete(&self, done: Vec<Held>) -> Vec<String> {
         let (name, metrics) = (&self.of.queue.name, &self.of.metrics);
         let mut left = done;
-        let mut trouble = String::new();
+        let (mut trouble, mut groups) = (String::new(), Vec::new());
         for attempt in 1..=DELETIONS {
             if left.is_empty() {
-                return;
+                return groups;
             }
             let handles: Vec<String> = left.iter().map(|held| held.handle.clone()).collect();
             match self.of.sqs.delete(&handles).await {
@@ -203,8 +245,9 @@ impl Lot {
                     for (at, held) in left.into_iter().enumerate() {
                         match code(at) {
                             None => metrics.count_messages(name, held.outcome, 1),
-                            Some(Failed { sender_fault: true, code, .. }) => {
-                                self.leave("undeleted", &held.message_id, &undeleted(code));
+                            Some(failed) if failed.is_gone() => {
+                                self.leave("undeleted", &held.message_id, &undeleted(&failed.code));
+                                groups.extend(held.group);
                             }
                             Some(Failed { code, .. }) => {
                                 trouble = shown(code);
@@ -221,36 +264,51 @@ impl Lot {
                     trouble = error.what;
                 }
             }
-            if !left.is_empty() && attempt < DELETIONS {
+            // at the end, once: it comes again under the same ids
+            let is_last = attempt == DELETIONS || self.of.asked.stage() >= Stage::Draining;
+            if is_last {
+                break;
+            }
+            if !left.is_empty() {
                 sleep(pause(attempt)).await;
             }
         }
         for held in left {
             self.forget(std::slice::from_ref(&held.handle));
             self.leave("undeleted", &held.message_id, &undeleted(&trouble));
+            groups.extend(held.group);
         }
+        groups
     }
 
-    /// Extends what is held, until it is dropped.
-    async fn keep(&self) {
+    /// Extends what is held, until it is dropped: after a third of the time for which SQS hides it. What fails is tried again
+    /// soon, twice at least before SQS shows it to others, even where calls hang until their limit.
+    async fn keep(&self, received: Instant) {
         let seconds = self.of.queue.visibility;
+        let whole = Duration::from_secs(seconds);
+        let mut next = received + whole / 3;
         loop {
-            // twice more before SQS shows it to others
-            sleep(Duration::from_secs(seconds) / 3).await;
+            sleep_until(next).await;
             let handles = self.ours().clone();
             if handles.is_empty() {
+                next = Instant::now() + whole / 3;
                 continue;
             }
+            // SQS counts from when it hears of it
+            next = Instant::now() + whole / 3;
             match self.of.sqs.extend(&handles, seconds).await {
                 Ok(failed) => {
                     self.of.metrics.count_call(&self.of.queue.name, "extend", "done");
-                    let gone = failed.iter().filter(|failed| failed.sender_fault);
+                    let gone = failed.iter().filter(|failed| failed.is_gone());
                     // not ours any more; it comes again under the same ids
                     let gone: Vec<String> =
                         gone.filter_map(|failed| handles.get(failed.at).cloned()).collect();
                     self.forget(&gone);
                 }
-                Err(error) => self.kept_not(&error),
+                Err(error) => {
+                    self.kept_not(&error);
+                    next = Instant::now() + whole / 12;
+                }
             }
         }
     }
@@ -268,11 +326,13 @@ impl Lot {
         let (name, metrics) = (&self.of.queue.name, &self.of.metrics);
         let handles: Vec<String> = pending.iter().map(|held| held.handle.clone()).collect();
         match self.of.sqs.extend(&handles, 0).await {
-            Ok(_) => metrics.count_call(name, "extend", "done"),
+            Ok(failed) => {
+                metrics.count_call(name, "extend", "done");
+                metrics.count_messages(name, "given-back", handles.len().saturating_sub(failed.len()));
+            }
             // they come again by themselves, later
             Err(error) => self.of.note("extend", &error),
         }
-        metrics.count_messages(name, "given-back", handles.len());
     }
 
     /// These are not extended any more.

@@ -131,7 +131,10 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     drop(publishing);
     output::complain(&format!("receiving messages of {}", ponos::text::counted(sources.len(), "queue")));
     tokio::select! {
-        () = receive(sources, link) => output::complain("ended: what was received is published and deleted, or given back"),
+        ended = receive(sources, link) => {
+            ended?;
+            output::complain("ended: what was received is published and deleted, or given back");
+        }
         () = asked.reached(Stage::Stopping) => output::complain("ended at once: SQS shows again what was not deleted"),
     }
     scraped.end().await;
@@ -139,26 +142,32 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
 }
 
 /// Until the end that is asked for; then the connection is closed in order.
-async fn receive(sources: Vec<QueueSource>, link: watch::Receiver<Link>) {
+///
+/// # Errors
+/// A queue is not received any more: whoever watches this is to start it again.
+async fn receive(sources: Vec<QueueSource>, link: watch::Receiver<Link>) -> Result<(), Trouble> {
     let mut queues = JoinSet::new();
     for source in sources {
         queues.spawn(Arc::new(source).run());
     }
     while let Some(ended) = queues.join_next().await {
-        if let Err(error) = ended {
-            tracing::error!(%error, "a queue is not received any more: restart this");
-        }
+        ended.map_err(|error| {
+            let what =
+                format!("a queue is not received any more: {error}; SQS shows again what was not deleted");
+            Trouble::Words(Exit::Software, what)
+        })?;
     }
     let is_connected = matches!(*link.borrow(), Link::Up { .. } | Link::Blocked { .. });
     if is_connected {
         // whatever comes of it, nothing is lost
         let _ = Link::closed(link, GOODBYE).await;
     }
+    Ok(())
 }
 
 /// How each queue is called.
 fn calls(settings: &Settings, credentials: &Arc<CredentialSource>) -> Result<Vec<(Queue, Sqs)>, Trouble> {
-    let room = Room::new(settings.limits.bytes);
+    let room = Room::new(settings.limits.bytes, settings.queues.len());
     let told = |name: &str| env::var(name).ok().filter(|region| !region.is_empty());
     let of_environment = told("AWS_REGION").or_else(|| told("AWS_DEFAULT_REGION"));
     if let Some(wrong) = of_environment.as_deref().filter(|region| !is_region(region)) {

@@ -23,6 +23,9 @@ use std::{
 };
 use tokio::{sync::watch, time::Instant};
 
+/// In what the broker says when the permission that is missing is one for a routing key.
+const TOPIC: &str = "access to topic '";
+
 /// What became of one event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fate {
@@ -65,6 +68,11 @@ impl Publishing {
         self.link.clone()
     }
 
+    /// How long a confirm is waited for.
+    pub(super) fn confirm(&self) -> Duration {
+        self.confirm
+    }
+
     /// Whether the broker takes events.
     pub(super) fn is_up(&self) -> bool {
         matches!(*self.link.borrow(), Link::Up { .. })
@@ -97,9 +105,15 @@ impl Publishing {
                 ("accepted", Fate::Arrived)
             }
             Some(PublishOutcome::Nacked) => {
+                // it passes: SQS is not to give up a backlog for that, and nothing more is received once all places are held
                 let what = "a queue refused it: it is full, or its node is in trouble";
-                ("refused", Fate::Refused(what.into()))
+                ("refused", Fate::Unconfirmed(what.into()))
             }
+            // by the routing key, which whoever sends a CloudEvent chooses: others are not to wait for it
+            Some(PublishOutcome::Refused(why)) if why.contains(DENIED) && why.contains(TOPIC) => (
+                "refused",
+                Fate::Refused(format!("the broker's user may not publish '{}': {why}", event.name)),
+            ),
             // the operator's slip, not the event's fault: SQS is not to give it up for that
             Some(PublishOutcome::Refused(why)) if why.contains(DENIED) => {
                 if !self.is_denied.swap(true, Ordering::Relaxed) {
@@ -145,19 +159,24 @@ mod tests {
         let event = Event::new("1".parse().unwrap(), "/s", "order.item.placed".parse().unwrap(), "1");
         let fate = |outcome| strict.fate(outcome, &event);
         let denied = "ACCESS_REFUSED - write access to exchange 'events' in vhost '/' refused for user 'u'";
+        let topic = "ACCESS_REFUSED - access to topic 'order.item.placed' in exchange 'events' in vhost '/' refused for user 'u'";
         let nowhere = || Some(PublishOutcome::Confirmed { returned: true });
         assert_eq!(fate(Some(PublishOutcome::Confirmed { returned: false })), Fate::Arrived);
         assert!(matches!(fate(nowhere()), Fate::Refused(why) if why.contains("order.item.placed")));
         assert_eq!(lenient.fate(nowhere(), &event), Fate::Arrived);
-        assert!(matches!(fate(Some(PublishOutcome::Nacked)), Fate::Refused(_)));
         assert!(matches!(
             fate(Some(PublishOutcome::Refused("PRECONDITION_FAILED".into()))),
             Fate::Refused(_)
+        ));
+        assert!(matches!(
+            fate(Some(PublishOutcome::Refused(topic.into()))),
+            Fate::Refused(why) if why.contains("may not publish 'order.item.placed'")
         ));
         for away in [
             PublishOutcome::Refused(denied.into()),
             PublishOutcome::Missing("m".into()),
             PublishOutcome::Lost,
+            PublishOutcome::Nacked,
         ] {
             assert!(matches!(fate(Some(away.clone())), Fate::Unconfirmed(_)), "{away:?}");
         }

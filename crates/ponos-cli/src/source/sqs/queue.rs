@@ -23,12 +23,15 @@ use std::{
 };
 use tokio::{
     sync::Semaphore,
-    task::JoinSet,
-    time::{Instant, sleep},
+    task::{JoinError, JoinSet},
+    time::{Instant, sleep, timeout},
 };
 
 /// An answer without messages that comes sooner than this was not waited for: calls are paid for.
 const SOON: Duration = Duration::from_millis(500);
+
+/// How long the end may take beyond the wait for a confirm: for what is deleted, or given back.
+const END: Duration = Duration::from_secs(20);
 
 /// One queue of SQS, and all that it needs.
 pub(super) struct QueueSource {
@@ -62,30 +65,52 @@ impl QueueSource {
             () = self.asked.reached(Stage::Draining) => {}
             () = self.poll(&mut lots) => {}
         }
-        while lots.join_next().await.is_some() {}
+        let all = async {
+            while let Some(ended) = lots.join_next().await {
+                self.look_at(ended);
+            }
+        };
+        if timeout(self.publishing.confirm() + END, all).await.is_err() {
+            let (name, count) = (&self.queue.name, ponos::text::counted(lots.len(), "call"));
+            tracing::warn!(
+                "what {count} received of the queue '{name}' was not settled in time: SQS shows again what was not deleted"
+            );
+        }
+    }
+
+    /// A lot that ended otherwise than by settling what it has.
+    fn look_at(&self, ended: Result<(), JoinError>) {
+        if let Err(error) = ended {
+            let name = &self.queue.name;
+            tracing::error!(%error, "messages of the queue '{name}' were not settled: SQS shows them again");
+        }
     }
 
     async fn poll(self: &Arc<Self>, lots: &mut JoinSet<()>) {
         let places = Arc::new(Semaphore::new(self.queue.prefetch));
         let (mut failures, mut trouble) = (0, None);
         loop {
-            while lots.try_join_next().is_some() {}
-            self.publishing.up().await;
-            self.sqs.room.some().await;
+            while let Some(ended) = lots.try_join_next() {
+                self.look_at(ended);
+            }
             // never closed
             let Ok(mut place) = Arc::clone(&places).acquire_owned().await else { return };
             let more = u32::try_from(places.available_permits().min(MOST - 1)).unwrap_or_default();
             if let Ok(others) = Arc::clone(&places).try_acquire_many_owned(more) {
                 place.merge(others);
             }
-            let (began, most) = (Instant::now(), place.num_permits());
+            let Some((most, mut room)) = self.sqs.room.reserve(place.num_permits()).await else { return };
+            drop(place.split(place.num_permits() - most));
+            self.publishing.up().await;
+            let began = Instant::now();
             match self.sqs.receive(most, self.queue.wait).await {
-                Ok(Received { messages, room }) => {
+                Ok(Received { messages, unreadable, bytes }) => {
                     self.metrics.count_call(&self.queue.name, "receive", "done");
                     failures = 0;
                     if trouble.take().is_some() {
                         tracing::info!("messages of the queue '{}' are received again", self.queue.name);
                     }
+                    self.leave(&unreadable);
                     if messages.is_empty() {
                         if began.elapsed() < SOON {
                             sleep(SOON).await;
@@ -93,14 +118,15 @@ impl QueueSource {
                         continue;
                     }
                     drop(place.split(most - messages.len()));
-                    let settled = lot::settle(Arc::clone(self), messages);
+                    drop(room.split(room.num_permits().saturating_sub(bytes.div_ceil(1024))));
+                    let settled = lot::settle(Arc::clone(self), messages, Instant::now());
                     lots.spawn(async move {
                         settled.await;
                         drop((place, room));
                     });
                 }
                 Err(error) => {
-                    drop(place);
+                    drop((place, room));
                     failures += 1;
                     self.note("receive", &error);
                     if trouble.as_ref() != Some(&error.what) {
@@ -110,6 +136,16 @@ impl QueueSource {
                     sleep(pause(failures)).await;
                 }
             }
+        }
+    }
+
+    /// Says and counts what SQS gave out, and what is no message.
+    fn leave(&self, unreadable: &[String]) {
+        let Some(why) = unreadable.first() else { return };
+        self.metrics.count_messages(&self.queue.name, "unreadable", unreadable.len());
+        if self.said.another(Instant::now()).is_some() {
+            let (name, count) = (&self.queue.name, ponos::text::counted(unreadable.len(), "message"));
+            tracing::warn!("{count} of the queue '{name}' can't be read, and is left to SQS: {why}");
         }
     }
 

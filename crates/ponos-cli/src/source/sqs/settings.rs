@@ -105,10 +105,13 @@ impl Endpoint {
         if uri.query().is_some() {
             return Err(wrong("it may not have a query"));
         }
+        // as in the header, which has no port that goes without saying; it is signed
+        let usual = if is_tls { ":443" } else { ":80" };
+        let authority = authority.strip_suffix(usual).unwrap_or(&authority);
         let path = uri.path().to_owned();
         let root = format!("{}://{authority}/", if is_tls { "https" } else { "http" });
         let uri = root.parse().map_err(|_| wrong("it is not a URL"))?;
-        Ok((Self { uri, authority, is_tls }, path))
+        Ok((Self { uri, authority: authority.to_owned(), is_tls }, path))
     }
 
     /// The region in the name of a host of Amazon's.
@@ -167,6 +170,14 @@ mod tests {
         );
         assert_eq!(place.uri.to_string(), "http://localhost:4566/");
         assert!(place.is_loopback());
+        for (url, authority) in [
+            ("http://sqs.local:80/1/q", "sqs.local"),
+            ("https://sqs.local:443/1/q", "sqs.local"),
+            ("https://sqs.local:80/1/q", "sqs.local:80"),
+            ("http://[::1]:80/1/q", "[::1]"),
+        ] {
+            assert_eq!(Endpoint::parse(url).unwrap().0.authority, authority, "{url}");
+        }
         assert!(!Endpoint::parse("http://sqs.local/1/q").unwrap().0.is_loopback());
         for wrong in [
             "orders",

@@ -48,6 +48,11 @@ fn queue(fake: &Fake, name: &str) -> Queue {
 
 impl Tested {
     async fn start(name: &str) -> Self {
+        Self::start_with(name, 2, Limits::default().bytes).await
+    }
+
+    /// A queue whose messages are hidden for so many seconds, and so many bytes of which are held.
+    async fn start_with(name: &str, visibility: u64, bytes: usize) -> Self {
         let (fake, broker, metrics) = (Fake::start().await, Broker::new(), Metrics::new());
         let bound = Topology {
             queues: vec![Bound::quorum("placed")],
@@ -60,9 +65,9 @@ impl Tested {
             endpoint: None,
             keys: KeyFiles::default(),
             unroutable: Unroutable::Refuse,
-            limits: Limits { confirm: Duration::from_millis(500), ..Limits::default() },
+            limits: Limits { confirm: Duration::from_millis(500), bytes, ..Limits::default() },
             contracts: Contracts::Any,
-            queues: vec![queue(&fake, name)],
+            queues: vec![Queue { visibility, ..queue(&fake, name) }],
         };
         let variable = |name: &str| match name {
             "AWS_ACCESS_KEY_ID" => Some("AKID".to_owned()),
@@ -146,6 +151,18 @@ async fn a_message_is_held_until_its_confirm_and_deleted_only_then() {
 }
 
 #[tokio::test]
+async fn an_extension_that_fails_is_tried_again_before_the_message_is_shown_to_others() {
+    let tested = Tested::start_with("orders", 6, Limits::default().bytes).await;
+    tested.broker.hold_confirms(true);
+    let fails = ("ChangeMessageVisibilityBatch", 500, json!({}));
+    tested.fake.state().instead.extend([fails.clone(), fails.clone(), fails]);
+    tested.fake.put("1", &json!({ "n": 1 }), None);
+    tested.until("it to be extended", |tested| !tested.fake.state().extended.is_empty()).await;
+    assert_eq!(tested.fake.state().count("ChangeMessageVisibilityBatch"), 4);
+    assert_eq!(tested.fake.state().receives("1"), 1, "no receive is spent");
+}
+
+#[tokio::test]
 async fn what_is_no_event_and_what_nobody_receives_is_left_and_comes_again() {
     let tested = Tested::start("orders").await;
     tested.fake.put("bad", &json!({ "specversion": "1.0" }), None);
@@ -190,6 +207,39 @@ async fn where_order_counts_what_follows_a_message_that_is_left_is_left_with_it(
 }
 
 #[tokio::test]
+async fn a_message_that_can_t_be_read_takes_none_beside_it_along() {
+    let tested = Tested::start("orders").await;
+    let good = json!({ "MessageId": "1", "ReceiptHandle": "1#0", "Body": "{\"n\": 1}" });
+    let answer = json!({ "Messages": [{ "MessageId": "bad" }, good, { "Attributes": null }] });
+    tested.fake.state().instead.push_back(("ReceiveMessage", 200, answer));
+    tested.until("the good one to arrive", |tested| tested.arrived() == [1]).await;
+    assert!(tested.counts("outcome=\"unreadable\"} 2"));
+}
+
+#[tokio::test]
+async fn where_order_counts_what_follows_a_message_that_is_not_deleted_waits_for_it() {
+    let tested = Tested::start("orders.fifo").await;
+    let gone = json!({ "Failed": [{ "Id": "0", "SenderFault": true, "Code": "ReceiptHandleIsInvalid" }] });
+    tested.fake.state().instead.push_back(("DeleteMessageBatch", 200, gone));
+    tested.fake.put_all(&[("a1", json!({ "n": 1 }), Some("a")), ("a2", json!({ "n": 2 }), Some("a"))]);
+    tested.until("both to be deleted", |tested| tested.fake.state().deleted.len() == 2).await;
+    assert_eq!(tested.arrived(), [1, 1, 2]);
+}
+
+#[tokio::test]
+async fn what_sqs_shows_to_others_is_sent_no_more() {
+    let tested = Tested::start("orders").await;
+    tested.broker.hold_confirms(true);
+    let gone = json!({ "Failed": [{ "Id": "0", "SenderFault": true, "Code": "MessageNotInflight" }] });
+    tested.fake.state().instead.push_back(("ChangeMessageVisibilityBatch", 200, gone));
+    tested.fake.put("1", &json!({ "n": 1 }), None);
+    tested.until("it to be left", |tested| tested.counts("outcome=\"left\"} 1")).await;
+    tested.broker.hold_confirms(false);
+    tested.until("it to come again", |tested| tested.fake.state().deleted == ["1"]).await;
+    assert_eq!(tested.fake.state().count("DeleteMessageBatch"), 1);
+}
+
+#[tokio::test]
 async fn at_the_end_what_the_broker_does_not_take_is_given_back_at_once() {
     let tested = Tested::start("orders").await;
     tested.broker.hold_confirms(true);
@@ -210,16 +260,17 @@ async fn a_deletion_that_fails_is_tried_again_and_one_that_never_will_is_not() {
     let answers = [
         ("DeleteMessageBatch", 500, json!({ "__type": "InternalFailure" })),
         ("DeleteMessageBatch", 200, entry("InternalError", false)),
+        ("DeleteMessageBatch", 200, entry("RequestThrottled", true)),
     ];
     tested.fake.state().instead.extend(answers);
     tested.fake.put("1", &json!({ "n": 1 }), None);
     tested.until("it to be deleted", |tested| tested.fake.state().deleted == ["1"]).await;
-    assert_eq!((tested.fake.state().count("DeleteMessageBatch"), tested.arrived().len()), (3, 1));
+    assert_eq!((tested.fake.state().count("DeleteMessageBatch"), tested.arrived().len()), (4, 1));
     tested.fake.state().instead.push_back(("DeleteMessageBatch", 200, entry("ReceiptHandleIsInvalid", true)));
     tested.fake.put("2", &json!({ "n": 2 }), None);
     // it comes again as it was, and is deleted then
     tested.until("it to be deleted", |tested| tested.fake.state().deleted == ["1", "2"]).await;
-    assert_eq!(tested.fake.state().count("DeleteMessageBatch"), 5);
+    assert_eq!(tested.fake.state().count("DeleteMessageBatch"), 6);
     assert_eq!(tested.arrived(), [1, 2, 2]);
     assert!(tested.counts("outcome=\"undeleted\"} 1"));
 }
@@ -231,7 +282,6 @@ async fn calls_that_fail_are_tried_again() {
         ("ReceiveMessage", 503, json!({})),
         ("ReceiveMessage", 403, json!({ "__type": "ExpiredTokenException" })),
         ("ReceiveMessage", 200, json!("no answer")),
-        ("ChangeMessageVisibilityBatch", 500, json!({})),
     ];
     tested.fake.state().instead.extend(answers);
     tested.fake.put("1", &json!({ "n": 1 }), None);
@@ -244,15 +294,38 @@ async fn calls_that_fail_are_tried_again() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_held_are_bounded_and_what_settles_them_needs_none() {
-    let room = Room::new(4096);
-    let held = room.take(1 << 30).await.unwrap();
-    assert_eq!(held.num_permits(), 4);
+async fn room_is_reserved_for_as_many_messages_as_fit_and_for_no_more_than_a_queue_s_share() {
+    // for eight messages, four of each queue
+    let room = Room::new(8 << 20, 2);
+    let (count, first) = room.reserve(10).await.unwrap();
+    assert_eq!((count, first.num_permits()), (4, 4 * 1024));
+    let (count, second) = room.reserve(3).await.unwrap();
+    assert_eq!((count, second.num_permits()), (3, 3 * 1024));
+    // one has no room of its size any more, and the last of all waits
+    let (count, third) = room.reserve(10).await.unwrap();
+    assert_eq!(count, 1);
     tokio::select! {
         biased;
-        () = room.some() => panic!("all of it is held"),
+        _ = room.reserve(1) => panic!("all of it is reserved"),
         () = std::future::ready(()) => {}
     }
-    drop(held);
-    room.some().await;
+    drop((second, third));
+    assert_eq!(room.reserve(10).await.unwrap().0, 4);
+    drop(first);
+}
+
+#[tokio::test]
+async fn while_the_room_is_full_nothing_is_received_and_what_is_held_is_settled() {
+    // two of the messages leave less than a third would need
+    let tested = Tested::start_with("orders", 2, 2 << 20).await;
+    tested.broker.hold_confirms(true);
+    let large = "a".repeat(600 << 10);
+    (0..4).for_each(|n| tested.fake.put(&n.to_string(), &json!({ "n": n, "large": large }), None));
+    tested.until("what has room to be sent", |tested| tested.arrived().len() >= 2).await;
+    tested.until("it to be extended", |tested| tested.fake.state().extended.len() >= 4).await;
+    let received =
+        |tested: &Tested| (0..4).map(|n| tested.fake.state().receives(&n.to_string())).sum::<u32>();
+    assert_eq!(received(&tested), 2, "what has no room stays in SQS");
+    tested.broker.hold_confirms(false);
+    tested.until("all to be deleted", |tested| tested.fake.state().deleted.len() == 4).await;
 }

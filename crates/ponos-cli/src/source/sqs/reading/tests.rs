@@ -195,6 +195,38 @@ fn what_s3_says_is_mapped_as_cloud_events_lay_down() {
 }
 
 #[test]
+fn no_source_of_this_service_can_be_written_as_one_of_s3() {
+    let with = |pointer: &str, value: &str| {
+        let mut changed = record("ObjectCreated:Put", "a");
+        *changed.pointer_mut(pointer).unwrap() = value.into();
+        message(json!({ "Records": [changed] }))
+    };
+    let long = format!("{}:s3", "a".repeat(33));
+    for forged in ["/edge/webhooks/hub:s3", "/edge/billing/:s3", ":s3", "a\n:s3", "aws:s3.x:s3", &long] {
+        // it is no notification, but JSON that says what it likes
+        refused(of_s3().read(&with("/eventSource", forged)), "event does not say");
+        let event = one(plain("order.item.placed").read(&with("/eventSource", forged)));
+        assert_eq!(event.source, "/edge/sqs/orders", "{forged}");
+    }
+    let long = "a".repeat(256);
+    for wrong in ["/x", "a\nb", "a b", &long] {
+        refused(of_s3().read(&with("/awsRegion", wrong)), "awsRegion or the bucket's name");
+        refused(of_s3().read(&with("/s3/bucket/name", wrong)), "awsRegion or the bucket's name");
+    }
+    refused(of_s3().read(&with("/s3/bucket/name", "")), "awsRegion or the bucket's name");
+    refused(of_s3().read(&with("/s3/object/key", &"a".repeat(3073))), "more than 3072 bytes");
+    // who speaks as S3 does, without a region
+    let event = one(of_s3().read(&with("/eventSource", "minio:s3")));
+    assert_eq!(event.source, "minio:s3.eu-central-1.files");
+    assert!(
+        event.id.as_str().starts_with("C3D13FE58DE4C810.FMyUVURIY8/IgAtTv8xRjskZQpcIZ9KG."),
+        "{}",
+        event.id
+    );
+    assert_eq!(one(of_s3().read(&with("/awsRegion", ""))).source, "aws:s3..files");
+}
+
+#[test]
 fn objects_that_one_request_removes_are_events_of_their_own() {
     let removed = |key: &str| record("ObjectRemoved:Delete", key);
     let Ok(Reading::Events(events)) =
@@ -204,6 +236,9 @@ fn objects_that_one_request_removes_are_events_of_their_own() {
     };
     assert_eq!(events.len(), 2);
     assert_ne!(events[0].id, events[1].id);
+    // the same object under another name is another event
+    let marker = json!({ "Records": [record("ObjectRemoved:DeleteMarkerCreated", "a")] });
+    assert_ne!(one(of_s3().read(&message(marker))).id, events[0].id);
     assert!(events[0].id.as_str().starts_with("C3D13FE58DE4C810.FMyUVURIY8/IgAtTv8xRjskZQpcIZ9KG."));
     // each in a message of its own, or sent again, it is the same
     assert_eq!(one(of_s3().read(&message(json!({ "Records": [removed("b")] })))), events[1]);
@@ -289,7 +324,9 @@ fn whatever_comes_is_an_event_that_may_come_or_refused_and_is_the_same_again() {
             accepted += 1;
             let may = |event: &Event| {
                 let is_json = event.data.is_empty() || from_json::<Value>(&event.data).is_ok();
-                is_json && ["order", "files"].contains(&event.name.domain()) && !event.source.is_empty()
+                let publisher = Publisher::of("sqs/orders".into(), Domains::new(vec!["#".into()]).unwrap());
+                let is_forged = publisher.why_not_from("edge", &event.source).is_some();
+                is_json && ["order", "files"].contains(&event.name.domain()) && !is_forged
             };
             assert!(!events.is_empty() && events.iter().all(may), "{}", message.body);
         }

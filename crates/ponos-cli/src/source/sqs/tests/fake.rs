@@ -71,8 +71,16 @@ impl Fake {
     }
 
     pub(super) fn put(&self, id: &str, body: &Value, group: Option<&str>) {
-        let (id, body, group) = (id.to_owned(), body.to_string(), group.map(str::to_owned));
-        self.state().messages.push(Message { id, body, group, hidden: None, receives: 0 });
+        self.put_all(&[(id, body.clone(), group)]);
+    }
+
+    /// All of them at once, so that one call receives them.
+    pub(super) fn put_all(&self, messages: &[(&str, Value, Option<&str>)]) {
+        let messages = messages.iter().map(|(id, body, group)| {
+            let (id, body, group) = ((*id).to_owned(), body.to_string(), group.map(str::to_owned));
+            Message { id, body, group, hidden: None, receives: 0 }
+        });
+        self.state().messages.extend(messages);
     }
 }
 
