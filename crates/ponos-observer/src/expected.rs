@@ -2,7 +2,7 @@
 //!
 //! A miss is certain if an event was seen, its time is over, and no report says that it was handled, though none can be lost: the
 //! observer was listening all the time, no message of the service has a number that was not followed, and each of its workers was
-//! heard since, said that it had ended, or had been gone before the event was sent. Whatever else there is makes it uncertain, with
+//! heard since, or said that it had ended. Whatever else there is makes it uncertain, with
 //! the [`Doubt`], and no miss is said. The time counts from when the event was last seen sent, by the observer's clock.
 
 use crate::{
@@ -108,7 +108,7 @@ pub enum Doubt {
     Interrupted,
     /// A report was lost, or dropped by its worker.
     ReportLost,
-    /// A worker fell silent without a word; it may have handled it before.
+    /// A worker fell silent without a word; it may have handled it, then or since.
     WorkerSilent,
     /// The observer has not listened for long enough to know all workers of the service.
     NewHere,
@@ -146,7 +146,7 @@ impl Doubt {
             Self::Interrupted => "the observer had no connection for a while",
             Self::ReportLost => "a report of the service was lost or dropped",
             Self::WorkerSilent => {
-                "a worker of the service fell silent without a word; it may have handled it before"
+                "a worker of the service fell silent without a word; it may have handled it, and be at work still"
             }
             Self::NewHere => {
                 "the observer has not listened for long enough to know all workers of the service"
@@ -313,7 +313,7 @@ impl Expectation {
         if let Some((_, doubt)) = doubts.into_iter().find(|(holds, _)| *holds) {
             return Found::Uncertain(doubt);
         }
-        match service.word(now, (sent_at, due_at), up_at) {
+        match service.word(now, due_at, up_at) {
             Word::All => Found::Missed(Box::new(self.miss(entry, handling, (sent_at, due_at)))),
             Word::At(known_at) => Found::Again(known_at.plus(1).min(now.plus(AGAIN_MS))),
             Word::Silent => Found::Uncertain(Doubt::WorkerSilent),

@@ -1,7 +1,7 @@
 //! What is known of services: what they declare that they handle, and which of their workers run.
 //!
-//! A run numbers its messages, so that a lost one is seen with the next. A run that is killed says nothing more: it counts as running
-//! until it should have declared again, and may have handled things, unreported, until it has missed that more than once.
+//! A run numbers its messages, so that a lost one is seen with the next. A run that is killed says nothing more, and neither does one that
+//! has lost its connection for reports alone: it may handle things, unreported, until it is heard again or is forgotten.
 
 use crate::limits::Limits;
 use ponos_event::{
@@ -18,7 +18,7 @@ use std::{
 pub(crate) const MARGIN_MS: i64 = 5_000;
 /// How often a run declares at least, where it did not say.
 pub(crate) const REPEATS_MS: i64 = 600_000;
-/// A run that was not heard for as long, and for twice as long as between two of its words, is gone.
+/// For a run that was not heard for as long, and for twice as long as between two of its words, nobody waits any more.
 const GONE_MS: i64 = 60_000;
 /// The most names whose takers are remembered.
 const REMEMBERED: usize = 10_000;
@@ -53,7 +53,7 @@ struct Run {
 /// What the runs of a service let one say of something that was to be handled by an instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Word {
-    /// All that may have handled it were heard since, or had ended before.
+    /// All that may have handled it were heard since, or said that they had ended.
     All,
     /// At this instant at the latest more is known.
     At(Timestamp),
@@ -61,7 +61,7 @@ pub(crate) enum Word {
     Silent,
 }
 
-/// How long a run that declares so often is not heard before it is gone.
+/// How long a run that declares so often is not heard before nobody waits for it.
 fn silence(repeats_ms: i64) -> i64 {
     repeats_ms.saturating_mul(2).max(GONE_MS).saturating_add(MARGIN_MS)
 }
@@ -72,7 +72,7 @@ impl Run {
         self.heard_at.plus(self.repeats_ms).plus(MARGIN_MS)
     }
 
-    /// When it is gone, if it is not heard again; nothing of it could be heard before `up_at`.
+    /// Until when it is waited for; nothing of it could be heard before `up_at`.
     fn gone_at(&self, up_at: Timestamp) -> Timestamp {
         self.heard_at.max(up_at).plus(silence(self.repeats_ms))
     }
@@ -272,16 +272,11 @@ impl Service {
         up_at.plus(silence(repeats))
     }
 
-    /// What can be said of something that was sent at `sent_at`, and was to be handled by `due_at`, by who listens since `up_at`.
-    pub(crate) fn word(
-        &self,
-        now: Timestamp,
-        (sent_at, due_at): (Timestamp, Timestamp),
-        up_at: Timestamp,
-    ) -> Word {
+    /// What can be said of something that was to be handled by `due_at`, by who listens since `up_at`.
+    pub(crate) fn word(&self, now: Timestamp, due_at: Timestamp, up_at: Timestamp) -> Word {
         let running = self.runs.values().filter(|run| run.state == DeclaredState::Running);
-        // heard since: it had its time; gone before it was sent
-        let unknown = running.filter(|run| run.heard_at < due_at && run.gone_at(up_at) >= sent_at);
+        // who went without a word may be at work still: only its reports may have nowhere to go
+        let unknown = running.filter(|run| run.heard_at < due_at);
         match unknown.map(|run| run.gone_at(up_at)).min() {
             None => Word::All,
             Some(gone_at) if gone_at < now => Word::Silent,

@@ -121,9 +121,20 @@ fn a_worker_that_fell_silent_may_have_handled_it() {
     bus.event("1", NAME);
     assert_eq!((bus.after(LOOKED_AT), bus.doubts()), (vec![], vec![]));
     assert_eq!((bus.after(10 * MINUTE), bus.doubts()), (vec![], vec!["worker-silent"]));
-    // it is gone by now
+    // long after that it may be at work still, and have lost only its connection for reports
     bus.event("2", NAME);
-    assert_eq!(bus.after(LOOKED_AT).len(), 1);
+    assert_eq!((bus.after(LOOKED_AT), bus.doubts()), (vec![], vec!["worker-silent"; 2]));
+}
+
+#[test]
+fn of_a_worker_that_speaks_again_after_a_long_silence_all_is_certain_again() {
+    let (mut bus, mut shop) = shop();
+    bus.after(60 * MINUTE);
+    bus.event("1", NAME);
+    bus.declares(&mut shop, DeclaredState::Running);
+    bus.after(LOOKED_AT);
+    bus.declares(&mut shop, DeclaredState::Running);
+    assert_eq!((bus.after(5 * SECOND).len(), bus.doubts()), (1, vec![]));
 }
 
 #[test]
