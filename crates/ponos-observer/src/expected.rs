@@ -306,8 +306,8 @@ impl Expectation {
         let may_be_older = service.is_older || listening.interrupted_at.is_some();
         let doubts = [
             (up_at >= sent_at, Doubt::Interrupted),
-            (since(service.lost_at), Doubt::ReportLost),
             (may_be_older && sent_at < service.known_at(up_at), Doubt::NewHere),
+            (since(service.lost_at), Doubt::ReportLost),
             (entry.event.is_caught_up, Doubt::CaughtUp),
         ];
         if let Some((_, doubt)) = doubts.into_iter().find(|(holds, _)| *holds) {

@@ -199,7 +199,8 @@ impl Service {
             return;
         }
         self.is_older |= by.sequence > 1;
-        if by.dropped > 0 {
+        // what it said before was lost, or said before anybody listened
+        if by.dropped > 0 || by.sequence > 1 {
             self.lost_at = Some(now);
         }
         if self.runs.len() >= limits.of_service {

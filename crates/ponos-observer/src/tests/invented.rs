@@ -52,14 +52,8 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let mut world = Self {
-            bus: Bus::new(),
-            is_up: true,
-            running: Vec::new(),
-            mute: Vec::new(),
-            started: 0,
-            sent: 0,
-        };
+        let mut world =
+            Self { bus: Bus::new(), is_up: true, running: Vec::new(), mute: Vec::new(), started: 0, sent: 0 };
         world.start();
         world
     }

@@ -116,6 +116,21 @@ fn where_a_report_was_lost_nothing_is_missed() {
 }
 
 #[test]
+fn where_the_first_words_of_a_worker_were_lost_nothing_is_missed() {
+    let (mut bus, mut shop) = shop();
+    bus.after(60 * MINUTE);
+    bus.event("1", NAME);
+    let by = Instance { instance: "second".into(), sequence: 2, ..shop.by.clone() };
+    let mut second = Speaker { by, ..shop.clone() };
+    bus.declares(&mut second, DeclaredState::Running);
+    bus.after(LOOKED_AT);
+    bus.declares(&mut shop, DeclaredState::Running);
+    bus.declares(&mut second, DeclaredState::Running);
+    let found = bus.after(5 * SECOND);
+    assert_eq!((found, bus.doubts()), (vec![], vec!["report-lost"]));
+}
+
+#[test]
 fn a_worker_that_fell_silent_may_have_handled_it() {
     let (mut bus, _) = shop();
     bus.event("1", NAME);
