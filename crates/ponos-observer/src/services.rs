@@ -44,6 +44,8 @@ pub(crate) struct Service {
 #[derive(Debug, Clone)]
 struct Run {
     heard_at: Timestamp,
+    /// When it was last heard with nothing left to say of what had ended before.
+    said_at: Option<Timestamp>,
     sequence: u64,
     dropped: u64,
     repeats_ms: i64,
@@ -196,6 +198,9 @@ impl Service {
             run.sequence = run.sequence.max(by.sequence);
             run.dropped = run.dropped.max(by.dropped);
             run.heard_at = now;
+            if by.waiting == 0 {
+                run.said_at = Some(now);
+            }
             return;
         }
         self.is_older |= by.sequence > 1;
@@ -208,6 +213,7 @@ impl Service {
         }
         let run = Run {
             heard_at: now,
+            said_at: (by.waiting == 0).then_some(now),
             sequence: by.sequence,
             dropped: by.dropped,
             repeats_ms: REPEATS_MS,
@@ -277,7 +283,7 @@ impl Service {
     pub(crate) fn word(&self, now: Timestamp, due_at: Timestamp, up_at: Timestamp) -> Word {
         let running = self.runs.values().filter(|run| run.state == DeclaredState::Running);
         // who went without a word may be at work still: only its reports may have nowhere to go
-        let unknown = running.filter(|run| run.heard_at < due_at);
+        let unknown = running.filter(|run| run.said_at.is_none_or(|at| at < due_at));
         match unknown.map(|run| run.gone_at(up_at)).min() {
             None => Word::All,
             Some(gone_at) if gone_at < now => Word::Silent,

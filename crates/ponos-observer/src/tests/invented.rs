@@ -61,7 +61,7 @@ impl World {
     fn start(&mut self) {
         self.started += 1;
         let instance = self.started.to_string();
-        let by = Instance { service: "shop".into(), instance, sequence: 0, dropped: 0 };
+        let by = Instance { service: "shop".into(), instance, sequence: 0, dropped: 0, waiting: 0 };
         let handlers = vec![handler("shop", NAME, Some(WITHIN))];
         let mut speaker = Speaker { by, handlers, repeats_ms: REPEATS as u64 };
         self.declare(&mut speaker, DeclaredState::Running);

@@ -83,7 +83,7 @@ fn a_service_that_stopped_misses_what_comes_and_its_word_is_enough() {
 #[test]
 fn a_service_that_was_only_declared_misses_what_it_does_not_handle() {
     let mut bus = Bus::new();
-    let by = Instance { service: "shop".into(), instance: "a".into(), sequence: 0, dropped: 0 };
+    let by = Instance { service: "shop".into(), instance: "a".into(), sequence: 0, dropped: 0, waiting: 0 };
     let mut declared =
         Speaker { by, handlers: vec![handler("shop", NAME, Some(MINUTE))], repeats_ms: 60_000 };
     bus.declares(&mut declared, DeclaredState::Declared);
@@ -95,6 +95,29 @@ fn a_service_that_was_only_declared_misses_what_it_does_not_handle() {
     bus.declares(&mut woken, DeclaredState::Stopped);
     let missed = bus.after(LOOKED_AT);
     assert_eq!(missed.iter().map(|miss| miss.event_id.as_str()).collect::<Vec<_>>(), ["2"]);
+}
+
+#[test]
+fn a_worker_that_has_more_to_say_has_not_said_all() {
+    let (mut bus, mut shop) = shop();
+    bus.event("1", NAME);
+    bus.after(LOOKED_AT);
+    // its connection for reports was away: this is the first of what waited
+    shop.by.waiting = 1;
+    bus.done(&mut shop, "0", NAME);
+    assert_eq!((bus.after(5 * SECOND), bus.doubts()), (vec![], vec![]));
+    shop.by.waiting = 0;
+    bus.done(&mut shop, "1", NAME);
+    assert_eq!((bus.after(5 * SECOND), bus.doubts()), (vec![], vec![]));
+    // and what it says at last is certain
+    bus.event("2", NAME);
+    shop.by.waiting = 1;
+    bus.after(LOOKED_AT);
+    bus.done(&mut shop, "3", NAME);
+    assert_eq!(bus.after(5 * SECOND), []);
+    shop.by.waiting = 0;
+    bus.done(&mut shop, "4", NAME);
+    assert_eq!(bus.after(5 * SECOND).len(), 1);
 }
 
 #[test]
@@ -195,7 +218,7 @@ fn while_the_observer_had_no_connection_nothing_is_missed() {
 #[test]
 fn of_a_service_that_ran_before_not_all_workers_may_be_known() {
     let mut bus = Bus::new();
-    let by = Instance { service: "shop".into(), instance: "a".into(), sequence: 41, dropped: 0 };
+    let by = Instance { service: "shop".into(), instance: "a".into(), sequence: 41, dropped: 0, waiting: 0 };
     let mut shop = Speaker { by, handlers: vec![handler("shop", NAME, Some(MINUTE))], repeats_ms: 60_000 };
     bus.declares(&mut shop, DeclaredState::Running);
     bus.event("1", NAME);

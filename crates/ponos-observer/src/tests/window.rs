@@ -84,7 +84,8 @@ fn take(bus: &mut Bus, heard: Heard) {
         }
         Heard::Report { service, id, cause, outcome, published, sequence } => {
             let service = format!("service{service}");
-            let by = Instance { service: service.clone(), instance: "0".into(), sequence, dropped: 0 };
+            let by =
+                Instance { service: service.clone(), instance: "0".into(), sequence, dropped: 0, waiting: 0 };
             let published =
                 published.iter().map(|id| task(&id.to_string(), "a.b.c", &format!("{service}.a.b.c")));
             let published = published.collect();
@@ -96,8 +97,13 @@ fn take(bus: &mut Bus, heard: Heard) {
         }
         Heard::Declared { service, instance, within, sequence } => {
             let service = format!("service{service}");
-            let by =
-                Instance { service: service.clone(), instance: instance.to_string(), sequence, dropped: 0 };
+            let by = Instance {
+                service: service.clone(),
+                instance: instance.to_string(),
+                sequence,
+                dropped: 0,
+                waiting: 0,
+            };
             let of_task =
                 DeclaredHandler { tasks: true, ..handler(&service, "a.b.c", within.map(i64::from)) };
             let handlers = vec![handler(&service, NAME, within.map(i64::from)), of_task];
