@@ -3,7 +3,7 @@
 //! A miss is certain if an event was seen, its time is over, and no report says that it was handled, though none can be lost: the
 //! observer was listening all the time, no message of the service has a number that was not followed, and each of its workers was
 //! heard since, or said that it had ended. Whatever else there is makes it uncertain, with
-//! the [`Doubt`], and no miss is said. The time counts from when the event was last seen sent, by the observer's clock.
+//! the [`Doubt`], and no miss is said. That it listens is known by the next thing that it hears, of whomever: until then nothing is. The time counts from when the event was last seen sent, by the observer's clock.
 
 use crate::{
     services::{MARGIN_MS, Services, Word},
@@ -104,7 +104,7 @@ pub struct Uncertain {
 pub enum Doubt {
     /// It is not kept any more: the window has no room for as much.
     Trimmed,
-    /// The observer had no connection for a while.
+    /// The observer had no connection for a while, stood still, or its clock was set.
     Interrupted,
     /// A report was lost, or dropped by its worker.
     ReportLost,
@@ -143,7 +143,9 @@ impl Doubt {
     pub fn words(self) -> &'static str {
         match self {
             Self::Trimmed => "it is not kept any more: the observer has no room for as much",
-            Self::Interrupted => "the observer had no connection for a while",
+            Self::Interrupted => {
+                "the observer did not hear for a while: it had no connection, stood still, or its clock was set"
+            }
             Self::ReportLost => "a report of the service was lost or dropped",
             Self::WorkerSilent => {
                 "a worker of the service fell silent without a word; it may have handled it, and be at work still"
@@ -183,9 +185,16 @@ pub(crate) struct Listening {
     pub(crate) since: Option<Timestamp>,
     /// When it last had no connection, or had none until then.
     pub(crate) interrupted_at: Option<Timestamp>,
+    /// When it last heard anything.
+    pub(crate) heard_at: Option<Timestamp>,
 }
 
 impl Listening {
+    /// Something may not have been heard until then.
+    pub(crate) fn gap(&mut self, at: Timestamp) {
+        self.interrupted_at = self.interrupted_at.max(Some(at));
+    }
+
     /// Since when nothing was missed.
     fn up_at(&self) -> Option<Timestamp> {
         self.interrupted_at.max(self.since)
@@ -314,6 +323,10 @@ impl Expectation {
             return Found::Uncertain(doubt);
         }
         match service.word(now, due_at, up_at) {
+            // the observer's connection may be dead, which takes time to be seen
+            Word::All if listening.heard_at < Some(look_at(sent_at, self.within_ms)) => {
+                Found::Again(now.plus(AGAIN_MS))
+            }
             Word::All => Found::Missed(Box::new(self.miss(entry, handling, (sent_at, due_at)))),
             Word::At(known_at) => Found::Again(known_at.plus(1).min(now.plus(AGAIN_MS))),
             Word::Silent => Found::Uncertain(Doubt::WorkerSilent),

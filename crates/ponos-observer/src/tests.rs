@@ -1,5 +1,6 @@
 //! What the tests share: a bus on which services say what they do.
 
+mod certain;
 mod coverage;
 mod invented;
 mod missed;

@@ -49,6 +49,9 @@ fn a_service_that_stopped_is_named_and_its_handler_is_silent() {
     // it has time yet
     assert!(!by(&of(&bus), NAME, "shop").silent);
     bus.after(MINUTE);
+    // until something is heard, nobody knows whether anything can be
+    bus.event("2", "parcel.order.lost");
+    bus.after(5 * SECOND);
     let coverage = of(&bus);
     let silent = by(&coverage, NAME, "shop");
     assert!(silent.silent && silent.declared, "{silent:?}");
