@@ -156,9 +156,9 @@ pub(crate) fn coverage(observer: &Observer, now: Timestamp) -> Coverage {
         of_name.or_insert_with_key(|name| OfName::new(observer, name)).add(entry, now);
     }
     for service in observer.services.all() {
-        let handled = service.handlers.iter().filter(|handler| !is_pattern(&handler.handler));
+        let handled = service.handlers().filter(|handler| !is_pattern(&handler.handler));
         let handled = handled.map(|handler| handler.handler.as_str());
-        for name in handled.chain(service.publishes.iter().map(String::as_str)) {
+        for name in handled.chain(service.publishes()) {
             names.entry(name).or_insert_with_key(|name| OfName::new(observer, name));
         }
     }
@@ -238,15 +238,14 @@ impl OfName {
 
     fn coverage(self, observer: &Observer, name: &str) -> EventCoverage {
         let publishers = observer.services.all();
-        let publishers =
-            publishers.filter(|service| service.publishes.iter().any(|published| published == name));
+        let publishers = publishers.filter(|service| service.publishes().any(|published| published == name));
         let published_by = publishers.map(|service| service.name.clone()).collect();
         let handlers: Vec<HandlerCoverage> = self
             .handlers
             .into_iter()
             .map(|((queue, handler), (service, tally))| {
                 let declared = observer.services.get(&service).and_then(|service| {
-                    service.handlers.iter().find(|known| known.queue == queue && known.handler == handler)
+                    service.handlers().find(|known| known.queue == queue && known.handler == handler)
                 });
                 tally.coverage((service, queue, handler), declared.map(|declared| declared.within_ms))
             })
@@ -301,7 +300,7 @@ impl ServiceCoverage {
             service: service.name.clone(),
             state,
             workers,
-            handlers: service.handlers.len(),
+            handlers: service.handlers().len(),
             heard_at: service.heard_at,
             lost_at: service.lost_at,
         }

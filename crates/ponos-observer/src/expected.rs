@@ -114,17 +114,20 @@ pub enum Doubt {
     NewHere,
     /// It was sent after its time, with others perhaps: a clock caught up, or a backfill.
     CaughtUp,
+    /// Whoever declared it has stopped, and another worker of the service that began since does not declare it.
+    GivenUp,
 }
 
 impl Doubt {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Trimmed,
         Self::Interrupted,
         Self::ReportLost,
         Self::WorkerSilent,
         Self::NewHere,
         Self::CaughtUp,
+        Self::GivenUp,
     ];
 
     /// The word for programs.
@@ -136,6 +139,7 @@ impl Doubt {
             Self::WorkerSilent => "worker-silent",
             Self::NewHere => "new-here",
             Self::CaughtUp => "caught-up",
+            Self::GivenUp => "given-up",
         }
     }
 
@@ -155,6 +159,9 @@ impl Doubt {
             }
             Self::CaughtUp => {
                 "it was sent after its time, with others perhaps: a clock caught up, or a backfill"
+            }
+            Self::GivenUp => {
+                "whoever declared the handler has stopped, and a worker that began since does not declare it"
             }
         }
     }
@@ -296,7 +303,7 @@ impl Expectation {
         let Some(service) = services.get(&self.service) else { return Found::Settled };
         let is_this =
             |handler: &DeclaredHandler| handler.queue == self.queue && handler.handler == self.handler;
-        if !service.handlers.iter().any(is_this) {
+        if !service.handlers().any(is_this) {
             return Found::Settled;
         }
         let Some(entry) = entry else { return Found::Uncertain(Doubt::Trimmed) };
@@ -318,6 +325,7 @@ impl Expectation {
             (may_be_older && sent_at < service.known_at(up_at), Doubt::NewHere),
             (since(service.lost_at), Doubt::ReportLost),
             (entry.event.is_caught_up, Doubt::CaughtUp),
+            (service.may_be_given_up(&self.queue, &self.handler), Doubt::GivenUp),
         ];
         if let Some((_, doubt)) = doubts.into_iter().find(|(holds, _)| *holds) {
             return Found::Uncertain(doubt);

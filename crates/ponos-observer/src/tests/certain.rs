@@ -51,3 +51,55 @@ fn when_the_clock_of_an_observer_was_set_nothing_is_missed() {
         assert_eq!(bus.doubts(), ["interrupted"; 2]);
     }
 }
+
+/// Another run of a service, that handles something else.
+fn another(bus: &mut Bus, instance: &str, handlers: &[DeclaredHandler]) -> Speaker {
+    let by =
+        Instance { service: "shop".into(), instance: instance.into(), sequence: 0, dropped: 0, waiting: 0 };
+    let mut speaker = Speaker { by, handlers: handlers.to_vec(), repeats_ms: 60_000 };
+    bus.declares(&mut speaker, DeclaredState::Running);
+    speaker
+}
+
+#[test]
+fn programs_of_one_service_miss_what_each_of_them_declares() {
+    let (mut bus, mut shop) = shop();
+    let mut other = another(&mut bus, "other", &[handler("shop", "order.parcel.lost", Some(MINUTE))]);
+    bus.event("1", NAME);
+    bus.event("2", "order.parcel.lost");
+    bus.after(LOOKED_AT);
+    bus.declares(&mut shop, DeclaredState::Running);
+    bus.declares(&mut other, DeclaredState::Running);
+    let mut missed: Vec<String> = bus.after(5 * SECOND).into_iter().map(|miss| miss.event_id).collect();
+    missed.sort_unstable();
+    assert_eq!(missed, ["1", "2"]);
+    let coverage = bus.observer.coverage(bus.now);
+    assert!(coverage.events.iter().all(|event| event.handlers.iter().all(|handler| handler.declared)));
+    assert_eq!(coverage.services[0].handlers, 2);
+}
+
+#[test]
+fn of_a_queue_the_newest_declaration_holds_and_what_is_new_in_it_is_due_from_then_on() {
+    let (mut bus, _) = shop();
+    bus.event("1", "order.parcel.lost");
+    bus.after(SECOND);
+    let of_queue =
+        |name: &str| DeclaredHandler { queue: format!("shop.{NAME}"), ..handler("shop", name, Some(MINUTE)) };
+    another(&mut bus, "newer", &[of_queue("order.parcel.lost")]);
+    let coverage = bus.observer.coverage(bus.now);
+    assert_eq!(coverage.services[0].handlers, 1);
+    let lost = coverage.events.iter().find(|event| event.event == "order.parcel.lost").unwrap();
+    assert_eq!((lost.handlers[0].declared, lost.handlers[0].due), (true, 0));
+}
+
+#[test]
+fn what_a_newer_program_does_not_declare_may_be_given_up_once_the_older_one_has_stopped() {
+    let (mut bus, mut shop) = shop();
+    let mut newer = another(&mut bus, "newer", &[handler("shop", "order.parcel.lost", None)]);
+    bus.declares(&mut shop, DeclaredState::Stopped);
+    bus.event("1", NAME);
+    bus.after(LOOKED_AT);
+    bus.declares(&mut newer, DeclaredState::Running);
+    let found = bus.after(5 * SECOND);
+    assert_eq!((found, bus.doubts()), (vec![], vec!["given-up"]));
+}
