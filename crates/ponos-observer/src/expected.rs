@@ -21,6 +21,8 @@ use uuid::Uuid;
 pub(crate) const NAMESPACE: Uuid = Uuid::from_u128(0x7fed_8a97_f8cb_56b1_b6ba_482e_ea34_5248);
 /// How soon it is looked again at what is not certain yet.
 const AGAIN_MS: i64 = 5_000;
+/// The longest id of what is watched, in bytes: a miss refers to it by its correlation id, which has no room for more.
+const ID: usize = 255;
 
 /// A service declared that it handles an event within a time, and did not: the data of `ponos.handling.missed`
 /// (`schemas/reports/handling-missed.json`).
@@ -229,7 +231,7 @@ impl Expected {
         most: usize,
     ) {
         let Some(within_ms) = handler.within_ms else { return };
-        if self.by_time.len() >= most {
+        if self.by_time.len() >= most || id.len() > ID {
             self.unwatched += 1;
             return;
         }
