@@ -46,6 +46,9 @@ pub struct Instance {
     pub sequence: u64,
     /// How many deliveries of this run were not reported so far, for want of room or of a connection.
     pub dropped: u64,
+    /// How many deliveries of this run ended before this was said, and are reported after it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub waiting: u64,
 }
 
 /// How deliveries ended.

@@ -9,7 +9,7 @@ use crate::{
 };
 use ponos_event::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How long after it was sent an event may be unreported before a handler that does not say is silent.
 const SILENT_MS: u64 = 30_000;
@@ -150,21 +150,26 @@ struct OfName {
 }
 
 pub(crate) fn coverage(observer: &Observer, now: Timestamp) -> Coverage {
-    let mut names: BTreeMap<&str, OfName> = BTreeMap::new();
-    for entry in observer.window.entries().filter(|entry| !entry.event.name.is_empty()) {
-        let of_name = names.entry(&entry.event.name);
-        of_name.or_insert_with_key(|name| OfName::new(observer, name)).add(entry, now);
-    }
+    let entries = || observer.window.entries().filter(|entry| !entry.event.name.is_empty());
+    let mut names: BTreeSet<&str> = entries().map(|entry| entry.event.name.as_str()).collect();
     for service in observer.services.all() {
-        let handled = service.handlers.iter().filter(|handler| !is_pattern(&handler.handler));
+        let handled = service.handlers().filter(|handler| !is_pattern(&handler.handler));
         let handled = handled.map(|handler| handler.handler.as_str());
-        for name in handled.chain(service.publishes.iter().map(String::as_str)) {
-            names.entry(name).or_insert_with_key(|name| OfName::new(observer, name));
+        for name in handled.chain(service.publishes()) {
+            names.insert(name);
         }
     }
     let left_out = names.len().saturating_sub(observer.limits.answer) as u64;
-    let events = names.into_iter().take(observer.limits.answer);
-    let events = events.map(|(name, of_name)| of_name.coverage(observer, name)).collect();
+    // who takes a name is looked for only where it is answered: anybody may make up names
+    let answered = names.into_iter().take(observer.limits.answer);
+    let mut answered: BTreeMap<&str, OfName> =
+        answered.map(|name| (name, OfName::new(observer, name))).collect();
+    for entry in entries() {
+        if let Some(of_name) = answered.get_mut(entry.event.name.as_str()) {
+            of_name.add(entry, now);
+        }
+    }
+    let events = answered.into_iter().map(|(name, of_name)| of_name.coverage(observer, name)).collect();
     let services = observer.services.all().map(|service| ServiceCoverage::of(service, now)).collect();
     Coverage {
         at: now,
@@ -238,15 +243,14 @@ impl OfName {
 
     fn coverage(self, observer: &Observer, name: &str) -> EventCoverage {
         let publishers = observer.services.all();
-        let publishers =
-            publishers.filter(|service| service.publishes.iter().any(|published| published == name));
+        let publishers = publishers.filter(|service| service.publishes().any(|published| published == name));
         let published_by = publishers.map(|service| service.name.clone()).collect();
         let handlers: Vec<HandlerCoverage> = self
             .handlers
             .into_iter()
             .map(|((queue, handler), (service, tally))| {
                 let declared = observer.services.get(&service).and_then(|service| {
-                    service.handlers.iter().find(|known| known.queue == queue && known.handler == handler)
+                    service.handlers().find(|known| known.queue == queue && known.handler == handler)
                 });
                 tally.coverage((service, queue, handler), declared.map(|declared| declared.within_ms))
             })
@@ -301,7 +305,7 @@ impl ServiceCoverage {
             service: service.name.clone(),
             state,
             workers,
-            handlers: service.handlers.len(),
+            handlers: service.handlers().len(),
             heard_at: service.heard_at,
             lost_at: service.lost_at,
         }

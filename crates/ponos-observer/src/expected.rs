@@ -2,8 +2,8 @@
 //!
 //! A miss is certain if an event was seen, its time is over, and no report says that it was handled, though none can be lost: the
 //! observer was listening all the time, no message of the service has a number that was not followed, and each of its workers was
-//! heard since, said that it had ended, or had been gone before the event was sent. Whatever else there is makes it uncertain, with
-//! the [`Doubt`], and no miss is said. The time counts from when the event was last seen sent, by the observer's clock.
+//! heard since, or said that it had ended. Whatever else there is makes it uncertain, with
+//! the [`Doubt`], and no miss is said. That it listens is known by the next thing that it hears, of whomever: until then nothing is. The time counts from when the event was last seen sent, by the observer's clock.
 
 use crate::{
     services::{MARGIN_MS, Services, Word},
@@ -21,6 +21,8 @@ use uuid::Uuid;
 pub(crate) const NAMESPACE: Uuid = Uuid::from_u128(0x7fed_8a97_f8cb_56b1_b6ba_482e_ea34_5248);
 /// How soon it is looked again at what is not certain yet.
 const AGAIN_MS: i64 = 5_000;
+/// The longest id of what is watched, in bytes: a miss refers to it by its correlation id, which has no room for more.
+const ID: usize = 255;
 
 /// A service declared that it handles an event within a time, and did not: the data of `ponos.handling.missed`
 /// (`schemas/reports/handling-missed.json`).
@@ -104,27 +106,30 @@ pub struct Uncertain {
 pub enum Doubt {
     /// It is not kept any more: the window has no room for as much.
     Trimmed,
-    /// The observer had no connection for a while.
+    /// The observer had no connection for a while, stood still, or its clock was set.
     Interrupted,
     /// A report was lost, or dropped by its worker.
     ReportLost,
-    /// A worker fell silent without a word; it may have handled it before.
+    /// A worker fell silent without a word; it may have handled it, then or since.
     WorkerSilent,
     /// The observer has not listened for long enough to know all workers of the service.
     NewHere,
     /// It was sent after its time, with others perhaps: a clock caught up, or a backfill.
     CaughtUp,
+    /// Whoever declared it has stopped, and another worker of the service that began since does not declare it.
+    GivenUp,
 }
 
 impl Doubt {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Trimmed,
         Self::Interrupted,
         Self::ReportLost,
         Self::WorkerSilent,
         Self::NewHere,
         Self::CaughtUp,
+        Self::GivenUp,
     ];
 
     /// The word for programs.
@@ -136,6 +141,7 @@ impl Doubt {
             Self::WorkerSilent => "worker-silent",
             Self::NewHere => "new-here",
             Self::CaughtUp => "caught-up",
+            Self::GivenUp => "given-up",
         }
     }
 
@@ -143,16 +149,21 @@ impl Doubt {
     pub fn words(self) -> &'static str {
         match self {
             Self::Trimmed => "it is not kept any more: the observer has no room for as much",
-            Self::Interrupted => "the observer had no connection for a while",
+            Self::Interrupted => {
+                "the observer did not hear for a while: it had no connection, stood still, or its clock was set"
+            }
             Self::ReportLost => "a report of the service was lost or dropped",
             Self::WorkerSilent => {
-                "a worker of the service fell silent without a word; it may have handled it before"
+                "a worker of the service fell silent without a word; it may have handled it, and be at work still"
             }
             Self::NewHere => {
                 "the observer has not listened for long enough to know all workers of the service"
             }
             Self::CaughtUp => {
                 "it was sent after its time, with others perhaps: a clock caught up, or a backfill"
+            }
+            Self::GivenUp => {
+                "whoever declared the handler has stopped, and a worker that began since does not declare it"
             }
         }
     }
@@ -183,9 +194,16 @@ pub(crate) struct Listening {
     pub(crate) since: Option<Timestamp>,
     /// When it last had no connection, or had none until then.
     pub(crate) interrupted_at: Option<Timestamp>,
+    /// When it last heard anything.
+    pub(crate) heard_at: Option<Timestamp>,
 }
 
 impl Listening {
+    /// Something may not have been heard until then.
+    pub(crate) fn gap(&mut self, at: Timestamp) {
+        self.interrupted_at = self.interrupted_at.max(Some(at));
+    }
+
     /// Since when nothing was missed.
     fn up_at(&self) -> Option<Timestamp> {
         self.interrupted_at.max(self.since)
@@ -213,7 +231,7 @@ impl Expected {
         most: usize,
     ) {
         let Some(within_ms) = handler.within_ms else { return };
-        if self.by_time.len() >= most {
+        if self.by_time.len() >= most || id.len() > ID {
             self.unwatched += 1;
             return;
         }
@@ -287,7 +305,7 @@ impl Expectation {
         let Some(service) = services.get(&self.service) else { return Found::Settled };
         let is_this =
             |handler: &DeclaredHandler| handler.queue == self.queue && handler.handler == self.handler;
-        if !service.handlers.iter().any(is_this) {
+        if !service.handlers().any(is_this) {
             return Found::Settled;
         }
         let Some(entry) = entry else { return Found::Uncertain(Doubt::Trimmed) };
@@ -306,14 +324,19 @@ impl Expectation {
         let may_be_older = service.is_older || listening.interrupted_at.is_some();
         let doubts = [
             (up_at >= sent_at, Doubt::Interrupted),
-            (since(service.lost_at), Doubt::ReportLost),
             (may_be_older && sent_at < service.known_at(up_at), Doubt::NewHere),
+            (since(service.lost_at), Doubt::ReportLost),
             (entry.event.is_caught_up, Doubt::CaughtUp),
+            (service.may_be_given_up(&self.queue, &self.handler), Doubt::GivenUp),
         ];
         if let Some((_, doubt)) = doubts.into_iter().find(|(holds, _)| *holds) {
             return Found::Uncertain(doubt);
         }
-        match service.word(now, (sent_at, due_at), up_at) {
+        match service.word(now, due_at, up_at) {
+            // the observer's connection may be dead, which takes time to be seen
+            Word::All if listening.heard_at < Some(look_at(sent_at, self.within_ms)) => {
+                Found::Again(now.plus(AGAIN_MS))
+            }
             Word::All => Found::Missed(Box::new(self.miss(entry, handling, (sent_at, due_at)))),
             Word::At(known_at) => Found::Again(known_at.plus(1).min(now.plus(AGAIN_MS))),
             Word::Silent => Found::Uncertain(Doubt::WorkerSilent),

@@ -5,9 +5,9 @@
 //! `services.rs` what is known of services and of their runs, `expected.rs` decides what was not handled in time. The answers are
 //! plain data: [`Why`], the causal tree of an event (`why.rs`), and [`Coverage`] (`coverage.rs`).
 //!
-//! Invariants: everything is bounded ([`Limits`]), whatever comes; what is said to be missed is certain by the rules of
-//! `expected.rs`, and whatever may be a gap in what was observed makes it uncertain instead. Pure: time is an argument. Absent: the
-//! broker, and how answers are shown.
+//! Invariants: everything is bounded in number ([`Limits`]), and events with their handlings in bytes, too, whatever comes; what is said
+//! to be missed is certain by the rules of `expected.rs`, and whatever may be a gap in what was observed makes it uncertain instead.
+//! Pure: time is an argument. Absent: the broker, and how answers are shown.
 
 mod answer;
 mod coverage;

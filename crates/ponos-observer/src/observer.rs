@@ -5,7 +5,7 @@ use crate::{
     expected::{Doubt, Expected, Listening, Miss, Uncertain},
     limits::Limits,
     seen::SeenEvent,
-    services::Services,
+    services::{MARGIN_MS, Services},
     why::{self, Why},
     window::Window,
 };
@@ -13,10 +13,14 @@ use ponos_event::{
     Timestamp,
     reports::{Declaration, HANDLING_MISSED, Report},
 };
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 /// The most that one call of [`Observer::due`] looks at.
 const AT_ONCE: usize = 10_000;
+/// The longest time between two looks, in milliseconds; after a longer one much may wait to be heard.
+const STOOD_STILL_MS: i64 = MARGIN_MS;
+/// By how much time by the observer's clock may differ from time that passed, in milliseconds; by more, it was set.
+const SET_MS: i64 = 2_000;
 
 /// Everything that is observed.
 #[derive(Debug, Default)]
@@ -27,6 +31,7 @@ pub struct Observer {
     pub(crate) expected: Expected,
     pub(crate) listening: Listening,
     pub(crate) is_up: bool,
+    looked_at: Option<Timestamp>,
     pub(crate) missed: VecDeque<Miss>,
     pub(crate) uncertain: VecDeque<Uncertain>,
     counts: Counts,
@@ -68,21 +73,35 @@ impl Observer {
         if self.listening.since.is_none() {
             self.listening.since = Some(now);
         } else if !self.is_up {
-            self.listening.interrupted_at = Some(now);
+            self.listening.gap(now);
         }
         self.is_up = true;
+    }
+
+    /// It is about to look at what is [due](Self::due), so much time after it last did by a clock that nobody sets: whether that is a
+    /// gap, because it stood still, was behind for long, or the clock of `now` was set. To be called where all that came was taken.
+    pub fn looks(&mut self, now: Timestamp, passed: Duration) -> bool {
+        let passed = i64::try_from(passed.as_millis()).unwrap_or(i64::MAX);
+        let before = self.looked_at.replace(now).unwrap_or(now.plus(passed.saturating_neg()));
+        let is_gap = passed > STOOD_STILL_MS || now.since(before).abs_diff(passed) > SET_MS.unsigned_abs();
+        if is_gap {
+            // what was sent before a clock was set back lies in its future
+            self.listening.gap(now.max(before));
+        }
+        is_gap
     }
 
     /// From now on nothing is heard any more, until it is [listening](Self::listening) again.
     pub fn interrupted(&mut self, now: Timestamp) {
         if std::mem::replace(&mut self.is_up, false) {
-            self.listening.interrupted_at = Some(now);
+            self.listening.gap(now);
         }
     }
 
     /// An event was seen on the bus.
     pub fn event(&mut self, now: Timestamp, event: SeenEvent) {
         self.counts.events += 1;
+        self.listening.heard_at = Some(now);
         let is_again = self.window.get(&event.id).is_some_and(|entry| entry.sent > 0);
         // a miss that is missed would be followed by another one, for ever
         if !is_again && event.name != HANDLING_MISSED {
@@ -96,6 +115,7 @@ impl Observer {
 
     /// A report was heard.
     pub fn report(&mut self, now: Timestamp, report: &Report) {
+        self.listening.heard_at = Some(now);
         let Report { by, queue, outcome, deliveries } = report;
         if self.services.heard(now, by, &self.limits).is_none() {
             return;
@@ -120,6 +140,7 @@ impl Observer {
     /// A declaration was heard.
     pub fn declaration(&mut self, now: Timestamp, declaration: Declaration) {
         self.counts.declarations += 1;
+        self.listening.heard_at = Some(now);
         self.services.declared(now, declaration, &self.limits);
     }
 

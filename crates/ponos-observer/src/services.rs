@@ -1,7 +1,7 @@
 //! What is known of services: what they declare that they handle, and which of their workers run.
 //!
-//! A run numbers its messages, so that a lost one is seen with the next. A run that is killed says nothing more: it counts as running
-//! until it should have declared again, and may have handled things, unreported, until it has missed that more than once.
+//! A run numbers its messages, so that a lost one is seen with the next. A run that is killed says nothing more, and neither does one that
+//! has lost its connection for reports alone: it may handle things, unreported, until it is heard again or is forgotten.
 
 use crate::limits::Limits;
 use ponos_event::{
@@ -10,7 +10,7 @@ use ponos_event::{
     topology::topic_matches,
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -18,7 +18,7 @@ use std::{
 pub(crate) const MARGIN_MS: i64 = 5_000;
 /// How often a run declares at least, where it did not say.
 pub(crate) const REPEATS_MS: i64 = 600_000;
-/// A run that was not heard for as long, and for twice as long as between two of its words, is gone.
+/// For a run that was not heard for as long, and for twice as long as between two of its words, nobody waits any more.
 const GONE_MS: i64 = 60_000;
 /// The most names whose takers are remembered.
 const REMEMBERED: usize = 10_000;
@@ -27,11 +27,10 @@ const REMEMBERED: usize = 10_000;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Service {
     pub(crate) name: String,
-    /// Of the newest declaration.
-    pub(crate) handlers: Vec<DeclaredHandler>,
-    pub(crate) publishes: Vec<String>,
-    /// When its first declaration was heard.
-    pub(crate) declared_at: Option<Timestamp>,
+    /// By queue; of a queue as one declaration has them, in its order.
+    declared: Vec<Declared>,
+    /// What it may publish, and which run said so last.
+    publishes: Vec<(String, String)>,
     pub(crate) heard_at: Option<Timestamp>,
     runs: HashMap<String, Run>,
     /// When it was last seen that something was lost of what its runs said.
@@ -40,10 +39,22 @@ pub(crate) struct Service {
     pub(crate) is_older: bool,
 }
 
+/// A handler, and which run declared it last.
+#[derive(Debug, Clone)]
+struct Declared {
+    handler: DeclaredHandler,
+    by: String,
+    /// When it was declared first.
+    at: Timestamp,
+}
+
 /// One run of a worker.
 #[derive(Debug, Clone)]
 struct Run {
+    began_at: Timestamp,
     heard_at: Timestamp,
+    /// When it was last heard with nothing left to say of what had ended before.
+    said_at: Option<Timestamp>,
     sequence: u64,
     dropped: u64,
     repeats_ms: i64,
@@ -53,7 +64,7 @@ struct Run {
 /// What the runs of a service let one say of something that was to be handled by an instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Word {
-    /// All that may have handled it were heard since, or had ended before.
+    /// All that may have handled it were heard since, or said that they had ended.
     All,
     /// At this instant at the latest more is known.
     At(Timestamp),
@@ -61,7 +72,7 @@ pub(crate) enum Word {
     Silent,
 }
 
-/// How long a run that declares so often is not heard before it is gone.
+/// How long a run that declares so often is not heard before nobody waits for it.
 fn silence(repeats_ms: i64) -> i64 {
     repeats_ms.saturating_mul(2).max(GONE_MS).saturating_add(MARGIN_MS)
 }
@@ -72,7 +83,7 @@ impl Run {
         self.heard_at.plus(self.repeats_ms).plus(MARGIN_MS)
     }
 
-    /// When it is gone, if it is not heard again; nothing of it could be heard before `up_at`.
+    /// Until when it is waited for; nothing of it could be heard before `up_at`.
     fn gone_at(&self, up_at: Timestamp) -> Timestamp {
         self.heard_at.max(up_at).plus(silence(self.repeats_ms))
     }
@@ -87,7 +98,7 @@ impl Run {
 pub(crate) struct Taker {
     pub(crate) service: String,
     pub(crate) handler: DeclaredHandler,
-    /// When the service was declared first.
+    /// When the handler was declared first.
     pub(crate) declared_at: Timestamp,
 }
 
@@ -124,21 +135,16 @@ impl Services {
 
     /// It declared something.
     pub(crate) fn declared(&mut self, now: Timestamp, declaration: Declaration, limits: &Limits) {
-        let Declaration { by, state, since: _, repeats_ms, mut handlers, mut publishes } = declaration;
+        let Declaration { by, state, since: _, repeats_ms, handlers, publishes } = declaration;
         let Some(service) = self.heard(now, &by, limits) else { return };
         if let Some(run) = service.runs.get_mut(&by.instance) {
             run.state = state;
             run.repeats_ms = i64::try_from(repeats_ms).unwrap_or(i64::MAX).clamp(1, limits.age_ms);
         }
-        if state != DeclaredState::Stopped {
-            handlers.truncate(limits.of_service);
-            publishes.truncate(limits.of_service);
-            let is_new = service.handlers != handlers;
-            (service.handlers, service.publishes) = (handlers, publishes);
-            service.declared_at = service.declared_at.or(Some(now));
-            if is_new {
-                self.takers.clear();
-            }
+        let is_news = state != DeclaredState::Stopped
+            && service.declares(now, by.instance, (handlers, publishes), limits.of_service);
+        if is_news {
+            self.takers.clear();
         }
     }
 
@@ -157,18 +163,17 @@ impl Services {
 
     /// The same without remembering it.
     pub(crate) fn takers_of(&self, name: &str) -> Vec<Taker> {
-        self.all()
-            .flat_map(|service| service.takers(name).filter_map(|handler| service.taker(handler)))
-            .collect()
+        self.all().flat_map(|service| service.takers(name)).collect()
     }
 
     /// Who takes tasks of this name, each from a queue of its own.
     pub(crate) fn task_takers_of(&self, name: &str) -> Vec<Taker> {
-        let tasks = |service: &'_ Service| {
-            let handlers = service.handlers.iter().filter(|handler| handler.tasks && handler.handler == name);
-            handlers.filter_map(|handler| service.taker(handler)).collect::<Vec<_>>()
+        let is_of = |known: &&Declared| known.handler.tasks && known.handler.handler == name;
+        let of = |service: &'_ Service| {
+            let known = service.declared.iter().filter(is_of);
+            known.map(|known| service.taker(known)).collect::<Vec<_>>()
         };
-        self.all().flat_map(tasks).collect()
+        self.all().flat_map(of).collect()
     }
 
     /// Forgets what was not heard for long.
@@ -176,11 +181,14 @@ impl Services {
         let is_old = |heard_at: Timestamp| now.since(heard_at) > limits.age_ms;
         let before = self.by_name.len();
         self.by_name.retain(|_, service| service.heard_at.is_some_and(|heard_at| !is_old(heard_at)));
-        if self.by_name.len() < before {
-            self.takers.clear();
-        }
+        let mut is_news = self.by_name.len() < before;
         for service in self.by_name.values_mut() {
+            let runs = service.runs.len();
             service.runs.retain(|_, run| !is_old(run.heard_at));
+            is_news |= service.runs.len() < runs && service.forget_what_nobody_declares();
+        }
+        if is_news {
+            self.takers.clear();
         }
     }
 }
@@ -196,17 +204,23 @@ impl Service {
             run.sequence = run.sequence.max(by.sequence);
             run.dropped = run.dropped.max(by.dropped);
             run.heard_at = now;
+            if by.waiting == 0 {
+                run.said_at = Some(now);
+            }
             return;
         }
         self.is_older |= by.sequence > 1;
-        if by.dropped > 0 {
+        // what it said before was lost, or said before anybody listened
+        if by.dropped > 0 || by.sequence > 1 {
             self.lost_at = Some(now);
         }
         if self.runs.len() >= limits.of_service {
             self.drop_a_run(now);
         }
         let run = Run {
+            began_at: now,
             heard_at: now,
+            said_at: (by.waiting == 0).then_some(now),
             sequence: by.sequence,
             dropped: by.dropped,
             repeats_ms: REPEATS_MS,
@@ -223,32 +237,94 @@ impl Service {
             return;
         };
         self.runs.remove(&instance);
+        self.declared.retain(|known| known.by != instance);
+        self.publishes.retain(|(_, by)| *by != instance);
         if was_at_work {
             self.lost_at = Some(now);
         }
     }
 
-    fn taker(&self, handler: &DeclaredHandler) -> Option<Taker> {
-        let declared_at = self.declared_at?;
-        Some(Taker { service: self.name.clone(), handler: handler.clone(), declared_at })
+    /// What a run declares replaces what it declared before, and what other runs did of the same queues: programs that share a service
+    /// have queues of their own, and versions of a program have the same. Whether that is news.
+    fn declares(
+        &mut self,
+        now: Timestamp,
+        by: String,
+        (handlers, publishes): (Vec<DeclaredHandler>, Vec<String>),
+        most: usize,
+    ) -> bool {
+        let known = std::mem::take(&mut self.declared);
+        let key = |handler: &DeclaredHandler| (handler.queue.clone(), handler.handler.clone());
+        let at: HashMap<(String, String), Timestamp> =
+            known.iter().map(|known| (key(&known.handler), known.at)).collect();
+        let new = handlers.into_iter().take(most).map(|handler| {
+            let at = at.get(&key(&handler)).copied().unwrap_or(now);
+            Declared { handler, by: by.clone(), at }
+        });
+        let mut declared: Vec<Declared> = new.collect();
+        let queues: HashSet<&str> = declared.iter().map(|new| new.handler.queue.as_str()).collect();
+        let others =
+            known.iter().filter(|known| known.by != by && !queues.contains(known.handler.queue.as_str()));
+        let others: Vec<Declared> = others.take(most - declared.len()).cloned().collect();
+        declared.extend(others);
+        // stable: what is of one queue stays in its order
+        declared.sort_by(|one, other| one.handler.queue.cmp(&other.handler.queue));
+        let handlers = |of: &'_ [Declared]| of.iter().map(|one| one.handler.clone()).collect::<Vec<_>>();
+        let is_news = handlers(&known) != handlers(&declared);
+        self.declared = declared;
+        self.publishes.retain(|(name, of)| *of != by && !publishes.contains(name));
+        self.publishes.extend(publishes.into_iter().map(|name| (name, by.clone())));
+        self.publishes.drain(..self.publishes.len().saturating_sub(most));
+        is_news
+    }
+
+    /// What only runs declared that are not known any more is forgotten; whether there was such a thing.
+    fn forget_what_nobody_declares(&mut self) -> bool {
+        let Self { declared, publishes, runs, .. } = self;
+        let before = declared.len();
+        declared.retain(|known| runs.contains_key(&known.by));
+        publishes.retain(|(_, by)| runs.contains_key(by));
+        declared.len() < before
+    }
+
+    pub(crate) fn handlers(&self) -> impl ExactSizeIterator<Item = &DeclaredHandler> {
+        self.declared.iter().map(|known| &known.handler)
+    }
+
+    pub(crate) fn publishes(&self) -> impl Iterator<Item = &str> {
+        self.publishes.iter().map(|(name, _)| name.as_str())
+    }
+
+    fn taker(&self, known: &Declared) -> Taker {
+        Taker { service: self.name.clone(), handler: known.handler.clone(), declared_at: known.at }
     }
 
     /// Those of its handlers that take an event of this name: of each queue the first that matches.
-    fn takers<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a DeclaredHandler> {
-        let matches =
-            move |handler: &DeclaredHandler| !handler.tasks && topic_matches(&handler.handler, name);
-        let first = move |at: usize, handler: &DeclaredHandler| {
-            !self.handlers.iter().take(at).any(|before| before.queue == handler.queue && matches(before))
+    fn takers(&self, name: &str) -> Vec<Taker> {
+        let takes = |known: &&Declared| !known.handler.tasks && topic_matches(&known.handler.handler, name);
+        let mut takers: Vec<Taker> =
+            self.declared.iter().filter(takes).map(|known| self.taker(known)).collect();
+        takers.dedup_by(|later, first| later.handler.queue == first.handler.queue);
+        takers
+    }
+
+    /// Whether this handler may have been given up: whoever declared it has stopped, and another run has begun since it did and does not
+    /// declare it.
+    pub(crate) fn may_be_given_up(&self, queue: &str, handler: &str) -> bool {
+        let mut declared = self.declared.iter();
+        let known = declared.find(|known| known.handler.queue == queue && known.handler.handler == handler);
+        let Some((by, run)) = known.and_then(|known| Some((&known.by, self.runs.get(&known.by)?))) else {
+            return false;
         };
-        let indexed = self.handlers.iter().enumerate();
-        indexed
-            .filter(move |(at, handler)| matches(handler) && first(*at, handler))
-            .map(|(_, handler)| handler)
+        let mut others = self.runs.iter().filter(|(other, _)| *other != by);
+        run.state == DeclaredState::Stopped
+            && others
+                .any(|(_, other)| other.state != DeclaredState::Declared && other.began_at >= run.began_at)
     }
 
     /// The one that takes the tasks of this queue.
     pub(crate) fn task_taker(&self, queue: &str) -> Option<&DeclaredHandler> {
-        self.handlers.iter().find(|handler| handler.tasks && handler.queue == queue)
+        self.handlers().find(|handler| handler.tasks && handler.queue == queue)
     }
 
     /// How many of its workers run, as far as is known.
@@ -272,16 +348,11 @@ impl Service {
         up_at.plus(silence(repeats))
     }
 
-    /// What can be said of something that was sent at `sent_at`, and was to be handled by `due_at`, by who listens since `up_at`.
-    pub(crate) fn word(
-        &self,
-        now: Timestamp,
-        (sent_at, due_at): (Timestamp, Timestamp),
-        up_at: Timestamp,
-    ) -> Word {
+    /// What can be said of something that was to be handled by `due_at`, by who listens since `up_at`.
+    pub(crate) fn word(&self, now: Timestamp, due_at: Timestamp, up_at: Timestamp) -> Word {
         let running = self.runs.values().filter(|run| run.state == DeclaredState::Running);
-        // heard since: it had its time; gone before it was sent
-        let unknown = running.filter(|run| run.heard_at < due_at && run.gone_at(up_at) >= sent_at);
+        // who went without a word may be at work still: only its reports may have nowhere to go
+        let unknown = running.filter(|run| run.said_at.is_none_or(|at| at < due_at));
         match unknown.map(|run| run.gone_at(up_at)).min() {
             None => Word::All,
             Some(gone_at) if gone_at < now => Word::Silent,

@@ -1,5 +1,6 @@
 //! What the tests share: a bus on which services say what they do.
 
+mod certain;
 mod coverage;
 mod invented;
 mod missed;
@@ -96,7 +97,13 @@ impl Bus {
 
     /// A worker of this service that has just declared what it handles.
     pub(crate) fn start(&mut self, service: &str, handlers: &[DeclaredHandler]) -> Speaker {
-        let by = Instance { service: service.into(), instance: "first".into(), sequence: 0, dropped: 0 };
+        let by = Instance {
+            service: service.into(),
+            instance: "first".into(),
+            sequence: 0,
+            dropped: 0,
+            waiting: 0,
+        };
         let mut speaker = Speaker { by, handlers: handlers.to_vec(), repeats_ms: 60_000 };
         self.declares(&mut speaker, DeclaredState::Running);
         speaker

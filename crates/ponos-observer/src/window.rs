@@ -319,6 +319,7 @@ impl HandlingEntry {
     fn size(&self) -> usize {
         let reasons =
             self.attempts.iter().map(|attempt| EACH / 2 + attempt.reason.as_deref().map_or(0, str::len));
-        EACH + self.service.len() + self.queue.len() + reasons.sum::<usize>()
+        let handler = self.handler.as_deref().map_or(0, str::len);
+        EACH + self.service.len() + self.queue.len() + handler + reasons.sum::<usize>()
     }
 }

@@ -17,13 +17,15 @@ use ponos_observer::{Miss, Observer, SeenEvent};
 use std::time::Duration;
 use tokio::{
     sync::mpsc,
-    time::{MissedTickBehavior, interval},
+    time::{Instant, sleep_until},
 };
 
 /// How many messages are taken at once.
-const AT_ONCE: usize = 256;
+const AT_ONCE: usize = 50;
 /// How often it is looked at what was not handled in time.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long that waits while more comes than can be taken. Then it is a gap by its length ([`Observer::looks`]).
+const BEHIND: Duration = Duration::from_secs(6);
 /// The most bytes of a report; larger ones are not read.
 const REPORT: usize = 4 << 20;
 
@@ -36,6 +38,8 @@ pub(super) struct Hearing {
     missed: mpsc::Sender<Miss>,
     /// The connection that it hears by.
     generation: Option<u64>,
+    /// When it last looked at what was not handled in time.
+    looked_at: Instant,
 }
 
 impl Hearing {
@@ -46,14 +50,12 @@ impl Hearing {
         missed: mpsc::Sender<Miss>,
         clock: Clock,
     ) -> Self {
-        Self { consumer, shared, clock, metrics, missed, generation: None }
+        Self { consumer, shared, clock, metrics, missed, generation: None, looked_at: Instant::now() }
     }
 
     /// Hears until the consumer ends, or only a person can mend its connection.
     pub(super) async fn run(mut self) -> Result<(), Trouble> {
         let mut link = self.consumer.link();
-        let mut looks = interval(LOOK);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut batch = Vec::with_capacity(AT_ONCE);
         loop {
             tokio::select! {
@@ -63,7 +65,7 @@ impl Hearing {
                     let now = link.borrow_and_update().clone();
                     self.follow(now)?;
                 }
-                _ = looks.tick() => self.look(),
+                // what has come is taken first: it may be the report of what would be missed else
                 came = self.consumer.next_many(&mut batch, AT_ONCE) => {
                     if came == 0 {
                         return Err(gone());
@@ -73,7 +75,12 @@ impl Hearing {
                         // an error: the next round ends
                         let _ = self.consumer.settle(delivery.tag, Settle::Ack).await;
                     }
+                    let late = if came < AT_ONCE { LOOK } else { BEHIND };
+                    if self.looked_at.elapsed() >= late {
+                        self.look();
+                    }
                 }
+                () = sleep_until(self.looked_at + LOOK) => self.look(),
             }
         }
     }
@@ -114,10 +121,18 @@ impl Hearing {
         self.metrics.unread.inc_by(unread as u64);
     }
 
-    fn look(&self) {
+    fn look(&mut self) {
+        let passed = self.looked_at.elapsed();
+        self.looked_at = Instant::now();
         let (missed, counts) = {
             let mut observer = self.shared.lock();
-            (observer.due(self.clock.now()), observer.counts())
+            let now = self.clock.now();
+            if observer.looks(now, passed) {
+                tracing::warn!(
+                    "stood still, was behind, or its clock was set: of what was sent before nothing is missed"
+                );
+            }
+            (observer.due(now), observer.counts())
         };
         for miss in missed {
             let Miss { event_id, event, service, handler, due_at, reason, .. } = &miss;

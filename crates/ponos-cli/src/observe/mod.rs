@@ -40,10 +40,11 @@ use std::{
     time::Duration,
 };
 
-/// The prefetch.
-const PREFETCH: u16 = 1_000;
-/// How many messages the queue keeps while the observer is busy; then the oldest go, which it sees by their numbers.
-const QUEUED_MOST: i64 = 100_000;
+/// The prefetch; what is fetched may be as large as the broker allows, and is held at once.
+const PREFETCH: u16 = 100;
+/// How many messages the queue keeps while the observer is busy, and how many bytes. Then the oldest go: lost reports are seen by their
+/// numbers, lost events are not, but an observer that was behind for long takes that for a gap.
+const QUEUED_MOST: [(&str, i64); 2] = [("x-max-length", 100_000), ("x-max-length-bytes", 64 << 20)];
 const LIMITS: ConnectionLimits =
     ConnectionLimits { most: 64, idle: Duration::from_secs(75), last: Duration::from_secs(2) };
 
@@ -139,13 +140,14 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
         tokio::spawn(async move { http::serve(listener, &answering, LIMITS, asked).await })
     };
     let scraping = scraped.map(|listener| tokio::spawn(listener.serve(ending)));
-    let publishing = tokio::spawn(missing.run());
+    let mut publishing = tokio::spawn(missing.run());
     let ended = tokio::select! {
         biased;
         () = asked.reached(Stage::Draining) => Ok(()),
         ended = hearing.run() => ended,
     };
-    // what was missed and is not published yet stands in the log
+    // `told` went with what hears: what was missed is published, as far as that takes no time worth speaking of; all is in the log
+    let _ = tokio::time::timeout(LIMITS.last, &mut publishing).await;
     publishing.abort();
     serving.abort();
     end.advance();
@@ -166,7 +168,9 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 fn topology(patterns: &[String]) -> Topology {
     let events = patterns.iter().map(|pattern| Binding::queue(EVENTS, "", pattern));
     Topology {
-        queues: vec![Queue::temporary().with("x-max-length", QUEUED_MOST)],
+        queues: vec![
+            QUEUED_MOST.into_iter().fold(Queue::temporary(), |queue, (key, most)| queue.with(key, most)),
+        ],
         bindings: events.chain([Binding::queue(reports::REPORTS, "", "#")]).collect(),
         ..Topology::default()
     }

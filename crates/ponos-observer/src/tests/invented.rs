@@ -20,6 +20,8 @@ enum Step {
     /// Without a word.
     Kill(u8),
     Stop(u8),
+    /// It loses its connection for reports, and works as ever.
+    Mute(u8),
     Interrupt,
     Listen,
     Wait(u16),
@@ -31,6 +33,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Start),
         1 => any::<u8>().prop_map(Step::Kill),
         1 => any::<u8>().prop_map(Step::Stop),
+        1 => any::<u8>().prop_map(Step::Mute),
         1 => Just(Step::Interrupt),
         2 => Just(Step::Listen),
         8 => (0..15_000_u16).prop_map(Step::Wait),
@@ -42,13 +45,15 @@ struct World {
     bus: Bus,
     is_up: bool,
     running: Vec<(Speaker, Timestamp)>,
+    mute: Vec<String>,
     started: u64,
     sent: u64,
 }
 
 impl World {
     fn new() -> Self {
-        let mut world = Self { bus: Bus::new(), is_up: true, running: Vec::new(), started: 0, sent: 0 };
+        let mut world =
+            Self { bus: Bus::new(), is_up: true, running: Vec::new(), mute: Vec::new(), started: 0, sent: 0 };
         world.start();
         world
     }
@@ -56,7 +61,7 @@ impl World {
     fn start(&mut self) {
         self.started += 1;
         let instance = self.started.to_string();
-        let by = Instance { service: "shop".into(), instance, sequence: 0, dropped: 0 };
+        let by = Instance { service: "shop".into(), instance, sequence: 0, dropped: 0, waiting: 0 };
         let handlers = vec![handler("shop", NAME, Some(WITHIN))];
         let mut speaker = Speaker { by, handlers, repeats_ms: REPEATS as u64 };
         self.declare(&mut speaker, DeclaredState::Running);
@@ -65,7 +70,7 @@ impl World {
 
     fn declare(&mut self, speaker: &mut Speaker, state: DeclaredState) {
         let declaration = speaker.declaration(self.bus.now, state);
-        if self.is_up {
+        if self.is_up && !self.mute.contains(&speaker.by.instance) {
             self.bus.observer.declaration(self.bus.now, declaration);
         }
     }
@@ -80,6 +85,7 @@ impl World {
         self.sent += 1;
         let id = self.sent.to_string();
         let report = self.running[at].0.report(Done, delivery(&id, NAME));
+        let arrives = arrives && !self.mute.contains(&report.by.instance);
         if self.is_up {
             self.bus.event(&id, NAME);
             if arrives {
@@ -113,6 +119,10 @@ impl World {
                 if let Some(mut speaker) = self.take_out(which) {
                     self.declare(&mut speaker, DeclaredState::Stopped);
                 }
+            }
+            Step::Mute(which) => {
+                let at = usize::from(which).checked_rem(self.running.len());
+                self.mute.extend(at.map(|at| self.running[at].0.by.instance.clone()));
             }
             Step::Interrupt => {
                 self.is_up = false;

@@ -5,14 +5,14 @@ use crate::{Doubt, MissState};
 use ponos_schema::Contract;
 
 /// A bus with a service that handles parcels within a minute.
-fn shop() -> (Bus, Speaker) {
+pub(super) fn shop() -> (Bus, Speaker) {
     let mut bus = Bus::new();
     let shop = bus.start("shop", &[handler("shop", NAME, Some(MINUTE))]);
     (bus, shop)
 }
 
 /// Nothing is known of the time being over until this.
-const LOOKED_AT: i64 = MINUTE + 5 * SECOND;
+pub(super) const LOOKED_AT: i64 = MINUTE + 5 * SECOND;
 
 #[test]
 fn what_nobody_handles_is_missed_once_its_workers_were_heard_after_its_time() {
@@ -77,13 +77,16 @@ fn a_service_that_stopped_misses_what_comes_and_its_word_is_enough() {
     let (mut bus, mut shop) = shop();
     bus.declares(&mut shop, DeclaredState::Stopped);
     bus.event("1", NAME);
-    assert_eq!(bus.after(LOOKED_AT).len(), 1);
+    // its connection may be dead, until something is heard
+    assert_eq!(bus.after(LOOKED_AT), []);
+    bus.event("other", "order.parcel.lost");
+    assert_eq!(bus.after(5 * SECOND).len(), 1);
 }
 
 #[test]
 fn a_service_that_was_only_declared_misses_what_it_does_not_handle() {
     let mut bus = Bus::new();
-    let by = Instance { service: "shop".into(), instance: "a".into(), sequence: 0, dropped: 0 };
+    let by = Instance { service: "shop".into(), instance: "a".into(), sequence: 0, dropped: 0, waiting: 0 };
     let mut declared =
         Speaker { by, handlers: vec![handler("shop", NAME, Some(MINUTE))], repeats_ms: 60_000 };
     bus.declares(&mut declared, DeclaredState::Declared);
@@ -93,8 +96,33 @@ fn a_service_that_was_only_declared_misses_what_it_does_not_handle() {
     let mut woken = bus.start("shop", &declared.handlers);
     bus.done(&mut woken, "1", NAME);
     bus.declares(&mut woken, DeclaredState::Stopped);
-    let missed = bus.after(LOOKED_AT);
+    bus.after(LOOKED_AT);
+    bus.event("other", "order.parcel.lost");
+    let missed = bus.after(5 * SECOND);
     assert_eq!(missed.iter().map(|miss| miss.event_id.as_str()).collect::<Vec<_>>(), ["2"]);
+}
+
+#[test]
+fn a_worker_that_has_more_to_say_has_not_said_all() {
+    let (mut bus, mut shop) = shop();
+    bus.event("1", NAME);
+    bus.after(LOOKED_AT);
+    // its connection for reports was away: this is the first of what waited
+    shop.by.waiting = 1;
+    bus.done(&mut shop, "0", NAME);
+    assert_eq!((bus.after(5 * SECOND), bus.doubts()), (vec![], vec![]));
+    shop.by.waiting = 0;
+    bus.done(&mut shop, "1", NAME);
+    assert_eq!((bus.after(5 * SECOND), bus.doubts()), (vec![], vec![]));
+    // and what it says at last is certain
+    bus.event("2", NAME);
+    shop.by.waiting = 1;
+    bus.after(LOOKED_AT);
+    bus.done(&mut shop, "3", NAME);
+    assert_eq!(bus.after(5 * SECOND), []);
+    shop.by.waiting = 0;
+    bus.done(&mut shop, "4", NAME);
+    assert_eq!(bus.after(5 * SECOND).len(), 1);
 }
 
 #[test]
@@ -116,14 +144,40 @@ fn where_a_report_was_lost_nothing_is_missed() {
 }
 
 #[test]
+fn where_the_first_words_of_a_worker_were_lost_nothing_is_missed() {
+    let (mut bus, mut shop) = shop();
+    bus.after(60 * MINUTE);
+    bus.event("1", NAME);
+    let by = Instance { instance: "second".into(), sequence: 2, ..shop.by.clone() };
+    let mut second = Speaker { by, ..shop.clone() };
+    bus.declares(&mut second, DeclaredState::Running);
+    bus.after(LOOKED_AT);
+    bus.declares(&mut shop, DeclaredState::Running);
+    bus.declares(&mut second, DeclaredState::Running);
+    let found = bus.after(5 * SECOND);
+    assert_eq!((found, bus.doubts()), (vec![], vec!["report-lost"]));
+}
+
+#[test]
 fn a_worker_that_fell_silent_may_have_handled_it() {
     let (mut bus, _) = shop();
     bus.event("1", NAME);
     assert_eq!((bus.after(LOOKED_AT), bus.doubts()), (vec![], vec![]));
     assert_eq!((bus.after(10 * MINUTE), bus.doubts()), (vec![], vec!["worker-silent"]));
-    // it is gone by now
+    // long after that it may be at work still, and have lost only its connection for reports
     bus.event("2", NAME);
-    assert_eq!(bus.after(LOOKED_AT).len(), 1);
+    assert_eq!((bus.after(LOOKED_AT), bus.doubts()), (vec![], vec!["worker-silent"; 2]));
+}
+
+#[test]
+fn of_a_worker_that_speaks_again_after_a_long_silence_all_is_certain_again() {
+    let (mut bus, mut shop) = shop();
+    bus.after(60 * MINUTE);
+    bus.event("1", NAME);
+    bus.declares(&mut shop, DeclaredState::Running);
+    bus.after(LOOKED_AT);
+    bus.declares(&mut shop, DeclaredState::Running);
+    assert_eq!((bus.after(5 * SECOND).len(), bus.doubts()), (1, vec![]));
 }
 
 #[test]
@@ -169,7 +223,7 @@ fn while_the_observer_had_no_connection_nothing_is_missed() {
 #[test]
 fn of_a_service_that_ran_before_not_all_workers_may_be_known() {
     let mut bus = Bus::new();
-    let by = Instance { service: "shop".into(), instance: "a".into(), sequence: 41, dropped: 0 };
+    let by = Instance { service: "shop".into(), instance: "a".into(), sequence: 41, dropped: 0, waiting: 0 };
     let mut shop = Speaker { by, handlers: vec![handler("shop", NAME, Some(MINUTE))], repeats_ms: 60_000 };
     bus.declares(&mut shop, DeclaredState::Running);
     bus.event("1", NAME);

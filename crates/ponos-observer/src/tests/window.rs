@@ -27,6 +27,17 @@ fn the_oldest_go_first_by_number_by_bytes_and_by_age() {
 }
 
 #[test]
+fn all_texts_of_a_handling_are_counted_and_what_has_an_endless_id_is_not_watched() {
+    let mut bus = Bus::with(Limits { bytes: 10_000, ..Limits::default() });
+    let mut shop = bus.start("shop", &[handler("shop", NAME, Some(MINUTE))]);
+    bus.event(&"x".repeat(256), NAME);
+    assert_eq!((bus.observer.counts().watched, bus.observer.counts().unwatched), (0, 1));
+    let endless = ReportedDelivery { handler: Some("x".repeat(20_000)), ..delivery("1", NAME) };
+    bus.reports(&mut shop, Done, endless);
+    assert!(bus.observer.counts().kept.1 <= 10_000);
+}
+
+#[test]
 fn one_event_that_is_larger_than_all_room_goes_at_once() {
     let mut bus = Bus::with(Limits { bytes: 10_000, ..Limits::default() });
     bus.event("1", NAME);
@@ -84,7 +95,8 @@ fn take(bus: &mut Bus, heard: Heard) {
         }
         Heard::Report { service, id, cause, outcome, published, sequence } => {
             let service = format!("service{service}");
-            let by = Instance { service: service.clone(), instance: "0".into(), sequence, dropped: 0 };
+            let by =
+                Instance { service: service.clone(), instance: "0".into(), sequence, dropped: 0, waiting: 0 };
             let published =
                 published.iter().map(|id| task(&id.to_string(), "a.b.c", &format!("{service}.a.b.c")));
             let published = published.collect();
@@ -96,8 +108,13 @@ fn take(bus: &mut Bus, heard: Heard) {
         }
         Heard::Declared { service, instance, within, sequence } => {
             let service = format!("service{service}");
-            let by =
-                Instance { service: service.clone(), instance: instance.to_string(), sequence, dropped: 0 };
+            let by = Instance {
+                service: service.clone(),
+                instance: instance.to_string(),
+                sequence,
+                dropped: 0,
+                waiting: 0,
+            };
             let of_task =
                 DeclaredHandler { tasks: true, ..handler(&service, "a.b.c", within.map(i64::from)) };
             let handlers = vec![handler(&service, NAME, within.map(i64::from)), of_task];

@@ -34,6 +34,7 @@ pub(super) fn of(plan: &Plan) -> Declaration {
             instance: format!("{:032x}", fastrand::u128(..)),
             sequence: 0,
             dropped: 0,
+            waiting: 0,
         },
         state: DeclaredState::Running,
         since: plan.service.clock.now(),

@@ -25,6 +25,8 @@ use tokio::{
 const GATHERED: Duration = Duration::from_millis(200);
 /// The most lines that are gathered.
 const MOST: usize = 100;
+/// What ended so short a time ago is reported before anybody asks for it: far less than the 5 s that an observer waits.
+const JUST_NOW: Duration = Duration::from_secs(1);
 /// The longest routing key, in bytes.
 const KEY: usize = 255;
 /// How long closing the connection may take.
@@ -132,7 +134,8 @@ impl Sending {
                 biased;
                 () = ending.raised() => break,
                 () = sleep_until(declare_at) => {
-                    self.declare(&out, DeclaredState::Running).await;
+                    let waiting = self.report_waiting(&out, &mut gathered).await;
+                    self.declare(&out, DeclaredState::Running, waiting).await;
                     declare_at = Instant::now() + repeats;
                 }
                 came = self.lines.recv_many(&mut gathered, MOST) => {
@@ -163,6 +166,21 @@ impl Sending {
         }
     }
 
+    /// Reports what waits now, for who hears a declaration takes all that ended before it for said. How much waits still that did
+    /// not end just now: what comes meanwhile does not hold a declaration up.
+    async fn report_waiting(&mut self, out: &Out, gathered: &mut Vec<Line>) -> usize {
+        let (began, mut waiting) = (Instant::now(), self.lines.len());
+        while waiting > 0 {
+            let came = self.lines.recv_many(gathered, waiting.min(MOST)).await;
+            if came == 0 {
+                break;
+            }
+            waiting -= came;
+            self.report(out, gathered).await;
+        }
+        if began.elapsed() <= JUST_NOW { 0 } else { self.lines.len() }
+    }
+
     async fn end(mut self, out: Out, mut gathered: Vec<Line>) {
         self.lines.close();
         while out.is_up() && self.lines.recv_many(&mut gathered, MOST).await > 0 {
@@ -173,7 +191,7 @@ impl Sending {
             self.tally.drop(left as u64);
         }
         if out.is_up() {
-            self.declare(&out, DeclaredState::Stopped).await;
+            self.declare(&out, DeclaredState::Stopped, 0).await;
             out.close().await;
         }
     }
@@ -182,7 +200,7 @@ impl Sending {
     pub(super) async fn declare_once(mut self, publisher: Publisher, state: DeclaredState) {
         let mut out = Out::new(publisher, &self.tally);
         if out.up().await.is_ok() {
-            self.declare(&out, state).await;
+            self.declare(&out, state, 0).await;
             out.close().await;
         }
     }
@@ -197,9 +215,11 @@ impl Sending {
             }
         }
         let mut batch = Vec::with_capacity(groups.len());
+        let mut follow: usize = groups.iter().map(|(_, _, deliveries)| deliveries.len()).sum();
         for (queue, outcome, deliveries) in groups {
             let (key, count) = (self.key(&queue, outcome.as_str()), deliveries.len() as u64);
-            self.count();
+            follow -= deliveries.len();
+            self.count(follow + self.lines.len());
             let by = self.declaration.by.clone();
             let report = Report { by, queue: queue.to_string(), outcome, deliveries };
             self.tally.metrics.sent.inc_by(count);
@@ -208,17 +228,18 @@ impl Sending {
         send(out, batch).await;
     }
 
-    async fn declare(&mut self, out: &Out, state: DeclaredState) {
-        self.count();
+    async fn declare(&mut self, out: &Out, state: DeclaredState, waiting: usize) {
+        self.count(waiting);
         self.declaration.state = state;
         let key = format!("{}.declared", self.declaration.by.service);
         let declared = self.publishing(self.names[1].clone(), key, 0, &self.declaration);
         send(out, vec![declared]).await;
     }
 
-    /// One message more.
-    fn count(&mut self) {
+    /// One message more, after which that many lines follow of what has ended.
+    fn count(&mut self, waiting: usize) {
         let by = &mut self.declaration.by;
+        by.waiting = waiting as u64;
         (by.sequence, by.dropped) = (by.sequence + 1, self.tally.dropped());
     }
 
