@@ -222,29 +222,6 @@ async fn a_worker_declares_what_it_handles_at_its_start_again_and_at_its_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_ended_before_a_declaration_is_told_of_before_it_or_said_to_follow() {
-    let mut kit = kit(worker().reports()).await;
-    kit.advance(secs(600) - GATHERED / 2).await;
-    kit.publish(NAME, &json!({})).await;
-    // while that is gathered the time for a declaration comes, and more ends than one message holds
-    kit.advance(GATHERED * 3 / 5).await;
-    for _ in 0..150 {
-        kit.publish(NAME, &json!({})).await;
-    }
-    kit.advance(GATHERED).await;
-    let said = said(kit.broker());
-    let at = said.iter().rposition(|(key, _)| key == "shop.declared").unwrap();
-    let told = |said: &[(String, Value)]| -> usize {
-        said.iter().filter_map(|(_, data)| data["deliveries"].as_array()).map(Vec::len).sum()
-    };
-    assert!(at > 0, "it was declared again");
-    assert_eq!((told(&said[..at]), told(&said[at..])), (151, 0));
-    // of the messages before it, each says how much follows
-    let waiting: Vec<u64> = said.iter().map(|(_, data)| data["waiting"].as_u64().unwrap_or(0)).collect();
-    assert!(waiting.contains(&51) && waiting[at] == 0, "{waiting:?}");
-}
-
-#[tokio::test(start_paused = true)]
 async fn what_ended_last_is_told_of_before_the_end() {
     let mut kit = kit(worker().reports()).await;
     kit.publish(NAME, &json!({})).await;
