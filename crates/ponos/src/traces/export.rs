@@ -30,7 +30,7 @@ const MOST_PAUSE: Duration = Duration::from_secs(30);
 /// How long the last spans may take at the end.
 const LAST: Duration = Duration::from_secs(2);
 
-/// Sends the spans of one [`Traces`]. Nothing is sent unless [`Export::run`] runs.
+/// Sends the spans of one [`Traces`](super::Traces). Nothing is sent unless [`Export::run`] runs.
 #[must_use = "spans are sent while it runs"]
 pub struct Export {
     spans: mpsc::Receiver<Vec<u8>>,
