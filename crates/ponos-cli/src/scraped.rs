@@ -48,3 +48,31 @@ impl Scraping {
         }
     }
 }
+
+/// What rules and dashboards look at.
+#[cfg(test)]
+pub(crate) mod deployed {
+    use super::Metrics;
+    use std::{collections::BTreeSet, fs, path::Path};
+
+    /// What a file of the deployment names of those that begin so.
+    fn named(file: &str, prefix: &str) -> BTreeSet<String> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy").join(file);
+        let text = fs::read_to_string(path).unwrap();
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        words.filter(|word| word.starts_with(prefix)).map(str::to_owned).collect()
+    }
+
+    /// A verb serves each metric that begins so and that they name.
+    pub(crate) fn has_all(metrics: &Metrics, prefix: &str) {
+        let scraped = metrics.expose(None).unwrap().text;
+        for file in ["prometheus/ponos.rules.yml", "grafana/services.json"] {
+            let named = named(file, prefix);
+            assert!(named.len() > 1, "{file}: {named:?}");
+            for name in named {
+                let is_it = |line: &str| line.split(['{', ' ']).next() == Some(&*name);
+                assert!(scraped.lines().any(is_it), "{file}: {name} is not in {scraped}");
+            }
+        }
+    }
+}

@@ -95,28 +95,12 @@ impl GatewayMetrics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{collections::BTreeSet, fs, path::Path};
-
-    /// What a file of the deployment names of these.
-    fn named(file: &str) -> BTreeSet<String> {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy").join(file);
-        let text = fs::read_to_string(path).unwrap();
-        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        words.filter(|word| word.starts_with("ponos_gateway_")).map(str::to_owned).collect()
-    }
+    use crate::scraped::deployed;
 
     #[test]
     fn whatever_rules_and_dashboards_look_at_is_there_from_the_start() {
         let metrics = Metrics::new();
         drop(GatewayMetrics::register(&metrics));
-        let scraped = metrics.expose(None).unwrap().text;
-        for file in ["prometheus/ponos.rules.yml", "grafana/services.json"] {
-            let named = named(file);
-            assert!(named.len() > 1, "{file}: {named:?}");
-            for name in named {
-                let is_it = |line: &str| line.split(['{', ' ']).next() == Some(&*name);
-                assert!(scraped.lines().any(is_it), "{file}: {name} is not in {scraped}");
-            }
-        }
+        deployed::has_all(&metrics, "ponos_gateway_");
     }
 }
