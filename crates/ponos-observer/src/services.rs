@@ -231,7 +231,11 @@ impl Service {
 
     /// Makes room for a run: of one that is over, or else of the one that was heard longest ago, of which something may be lost then.
     fn drop_a_run(&mut self, now: Timestamp) {
-        let oldest = self.runs.iter().min_by_key(|(_, run)| (run.is_at_work(now), run.heard_at));
+        // of those that were heard at the same time the one that began first, and then by name: the map has no order of its own
+        let order = |(name, run): &(&String, &Run)| {
+            (run.is_at_work(now), run.heard_at, run.began_at, String::clone(name))
+        };
+        let oldest = self.runs.iter().min_by_key(order);
         let Some((instance, was_at_work)) = oldest.map(|(name, run)| (name.clone(), run.is_at_work(now)))
         else {
             return;

@@ -150,6 +150,7 @@ fn services_runs_and_names_are_bounded() {
         );
     }
     for run in 0..9 {
+        bus.after(1);
         let by =
             Instance { service: "a".into(), instance: run.to_string(), sequence: 0, dropped: 0, waiting: 0 };
         let mut speaker = Speaker { by, handlers: Vec::new(), repeats_ms: 60_000 };
