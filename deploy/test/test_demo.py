@@ -55,11 +55,37 @@ class Demo(unittest.TestCase):
     def test_grafana_is_given_the_data_sources_and_the_folder_that_are_there(self):
         volumes = {volume.split(":")[1]: volume.split(":")[0] for volume in self.compose()["services"]["grafana"]["volumes"]}
         sources = yaml.safe_load((DEMO / volumes["/etc/grafana/provisioning/datasources/khronos.yaml"]).read_text())["datasources"]
-        self.assertEqual([source["type"] for source in sources], ["prometheus", "loki"])
+        self.assertEqual([source["type"] for source in sources], ["prometheus", "loki", "tempo"])
         for source in sources:
             self.assertIn(re.fullmatch(r"http://(\w+):\d+", source["url"])[1], self.compose()["services"])
         provider, = yaml.safe_load((DEMO / volumes["/etc/grafana/provisioning/dashboards/khronos.yaml"]).read_text())["providers"]
         self.assertEqual((DEMO / volumes[provider["options"]["path"]]).resolve(), tools.ROOT / "deploy/grafana")
+
+    def test_what_leads_from_one_data_source_to_another_leads_to_one_that_is_there(self):
+        sources = yaml.safe_load((DEMO / "grafana/datasources.yaml").read_text())["datasources"]
+        settings = [source.get("jsonData", {}) for source in sources]
+        links = [link for data in settings for key in ("exemplarTraceIdDestinations", "derivedFields") for link in data.get(key, [])]
+        links += [data["tracesToLogsV2"] for data in settings if "tracesToLogsV2" in data]
+        self.assertEqual(len(links), 3)
+        for link in links:
+            self.assertIn(link["datasourceUid"], [source["uid"] for source in sources])
+        # a line of a clock's or a worker's log
+        line = '{"level":"INFO","trace_id":"0af7651916cd43dd8448eb211c80319c","message":"published"}'
+        field, = (link for link in links if "matcherRegex" in link)
+        self.assertEqual(re.search(field["matcherRegex"], line)[1], "0af7651916cd43dd8448eb211c80319c")
+
+    def test_spans_go_to_where_tempo_takes_them_and_grafana_asks_it(self):
+        services = self.compose()["services"]
+        tempo = yaml.safe_load((DEMO / "tempo.yaml").read_text())
+        taken = tempo["distributor"]["receivers"]["otlp"]["protocols"]["http"]["endpoint"].rsplit(":")[-1]
+        mounted = dict(volume.split(":")[:2][::-1] for volume in services["tempo"]["volumes"])
+        self.assertEqual(services["tempo"]["command"], ["-config.file=/etc/tempo.yaml"])
+        self.assertEqual(mounted["/etc/tempo.yaml"], "./tempo.yaml")
+        for name, variable in [(name, "KHRONOS_TRACES_ENDPOINT") for name in ("khronos-1", "khronos-2", "khronos-3")] + [
+                (name, "PONOS_TRACES") for name in ("diary", "parcels-bus", "letters-bus")]:
+            self.assertEqual(services[name]["environment"][variable], f"http://tempo:{taken}/v1/traces")
+        source, = (source for source in yaml.safe_load((DEMO / "grafana/datasources.yaml").read_text())["datasources"] if source["type"] == "tempo")
+        self.assertEqual(source["url"], f"http://tempo:{tempo['server']['http_listen_port']}")
 
     def test_what_logs_is_brought_to_loki(self):
         services = self.compose()["services"]
