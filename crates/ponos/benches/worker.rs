@@ -1,7 +1,8 @@
 //! The worker beside others on one RabbitMQ: the same messages, a trivial handler, from the first handled to the last. In turns:
 //! the worker, bare lapin (prefetch 1,000, one ack per 100; and each acked at a prefetch of 1), amqplib, FastStream and Celery.
 //! `MESSAGES` (20,000), `PAIRS` (3), `PEERS` (1; 0 leaves out what is not Rust), `ONLY` (such as `0,1`: these of the list below),
-//! `METRICS` (0; 1 has the worker count for Prometheus).
+//! `METRICS` (0; 1 has the worker count for Prometheus). The last three of the list are the worker with spans of one trace of a hundred,
+//! with spans of all, and with reports: only `ONLY` has them. Who collects the spans is a process of its own.
 //! Peers are processes of their own: Node's amqplib from `SCRATCH/node`, Python's from `SCRATCH/peers` (docs/performance.md says
 //! how they come there).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // a benchmark's error is its end
@@ -23,10 +24,13 @@ use ponos::{
     metrics::Metrics,
     prelude::*,
     topology::{Binding, Exchange, Queue, Topology},
+    traces::Collector,
 };
 use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
     path::PathBuf,
-    process::Command,
+    process::{Child, Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering::Relaxed},
@@ -46,9 +50,12 @@ enum Who {
     Amqplib,
     FastStream,
     Celery,
+    SomeTraced,
+    AllTraced,
+    Reporting,
 }
 
-const ALL: [Who; 8] = [
+const ALL: [Who; 11] = [
     Who::Worker,
     Who::Lapin,
     Who::WorkerByDefault,
@@ -57,6 +64,9 @@ const ALL: [Who; 8] = [
     Who::Amqplib,
     Who::FastStream,
     Who::Celery,
+    Who::SomeTraced,
+    Who::AllTraced,
+    Who::Reporting,
 ];
 
 impl Who {
@@ -70,6 +80,9 @@ impl Who {
             Self::Amqplib => "amqplib (Node), prefetch 100, each acked",
             Self::FastStream => "FastStream (Python), prefetch 100",
             Self::Celery => "Celery (Python), prefork 2",
+            Self::SomeTraced => "worker, spans of 1 of 100",
+            Self::AllTraced => "worker, spans of all",
+            Self::Reporting => "worker, with reports",
         }
     }
 
@@ -77,6 +90,7 @@ impl Who {
     fn share(self) -> usize {
         match self {
             Self::Worker | Self::Lapin | Self::WorkerByDefault | Self::Amqplib => 1,
+            Self::SomeTraced | Self::AllTraced | Self::Reporting => 1,
             Self::WorkerByOne | Self::LapinByOne => 4,
             Self::FastStream | Self::Celery => 10,
         }
@@ -88,6 +102,9 @@ impl Who {
 }
 
 fn main() {
+    if std::env::var_os(COLLECTS).is_some() {
+        return collect();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(measured());
 }
@@ -193,7 +210,7 @@ fn topology(quorum: bool) -> Topology {
         *queue = Queue::classic(QUEUE);
     }
     topology.join(Topology {
-        exchanges: vec![Exchange::topic("events")],
+        exchanges: vec![Exchange::topic("events"), Exchange::topic("ponos.reports")],
         bindings: vec![Binding::queue("events", QUEUE, NAME)],
         ..Topology::default()
     });
@@ -207,6 +224,7 @@ async fn run(node: &Node, who: Who, quorum: bool, count: usize) -> Result<Run, S
         Who::Worker => Ok(worked(&place, Policy::default().concurrency(64).prefetch(1_000), count).await),
         Who::WorkerByDefault => Ok(worked(&place, Policy::default(), count).await),
         Who::WorkerByOne => Ok(worked(&place, Policy::default().concurrency(1).prefetch(1), count).await),
+        Who::SomeTraced | Who::AllTraced | Who::Reporting => Ok(seen(&place, who, count).await),
         Who::Lapin => Ok(by_lapin(&place, 1_000, 100, count).await),
         Who::LapinByOne => Ok(by_lapin(&place, 1, 1, count).await),
         Who::Amqplib => peer(
@@ -221,6 +239,64 @@ async fn run(node: &Node, who: Who, quorum: bool, count: usize) -> Result<Run, S
         Who::Celery => {
             peer(&mut Command::new(scratch("peers/bin/python")), "celery_worker.py", &place, count)
         }
+    }
+}
+
+/// Set for the process that collects spans.
+const COLLECTS: &str = "COLLECTS";
+
+/// Says where it listens, and thanks for whatever comes, until its standard input ends.
+fn collect() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    println!("http://{}/v1/traces", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let stream = stream.unwrap();
+            std::thread::spawn(move || while take(&mut BufReader::new(&stream)).is_some() {});
+        }
+    });
+    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+}
+
+/// One request, with an answer of no words; `None` at the end.
+fn take(stream: &mut BufReader<&TcpStream>) -> Option<()> {
+    let (mut line, mut length) = (String::new(), 0);
+    while line != "\r\n" {
+        line.clear();
+        if stream.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        let lower = line.to_ascii_lowercase();
+        if let Some(told) = lower.strip_prefix("content-length:") {
+            length = told.trim().parse().unwrap();
+        }
+    }
+    std::io::copy(&mut stream.take(length), &mut std::io::sink()).ok()?;
+    let answer = "HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n";
+    stream.get_mut().write_all(answer.as_bytes()).ok()
+}
+
+/// A process that collects spans; ends when it is dropped.
+struct Collecting {
+    child: Child,
+    endpoint: String,
+}
+
+impl Collecting {
+    fn start() -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.env(COLLECTS, "1").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut endpoint = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut endpoint).unwrap();
+        Self { child, endpoint: endpoint.trim().to_owned() }
+    }
+}
+
+impl Drop for Collecting {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        self.child.wait().unwrap();
     }
 }
 
@@ -276,9 +352,30 @@ fn worker(policy: Policy, watch: &Arc<Watch>, count: usize) -> Worker {
 }
 
 async fn worked(place: &Place<'_>, policy: Policy, count: usize) -> Run {
+    worked_by(place, policy, count, |worker| worker).await
+}
+
+/// The worker with what shows what it does.
+async fn seen(place: &Place<'_>, who: Who, count: usize) -> Run {
+    let policy = Policy::default().concurrency(64).prefetch(1_000);
+    if who == Who::Reporting {
+        return worked_by(place, policy, count, Worker::reports).await;
+    }
+    let collecting = Collecting::start();
+    let ratio = if who == Who::AllTraced { 1.0 } else { 0.01 };
+    let collector = Collector::at(&collecting.endpoint).unwrap().ratio(ratio).unwrap();
+    worked_by(place, policy, count, |worker| worker.traces(collector)).await
+}
+
+async fn worked_by(
+    place: &Place<'_>,
+    policy: Policy,
+    count: usize,
+    set_up: impl FnOnce(Worker) -> Worker,
+) -> Run {
     let watch = Arc::new(Watch::default());
     // passive: one of the queues may be a classic one
-    let worker = worker(policy, &watch, count).passive();
+    let worker = set_up(worker(policy, &watch, count)).passive();
     let transport = Transport::amqp(AmqpConfig::parse(&place.url).unwrap());
     let (trigger, shutdown) = shutdown();
     let running = tokio::spawn(async move { Box::pin(worker.run_on(transport, shutdown)).await });
