@@ -2,7 +2,7 @@
 //!
 //! The verbs share `connection` (which broker), `trouble` (errors and exit codes), `output` (writing), `layout` (lines that
 //! fit the terminal), `http` (serving HTTP), `traces` (where spans go), `config` (`ponos.toml`), `described` (a service), `contracts` (schemas) and
-//! `span` (durations as people write them), `ask` (asking an observer). The program uses only the public items of `ponos`; it is a package of its own,
+//! `span` (durations as people write them), `monitoring` (metrics and log of what goes on), `ask` (asking an observer). The program uses only the public items of `ponos`; it is a package of its own,
 //! so that neither workers nor the clock pay for a command line.
 
 mod ask;
@@ -23,6 +23,7 @@ mod inbox;
 mod json;
 mod later;
 mod layout;
+mod monitoring;
 mod observe;
 mod output;
 mod publish;

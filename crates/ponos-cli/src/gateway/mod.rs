@@ -24,6 +24,7 @@ use crate::{
     connection::{Options, reach},
     exit::Exit,
     http::{self, ConnectionLimits},
+    monitoring::MonitoringArgs,
     output,
     run::log,
     scraped::Scraped,
@@ -62,18 +63,8 @@ pub(crate) struct Args {
     /// The file that describes it; ponos.toml in this folder if left out
     #[arg(long, value_name = "FILE", env = config::VARIABLE, hide_env_values = true)]
     config: Option<PathBuf>,
-    /// Serves metrics for Prometheus at http://ADDRESS/metrics
-    #[arg(long, value_name = "ADDRESS", env = "PONOS_METRICS", hide_env_values = true)]
-    metrics: Option<String>,
-    /// The format of log lines on standard error; PONOS_LOG sets their level
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        env = "PONOS_LOG_FORMAT",
-        hide_env_values = true,
-        default_value = "text"
-    )]
-    log_format: log::Format,
+    #[command(flatten)]
+    monitoring: MonitoringArgs,
     #[command(flatten)]
     traces: traces::TracesArgs,
 }
@@ -83,7 +74,7 @@ The first Ctrl-C or SIGTERM takes no more requests; those that have begun are an
 ends it at once: who was not answered sends it again. After Ctrl-C the exit code is 130, after SIGTERM 0.";
 
 pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
-    log::begin(args.log_format)?;
+    log::begin(args.monitoring.log_format)?;
     let config = Config::load(args.config.as_deref())?;
     let service = config.described.service.clone();
     let Some(settings) = config.gateway.clone() else {
@@ -102,7 +93,7 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     if let Some(traces) = &traces {
         metrics.register(|registry| traces.register(registry, "ponos_spans"));
     }
-    let scraped = Scraped::bind(args.metrics.as_deref(), metrics)?;
+    let scraped = Scraped::bind(args.monitoring.metrics.as_deref(), metrics)?;
     let listener = Listener::bind(&settings).await?;
     let mut amqp = options.or(&config).config(&format!("ponos gateway {service}"))?;
     amqp.confirm_timeout = settings.limits.confirm;

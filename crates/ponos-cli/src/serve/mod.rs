@@ -14,7 +14,9 @@ use crate::{
     connection::Options,
     described::unfit,
     exit::Exit,
-    http, inbox, output,
+    http, inbox,
+    monitoring::MonitoringArgs,
+    output,
     run::{health, log},
     span,
     streams::Streams,
@@ -67,18 +69,8 @@ pub(crate) struct Args {
     /// As of ponos run: a file that is recent while the worker is alive
     #[arg(long, value_name = "FILE")]
     health_file: Option<PathBuf>,
-    /// Serves metrics for Prometheus at http://ADDRESS/metrics
-    #[arg(long, value_name = "ADDRESS", env = "PONOS_METRICS", hide_env_values = true)]
-    metrics: Option<String>,
-    /// The format of log lines on standard error; PONOS_LOG sets their level
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        env = "PONOS_LOG_FORMAT",
-        hide_env_values = true,
-        default_value = "text"
-    )]
-    log_format: log::Format,
+    #[command(flatten)]
+    monitoring: MonitoringArgs,
     #[command(flatten)]
     traces: traces::TracesArgs,
 }
@@ -92,7 +84,7 @@ The first Ctrl-C or SIGTERM gives out no more and lets programs settle what they
 they had goes back to its queue. After Ctrl-C the exit code is 130, after SIGTERM 0.";
 
 pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
-    log::begin(args.log_format)?;
+    log::begin(args.monitoring.log_format)?;
     let mut config = args.streams.read(&Policy::default(), None)?;
     if let Some(told) = args.inbox.as_deref().filter(|told| !told.is_empty()) {
         config.inbox = Some(inbox::InboxLocation::read(told)?);
@@ -104,7 +96,7 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     if let Some(place) = &config.inbox {
         worker = worker.inbox(place.open(&described.service, described.slots()).await?);
     }
-    if let Some(address) = args.metrics.as_deref().filter(|address| !address.is_empty()) {
+    if let Some(address) = args.monitoring.metrics.as_deref().filter(|address| !address.is_empty()) {
         let metrics = Metrics::new();
         deliveries.metrics().register(&metrics);
         worker = worker.registry(&metrics).metrics(address);

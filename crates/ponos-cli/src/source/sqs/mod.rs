@@ -23,6 +23,7 @@ use crate::{
     exit::Exit,
     gateway::publisher::topology,
     http::client::HttpClient,
+    monitoring::MonitoringArgs,
     output,
     run::log,
     said::Said,
@@ -63,18 +64,8 @@ pub(crate) struct Args {
     /// The file that describes it; ponos.toml in this folder if left out
     #[arg(long, value_name = "FILE", env = config::VARIABLE, hide_env_values = true)]
     config: Option<PathBuf>,
-    /// Serves metrics for Prometheus at http://ADDRESS/metrics
-    #[arg(long, value_name = "ADDRESS", env = "PONOS_METRICS", hide_env_values = true)]
-    metrics: Option<String>,
-    /// The format of log lines on standard error; PONOS_LOG sets their level
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        env = "PONOS_LOG_FORMAT",
-        hide_env_values = true,
-        default_value = "text"
-    )]
-    log_format: log::Format,
+    #[command(flatten)]
+    monitoring: MonitoringArgs,
 }
 
 const ENDS: &str = "\
@@ -85,7 +76,7 @@ The first Ctrl-C or SIGTERM receives no more; what was received is published, co
 is away. The second ends it at once: SQS shows again what was not deleted. After Ctrl-C the exit code is 130, after SIGTERM 0.";
 
 pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
-    log::begin(args.log_format)?;
+    log::begin(args.monitoring.log_format)?;
     let config = Config::load(args.config.as_deref())?;
     let service = config.described.service.clone();
     let Some(settings) = config.sqs.clone() else {
@@ -97,7 +88,7 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     let calls = calls(&settings, &credentials)?;
     let metrics = Metrics::new();
     let counted = SourceMetrics::register(&metrics);
-    let scraped = Scraped::bind(args.metrics.as_deref(), metrics)?;
+    let scraped = Scraped::bind(args.monitoring.metrics.as_deref(), metrics)?;
     let mut amqp = options.or(&config).config(&format!("ponos source sqs {service}"))?;
     amqp.confirm_timeout = settings.limits.confirm;
     let transport = Transport::amqp(amqp);
