@@ -2,6 +2,10 @@
 
 #![allow(clippy::disallowed_methods, reason = "this is the one place that asks the system for the time")]
 
+mod quality;
+
+pub use quality::{Quality, quality};
+
 use crate::engine::Reading;
 use ponos::event::Timestamp;
 use std::{

@@ -107,6 +107,8 @@ pub struct ClockConfig {
     pub max_backward: Duration,
     /// What happens after such a step.
     pub on_backward: OnBackward,
+    /// By how much the system's time may probably be wrong before that is a warning; `None` for no warning.
+    pub max_error: Option<Duration>,
     /// The folder of TZif files that says the rules of time zones; `None` for the bundled data.
     pub time_zones: Option<PathBuf>,
 }

@@ -193,7 +193,7 @@ fn http_state(
     let rules = http::AccessRules { open, open_reads, behind_proxy };
     let access = http::Access::new(&config.http.tokens, owners, rules);
     let state = http::HttpState::new(clock, config.hosts(), limits);
-    state.with_access(access).with_tls(tls)
+    state.with_access(access).with_tls(tls).with_max_error(config.clock.max_error)
 }
 
 /// The outcome of a step of the start; `None` if the clock is asked to stop before.

@@ -138,6 +138,7 @@ fn clock(reader: &mut Reader<'_>) -> ClockConfig {
             OnBackward::Wait,
             &[("wait", OnBackward::Wait), ("resume", OnBackward::Resume)],
         ),
+        max_error: reader.is_set("clock.max_error").then(|| reader.duration("clock.max_error", MINUTE, HOUR)),
         time_zones: reader.path("clock.time_zones"),
     }
 }

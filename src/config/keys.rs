@@ -59,6 +59,7 @@ pub(super) const KEYS: &[Key] = &[
             ("clock.max_forward", Kind::Duration),
             ("clock.max_backward", Kind::Duration),
             ("clock.on_backward", Kind::Text),
+            ("clock.max_error", Kind::Duration),
             ("clock.time_zones", Kind::Text),
         ]),
     ),

@@ -134,7 +134,8 @@ async fn ready(
         leader,
         ..Readiness::new(follower.status(), &follower.state.clock.zone_data())
     };
-    let readiness = readiness.with_warmth(&follower.warmth.borrow(), clock::reading().boot);
+    let mut readiness = readiness.with_warmth(&follower.warmth.borrow(), clock::reading().boot);
+    readiness.warnings.extend(follower.state.warnings());
     super::health::answer(readiness, caller.is_some())
 }
 

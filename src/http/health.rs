@@ -4,7 +4,6 @@
 use super::{problem::Problem, state::HttpState};
 use crate::{
     authority::Caller,
-    clock,
     ops::{self, Alive, Readiness},
 };
 use axum::{Extension, Json, extract::State, http::StatusCode};
@@ -59,9 +58,7 @@ pub(super) async fn ready(
     caller: Option<Extension<Caller>>,
 ) -> (StatusCode, Json<ReadinessAnswer>) {
     let mut readiness = ops::status::readiness(&state.clock).await;
-    if let Some(tls) = &state.tls {
-        readiness.warnings.extend(tls.warnings(clock::now()));
-    }
+    readiness.warnings.extend(state.warnings());
     answer(readiness, caller.is_some())
 }
 

@@ -11,11 +11,12 @@ use super::{
 };
 use crate::{
     authority::Caller,
+    clock,
     ops::{RunningClock, cluster::ClusterReader},
 };
 use ponos_http::Tls;
 use serde_json::{Map, Value};
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
 /// The running clock, and how many may ask it at a time. Clones share it.
@@ -25,6 +26,8 @@ pub struct HttpState {
     pub(super) hosts: Arc<[String]>,
     pub(super) access: Access,
     pub(super) tls: Option<Tls>,
+    /// From which probable error on the system's time is a warning.
+    max_error: Option<Duration>,
     /// The others of its name; none where it is alone.
     pub(super) cluster: Option<ClusterReader>,
     pub(super) limits: Limits,
@@ -53,6 +56,7 @@ impl HttpState {
             hosts: hosts.into(),
             access: Access::default(),
             tls: None,
+            max_error: None,
             cluster: None,
             feeds: Shares::new(limits.feeds),
             audits: Audits::new(limits.hold),
@@ -79,6 +83,19 @@ impl HttpState {
         Self { tls, ..self }
     }
 
+    /// The same, which warns when the system's time is probably wrong by more than this.
+    #[must_use]
+    pub fn with_max_error(self, max_error: Option<Duration>) -> Self {
+        Self { max_error, ..self }
+    }
+
+    /// What is to be said of this process, whether it leads or follows.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let tls = self.tls.iter().flat_map(|tls| tls.warnings(clock::now()));
+        let limit = self.max_error.and_then(|limit| clock::quality()?.warning(limit));
+        tls.chain(limit).collect()
+    }
+
     /// The same of one of several clocks.
     #[must_use]
     pub fn among(self, cluster: ClusterReader) -> Self {
@@ -87,7 +104,7 @@ impl HttpState {
 
     /// The same with places of its own: a flood from elsewhere takes none of the operators'.
     pub(super) fn for_operators(self) -> Self {
-        Self::new(self.clock, Vec::new(), self.limits).with_tls(self.tls)
+        Self::new(self.clock, Vec::new(), self.limits).with_tls(self.tls).with_max_error(self.max_error)
     }
 
     /// Whose a connection is on which no token was shown.

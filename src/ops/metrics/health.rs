@@ -1,7 +1,8 @@
 //! How a clock is, for metrics: of one that follows another that is all.
 
-use super::{gauge, lease, seconds};
+use super::{Seconds, gauge, lease, seconds};
 use crate::{
+    clock,
     clock_loop::{Degraded, Status},
     ops::{OpsError, RunningClock, run_blocking},
     schedule::ZoneData,
@@ -11,6 +12,7 @@ use prometheus_client::{
     metrics::{family::Family, gauge::Gauge, info::Info},
     registry::{Registry, Unit},
 };
+use std::time::Duration;
 
 /// The metrics of a clock that follows another one, of this status, and as warm as that. All else is the leader's, who shows it.
 ///
@@ -44,6 +46,24 @@ pub(super) fn show(
         degraded.get_or_create(&[("reason", what.word())]).set(status.degraded.contains(&what).into());
     }
     registry.register("degraded", "Which reasons and warnings there are", degraded);
+    if let Some(quality) = clock::quality() {
+        let error = |duration: Duration| {
+            let seconds = Seconds::default();
+            seconds.set(duration.as_secs_f64());
+            seconds
+        };
+        let what = "Whether somebody keeps the system's time";
+        registry.register("time_kept", what, gauge(quality.is_kept.into()));
+        let what = "By how much the system's time is probably wrong";
+        registry.register_with_unit(
+            "time_estimated_error",
+            what,
+            Unit::Seconds,
+            error(quality.estimated_error),
+        );
+        let what = "By how much the system's time is wrong at most";
+        registry.register_with_unit("time_max_error", what, Unit::Seconds, error(quality.most_error));
+    }
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let labels = [("version", version), ("clock", status.clock.clone()), ("time_zones", zones.to_string())];
     registry.register("build", "Version, name and zone data of the clock", Info::new(labels));
