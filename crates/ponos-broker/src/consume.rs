@@ -1,92 +1,12 @@
 //! The consuming half of the port.
 
-use super::{Arrivals, Closed, Link, LinkError, LinkErrorClass};
+use super::{Arrivals, Closed, Consume, Flow, Link, LinkError, LinkErrorClass};
 use ponos_event::Message;
 use std::sync::{
     Arc,
     atomic::{AtomicU16, AtomicU64, Ordering},
 };
 use tokio::sync::{mpsc, oneshot, watch};
-
-/// Which queue to consume, and how.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Consume {
-    /// The queue; empty for the one of the topology that the broker names.
-    pub queue: String,
-    /// How many deliveries may be unsettled at a time, to begin with; 0 counts as 1.
-    pub prefetch: u16,
-    /// The largest prefetch that [`Consumer::set_prefetch`] may set; without effect if it is less than `prefetch`.
-    pub most: u16,
-    /// Begin with a prefetch of 1 whenever it connects or subscribes again, until [`Consumer::widen`].
-    pub cautious: bool,
-    /// Refuse, and be refused by, any other consumer of the queue.
-    pub exclusive: bool,
-}
-
-impl Default for Consume {
-    /// The queue that the broker names, a prefetch of 100 that stays so, neither cautious nor exclusive.
-    fn default() -> Self {
-        Self { queue: String::new(), prefetch: 100, most: 0, cautious: false, exclusive: false }
-    }
-}
-
-impl Consume {
-    /// `queue` with the defaults.
-    pub fn new(queue: impl Into<String>) -> Self {
-        Self { queue: queue.into(), ..Self::default() }
-    }
-
-    /// The same with another prefetch.
-    #[must_use]
-    pub fn prefetch(mut self, prefetch: u16) -> Self {
-        self.prefetch = prefetch;
-        self
-    }
-
-    /// The same with a prefetch that may become as much.
-    #[must_use]
-    pub fn at_most(mut self, most: u16) -> Self {
-        self.most = most;
-        self
-    }
-
-    /// The same, cautious.
-    #[must_use]
-    pub fn cautious(mut self) -> Self {
-        self.cautious = true;
-        self
-    }
-
-    /// The same, exclusive.
-    #[must_use]
-    pub fn exclusive(mut self) -> Self {
-        self.exclusive = true;
-        self
-    }
-
-    /// The prefetch of a flow.
-    pub(super) fn width(&self, flow: Flow) -> u16 {
-        if flow == Flow::Wide { self.prefetch.max(1) } else { 1 }
-    }
-
-    /// The flow to change to now, on the way to `wanted`, while `out` deliveries are unsettled: a new subscription has its whole
-    /// prefetch beside those of earlier ones. While they are more than the prefetch itself it stays narrow, so that never more
-    /// than twice the prefetch is out, however many times it changes.
-    pub(super) fn reachable(&self, wanted: Flow, out: usize) -> Flow {
-        if wanted == Flow::Wide && out > usize::from(self.width(wanted)) { Flow::Narrow } else { wanted }
-    }
-}
-
-/// How much a consumer takes in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flow {
-    /// One delivery at a time.
-    Narrow,
-    /// Up to the prefetch.
-    Wide,
-    /// Nothing more; what is out can still be settled.
-    Stopped,
-}
 
 /// One message delivered.
 #[derive(Debug, Clone, PartialEq)]
@@ -258,12 +178,25 @@ impl Consumer {
         self.flow.send_modify(|_| {});
     }
 
+    /// Takes nothing in until [`Consumer::resume`]: the broker gives new messages to others. What was on its way is still
+    /// delivered, and what is out can be settled. A connection that is lost meanwhile is made again, and stays paused.
+    pub fn pause(&self) {
+        turn(&self.flow, Flow::Wide, Flow::Paused);
+        turn(&self.flow, Flow::Narrow, Flow::Paused);
+    }
+
+    /// Ends a pause: takes one in at a time until [`Consumer::widen`].
+    pub fn resume(&self) {
+        turn(&self.flow, Flow::Paused, Flow::Narrow);
+    }
+
     /// Takes nothing in any more, for good: the broker gives new messages to others. What was on its way is still
     /// delivered, and what is out can be settled until the handle is dropped. If the connection is lost meanwhile, it is
     /// not made again.
     pub fn stop(&self) {
         turn(&self.flow, Flow::Wide, Flow::Stopped);
         turn(&self.flow, Flow::Narrow, Flow::Stopped);
+        turn(&self.flow, Flow::Paused, Flow::Stopped);
     }
 
     /// The flow requested now; a cautious consumer is narrow again after each connection and subscription.
@@ -361,24 +294,5 @@ impl ConsumerTask {
             "the broker cancelled the consumer (its queue was deleted or moved); it subscribed again"
         );
         self.link.send_modify(|_| {});
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_more_than_twice_the_prefetch_is_out_however_often_it_turns() {
-        let options = Consume::new("q").prefetch(40);
-        let mut out = 0;
-        for _ in 0..10 {
-            out += usize::from(options.width(options.reachable(Flow::Narrow, out)));
-            out += usize::from(options.width(options.reachable(Flow::Wide, out)));
-            assert!(out <= 80 + 10, "{out}");
-        }
-        assert_eq!(options.reachable(Flow::Wide, 40), Flow::Wide);
-        assert_eq!(options.reachable(Flow::Wide, 41), Flow::Narrow);
-        assert_eq!(options.reachable(Flow::Stopped, 41), Flow::Stopped);
     }
 }

@@ -17,6 +17,7 @@ mod arrivals;
 mod consume;
 mod fence;
 pub mod files;
+mod flow;
 mod link;
 pub mod memory;
 mod publish;
@@ -27,8 +28,9 @@ pub mod stack;
 mod transport;
 
 pub use arrivals::Arrivals;
-pub use consume::{Consume, Consumer, ConsumerTask, Delivery, DeliveryTag, Flow, Losses, Settle, Settler};
+pub use consume::{Consumer, ConsumerTask, Delivery, DeliveryTag, Losses, Settle, Settler};
 pub use fence::Fence;
+pub use flow::{Consume, Flow, StreamStart};
 pub use link::{Closed, Link, LinkError, LinkErrorClass, Unclosed};
 #[doc(hidden)]
 pub use publish::{NO_FRAME, TOO_DEEP};

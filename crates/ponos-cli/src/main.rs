@@ -12,6 +12,7 @@ mod completions;
 mod config;
 mod connection;
 mod contracts;
+mod control;
 mod coverage;
 mod dead;
 mod declare;
@@ -64,6 +65,12 @@ enum Verb {
     /// Lists, shows, requeues or drops dead letters.
     #[command(subcommand)]
     Dead(dead::Verb),
+    Pause(control::PauseArgs),
+    Resume(control::ResumeArgs),
+    Limit(control::LimitArgs),
+    /// Lists the queues that are paused or limited by hand.
+    #[command(subcommand)]
+    Control(control::Verb),
     Run(run::Args),
     Serve(serve::Args),
     Gateway(gateway::Args),
@@ -104,7 +111,11 @@ impl Verb {
             Self::Declare(_) => {
                 Some("interrupted: a part of what the service needs may be declared; run it again")
             }
+            Self::Pause(_) | Self::Resume(_) | Self::Limit(_) => {
+                Some("interrupted: see ponos control list for whether it holds")
+            }
             Self::Dead(_)
+            | Self::Control(_)
             | Self::Why(_)
             | Self::Coverage(_)
             | Self::Check(_)
@@ -134,6 +145,10 @@ fn main() -> ExitCode {
             Verb::Tail(args) => tail::run(&connection, args).await,
             Verb::Publish(args) => publish::run(&connection, args).await,
             Verb::Dead(verb) => dead::run(&connection, verb).await,
+            Verb::Pause(args) => control::pause(&connection, args).await,
+            Verb::Resume(args) => control::resume(&connection, args).await,
+            Verb::Limit(args) => control::limit(&connection, args).await,
+            Verb::Control(verb) => control::run(&connection, verb).await,
             Verb::Run(args) => run::run(&connection, args).await,
             Verb::Serve(args) => serve::run(&connection, args).await,
             Verb::Gateway(args) => gateway::run(&connection, args).await,

@@ -11,7 +11,7 @@ use crate::{
 };
 use ponos::{
     broker::{LinkErrorClass, Transport},
-    event::reports,
+    event::{control, reports},
     topology::{self, Document, Exchange, Permissions, Queue, Topology, worker},
     worker::{Outcome, Policy},
 };
@@ -77,6 +77,7 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     let options = &options.or(&config);
     let worker = config.described.worker(Clone::clone, |_, _| |_, _| async { Ok(Outcome::Done) });
     let mut wanted = worker.ready().map_err(unfit)?.topology().clone();
+    wanted.join(control::topology());
     if config.reports {
         wanted.join(reports::topology());
     }
@@ -96,7 +97,11 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     }
     let (part, permissions) = match args.part {
         Part::All => (wanted, permissions.as_ref()),
-        Part::Shared => (worker::shared(), None),
+        Part::Shared => {
+            let mut shared = worker::shared();
+            shared.join(control::topology());
+            (shared, None)
+        }
         Part::Service => (worker::own(&wanted), permissions.as_ref()),
     };
     let document = Document { topology: &part, vhost: &vhost, permissions };

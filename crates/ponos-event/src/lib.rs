@@ -5,6 +5,7 @@
 
 pub mod asyncapi;
 mod cloudevents;
+pub mod control;
 pub mod duration;
 mod id;
 mod json;

@@ -12,6 +12,8 @@ pub mod client;
 #[cfg(feature = "worker")]
 pub mod clock;
 #[cfg(feature = "worker")]
+pub mod control;
+#[cfg(feature = "worker")]
 mod declared;
 pub mod exit;
 #[doc(hidden)]

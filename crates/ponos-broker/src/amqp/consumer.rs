@@ -120,7 +120,7 @@ impl ConsumerSupervisor {
     /// How to take in again what could not be read: by itself, for what was out beside it is counted too, and on a connection of its
     /// own, for the whole connection is lost by it.
     fn care(&self, flow: Flow) -> (Flow, bool) {
-        if self.unread.is_at_it() { (Flow::Narrow, true) } else { (flow, false) }
+        if self.unread.is_at_it() && flow.takes() { (Flow::Narrow, true) } else { (flow, false) }
     }
 
     /// Counts messages in a row that could not be read; whether to try again at once.

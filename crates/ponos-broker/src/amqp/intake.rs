@@ -1,7 +1,7 @@
 //! An open channel that consumes: subscribed, turned to another prefetch, settled on.
 
 use super::{
-    super::{Consume, Flow, LinkError, LinkErrorClass, Settle},
+    super::{Consume, Flow, LinkError, LinkErrorClass, Settle, StreamStart},
     acks::{Acks, Flush},
     connection::Session,
     convert, declare,
@@ -21,7 +21,7 @@ use lapin::{
         BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
         BasicRejectOptions,
     },
-    types::{FieldTable, ShortString},
+    types::{AMQPValue, FieldTable, LongString, ShortString},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -40,11 +40,11 @@ type DeliveryStream = ReadyChunks<lapin::Consumer>;
 pub(super) struct Intake {
     pub(super) session: Arc<Session>,
     channel: Channel,
-    /// Ends when the subscription does.
-    pub(super) stream: DeliveryStream,
+    /// Ends when the subscription does; `None` without one.
+    stream: Option<DeliveryStream>,
     pub(super) acks: Acks,
     queue: String,
-    /// What the present subscription takes in; [`Flow::Stopped`] once it has run out for good.
+    /// What the present subscription takes in; [`Flow::Stopped`] once it has run out for good, [`Flow::Paused`] for now.
     flow: Flow,
     /// Its prefetch.
     width: u16,
@@ -90,11 +90,15 @@ impl Intake {
     pub(super) async fn turn(&mut self, options: &Consume, wanted: Flow) -> Result<(), LinkError> {
         let hold = self.hold.take();
         let is_so =
-            |wanted| self.flow == wanted && (wanted == Flow::Stopped || self.width == options.width(wanted));
+            |wanted: Flow| self.flow == wanted && (!wanted.takes() || self.width == options.width(wanted));
         if self.turning || is_so(wanted) || self.is_stopped() {
             return Ok(());
         }
         let wanted = options.reachable(wanted, self.acks.outstanding());
+        if self.flow == Flow::Paused {
+            // nothing is to be ended
+            return self.subscribe(options, wanted).await;
+        }
         // what is narrower than it should be in the end stays so until less is out
         if is_so(wanted)
             || wanted == Flow::Narrow && self.flow == Flow::Wide && self.width < options.width(Flow::Wide)
@@ -103,7 +107,7 @@ impl Intake {
         }
         // With one out at most, and that one done but not acked yet, nothing is at work and nothing can be on its way.
         let quiet = self.flow == Flow::Narrow && self.acks.is_idle() && self.acks.waiting() > 0;
-        if self.single_active && wanted != Flow::Stopped && !quiet {
+        if self.single_active && wanted.takes() && !quiet {
             return Ok(());
         }
         // what the broker lets be out with the present one
@@ -111,10 +115,20 @@ impl Intake {
         if !is_full && self.hold.holds(hold, Instant::now()) {
             return Ok(());
         }
-        let cancelled = self.channel.basic_cancel(self.tag(), BasicCancelOptions::default());
-        self.session.call("cancelling", cancelled).await?;
-        self.turning = true;
+        if let Some(tag) = self.tag() {
+            let cancelled = self.channel.basic_cancel(tag, BasicCancelOptions::default());
+            self.session.call("cancelling", cancelled).await?;
+            self.turning = true;
+        }
         Ok(())
+    }
+
+    /// The next deliveries; `None` once the subscription has ended. Never ready without one. Cancel safe.
+    pub(super) async fn next(&mut self) -> Option<Vec<lapin::Result<lapin::message::Delivery>>> {
+        match &mut self.stream {
+            Some(stream) => stream.next().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Something was delivered.
@@ -133,7 +147,7 @@ impl Intake {
     }
 
     /// Whether the subscription has run out for good.
-    pub(super) fn is_stopped(&self) -> bool {
+    fn is_stopped(&self) -> bool {
         self.flow == Flow::Stopped
     }
 
@@ -142,8 +156,8 @@ impl Intake {
         &self.queue
     }
 
-    fn tag(&self) -> ShortString {
-        self.stream.get_ref().tag()
+    fn tag(&self) -> Option<ShortString> {
+        self.stream.as_ref().map(|stream| stream.get_ref().tag())
     }
 
     /// Goes on after the stream ended because of [`Self::turn`]; false if it did not.
@@ -152,11 +166,13 @@ impl Intake {
             return Ok(false);
         }
         let wanted = options.reachable(wanted, self.acks.outstanding());
-        if wanted != Flow::Stopped {
-            self.stream = subscribe(&self.session, &self.channel, &self.queue, options, wanted).await?;
-        }
-        (self.flow, self.width) = (wanted, options.width(wanted));
-        Ok(true)
+        self.subscribe(options, wanted).await.map(|()| true)
+    }
+
+    async fn subscribe(&mut self, options: &Consume, flow: Flow) -> Result<(), LinkError> {
+        self.stream = subscribe(&self.session, &self.channel, &self.queue, options, flow).await?;
+        (self.flow, self.width) = (flow, options.width(flow));
+        Ok(())
     }
 
     /// Consumes `queue` on the same channel, after the broker had cancelled.
@@ -166,12 +182,8 @@ impl Intake {
         options: &Consume,
         flow: Flow,
     ) -> Result<(), LinkError> {
-        if flow != Flow::Stopped {
-            self.stream = subscribe(&self.session, &self.channel, &queue, options, flow).await?;
-            self.queue = queue;
-        }
-        (self.flow, self.width) = (flow, options.width(flow));
-        Ok(())
+        self.queue = queue;
+        self.subscribe(options, flow).await
     }
 
     /// Settles what was put off, once there is another subscription, or none.
@@ -262,12 +274,12 @@ impl Intake {
 
     /// Why a call failed: a channel that was closed says it where deliveries come.
     pub(super) async fn reason(&mut self, error: LinkError) -> LinkError {
-        if error.class != LinkErrorClass::Unreachable || self.is_stopped() {
+        let Some(stream) = self.stream.as_mut().filter(|_| error.class == LinkErrorClass::Unreachable) else {
             return error;
-        }
+        };
         let limit = if self.session.is_open() { LAST_WORDS } else { LAST_OF_ALL };
         let said = async {
-            while let Some(came) = self.stream.next().await {
+            while let Some(came) = stream.next().await {
                 if let Some(error) = came.into_iter().find_map(Result::err) {
                     return Some(error);
                 }
@@ -284,10 +296,14 @@ impl Intake {
     pub(super) async fn close(mut self) -> bool {
         let mut arrived = false;
         if self.session.is_open() && self.flush(Flush::All).await.is_ok() {
-            let tag = self.tag();
             // Whatever comes of these, the channel is dropped next.
-            let cancelled = self.channel.basic_cancel(tag, BasicCancelOptions::default());
-            let cancelled = self.session.call("cancelling", cancelled).await.is_ok();
+            let cancelled = match self.tag() {
+                Some(tag) => {
+                    let cancelled = self.channel.basic_cancel(tag, BasicCancelOptions::default());
+                    self.session.call("cancelling", cancelled).await.is_ok()
+                }
+                None => true,
+            };
             // A channel's end would count them as failed, and keep what is to be dead.
             (self.turning, _) = (false, self.hold.take());
             if cancelled && self.settle_deferred().await.is_ok() {
@@ -303,13 +319,17 @@ impl Intake {
     }
 }
 
+/// Consumes; `None` for a flow that takes nothing in.
 async fn subscribe(
     session: &Session,
     channel: &Channel,
     queue: &str,
     options: &Consume,
     flow: Flow,
-) -> Result<DeliveryStream, LinkError> {
+) -> Result<Option<DeliveryStream>, LinkError> {
+    if !flow.takes() {
+        return Ok(None);
+    }
     let queue = convert::short("the queue's name", queue.to_owned())
         .map_err(|why| configuration(why, "take a shorter one"))?;
     // Before consuming, and never global: quorum queues refuse that.
@@ -319,7 +339,19 @@ async fn subscribe(
         queue,
         ShortString::default(),
         BasicConsumeOptions { exclusive: options.exclusive, ..Default::default() },
-        FieldTable::default(),
+        arguments(options),
     );
-    Ok(session.call("consuming", consuming).await?.ready_chunks(TOGETHER))
+    Ok(Some(session.call("consuming", consuming).await?.ready_chunks(TOGETHER)))
+}
+
+fn arguments(options: &Consume) -> FieldTable {
+    let mut arguments = FieldTable::default();
+    if let Some(start) = options.from {
+        let start = match start {
+            StreamStart::First => "first",
+            StreamStart::Last => "last",
+        };
+        arguments.insert("x-stream-offset".into(), AMQPValue::LongString(LongString::from(start)));
+    }
+    arguments
 }

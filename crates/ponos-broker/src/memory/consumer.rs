@@ -2,7 +2,7 @@
 
 use super::{
     Broker,
-    core::Outgoing,
+    core::{NewConsumer, Outgoing},
     link::{self, Connection, Connector},
 };
 use crate::{Consume, ConsumerTask, Delivery, DeliveryTag, Flow, LinkError, Settle};
@@ -34,8 +34,7 @@ pub(super) async fn run(broker: Broker, topology: Topology, mut options: Consume
         let waker = Arc::new(Notify::new());
         let width = options.width(flow);
         let opened = connector.open(|inner, now, connection| {
-            let queue = connection.queue(&options);
-            let consumer = inner.state.consume(now, connection.id, queue, width, options.exclusive, 0)?;
+            let consumer = inner.state.consume(now, connection.wanted(&options, flow, 0))?;
             inner.wakers.insert(consumer, Arc::clone(&waker));
             Ok(consumer)
         });
@@ -156,6 +155,7 @@ impl Subscription {
         let out = broker.with(|inner, _| inner.state.out(self.consumer));
         let wanted = self.options.reachable(wanted, out);
         let width = self.options.width(wanted);
+        let was_paused = self.flow == Flow::Paused;
         let waits =
             wanted == Flow::Narrow && self.flow == Flow::Wide && self.width < self.options.width(Flow::Wide);
         if self.flow == wanted && self.width == width || waits {
@@ -163,7 +163,8 @@ impl Subscription {
         }
         (self.flow, self.width) = (wanted, width);
         broker.with(|inner, now| match wanted {
-            Flow::Stopped => inner.state.cancel(now, self.consumer),
+            Flow::Paused | Flow::Stopped => inner.state.cancel(now, self.consumer),
+            Flow::Narrow | Flow::Wide if was_paused => inner.state.resume(now, self.consumer, width),
             Flow::Narrow | Flow::Wide => inner.state.set_prefetch(now, self.consumer, width),
         });
     }
@@ -175,13 +176,12 @@ impl Subscription {
         if self.flow == Flow::Stopped {
             return Ok(());
         }
-        let width = self.options.width(self.flow);
-        self.width = width;
+        self.width = self.options.width(self.flow);
         self.consumer = connector.broker().with(|inner, now| {
             inner.wakers.remove(&self.consumer);
             self.connection.made_up = inner.state.declare(self.connection.id, connector.topology())?;
-            let (id, queue) = (self.connection.id, self.connection.queue(&self.options));
-            let consumer = inner.state.consume(now, id, queue, width, self.options.exclusive, self.last)?;
+            let wanted = self.connection.wanted(&self.options, self.flow, self.last);
+            let consumer = inner.state.consume(now, wanted)?;
             inner.wakers.insert(consumer, Arc::clone(&self.waker));
             Ok::<_, LinkError>(consumer)
         })?;
@@ -200,6 +200,18 @@ impl Subscription {
 impl Connection {
     fn queue<'a>(&'a self, options: &'a Consume) -> &'a str {
         if options.queue.is_empty() { self.made_up.as_deref().unwrap_or_default() } else { &options.queue }
+    }
+
+    fn wanted<'a>(&'a self, options: &'a Consume, flow: Flow, tags: u64) -> NewConsumer<'a> {
+        NewConsumer {
+            connection: self.id,
+            queue: self.queue(options),
+            prefetch: options.width(flow),
+            exclusive: options.exclusive,
+            tags,
+            from: options.from,
+            paused: !flow.takes(),
+        }
     }
 }
 

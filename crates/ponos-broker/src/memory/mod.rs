@@ -3,10 +3,10 @@
 //! It does what RabbitMQ 3.10 does (or, if told so, 4.3: [`Version`]) for topic, direct, fanout and default exchanges, exchange-to-exchange bindings,
 //! alternate exchanges, confirms, returns, prefetch, settling, redelivery and delivery counts, time to live,
 //! dead-lettering with `x-death`, delivery limits, maximum lengths, single active consumers, exclusive, auto-delete and
-//! temporary queues, and inequivalent declarations; `crates/ponos-broker/tests/broker_conformance` holds both to it.
+//! temporary queues, streams, and inequivalent declarations; `crates/ponos-broker/tests/broker_conformance` holds both to it.
 //!
 //! Its state is a machine of its own (`core`, without runtime and clock); a small task per handle moves messages.
-//! Nothing is kept when it is dropped. Absent: streams, priorities, `x-expires`, policies, users and permissions,
+//! Nothing is kept when it is dropped. Absent: priorities, `x-expires`, policies, users and permissions,
 //! headers exchanges, transactions. `time` in `x-death` counts from 1970 as of the broker's beginning, for it knows no
 //! other time than tokio's.
 

@@ -14,13 +14,14 @@ mod looking;
 mod losing;
 mod publishing;
 mod routing;
+mod streams;
 mod turning;
 
 pub(crate) use harness::*;
 pub(crate) mod cases {
     pub(crate) use super::{
         asking::*, consuming::*, dead_letters::*, declaring::*, ladder::*, looking::*, losing::*,
-        publishing::*, routing::*, turning::*,
+        publishing::*, routing::*, streams::*, turning::*,
     };
 }
 
@@ -87,6 +88,10 @@ macro_rules! conformance {
             a_cautious_consumer_is_narrow_again_after_it_lost_its_connection
             a_single_active_consumer_keeps_the_order_when_it_is_widened
             a_stopped_consumer_gets_nothing_more_and_still_settles
+            a_paused_consumer_gets_nothing_until_it_is_resumed
+            a_stream_gives_each_reader_all_from_its_beginning
+            a_stream_is_read_from_its_beginning_after_each_loss
+            a_stream_can_be_read_from_its_last_message
             a_settler_settles_from_elsewhere_until_the_consumer_is_dropped
             more_deliveries_than_anyone_takes_do_not_hold_settlements_up
             an_exclusive_consumer_is_alone

@@ -1,7 +1,7 @@
 //! Consumers that go on with another prefetch, stop, and settle from elsewhere.
 
 use super::*;
-use ponos_broker::{Consume, Consumer, Delivery, DeliveryTag, Flow, Settle, Transport};
+use ponos_broker::{Consume, Consumer, Delivery, DeliveryTag, Flow, Link, Settle, Transport};
 use ponos_event::topology::{Queue, Topology};
 use std::{collections::BTreeSet, time::Duration};
 use tokio::time::MissedTickBehavior;
@@ -354,4 +354,31 @@ pub(crate) async fn an_exclusive_consumer_is_alone(harness: &impl Harness) {
     assert_eq!(take(&mut alone, 1).await, ["1"]);
     drop(alone);
     assert_eq!(text(&next(&mut second).await), "2");
+}
+
+pub(crate) async fn a_paused_consumer_gets_nothing_until_it_is_resumed(harness: &impl Harness) {
+    for wanted in [Queue::classic("classic"), Queue::quorum("quorum")] {
+        let topology = filled(harness, &wanted, 4).await;
+        let mut paused = harness.consumer(topology.clone(), &wanted.name, 2);
+        let out = nexts(&mut paused, 2).await;
+        paused.pause();
+        paused.widen();
+        paused.settle(out[0].tag, Settle::Ack).await.unwrap();
+        paused.settle(out[1].tag, Settle::Release).await.unwrap();
+        let mut other = harness.consumer(topology.clone(), &wanted.name, 1);
+        assert_eq!(BTreeSet::from_iter(take(&mut other, 3).await), ["1", "2", "3"].map(String::from).into());
+        // nor on another connection
+        harness.disconnect_all();
+        let is_new =
+            |link: &Link| matches!(link, Link::Up { generation, .. } if *generation > out[0].tag.generation);
+        within("another connection", paused.link().wait_for(is_new)).await.unwrap();
+        let mut publisher = harness.publisher(topology.clone());
+        send(&mut publisher, "", [message(&wanted.name, "4")]).await;
+        assert_eq!(take(&mut other, 1).await, ["4"]);
+        drop(other);
+        send(&mut publisher, "", [message(&wanted.name, "5")]).await;
+        depth_becomes(harness, &wanted.name, 1).await;
+        paused.resume();
+        assert_eq!(take(&mut paused, 1).await, ["5"]);
+    }
 }

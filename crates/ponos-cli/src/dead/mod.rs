@@ -13,6 +13,8 @@ mod reader;
 mod requeue;
 mod show;
 
+pub(crate) use requeue::user_and_host;
+
 use crate::{connection::Options, exit::Exit, trouble::Trouble};
 
 /// Lists, shows, requeues or drops dead letters. What each is for stands with its arguments.

@@ -184,7 +184,7 @@ fn print_requeued(args: &Args, chosen: &Chosen, stayed: Option<&str>) -> Result<
 }
 
 /// `user@host`, as far as the system tells.
-fn user_and_host() -> String {
+pub(crate) fn user_and_host() -> String {
     let variable = |names: [&str; 2]| {
         names.iter().find_map(|name| std::env::var(name).ok().filter(|text| !text.is_empty()))
     };

@@ -118,6 +118,11 @@ pub(super) async fn watch(
         if asked.stage() != Stage::Running {
             return Drained::Stopped;
         }
+        if let Some(paused) = liveness.paused_by_hand().into_iter().next() {
+            tracing::warn!(%paused, "the drain does not wait for this queue: its messages stay there");
+            trigger.advance();
+            return Drained::Left(vec![paused.to_string()]);
+        }
         if let Some(paused) = liveness.paused().into_iter().max_by_key(|paused| paused.lasts) {
             if paused.lasts >= STUCK {
                 tracing::warn!(%paused, "the drain does not wait for this queue: its messages stay there");

@@ -7,6 +7,7 @@ mod aws;
 mod begin;
 mod config;
 mod contracts;
+mod control;
 mod dead;
 mod dead_inbox;
 #[cfg(unix)]

@@ -4,7 +4,7 @@ use super::{
     Topology,
     worker::{DEAD, EVENTS, LADDER, RETURN, TASKS, own},
 };
-use crate::reports::REPORTS;
+use crate::{control::CONTROL, reports::REPORTS};
 
 /// The exchange of commands to the clock, which goes by the user whom the broker names: writing to it is a right of nobody's yet.
 const COMMANDS: &str = "khronos.commands";
@@ -36,7 +36,8 @@ pub struct TopicPermissions {
 }
 
 /// The least that a worker of this topology needs which declares nothing (`passive`) and publishes events of these names, and tasks
-/// if `tasks`, and reports if their exchange is in it: its queues and their dead letters to read, the exchanges of retries and dead letters to write to, and on the exchange
+/// if `tasks`, and reports if their exchange is in it: its queues and their dead letters to read, the stream that steers it if that is
+/// in it, but not to write, the exchanges of retries and dead letters to write to, and on the exchange
 /// of events these names alone. So it can't publish as another, `time.*` among that, nor take what is not its own.
 ///
 /// The exchanges of tasks, retries and dead letters go by the name of the queue, which no permission is about: who may write to them
@@ -45,13 +46,14 @@ pub fn permissions(user: &str, topology: &Topology, events: &[&str], tasks: bool
     let own = own(topology);
     let rungs = LADDER.iter().map(|(rung, _)| *rung);
     let reports = topology.exchanges.iter().any(|exchange| exchange.name == REPORTS);
+    let steered = topology.queues.iter().any(|queue| queue.name == CONTROL).then_some(CONTROL);
     let sends = [(!events.is_empty(), EVENTS), (tasks, TASKS), (reports, REPORTS)];
     let sends = sends.into_iter().filter_map(|(does, exchange)| does.then_some(exchange));
     Permissions {
         user: user.to_owned(),
         configure: any_of([]),
         write: any_of(sends.chain([RETURN, DEAD, COMMANDS]).chain(rungs)),
-        read: any_of(own.queues.iter().map(|queue| queue.name.as_str())),
+        read: any_of(own.queues.iter().map(|queue| queue.name.as_str()).chain(steered)),
         topics: vec![TopicPermissions {
             exchange: EVENTS.to_owned(),
             write: any_of(events.iter().copied()),
@@ -109,6 +111,16 @@ mod tests {
         topology.join(crate::reports::topology());
         let found = permissions("shop", &topology, &[], false);
         assert!(found.write.starts_with(r"^(ponos\.reports|retry\.return|"), "{}", found.write);
+    }
+
+    #[test]
+    fn a_worker_that_is_steered_may_read_how_and_steers_nobody() {
+        let mut topology = shared();
+        topology.join(work_queue("shop.order.made", QueueIntake::Tasks, false));
+        topology.join(crate::control::topology());
+        let found = permissions("shop", &topology, &[], false);
+        assert_eq!(found.read, r"^(shop\.order\.made|shop\.order\.made\.dlq|ponos\.control)$");
+        assert!(!found.write.contains("control"), "{}", found.write);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! ```
 
 use super::{Binding, Exchange, Queue, Topology};
+use crate::control;
 use std::time::Duration;
 
 /// The exchange of global events.
@@ -78,9 +79,11 @@ pub fn shared() -> Topology {
     all
 }
 
-/// What of a worker's topology is its own: all but what the services of a vhost share.
+/// What of a worker's topology is its own: all but what the services of a vhost share, the stream by which they are steered
+/// included.
 pub fn own(topology: &Topology) -> Topology {
-    let shared = shared();
+    let mut shared = shared();
+    shared.join(control::topology());
     let mut own = topology.clone();
     own.exchanges.retain(|exchange| !shared.exchanges.contains(exchange));
     own.queues.retain(|queue| !shared.queues.contains(queue));

@@ -8,6 +8,7 @@
 
 pub(crate) mod clock;
 mod connect;
+mod control;
 mod error;
 #[cfg(feature = "postgres")]
 mod outbox;
@@ -18,6 +19,7 @@ pub use clock::{
     ItemOutcome, Problem, ProblemError, ScheduleOutcome, SchedulePage, ScheduleState, Triggered,
 };
 pub use connect::Connect;
+pub use control::{ControlClient, ControlError, Controlled, LONGEST_CONTROL, Until};
 pub use error::ClientError;
 #[cfg(feature = "postgres")]
 pub use outbox::Outbox;

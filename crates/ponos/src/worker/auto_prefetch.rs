@@ -108,6 +108,11 @@ impl AutoPrefetch {
         (is_more || is_less).then(|| self.turn(wanted))
     }
 
+    /// The prefetch now.
+    pub(crate) fn now(&self) -> u16 {
+        self.now
+    }
+
     fn turn(&mut self, prefetch: u16) -> u16 {
         self.now = prefetch;
         prefetch

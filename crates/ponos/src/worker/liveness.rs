@@ -4,7 +4,10 @@ use super::{
     breaker::{Breaker, Paused},
     queue_context::QueueContext,
 };
-use crate::broker::{Arrivals, Consumer, Link, LinkErrorClass, Losses, QueueState, Transport};
+use crate::{
+    broker::{Arrivals, Consumer, Link, LinkErrorClass, Losses, QueueState, Transport},
+    control::{PausedByHand, Steered},
+};
 use futures_util::future::join_all;
 use std::{
     sync::{
@@ -76,6 +79,7 @@ pub(crate) struct Pulse {
     trouble: Mutex<Option<String>>,
     losses: watch::Receiver<Losses>,
     arrivals: Arrivals,
+    steered: watch::Receiver<Steered>,
 }
 
 impl Liveness {
@@ -119,10 +123,17 @@ impl Liveness {
         self.pulses().iter().filter_map(|pulse| pulse.breaker.status()).collect()
     }
 
-    /// Notes for people about a worker that is alive, a sentence each: which queues are paused, and what was missing on the
-    /// broker in the last ten minutes and exists again.
+    /// The queues that somebody paused (`ponos pause`). The worker is alive, and goes on when the pause ends.
+    pub fn paused_by_hand(&self) -> Vec<PausedByHand> {
+        self.pulses().iter().filter_map(|pulse| pulse.steered.borrow().paused.clone()).collect()
+    }
+
+    /// Notes for people about a worker that is alive, a sentence each: which queues are paused or limited, and what was missing on
+    /// the broker in the last ten minutes and exists again.
     pub fn notes(&self) -> Vec<String> {
-        let paused = self.paused().into_iter().map(|paused| paused.to_string());
+        let by_hand = self.paused_by_hand().into_iter().map(|paused| paused.to_string());
+        let limited: Vec<String> = self.pulses().iter().filter_map(|pulse| pulse.limited()).collect();
+        let paused = self.paused().into_iter().map(|paused| paused.to_string()).chain(by_hand).chain(limited);
         let gone = self.gone();
         let gone = gone.as_ref().filter(|gone| gone.is_back && gone.seen.elapsed() < NOTED);
         let gone = gone.map(|gone| {
@@ -172,7 +183,12 @@ fn is_of_topology(class: LinkErrorClass) -> bool {
 }
 
 impl Pulse {
-    pub(crate) fn new(queue: Arc<str>, breaker: Arc<Breaker>, consumer: &Consumer) -> Self {
+    pub(crate) fn new(
+        queue: Arc<str>,
+        breaker: Arc<Breaker>,
+        consumer: &Consumer,
+        steered: watch::Receiver<Steered>,
+    ) -> Self {
         Self {
             queue,
             breaker,
@@ -185,6 +201,7 @@ impl Pulse {
             trouble: Mutex::default(),
             losses: consumer.losses(),
             arrivals: consumer.arrivals(),
+            steered,
         }
     }
 
@@ -218,6 +235,10 @@ impl Pulse {
             tracing::error!(queue = %self.queue, trouble, "the worker receives nothing from the queue");
         }
         *now = trouble;
+    }
+
+    fn limited(&self) -> Option<String> {
+        self.steered.borrow().limit.map(|limit| format!("{} is limited by hand: {limit}", self.queue))
     }
 
     fn trouble(&self) -> Option<String> {
@@ -287,12 +308,13 @@ async fn why_nothing_comes(queue: &QueueContext, transport: &Transport) -> Optio
     })
 }
 
-/// Whether the broker should send something if it has it: a slot is free, nothing waits here, and the prefetch is not
+/// Whether the broker should send something if it has it: nobody paused the queue, a slot is free, nothing waits here, and the prefetch is not
 /// used up by what is at work (one at a time, until the first without a delivery count).
 fn is_hungry(queue: &QueueContext) -> bool {
     let free = queue.slots.available_permits();
     let idle = free == queue.plan.policy.slots();
     free > 0
+        && queue.steered.borrow().paused.is_none()
         && !queue.pulse.waiting.load(Ordering::Relaxed)
         && (idle || queue.pulse.wide.load(Ordering::Relaxed))
 }

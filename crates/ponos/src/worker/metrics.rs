@@ -50,6 +50,7 @@ pub(crate) struct WorkerMetrics {
     wait: Family<Labels<1>, Histogram, fn() -> Histogram>,
     in_progress: Family<Labels<1>, Gauge>,
     connected: Family<Labels<1>, Gauge>,
+    paused_by_hand: Family<Labels<1>, Gauge>,
     receive_errors: Family<Labels<1>, Counter>,
     receive_retries: Family<Labels<1>, Counter>,
     paused: Arc<PausedQueues>,
@@ -72,6 +73,7 @@ pub(crate) struct QueueMetrics {
     wait: Histogram,
     pub(super) in_progress: Gauge,
     pub(super) connected: Gauge,
+    pub(super) paused_by_hand: Gauge,
     pub(super) receive_errors: Counter,
     pub(super) receive_retries: Counter,
     /// Of what reached no handler.
@@ -117,6 +119,7 @@ impl WorkerMetrics {
             wait: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
             in_progress: Family::default(),
             connected: Family::default(),
+            paused_by_hand: Family::default(),
             receive_errors: Family::default(),
             receive_retries: Family::default(),
             paused: Arc::default(),
@@ -168,6 +171,11 @@ impl WorkerMetrics {
             metrics.connected.clone(),
         );
         registry.register(
+            "ponos_paused_by_hand",
+            "Whether somebody paused the queue",
+            metrics.paused_by_hand.clone(),
+        );
+        registry.register(
             "ponos_receive_errors",
             "Failures of receiving: a connection, channel or subscription was lost, or the first could not be made",
             metrics.receive_errors.clone(),
@@ -198,6 +206,7 @@ impl WorkerMetrics {
             wait: self.wait.get_or_create_owned(&labels),
             in_progress: self.in_progress.get_or_create_owned(&labels),
             connected: self.connected.get_or_create_owned(&labels),
+            paused_by_hand: self.paused_by_hand.get_or_create_owned(&labels),
             receive_errors: self.receive_errors.get_or_create_owned(&labels),
             receive_retries: self.receive_retries.get_or_create_owned(&labels),
             no_handler: self.ends(queue, NO_HANDLER),

@@ -5,7 +5,10 @@ use super::{
     liveness::Pulse, own_releases::OwnReleases, plan::QueuePlan, promises::Promises, report::QueueReport,
     service::Service, signal::Signal, topology_repair::TopologyRepair,
 };
-use crate::broker::{DeliveryTag, Link, Requester, Settler, Transport};
+use crate::{
+    broker::{DeliveryTag, Link, Requester, Settler, Transport},
+    control::Steered,
+};
 use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
@@ -37,6 +40,8 @@ pub(crate) struct QueueContext {
     pub(crate) own_releases: OwnReleases,
     /// Pauses the queue while what its tasks need is unavailable.
     pub(crate) breaker: Arc<Breaker>,
+    /// What somebody says of the queue by hand.
+    pub(crate) steered: watch::Receiver<Steered>,
     pub(crate) report: QueueReport,
     /// How long its tasks took since the last adaptation.
     pub(crate) measured: Mutex<Measured>,

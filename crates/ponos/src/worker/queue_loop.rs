@@ -3,6 +3,8 @@
 //! Invariant: at most as many tasks are at work as there are slots; a delivery is either waiting here, at work, or given
 //! back. What happens within a task is `delivery`.
 
+mod steer;
+
 use super::{
     auto_prefetch::AutoPrefetch,
     breaker::Ticket,
@@ -13,6 +15,7 @@ use super::{
 };
 use crate::{
     broker::{Consumer, Delivery, Flow, Link, Settle, Unclosed},
+    control::{Limit, Steered},
     shutdown::{Shutdown, Stage},
 };
 use futures_util::FutureExt;
@@ -22,8 +25,9 @@ use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
+use steer::{is_said, said};
 use tokio::{
-    sync::OwnedSemaphorePermit,
+    sync::{OwnedSemaphorePermit, watch},
     time::{Instant, sleep_until, timeout},
 };
 
@@ -47,6 +51,9 @@ pub(crate) async fn run(queue: Arc<QueueContext>, consumer: Consumer, shutdown: 
     let policy = &queue.plan.policy;
     let mut queue_loop = QueueLoop {
         prefetch: AutoPrefetch::new(policy.slots(), policy.held(), queue.plan.most_held),
+        at_once: policy.slots(),
+        limit: None,
+        slower: None,
         queue,
         consumer,
         limiter,
@@ -55,10 +62,13 @@ pub(crate) async fn run(queue: Arc<QueueContext>, consumer: Consumer, shutdown: 
         batch: Vec::new(),
         pauses: 0,
     };
+    let mut steered = queue_loop.queue.steered.clone();
+    // what was said before is to be looked at, too
+    steered.mark_changed();
     let end = tokio::select! {
         biased;
         () = shutdown.reached(Stage::Draining) => LoopEnd::Stopped,
-        () = queue_loop.work() => LoopEnd::Broken,
+        () = queue_loop.work(&mut steered) => LoopEnd::Broken,
     };
     queue_loop.drain(&shutdown).await;
     end
@@ -76,19 +86,29 @@ struct QueueLoop {
     /// How many of the breaker's pauses were seen.
     pauses: u64,
     prefetch: AutoPrefetch,
+    /// How many tasks may run at the same time: the slots, or less by a limit.
+    at_once: usize,
+    /// The limit in force, …
+    limit: Option<Limit>,
+    /// … and its rate, beside the policy's.
+    slower: Option<Limiter>,
 }
 
 impl QueueLoop {
     /// Works until the consumer ends. A delivery leaves `waiting` only when it is begun or given back, so this may be dropped
     /// at any time.
-    async fn work(&mut self) {
+    async fn work(&mut self, steered: &mut watch::Receiver<Steered>) {
         loop {
+            if is_said(steered) && !self.steer(steered).await {
+                return;
+            }
             self.give_back_waiting().await;
             if self.waiting.is_empty() {
                 self.queue.pulse.waiting.store(false, Ordering::Relaxed);
                 let came = tokio::select! {
                     biased;
                     () = self.queue.breaker.paused(self.pauses) => continue,
+                    () = said(steered) => continue,
                     came = self.consumer.next_many(&mut self.batch, AT_ONCE) => came,
                 };
                 if came == 0 {
@@ -110,17 +130,18 @@ impl QueueLoop {
                 biased;
                 place = self.place(alone) => place,
                 () = self.queue.breaker.paused(self.pauses) => continue,
+                () = said(steered) => continue,
             };
             let Some((slot, ticket)) = place else { return };
             let next = self.waiting.front();
-            if !self.queue.breaker.is_current(ticket) || next.is_none_or(|next| self.queue.is_void(next.tag))
-            {
+            let may_begin = self.queue.breaker.is_current(ticket) && !is_said(steered);
+            if !may_begin || next.is_none_or(|next| self.queue.is_void(next.tag)) {
                 self.queue.breaker.ended(ticket);
                 self.pass_over();
                 continue;
             }
             let Some(delivery) = self.waiting.pop_front() else { continue };
-            if let Some(limiter) = &mut self.limiter {
+            for limiter in self.limiter.iter_mut().chain(&mut self.slower) {
                 limiter.begin(Instant::now());
             }
             if let (Some(metrics), Some(came)) = (&self.queue.plan.metrics, self.came) {
@@ -134,9 +155,14 @@ impl QueueLoop {
     /// Waits until a task may begin: for the rate, for a slot, and for a paused queue. `None`: never again.
     async fn place(&self, alone: bool) -> Option<(OwnedSemaphorePermit, Ticket)> {
         self.rate().await;
-        let wanted = if alone { self.queue.most() } else { 1 };
+        // those that a limit keeps free are free while it has its own
+        let kept = self.queue.plan.policy.slots() - self.at_once;
+        let wanted = if alone { self.queue.most() } else { 1 + u32::try_from(kept).unwrap_or(0) };
         // never closed
-        let slot = Arc::clone(&self.queue.slots).acquire_many_owned(wanted).await.ok()?;
+        let mut slot = Arc::clone(&self.queue.slots).acquire_many_owned(wanted).await.ok()?;
+        if !alone && kept > 0 {
+            slot = slot.split(1)?;
+        }
         // the last, for it counts
         Some((slot, self.queue.breaker.admitted().await))
     }
@@ -151,14 +177,7 @@ impl QueueLoop {
         }
         // before anything goes back, or it comes again in the old breadth: whose task paused the queue may be later with it
         self.consumer.narrow();
-        while let Some(Some(delivery)) = self.consumer.next().now_or_never() {
-            self.queue.pulse.came(1);
-            self.waiting.push_back(delivery);
-        }
-        let mut confirms = true;
-        while let Some(delivery) = self.waiting.pop_front() {
-            delivery::release_queued(&self.queue, delivery, &mut confirms).await;
-        }
+        self.give_back_all().await;
     }
 
     /// Drops the first delivery if its channel is gone: it comes again, and that is not a crash.
@@ -190,7 +209,7 @@ impl QueueLoop {
 
     /// Adapts the prefetch to how long tasks take, and to the size of the delivery that just came.
     fn adapt(&mut self) {
-        if !self.queue.plan.policy.adapts() {
+        if !self.queue.plan.policy.adapts() || self.limit.is_some() {
             return;
         }
         let largest = self.batch.iter().map(|delivery| delivery.message.body.len()).max().unwrap_or(0);
@@ -204,8 +223,8 @@ impl QueueLoop {
     }
 
     async fn rate(&self) {
-        let Some(limiter) = &self.limiter else { return };
-        while let Some(due) = limiter.next(Instant::now()) {
+        let limiters = || self.limiter.iter().chain(&self.slower);
+        while let Some(due) = limiters().filter_map(|limiter| limiter.next(Instant::now())).max() {
             sleep_until(due).await;
         }
     }
@@ -213,6 +232,7 @@ impl QueueLoop {
     /// Takes nothing in any more: waiting deliveries go back, running tasks have the grace to end.
     async fn drain(mut self, shutdown: &Shutdown) {
         let queue = Arc::clone(&self.queue);
+        self.show_paused(false);
         self.consumer.stop();
         queue.drain.raise();
         let waiting = std::mem::take(&mut self.waiting);

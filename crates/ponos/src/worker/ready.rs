@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     broker::{Link, LinkError, LinkErrorClass, Transport, amqp::AmqpConfig},
+    control,
     inbox::Inbox,
     metrics::Listener,
     shutdown::{self, Shutdown, Stage},
@@ -115,6 +116,9 @@ impl Ready {
     /// As [`Worker::declare`].
     pub async fn declare_on(&self, transport: &Transport) -> Result<(), WorkerError> {
         check(transport, &self.plan.topology).await?;
+        if !self.plan.topology.passive {
+            control::declare(transport).await;
+        }
         reporting::declare(&self.plan, transport).await;
         Ok(())
     }

@@ -30,17 +30,21 @@ pub struct Report {
     pub given_back: u64,
     /// The tasks that were cancelled when the worker stopped: queue, name, id and attempt of each (1,000 at most).
     pub left: Vec<String>,
+    /// The queues that somebody had paused when the worker stopped, a sentence each.
+    pub paused: Vec<String>,
 }
 
-/// `handled 12, retried 1, dead 0, released 0` (and `, handled but not acked 1` if there are such), then what was left, a line each.
+/// `handled 12, retried 1, dead 0, released 0` (and `, handled but not acked 1` if there are such), then what was left,
+/// and which queues were paused by hand, a line each.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { handled, unsettled, retried, dead, released, given_back: _, left } = self;
+        let Self { handled, unsettled, retried, dead, released, given_back: _, left, paused } = self;
         write!(f, "handled {handled}, retried {retried}, dead {dead}, released {released}")?;
         if *unsettled > 0 {
             write!(f, ", handled but not acked {unsettled}")?;
         }
-        left.iter().try_for_each(|left| write!(f, "\nleft: {left}"))
+        left.iter().try_for_each(|left| write!(f, "\nleft: {left}"))?;
+        paused.iter().try_for_each(|paused| write!(f, "\npaused: {paused}"))
     }
 }
 
@@ -54,6 +58,7 @@ impl Report {
         self.given_back += other.given_back;
         self.left.extend(other.left);
         self.left.truncate(NAMED);
+        self.paused.extend(other.paused);
     }
 }
 
@@ -119,6 +124,7 @@ impl QueueReport {
             released: read(&self.released),
             given_back: read(&self.given_back),
             left: self.left.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            paused: Vec::new(),
         }
     }
 }

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     broker::{Consume, Link, Transport},
+    control::{Follower, Steering},
     redact::redact,
     shutdown::{self, Shutdown, Stage, Trigger},
 };
@@ -69,6 +70,17 @@ pub(crate) async fn run(
     }
     #[cfg(feature = "postgres")]
     let relaying = relaying::start(&service.inbox, &transport, &topology);
+    let steering = Arc::new(Steering::new(queues.iter().map(|queue| Arc::clone(&queue.name))));
+    let (source, clock) = (service.declared.source.as_str(), service.clock);
+    let mut follower = Follower::new(&transport, topology.passive, &steering, (&publisher, source, clock));
+    // before it consumes: what is paused stays so
+    let follows = tokio::select! {
+        follows = Box::pin(follower.begin()) => follows,
+        () = shutdown.reached(Stage::Draining) => false,
+    };
+    if follows {
+        aside.spawn(follower.run());
+    }
     let (mut running, mut contexts, mut pulses) = (JoinSet::new(), Vec::new(), HashMap::new());
     // of our own, so that the end of one queue's loop can be the end of all
     let (stop, stopping) = shutdown::shutdown();
@@ -92,7 +104,13 @@ pub(crate) async fn run(
             own_releases: OwnReleases::default(),
             report: QueueReport::default(),
             measured: Mutex::default(),
-            pulse: Arc::new(Pulse::new(Arc::clone(&plan.name), Arc::clone(&breaker), &consumer)),
+            pulse: Arc::new(Pulse::new(
+                Arc::clone(&plan.name),
+                Arc::clone(&breaker),
+                &consumer,
+                steering.of(&plan.name),
+            )),
+            steered: steering.of(&plan.name),
             breaker,
             repair: TopologyRepair::new(transport.clone(), Arc::clone(&needed)),
             requester: Arc::clone(&requester),
@@ -128,6 +146,7 @@ pub(crate) async fn run(
     let mut report = Report::default();
     for queue in &contexts {
         report.add(queue.report.so_far());
+        report.paused.extend(queue.steered.borrow().paused.as_ref().map(ToString::to_string));
         if let Some(metrics) = &queue.plan.metrics {
             metrics.connected.set(0);
         }
@@ -207,7 +226,8 @@ mod tests {
         let mut add = |queue: &str, task: task::AbortHandle| {
             let breaker = Arc::new(Breaker::new(queue.into(), 1));
             let (consumer, _) = Consumer::channel(&Consume::new(queue));
-            let pulse = Arc::new(Pulse::new(queue.into(), breaker, &consumer));
+            let steered = Steering::new([]).of(queue);
+            let pulse = Arc::new(Pulse::new(queue.into(), breaker, &consumer, steered));
             liveness.add(Arc::clone(&pulse));
             pulses.insert(task.id(), pulse);
         };

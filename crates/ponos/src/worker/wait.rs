@@ -1,6 +1,7 @@
 //! How long a delivery may stay unsettled at worst: the broker closes the channel of a consumer that holds one too long.
 
-use super::{Policy, Prefetch, auto_prefetch};
+use super::{Policy, Prefetch, Rate, auto_prefetch};
+use crate::control::Limit;
 use std::time::Duration;
 
 /// The settings of one queue that this depends on.
@@ -47,6 +48,22 @@ impl Wait {
         let rounds = (most / 2).as_nanos().checked_div(slowest.as_nanos()).unwrap_or(0);
         let in_time = rounds.saturating_mul(policy.slots() as u128);
         auto_prefetch::bound(policy.held(), u16::try_from(in_time).unwrap_or(u16::MAX))
+    }
+
+    /// The largest prefetch, up to that of the policy, with which all that is held is settled in time if so few run at a time, and so
+    /// few begin in a period.
+    pub(super) fn fit(policy: &Policy, limit: &Limit, slowest: Duration, most: Duration) -> u16 {
+        let mut limited = policy.clone();
+        limited.concurrency = limit.slots(policy);
+        let fits = |rate: Option<Rate>| {
+            limited.rate = rate;
+            let mut wait = Self::of(&limited, policy.held());
+            while wait.prefetch > 1 && wait.longest(slowest) >= most {
+                wait = Self::of(&limited, wait.prefetch - 1);
+            }
+            wait.prefetch
+        };
+        [policy.rate, limit.rate].map(fits).into_iter().min().unwrap_or(1)
     }
 
     /// The fault, if the inequality does not hold.
@@ -100,6 +117,23 @@ mod tests {
         ] {
             assert_eq!(most(stays.clone()), stays.held());
         }
+    }
+
+    #[test]
+    fn a_limit_makes_the_prefetch_as_small_as_the_broker_needs_it() {
+        let fit = |policy: &Policy, concurrency, rate| {
+            Wait::fit(policy, &Limit { concurrency, rate }, policy.timeout, MOST)
+        };
+        let policy = Policy::default();
+        let minute = |tasks| Some(Rate { tasks, per: Duration::from_secs(60) });
+        assert_eq!(fit(&policy, Some(2), None), 40, "20 × 30 s");
+        assert_eq!(fit(&policy.clone().timeout(Duration::from_secs(600)), Some(2), None), 4, "2 × 600 s");
+        assert_eq!(fit(&policy, Some(100), None), 40, "never more than the policy has");
+        assert_eq!(fit(&policy, None, minute(1)), 28);
+        assert_eq!(fit(&policy, Some(1), minute(1)), 19, "19 × 90 s");
+        assert_eq!(fit(&policy.clone().rate(1, Duration::from_secs(60)), None, minute(100)), 28);
+        let long = policy.timeout(MOST);
+        assert_eq!(fit(&long, Some(1), None), 1, "one has to be");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::{
     },
     ConsumerSupervisor,
 };
-use futures_util::{FutureExt, StreamExt, future::BoxFuture};
+use futures_util::{FutureExt, future::BoxFuture};
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc::error::TrySendError, oneshot},
@@ -104,7 +104,7 @@ impl ConsumerSupervisor {
                     self.task.settle.close();
                 }
                 _ = flow.changed() => {}
-                came = intake.stream.next(), if unheard.is_empty() && !dropped && !intake.is_stopped() => match came {
+                came = intake.next(), if unheard.is_empty() && !dropped => match came {
                     Some(came) => {
                         intake.stir();
                         for delivery in came {

@@ -7,7 +7,7 @@ use super::{
     publish::Dead,
     queue::Stored,
 };
-use crate::{LinkError, LinkErrorClass, Settle, memory::Version};
+use crate::{LinkError, LinkErrorClass, Settle, StreamStart, memory::Version};
 use ponos_event::Message;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -24,6 +24,24 @@ pub(super) struct ConsumerState {
     before: usize,
     unacked: BTreeMap<u64, Stored>,
     outbox: VecDeque<Outgoing>,
+    /// The place of a stream that it reads next.
+    next: u64,
+}
+
+/// A consumer to be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NewConsumer<'a> {
+    pub(crate) connection: u64,
+    pub(crate) queue: &'a str,
+    /// How many messages may be out at a time, at least one.
+    pub(crate) prefetch: u16,
+    pub(crate) exclusive: bool,
+    /// After which tag its own begin.
+    pub(crate) tags: u64,
+    /// Where in a stream it begins.
+    pub(crate) from: Option<StreamStart>,
+    /// Gets nothing until [`BrokerState::resume`].
+    pub(crate) paused: bool,
 }
 
 impl ConsumerState {
@@ -56,19 +74,12 @@ fn in_use(queue: &str) -> LinkError {
 }
 
 impl BrokerState {
-    /// Begins to consume `queue`, with at most `prefetch` messages out at a time (at least one); tags count on from `tags`.
+    /// Begins to consume a queue.
     ///
     /// # Errors
     /// The queue does not exist, is exclusive to another connection, or somebody consumes it exclusively.
-    pub(crate) fn consume(
-        &mut self,
-        now: u64,
-        connection: u64,
-        queue: &str,
-        prefetch: u16,
-        exclusive: bool,
-        tags: u64,
-    ) -> Result<u64, LinkError> {
+    pub(crate) fn consume(&mut self, now: u64, wanted: NewConsumer<'_>) -> Result<u64, LinkError> {
+        let NewConsumer { connection, queue, prefetch, exclusive, tags, from, paused } = wanted;
         let id = self.next_id();
         let state = self.queues.get_mut(queue).ok_or_else(|| not_found("queue", queue))?;
         owned(queue, state.owner, connection)?;
@@ -76,7 +87,9 @@ impl BrokerState {
         if (exclusive && !state.consumers.is_empty()) || state.consumers.iter().any(alone) {
             return Err(in_use(queue));
         }
-        state.consumers.push_back(id);
+        if !paused {
+            state.consumers.push_back(id);
+        }
         let consumer = ConsumerState {
             connection,
             queue: queue.to_owned(),
@@ -87,6 +100,7 @@ impl BrokerState {
             before: 0,
             unacked: BTreeMap::new(),
             outbox: VecDeque::new(),
+            next: state.start(from),
         };
         self.consumers.insert(id, consumer);
         self.serve_and_bury(now, queue);
@@ -101,6 +115,15 @@ impl BrokerState {
         state.before = state.unacked.len();
         let queue = state.queue.clone();
         self.serve_and_bury(now, &queue);
+    }
+
+    /// Goes on bringing a consumer messages, after [`BrokerState::cancel`].
+    pub(crate) fn resume(&mut self, now: u64, consumer: u64, prefetch: u16) {
+        let Some(state) = self.consumers.get(&consumer) else { return };
+        if let Some(queue) = self.queues.get_mut(&state.queue) {
+            queue.consumers.push_back(consumer);
+        }
+        self.set_prefetch(now, consumer, prefetch);
     }
 
     /// How many are out with it.
@@ -189,7 +212,8 @@ impl BrokerState {
     /// Takes the message at the head of a queue out of it for good.
     pub(crate) fn get(&mut self, now: u64, queue: &str) -> Option<Outgoing> {
         self.serve_and_bury(now, queue);
-        let queue = self.queues.get_mut(queue)?;
+        // as RabbitMQ does, which closes the channel
+        let queue = self.queues.get_mut(queue).filter(|queue| !queue.settings.stream)?;
         let stored = queue.pop()?;
         Some(Outgoing {
             tag: 0,
@@ -221,6 +245,9 @@ impl BrokerState {
     /// with a time to live of 0 a message still reaches a consumer that waits.
     pub(super) fn serve(&mut self, now: u64, name: &str, fresh: Option<u64>, dead: &mut VecDeque<Dead>) {
         let Some(queue) = self.queues.get_mut(name) else { return };
+        if queue.settings.stream {
+            return self.serve_stream(name);
+        }
         while let Some(head) = queue.head() {
             let expired = head.expires_at.is_some_and(|at| at <= now);
             let may_go = !expired || fresh == Some(head.place);
@@ -259,9 +286,34 @@ impl BrokerState {
         self.wake_by(next);
     }
 
+    /// Brings each reader what it has not had, as far as it has room.
+    fn serve_stream(&mut self, name: &str) {
+        let Some(queue) = self.queues.get_mut(name) else { return };
+        for id in &queue.consumers {
+            let Some(consumer) = self.consumers.get_mut(id) else { continue };
+            while consumer.has_room()
+                && let Some(stored) = queue.at(consumer.next)
+            {
+                consumer.next = stored.place + 1;
+                consumer.tags += 1;
+                consumer.outbox.push_back(Outgoing {
+                    tag: consumer.tags,
+                    exchange: stored.exchange.to_string(),
+                    message: queue.as_delivered(stored),
+                    redelivered: false,
+                });
+                consumer.unacked.insert(consumer.tags, stored.clone());
+                queue.unacked += 1;
+                self.touched.insert(*id);
+            }
+        }
+    }
+
     /// Back to its place, or to the dead letters once it was given back more often than the limit allows.
     fn give_back(&mut self, name: &str, mut stored: Stored, counts: bool, dead: &mut VecDeque<Dead>) {
-        let Some(queue) = self.queues.get_mut(name) else { return };
+        // a stream has it still
+        let queue = self.queues.get_mut(name).filter(|queue| !queue.settings.stream);
+        let Some(queue) = queue else { return };
         stored.redelivered = true;
         stored.returned += u64::from(counts);
         match queue.settings.delivery_limit {

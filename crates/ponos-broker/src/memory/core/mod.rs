@@ -11,7 +11,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use consume::Outgoing;
+pub(crate) use consume::{NewConsumer, Outgoing};
 pub(crate) use publish::Published;
 pub use settings::Overflow;
 

@@ -1,7 +1,7 @@
 //! One queue: what waits in it, what is out with consumers, who consumes.
 
 use super::settings::{Overflow, QueueSettings};
-use crate::memory::BrokerLimits;
+use crate::{StreamStart, memory::BrokerLimits};
 use ponos_event::topology::Queue;
 use ponos_event::{HeaderValue, Message};
 use std::{collections::VecDeque, sync::Arc};
@@ -81,13 +81,27 @@ impl StoredQueue {
         now: u64,
     ) -> u64 {
         let own = message.properties.expiration;
-        let ttl = self.settings.ttl.into_iter().chain(own).min();
+        let ttl = self.settings.ttl.into_iter().chain(own).min().filter(|_| !self.settings.stream);
         let place = self.next_place;
         self.next_place += 1;
         self.ready_bytes += message.body.len();
         let expires_at = ttl.map(|ttl| now.saturating_add(ttl));
         self.ready.push_back(Stored { place, message, exchange, expires_at, redelivered, returned: 0 });
         place
+    }
+
+    /// Where a reader of this stream begins; without a start behind all that it has.
+    pub(super) fn start(&self, from: Option<StreamStart>) -> u64 {
+        match from {
+            Some(StreamStart::First) => 0,
+            Some(StreamStart::Last) => self.ready.back().map_or(self.next_place, |last| last.place),
+            None => self.next_place,
+        }
+    }
+
+    /// The first message of this stream from that place on.
+    pub(super) fn at(&self, place: u64) -> Option<&Stored> {
+        self.ready.get(self.ready.partition_point(|stored| stored.place < place))
     }
 
     /// A message back at its place.
@@ -121,18 +135,22 @@ impl StoredQueue {
 
     /// Drops the transient messages of a classic queue, as a restart of the broker does.
     pub(super) fn forget_transient(&mut self) {
-        if !self.settings.quorum {
+        if !self.settings.quorum && !self.settings.stream {
             self.ready.retain(|stored| stored.message.properties.persistent);
             self.ready_bytes = self.ready.iter().map(|stored| stored.message.body.len()).sum();
         }
     }
 
-    /// The message as a consumer gets it: a quorum queue says how often it was given back.
+    /// The message as a consumer gets it: a quorum queue says how often it was given back, a stream which place it has.
     pub(super) fn as_delivered(&self, stored: &Stored) -> Message {
         let mut message = Message::clone(&stored.message);
         if self.settings.quorum && stored.returned > 0 {
             let count = i64::try_from(stored.returned).unwrap_or(i64::MAX);
             message.headers.set("x-delivery-count", HeaderValue::Int(count));
+        }
+        if self.settings.stream {
+            let place = i64::try_from(stored.place).unwrap_or(i64::MAX);
+            message.headers.set("x-stream-offset", HeaderValue::Int(place));
         }
         message
     }

@@ -9,6 +9,8 @@ use ponos_event::{HeaderValue, Headers};
 #[derive(Debug, Clone, Default)]
 pub(super) struct QueueSettings {
     pub(super) quorum: bool,
+    /// What is read stays, up to its bound in bytes.
+    pub(super) stream: bool,
     pub(super) ttl: Option<u64>,
     pub(super) dead_letter_exchange: Option<String>,
     pub(super) dead_letter_routing_key: Option<String>,
@@ -55,9 +57,10 @@ impl QueueSettings {
     /// 406 as RabbitMQ says it: a value of the wrong type or range, and combinations that it refuses.
     pub(super) fn parse(queue: &Queue) -> Result<Self, LinkError> {
         let args = Arguments { queue: &queue.name, table: &queue.arguments };
-        let quorum = match args.text("x-queue-type")? {
-            None | Some("classic") => false,
-            Some("quorum") => true,
+        let (quorum, stream) = match args.text("x-queue-type")? {
+            None | Some("classic") => (false, false),
+            Some("quorum") => (true, false),
+            Some("stream") => (false, true),
             Some(other) => return Err(args.invalid("x-queue-type", &format!("'{other}' is not known here"))),
         };
         let overflow = match args.text("x-overflow")? {
@@ -70,6 +73,7 @@ impl QueueSettings {
         };
         let settings = Self {
             quorum,
+            stream,
             ttl: args.number("x-message-ttl")?,
             dead_letter_exchange: args.text("x-dead-letter-exchange")?.map(str::to_owned),
             dead_letter_routing_key: args.text("x-dead-letter-routing-key")?.map(str::to_owned),
@@ -93,8 +97,11 @@ impl QueueSettings {
             (queue.auto_delete, "auto-delete"),
             (queue.exclusive, "exclusive-owner"),
         ];
-        if quorum && let Some((_, property)) = refused.iter().find(|(has, _)| *has) {
-            let what = format!("invalid property '{property}' for queue '{}', a quorum queue", queue.name);
+        if (quorum || stream)
+            && let Some((_, property)) = refused.iter().find(|(has, _)| *has)
+        {
+            let kind = if stream { "stream" } else { "quorum queue" };
+            let what = format!("invalid property '{property}' for queue '{}', a {kind}", queue.name);
             return Err(precondition(what, "remove that property, or leave x-queue-type out"));
         }
         Ok(settings)

@@ -18,6 +18,10 @@ fn state(limits: BrokerLimits, queues: &[Queue]) -> BrokerState {
     state
 }
 
+fn consumer_of(connection: u64, queue: &str) -> NewConsumer<'_> {
+    NewConsumer { connection, queue, prefetch: 1, exclusive: false, tags: 0, from: None, paused: false }
+}
+
 fn bodies(state: &mut BrokerState, now: u64, queue: &str) -> Vec<String> {
     std::iter::from_fn(|| state.get(now, queue))
         .map(|outgoing| String::from_utf8(outgoing.message.body).unwrap())
@@ -92,7 +96,7 @@ fn an_at_least_once_letter_waits_until_it_has_somewhere_to_go() {
 fn a_time_to_live_of_nothing_still_reaches_a_consumer_that_waits() {
     let mut state = state(BrokerLimits::default(), &[Queue::classic("q").with("x-message-ttl", 0)]);
     assert_eq!(state.publish(0, "", message("q", "nobody waits")), ACCEPTED);
-    let consumer = state.consume(0, 1, "q", 1, false, 0).unwrap();
+    let consumer = state.consume(0, consumer_of(1, "q")).unwrap();
     assert_eq!(state.take_outbox(consumer).unwrap().len(), 0);
     assert_eq!(state.publish(0, "", message("q", "one waits")), ACCEPTED);
     assert_eq!(state.publish(0, "", message("q", "it is busy")), ACCEPTED);
@@ -140,7 +144,7 @@ fn an_exclusive_queue_is_of_one_connection_and_goes_with_it() {
     let topology = Topology { queues: vec![exclusive], ..Topology::default() };
     state.declare(1, &topology).unwrap();
     assert!(state.declare(2, &topology).unwrap_err().what.contains("exclusive"));
-    assert!(state.consume(0, 2, "mine", 1, false, 0).is_err());
+    assert!(state.consume(0, consumer_of(2, "mine")).is_err());
     state.disconnect(0, 1);
     assert!(state.declare(2, &topology).is_ok());
 }

@@ -4,6 +4,7 @@
 mod alarm;
 mod bad_input;
 mod blocking;
+mod control;
 mod deleted;
 mod full_headers;
 mod guide;

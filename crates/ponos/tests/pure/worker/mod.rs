@@ -2,6 +2,7 @@
 
 mod back;
 mod check;
+mod control;
 mod handlers;
 mod later;
 mod life;
