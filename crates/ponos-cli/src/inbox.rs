@@ -18,6 +18,20 @@ pub(crate) enum InboxLocation {
     Postgres(String),
 }
 
+/// Where retries wait of a worker whose inbox is on Postgres.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct RetriesArgs {
+    /// Messages wait for their next attempt on the broker, and not in the inbox's database, where ponos waiting shows them: for
+    /// workers that are started only while something is in their queues. So it is with --drain
+    #[arg(
+        long,
+        env = "PONOS_RETRIES_ON_BROKER",
+        hide_env_values = true,
+        value_parser = clap::builder::FalseyValueParser::new()
+    )]
+    pub(crate) retries_on_broker: bool,
+}
+
 /// Keys remembered in memory.
 const REMEMBERED: usize = 100_000;
 
@@ -42,14 +56,26 @@ impl InboxLocation {
         }
     }
 
-    /// Opens it for this service, which runs `slots` handlers at a time; opening a folder blocks.
-    pub(crate) async fn open(&self, service: &str, slots: usize) -> Result<Inbox, Trouble> {
+    /// Whether it can show what waits.
+    pub(crate) fn shows_what_waits(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
+    /// Opens it for this service, which runs `slots` handlers at a time and whose retries wait there, if they can; opening a folder
+    /// blocks.
+    pub(crate) async fn open(
+        &self,
+        service: &str,
+        slots: usize,
+        keeps_retries: bool,
+    ) -> Result<Inbox, Trouble> {
         let opened = match self {
             Self::Memory => Ok(Inbox::memory(REMEMBERED)),
             Self::Sled(path) => Inbox::sled(path, None),
             Self::Postgres(url) => {
                 let connections = u32::try_from(slots).unwrap_or(u32::MAX);
-                Inbox::postgres(url, PostgresOptions { connections, ..PostgresOptions::new(service) }).await
+                let options = PostgresOptions { connections, keeps_retries, ..PostgresOptions::new(service) };
+                Inbox::postgres(url, options).await
             }
         };
         opened.map_err(|error| trouble("--inbox", &error))

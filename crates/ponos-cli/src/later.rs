@@ -24,7 +24,8 @@ pub(crate) struct When {
 /// What the clock says itself of what it sends.
 const APART: [&str; 3] = ["source", "subject", "mandatory"];
 
-fn instant(text: &str) -> Result<Timestamp, String> {
+/// An instant with its offset.
+pub(crate) fn instant(text: &str) -> Result<Timestamp, String> {
     text.parse().map_err(|why| format!("{why}; write an instant with its offset, as 2026-12-24T17:00:00Z"))
 }
 

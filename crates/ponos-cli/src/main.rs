@@ -42,6 +42,7 @@ mod token;
 mod topology;
 mod traces;
 mod trouble;
+mod waiting;
 mod why;
 
 use clap::Parser;
@@ -71,6 +72,9 @@ enum Verb {
     /// Lists the queues that are paused or limited by hand.
     #[command(subcommand)]
     Control(control::Verb),
+    /// Lists, shows, hurries, moves or drops messages that wait to be sent or tried again.
+    #[command(subcommand)]
+    Waiting(waiting::Verb),
     Run(run::Args),
     Serve(serve::Args),
     Gateway(gateway::Args),
@@ -114,8 +118,12 @@ impl Verb {
             Self::Pause(_) | Self::Resume(_) | Self::Limit(_) => {
                 Some("interrupted: see ponos control list for whether it holds")
             }
+            Self::Waiting(waiting::Verb::Run(_) | waiting::Verb::Move(_) | waiting::Verb::Drop(_)) => {
+                Some("interrupted: see ponos waiting list for what is as it was")
+            }
             Self::Dead(_)
             | Self::Control(_)
+            | Self::Waiting(_)
             | Self::Why(_)
             | Self::Coverage(_)
             | Self::Check(_)
@@ -149,6 +157,7 @@ fn main() -> ExitCode {
             Verb::Resume(args) => control::resume(&connection, args).await,
             Verb::Limit(args) => control::limit(&connection, args).await,
             Verb::Control(verb) => control::run(&connection, verb).await,
+            Verb::Waiting(verb) => waiting::run(&connection, verb).await,
             Verb::Run(args) => run::run(&connection, args).await,
             Verb::Serve(args) => serve::run(&connection, args).await,
             Verb::Gateway(args) => gateway::run(&connection, args).await,

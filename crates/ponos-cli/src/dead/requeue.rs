@@ -70,7 +70,7 @@ pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     let transport = options.transport("ponos dead").await?;
     let sender = Sender::open(&transport).await?;
     let inbox = match inbox {
-        Some(place) => Some(place.open("ponos", 1).await?),
+        Some(place) => Some(place.open("ponos", 1, true).await?),
         None => None,
     };
     let (signals, shutdown) = shutdown();

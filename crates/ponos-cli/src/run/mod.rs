@@ -58,6 +58,8 @@ pub(crate) struct Args {
     /// replica, postgres://user:password@host/database for any number
     #[arg(long, value_name = "INBOX", env = inbox::VARIABLE, hide_env_values = true)]
     inbox: Option<String>,
+    #[command(flatten)]
+    retries: inbox::RetriesArgs,
     /// Ends when the queues are empty and every delivery taken in is settled. Does not wait for later attempts, for queues
     /// paused for 30 seconds, for deliveries that can't be settled for as long, or where nothing comes for three heartbeats
     /// (no broker, or another consumer has the turn). Exit code 1 if anything was left, went to the dead letters, was put off
@@ -144,7 +146,9 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
         worker = worker.observe(move |observed| noting.note(observed));
     }
     if let Some(place) = place.or_else(|| config.inbox.clone()) {
-        worker = worker.inbox(place.open(&described.service, described.slots()).await?);
+        // nobody is there when a retry of a drained worker is due
+        let keeps_retries = !args.drain && !args.retries.retries_on_broker;
+        worker = worker.inbox(place.open(&described.service, described.slots(), keeps_retries).await?);
     }
     if let Some(address) = args.metrics.as_deref().filter(|address| !address.is_empty()) {
         worker = worker.metrics(address);

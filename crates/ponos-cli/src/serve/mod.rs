@@ -66,6 +66,8 @@ pub(crate) struct Args {
     /// As of ponos run: memory, sled:PATH, or postgres://user:password@host/database
     #[arg(long, value_name = "INBOX", env = inbox::VARIABLE, hide_env_values = true)]
     inbox: Option<String>,
+    #[command(flatten)]
+    retries: inbox::RetriesArgs,
     /// As of ponos run: a file that is recent while the worker is alive
     #[arg(long, value_name = "FILE")]
     health_file: Option<PathBuf>,
@@ -94,7 +96,8 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     let mut worker = worker(&config, &deliveries);
     let described = &config.described;
     if let Some(place) = &config.inbox {
-        worker = worker.inbox(place.open(&described.service, described.slots()).await?);
+        let keeps_retries = !args.retries.retries_on_broker;
+        worker = worker.inbox(place.open(&described.service, described.slots(), keeps_retries).await?);
     }
     if let Some(address) = args.monitoring.metrics.as_deref().filter(|address| !address.is_empty()) {
         let metrics = Metrics::new();

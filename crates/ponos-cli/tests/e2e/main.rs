@@ -52,3 +52,4 @@ mod tenants;
 mod topology;
 #[cfg(unix)]
 mod traces;
+mod waiting;

@@ -102,7 +102,8 @@ pub enum ClientError {
         /// Why.
         why: FlushError,
     },
-    /// The row of the outbox could not be written: roll the transaction back. Nothing was sent.
+    /// The outbox could not be written, so that its transaction is to be rolled back, and nothing was sent; or what waits in it could
+    /// not be chosen so.
     #[error("the outbox does not take it: {0}")]
     Outbox(#[from] InboxError),
     /// The client was closed.

@@ -8,7 +8,10 @@ use super::{Client, ClientError, Connect, Outgoing};
 use crate::{
     declared::MessageKind,
     event::{EventId, Timestamp},
-    inbox::{Due, Inbox},
+    inbox::{
+        Due, Inbox,
+        postgres::{Waiting, WaitingFilter},
+    },
     names::{NamesEvent, NamesTask},
     shutdown::Shutdown,
     topology::Topology,
@@ -88,15 +91,27 @@ impl Client {
         Outgoing::new(self, self.0.declared.check(kind, name, payload), Outbox { connection, due: None })
     }
 
+    /// What waits in the outbox and fits the filter, retries of the service's workers included: to be listed, hurried
+    /// ([`Waiting::run_now`]), moved or dropped. It needs [`Connect::outbox`].
+    ///
+    /// # Errors
+    /// [`ClientError::Invalid`] for a client without an outbox, [`ClientError::Outbox`] for a filter that is not valid.
+    pub fn waiting(&self, filter: WaitingFilter) -> Result<Waiting, ClientError> {
+        let inbox = &self.0.inbox;
+        inbox.outbox_of().ok_or_else(no_outbox)?;
+        Ok(inbox.waiting(filter)?)
+    }
+
     /// Sends what the outbox holds, until the shutdown: for a service that has no worker on the same database and schema. Any
-    /// number of programs may do so; they take turns. What can't be sent stays, and is tried again.
+    /// number of programs may do so; they take turns. What can't be sent stays, and is tried again. Retries are left to the
+    /// workers whose they are.
     ///
     /// # Errors
     /// [`ClientError::Invalid`] for a client without an outbox.
     pub async fn relay(&self, shutdown: &Shutdown) -> Result<(), ClientError> {
         let publisher = self.0.transport.publisher(Topology::default());
         let relay = self.0.inbox.relay(publisher).ok_or_else(no_outbox)?;
-        Box::pin(relay.run(shutdown)).await;
+        Box::pin(relay.sends_only().run(shutdown)).await;
         Ok(())
     }
 }

@@ -68,6 +68,8 @@ pub use outcome::{Failure, HandlerResult, Outcome};
 pub use policy::{Backoff, LONGEST_RETRY, Policy, Prefetch, Rate};
 pub use ready::Ready;
 pub use report::Report;
+#[cfg(feature = "postgres")]
+pub(crate) use retry::smaller;
 pub use runtime::RunError;
 pub use service::NoState;
 pub use settings::{Configured, Prepared, State, Stateful};

@@ -170,6 +170,10 @@ spec:
 {{- if .secret }}
 - name: PONOS_INBOX
   valueFrom: {secretKeyRef: {name: {{ .secret }}, key: {{ .key }}}}
+{{- if eq $.Values.scale.mode "queue" }}
+# Where KEDA sees them: nobody may be there when they are due.
+- {name: PONOS_RETRIES_ON_BROKER, value: "true"}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end -}}

@@ -49,7 +49,7 @@ fn by_code(code: &str) -> (Class, &'static str) {
             Class::Refused,
             "grant the permission, or have an administrator run the SQL of ponos::inbox::postgres::ddl",
         ),
-        "42P01" | "42703" | "3F000" => (
+        "42P01" | "42703" | "42P10" | "3F000" => (
             Class::Refused,
             "the tables are missing, or have other columns: run the SQL of ponos::inbox::postgres::ddl",
         ),

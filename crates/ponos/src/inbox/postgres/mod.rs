@@ -5,22 +5,31 @@
 //! makes it wait for the first one's transaction. A run that ends without a commit (a panic, a timeout, a lost connection)
 //! is rolled back when its connection ends.
 //!
-//! [`Transaction`] is the handler's handle; [`Relay`] publishes the outbox; [`ddl`] is the schema, for roles without
-//! permission to create it.
+//! A message whose attempt failed waits for the next one as a row of the outbox, too.
+//!
+//! [`Transaction`] is the handler's handle; [`Relay`] publishes the outbox; [`Waiting`] shows and changes what waits in it;
+//! [`ddl`] is the schema, for roles without permission to create it.
 
 mod encoding;
 mod errors;
 mod outbox;
 mod relay;
+mod retries;
 mod schema;
 mod store;
 mod transaction;
+mod waiting;
 
 pub use outbox::OutboxStatus;
 pub use relay::Relay;
 pub use schema::ddl;
 pub use transaction::{Guard, Transaction};
+pub use waiting::{
+    Waiting, WaitingChange, WaitingCount, WaitingFilter, WaitingKind, WaitingMessage, WaitingPage,
+    WaitingPlace,
+};
 
+pub(crate) use retries::KeptRetry;
 pub(super) use store::{Store, TransactionRun};
 
 use super::{Backend, Held, Inbox, InboxError};
@@ -38,6 +47,9 @@ pub struct PostgresOptions {
     /// Connections for handlers (20). Each running handler holds one, and so does each delivery that waits for another of the
     /// same id. The relay and pruning take two more.
     pub connections: u32,
+    /// Whether a message waits here for its next attempt, where it can be seen and moved ([`Inbox::waiting`]), and not on the broker
+    /// (true). A relay must run when it is due: false for workers that are started only while something waits in their queues.
+    pub keeps_retries: bool,
     /// How long connecting, or waiting for a free connection, may take (10 s).
     pub connect_timeout: Duration,
     /// How long one statement of the inbox may take, apart from waiting for another delivery (20 s).
@@ -51,6 +63,7 @@ impl PostgresOptions {
             service: service.into(),
             schema: "ponos".into(),
             connections: 20,
+            keeps_retries: true,
             connect_timeout: Duration::from_secs(10),
             call_timeout: Duration::from_secs(20),
         }
@@ -96,6 +109,41 @@ impl Inbox {
                 Ok(())
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Has a message wait here for its next attempt; false if this inbox keeps none, or not this one.
+    ///
+    /// # Errors
+    /// As [`InboxErrorClass`](super::InboxErrorClass); it may wait here all the same.
+    pub(crate) async fn keep_retry(&self, retry: &KeptRetry<'_>) -> Result<bool, InboxError> {
+        match &self.kind {
+            Backend::Postgres(store) if store.keeps_retries => retries::keep(store, retry).await,
+            _ => Ok(false),
+        }
+    }
+
+    /// What waits in the outbox of its service and fits the filter: to be listed, hurried, moved or dropped.
+    ///
+    /// ```no_run
+    /// # use ponos::inbox::{Inbox, InboxError, postgres::WaitingFilter};
+    /// # async fn hurry(inbox: Inbox) -> Result<(), InboxError> {
+    /// let filter = WaitingFilter { reason: Some("connection refused".into()), ..WaitingFilter::default() };
+    /// let change = inbox.waiting(filter)?.run_now().await?;
+    /// println!("{} are tried now, {} are under way already", change.changed, change.under_way);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Refused`](super::InboxErrorClass::Refused) for an inbox without an outbox, and for a filter that is not valid.
+    pub fn waiting(&self, filter: WaitingFilter) -> Result<Waiting, InboxError> {
+        match &self.kind {
+            Backend::Postgres(store) => Waiting::new(store.clone(), filter),
+            _ => Err(InboxError::refused(
+                "only an inbox on Postgres knows what waits",
+                "open one with Inbox::postgres: elsewhere retries wait in queues of the broker, where nobody can look without taking them",
+            )),
         }
     }
 

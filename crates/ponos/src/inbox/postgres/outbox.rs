@@ -1,13 +1,14 @@
 //! The outbox's table: handlers' transactions insert, relays remove.
 
 use super::{
-    encoding,
+    encoding, retries,
     store::{Store, without_nul},
 };
 use crate::{
     clock::millis,
     event::Message,
     inbox::{Due, Held, InboxError},
+    topology::worker::TASKS,
 };
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::{sync::Arc, time::Duration};
@@ -20,7 +21,7 @@ const ATTEMPTS: i32 = 20;
 pub struct OutboxStatus {
     /// Messages that are due and not confirmed yet.
     pub waiting: u64,
-    /// Messages that are not due yet.
+    /// Messages that are not due yet, retries among them.
     pub later: u64,
     /// Those of them that were refused at least once.
     pub failing: u64,
@@ -75,12 +76,12 @@ pub(super) async fn put(
     publishes: &[Held],
 ) -> Result<(), sqlx::Error> {
     let insert = format!(
-        "insert into {}.ponos_outbox (service, id, exchange, head, body, due, next_try)
-         select $1, id, exchange, head, body, due, coalesce(due, '-infinity')
+        "insert into {}.ponos_outbox (service, id, exchange, head, body, due, next_try, name, queue)
+         select $1, id, exchange, head, body, due, coalesce(due, '-infinity'), name, nullif(queue, '')
          from (select *, coalesce(timestamptz 'epoch' + at * interval '1 millisecond',
                                   clock_timestamp() + delay * interval '1 millisecond') as due
-               from unnest($2::text[], $3::text[], $4::text[], $5::bytea[], $6::bigint[], $7::bigint[])
-                    with ordinality as row (id, exchange, head, body, at, delay, number)) as one
+               from unnest($2::text[], $3::text[], $4::text[], $5::bytea[], $6::bigint[], $7::bigint[], $8::text[], $9::text[])
+                    with ordinality as row (id, exchange, head, body, at, delay, name, queue, number)) as one
          order by number",
         store.schema
     );
@@ -106,9 +107,21 @@ pub(super) async fn put(
         .bind(bodies)
         .bind(at.collect::<Vec<Option<i64>>>())
         .bind(delay.collect::<Vec<Option<i64>>>())
+        .bind(each(event_name))
+        .bind(each(task_queue))
         .execute(connection)
         .await
         .map(drop)
+}
+
+/// The event's or task's name.
+fn event_name(held: &Held) -> &str {
+    held.message.properties.kind.as_deref().unwrap_or(&held.message.routing_key)
+}
+
+/// The queue of a task; empty for what is for everybody.
+fn task_queue(held: &Held) -> &str {
+    if &*held.exchange == TASKS { &held.message.routing_key } else { "" }
 }
 
 /// Why a message stays for now.
@@ -129,6 +142,8 @@ pub(super) struct Portion {
     pub(super) bytes: i64,
     /// The last one, by its number.
     pub(super) last: i64,
+    /// Only what is published for the first time.
+    pub(super) sends_only: bool,
 }
 
 /// A message to be relayed.
@@ -140,6 +155,9 @@ pub(super) struct OutboxMessage {
     /// The message; the error says why it can't be read.
     pub(super) message: Result<Message, String>,
 }
+
+/// Number, id, exchange, head, body; whether it is a retry, when it is due in milliseconds, and why it was not sent before.
+type OutboxRow = (i64, String, String, String, Vec<u8>, bool, Option<i64>, Option<String>);
 
 /// The next messages that are due, locked against other relays until the transaction ends; `None` while another relay of
 /// this service is at work. One relay at a time keeps the order.
@@ -159,26 +177,31 @@ pub(super) async fn next(
     let select = format!(
         "with due as (
             select seq, next_try, octet_length(body) as size from {0}.ponos_outbox
-            where service = $1 and next_try <= now() and parked is null and seq <= $2
+            where service = $1 and next_try <= now() and parked is null and seq <= $2 and (kind = 'send' or not $5)
             order by next_try, seq limit $3),
          portion as (select seq, sum(size) over (order by next_try, seq) - size as before from due)
-         select seq, id, exchange, head, body from {0}.ponos_outbox
-         where seq in (select seq from portion where before <= $4)
+         select seq, id, exchange, head, body, kind = 'retry',
+                case when isfinite(due) then (extract(epoch from due) * 1000)::bigint end, last_error
+         from {0}.ponos_outbox where seq in (select seq from portion where before <= $4)
          order by next_try, seq for update skip locked",
         store.schema
     );
-    let rows: Vec<(i64, String, String, String, Vec<u8>)> = sqlx::query_as(AssertSqlSafe(select))
+    let rows: Vec<OutboxRow> = sqlx::query_as(AssertSqlSafe(select))
         .bind(&*store.service)
         .bind(portion.last)
         .bind(portion.count)
         .bind(portion.bytes)
+        .bind(portion.sends_only)
         .fetch_all(connection)
         .await?;
-    let waiting = |(seq, id, exchange, head, body): (i64, String, String, String, Vec<u8>)| OutboxMessage {
-        seq,
-        id,
-        exchange: exchange.into(),
-        message: encoding::message(&head, body).map_err(|error| error.to_string()),
+    let waiting = |(seq, id, exchange, head, body, is_retry, due, last_error): OutboxRow| {
+        let message = encoding::message(&head, body).map_err(|error| error.to_string());
+        let message = if is_retry {
+            message.map(|message| retries::to_publish(message, due, last_error.as_deref()))
+        } else {
+            message
+        };
+        OutboxMessage { seq, id, exchange: exchange.into(), message }
     };
     Ok(Some(rows.into_iter().map(waiting).collect()))
 }

@@ -3,7 +3,7 @@
 //! Invariant: a message leaves the outbox only after its confirm; so it may be published twice, with the same id, and
 //! is never lost. Relays of one service take turns (an advisory lock), so what one handler's run published goes out in
 //! its order. A message that the broker refuses is put off and lets those behind it pass; one that reaches no queue for an
-//! hour is parked; one that is due later is not taken before. Between runs there is no order: they commit as they come.
+//! hour is parked; one that is due later is not taken before. Retries are published as the ladder returns them. Between runs there is no order: they commit as they come.
 
 use super::{
     outbox::{self, FailedMessage, OutboxMessage, Portion},
@@ -42,6 +42,8 @@ pub struct Relay {
     token: u64,
     /// The last message to be sent, once it drains: other replicas go on inserting.
     last: Option<i64>,
+    /// Leaves retries to the service's workers.
+    sends_only: bool,
 }
 
 enum Turn {
@@ -55,7 +57,12 @@ enum Turn {
 
 impl Relay {
     pub(super) fn new(store: Arc<Store>, publisher: Publisher) -> Self {
-        Self { store, publisher, token: 0, last: None }
+        Self { store, publisher, token: 0, last: None, sends_only: false }
+    }
+
+    /// For a publisher that need not be allowed more than to publish events and tasks.
+    pub(crate) fn sends_only(self) -> Self {
+        Self { sends_only: true, ..self }
     }
 
     /// Runs until the shutdown: at [`Stage::Draining`], for which the worker's handlers should have ended, it publishes
@@ -129,7 +136,8 @@ impl Relay {
         if draining && self.last.is_none() {
             self.last = Some(outbox::last(&store).await?);
         }
-        let portion = Portion { count: BATCH, bytes: BYTES, last: self.last.unwrap_or(i64::MAX) };
+        let (last, sends_only) = (self.last.unwrap_or(i64::MAX), self.sends_only);
+        let portion = Portion { count: BATCH, bytes: BYTES, last, sends_only };
         let mut transaction = store.call("relaying the outbox", Box::pin(store.side.begin())).await?;
         let next = outbox::next(&mut transaction, &store, portion);
         let Some(waiting) = store.call("reading the outbox", next).await? else { return Ok(Turn::Others) };

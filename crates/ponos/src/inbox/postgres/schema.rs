@@ -8,6 +8,10 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 /// complete. For an administrator, if the worker's role
 /// may not create them: that role needs `usage` on the schema and `select, insert, update, delete` on both tables.
 ///
+/// A row of `ponos_outbox` has a `kind`: `send` is published for the first time, `retry` is a message that waits for its next attempt,
+/// `timeout` is of nobody yet. A `key` that is not null is there once for each service; its text begins with what it is for
+/// (`retry:`). `name` is the event's or task's, `queue` where it goes to (null for an event that is for everybody), `reason` why it waits.
+///
 /// # Errors
 /// [`InboxErrorClass::Refused`] for a name with other characters than lower-case letters, digits and `_`.
 pub fn ddl(schema: &str) -> Result<String, InboxError> {
@@ -35,9 +39,21 @@ create table if not exists {schema}.ponos_outbox (
     next_try timestamptz not null default '-infinity',
     last_error text,
     parked timestamptz,
-    due timestamptz
+    due timestamptz,
+    kind text not null default 'send',
+    key text,
+    name text,
+    queue text,
+    reason text
 );
-alter table {schema}.ponos_outbox add column if not exists due timestamptz;
+alter table {schema}.ponos_outbox
+    add column if not exists due timestamptz,
+    add column if not exists kind text not null default 'send',
+    add column if not exists key text,
+    add column if not exists name text,
+    add column if not exists queue text,
+    add column if not exists reason text;
+create unique index if not exists ponos_outbox_key on {schema}.ponos_outbox (service, key) where key is not null;
 create index if not exists ponos_outbox_due on {schema}.ponos_outbox (service, due) where due is not null;
 create index if not exists ponos_outbox_next on {schema}.ponos_outbox (service, next_try, seq) where parked is null;
 "
@@ -85,7 +101,8 @@ pub(super) async fn ensure(
 async fn check(connection: &mut PgConnection, schema: &str) -> Result<(), sqlx::Error> {
     let look = format!(
         "select queue, handler, source, id, at from {schema}.ponos_inbox where false;
-         select seq, service, id, exchange, head, body, at, attempts, next_try, last_error, parked, due
+         select seq, service, id, exchange, head, body, at, attempts, next_try, last_error, parked, due,
+                kind, key, name, queue, reason
          from {schema}.ponos_outbox where false;"
     );
     sqlx::raw_sql(AssertSqlSafe(look)).execute(connection).await.map(drop)

@@ -46,8 +46,8 @@ const RESET: &str = "set session authorization default; reset role; reset all; c
 
 /// Shared by all clones of an inbox.
 pub(in crate::inbox) struct Store {
-    /// Handlers' transactions.
-    work: PgPool,
+    /// Handlers' transactions, and the retries of those that failed.
+    pub(super) work: PgPool,
     /// Relay, forgetting, pruning: never behind handlers that have all the connections.
     pub(super) side: PgPool,
     pub(super) address: String,
@@ -55,6 +55,8 @@ pub(in crate::inbox) struct Store {
     pub(super) service: Arc<str>,
     /// Notified when a message was inserted into the outbox.
     pub(super) put: Notify,
+    /// Whether retries wait here.
+    pub(super) keeps_retries: bool,
     connect_timeout: Duration,
     pub(super) call_timeout: Duration,
 }
@@ -70,7 +72,8 @@ pub(in crate::inbox) struct TransactionRun {
 
 impl Store {
     pub(super) async fn open(url: &str, options: PostgresOptions) -> Result<Self, InboxError> {
-        let PostgresOptions { service, schema, connections, connect_timeout, call_timeout } = options;
+        let PostgresOptions { service, schema, connections, keeps_retries, connect_timeout, call_timeout } =
+            options;
         schema::identifier(&schema)?;
         let target = PgConnectOptions::from_str(url)
             .map_err(|error| classify("its URL", "the Postgres inbox", &error))?
@@ -84,6 +87,7 @@ impl Store {
             schema,
             service,
             put: Notify::new(),
+            keeps_retries,
             connect_timeout,
             call_timeout,
         };
@@ -287,7 +291,10 @@ impl Drop for TransactionRun {
 }
 
 /// A statement whose first four parameters are a key's parts, in the order of [`KEY`].
-fn of_key(statement: AssertSqlSafe<String>, key: &InboxKey) -> Query<'static, Postgres, PgArguments> {
+pub(super) fn of_key(
+    statement: AssertSqlSafe<String>,
+    key: &InboxKey,
+) -> Query<'static, Postgres, PgArguments> {
     sqlx::query(statement)
         .bind(without_nul(&key.queue))
         .bind(without_nul(&key.handler))

@@ -1,7 +1,8 @@
 //! Carries out a verdict, before the delivery is settled. One function for each ending:
 //!
 //! - [`acked`]: done, because everything that follows from it is confirmed;
-//! - [`retry()`]: another attempt, through the ladder; [`put_off`]: the same attempt; [`wait_for_due`]: the same, not due yet;
+//! - [`retry()`]: another attempt, as a row of the inbox's database or through the ladder; [`put_off`]: the same attempt;
+//!   [`wait_for_due`]: the same, not due yet;
 //! - [`dead_letter`], and [`dead_after_final_handler`] if its final handler runs before;
 //! - [`release`]: back to the queue, for a reason of ours. [`release_stopped`]: the worker stops;
 //!   [`release_once_up`]: after a pause; [`release_queued`]: it was not begun.
@@ -13,6 +14,8 @@
 //!
 //! [`OwnReleases`]: crate::worker::own_releases::OwnReleases
 
+#[cfg(feature = "postgres")]
+use super::kept_retry;
 use super::{
     InProgress, PutOff, Verdict,
     checks::needs_to_be_alone,
@@ -90,7 +93,7 @@ async fn retry(task: &mut InProgress<'_>, after: Option<Duration>, reason: Strin
     let due = now.plus(millis(wait));
     let next = task.attempt.next(due, reason.clone());
     let ended = Ended::Retried { attempt: number, due, reason };
-    send_to_ladder(task, &event, (&next, due, now), ended).await
+    send_to_wait(task, &event, (&next, due, now), ended).await
 }
 
 /// Sends it to the same attempt later, or to the dead letters when it was put off for too long.
@@ -127,7 +130,7 @@ async fn put_off(task: &mut InProgress<'_>, why: PutOff) -> (Ended, Settle) {
     let next =
         Attempt { due: Some(due), failure: Some(reason.clone()), waits: Some(waits), ..task.attempt.clone() };
     let ended = if released { Ended::Released(reason) } else { Ended::Snoozed { due, reason } };
-    send_to_ladder(task, &event, (&next, due, now), ended).await
+    send_to_wait(task, &event, (&next, due, now), ended).await
 }
 
 /// Sends it through the ladder once more, because its attempt is not due yet.
@@ -135,16 +138,23 @@ async fn wait_for_due(task: &mut InProgress<'_>, due: Timestamp) -> (Ended, Sett
     let Some(event) = task.event.clone() else { return acked(Ended::Early { due }) };
     let now = task.queue.service.clock.now();
     let attempt = task.attempt.clone();
-    send_to_ladder(task, &event, (&attempt, due, now), Ended::Early { due }).await
+    send_to_wait(task, &event, (&attempt, due, now), Ended::Early { due }).await
 }
 
-async fn send_to_ladder(
+/// Has it wait in the inbox's database, if that can be, or else on the ladder.
+async fn send_to_wait(
     task: &mut InProgress<'_>,
     event: &Event,
     (next, due, now): (&Attempt, Timestamp, Timestamp),
     ended: Ended,
 ) -> (Ended, Settle) {
     let message = retry::retry_message(task.taken(), &task.queue.plan.name, event, next);
+    #[cfg(feature = "postgres")]
+    if !matches!(ended, Ended::Early { .. })
+        && kept_retry::keep(task, event, (next, due, now), &message).await
+    {
+        return acked(ended);
+    }
     match send_confirmed(task, retry::exchange(due, now), message).await {
         Ok(()) => acked(ended),
         Err(Unsent::TooLarge(_, why)) if matches!(ended, Ended::Early { .. }) => release(task, why).await,

@@ -9,6 +9,8 @@ mod commit;
 mod decode;
 mod endings;
 mod hold_and_retry;
+#[cfg(feature = "postgres")]
+mod kept_retry;
 mod report;
 mod run;
 

@@ -6,7 +6,10 @@ use ponos::{
     broker::{Transport, memory},
     client::{ClientError, Connect},
     event::{Event, Timestamp},
-    inbox::{Inbox, postgres::PostgresOptions},
+    inbox::{
+        Inbox,
+        postgres::{PostgresOptions, WaitingFilter, WaitingKind},
+    },
     prelude::*,
     shutdown::shutdown,
     testing::Kit,
@@ -149,11 +152,24 @@ async fn a_client_without_an_outbox_of_its_service_says_so() {
 async fn an_outbox_of_an_earlier_version_is_completed_and_keeps_its_rows() {
     let (url, inbox) = inbox("later_migrated").await;
     drop(inbox);
-    let before = "drop index ponos.ponos_outbox_due; alter table ponos.ponos_outbox drop column due;
+    let before = "drop index ponos.ponos_outbox_due, ponos.ponos_outbox_key;
+        alter table ponos.ponos_outbox drop column due, drop column kind, drop column key, drop column name,
+            drop column queue, drop column reason;
         insert into ponos.ponos_outbox (service, id, exchange, head, body)
         values ('shop', 'old', 'events', '{}', '');";
     sql("later_migrated", before);
     let inbox = Inbox::postgres(&url, PostgresOptions::new("shop")).await.unwrap();
     let status = inbox.outbox().await.unwrap().unwrap();
     assert_eq!((status.waiting, status.later), (1, 0));
+    let waiting = inbox.waiting(WaitingFilter::default()).unwrap().list(None, 10).await.unwrap();
+    assert_eq!((waiting.messages[0].id.as_str(), waiting.messages[0].kind), ("old", WaitingKind::Send));
+    // a key is there once, as in a new table
+    let keyed = "insert into ponos.ponos_outbox (service, id, exchange, head, body, key)
+        values ('shop', 'new', 'events', '{}', '', 'k') on conflict (service, key) where key is not null do nothing;";
+    sql("later_migrated", &format!("{keyed}{keyed}"));
+    assert_eq!(sql("later_migrated", "select count(*) from ponos.ponos_outbox"), "2");
+    // what was there yesterday goes on to be written by what has not been updated yet
+    let earlier = "insert into ponos.ponos_outbox (service, id, exchange, head, body, due, next_try)
+        values ('shop', 'earlier', 'events', '{}', '', null, '-infinity')";
+    sql("later_migrated", earlier);
 }

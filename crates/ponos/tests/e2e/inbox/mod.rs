@@ -8,3 +8,4 @@ mod postgres;
 mod relay;
 mod reset;
 mod sled;
+mod waiting;

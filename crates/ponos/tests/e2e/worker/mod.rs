@@ -9,6 +9,7 @@ mod deleted;
 mod full_headers;
 mod guide;
 mod inbox_gone;
+mod kept_retry;
 mod large_headers;
 mod liveness;
 mod lost;

@@ -1,7 +1,7 @@
 //! The worker process: this test binary, started again with variables that say where and what.
 
 use super::{
-    CHILD, INBOX, MARKS, NAME, QUEUE, SEEN, URL,
+    CHILD, INBOX, KILLS, MARKS, NAME, QUEUE, SEEN, URL,
     plan::{Does, Job},
 };
 use ponos::{
@@ -9,6 +9,7 @@ use ponos::{
     prelude::*,
     worker::{Backoff, Failure, Limits},
 };
+use rustix::process::{Signal as Kill, getpid, kill_process};
 use serde_json::json;
 use std::{
     collections::HashSet,
@@ -116,17 +117,22 @@ fn worker(inbox: Inbox, marks: PathBuf) -> Worker {
     let backoff = Backoff { first: Duration::from_millis(1_200), factor: 1.0, ..Backoff::default() };
     let policy = Policy::retry(3).backoff(backoff).timeout(Duration::from_millis(500)).concurrency(10);
     let marks = std::sync::Arc::new(marks);
+    let ended_marks = marks.clone();
     let handler = move |job: Job, ctx: Context| handle(job, ctx, marks.clone());
     Worker::new("faulty")
         .on::<Job>(NAME, handler.with(policy))
         .publishes::<serde_json::Value>(SEEN)
         .inbox(inbox)
         .limits(Limits { flush: Duration::from_secs(10), ..Limits::default() })
-        .observe(|observed| {
+        .observe(move |observed| {
             if let ponos::worker::Observed::Ended { id: Some(id), ended, .. } = observed
                 && *ended != Ended::Done
             {
                 println!("{id} {ended:?}");
+                if matches!(ended, Ended::Retried { .. }) && id.as_str() == KILLS && mark(&ended_marks, KILLS)
+                {
+                    let _ = kill_process(getpid(), Kill::KILL);
+                }
             }
         })
 }

@@ -8,6 +8,8 @@
 
 mod came;
 mod child;
+#[cfg(feature = "postgres")]
+mod kept_retry;
 mod plan;
 mod poison;
 #[cfg(any(feature = "inbox-sled", feature = "postgres"))]
@@ -19,6 +21,8 @@ pub(crate) const URL: &str = "TEST_WORKER_URL";
 pub(crate) const INBOX: &str = "TEST_WORKER_INBOX";
 pub(crate) const MARKS: &str = "TEST_WORKER_MARKS";
 
+/// An id that has its process killed when its first attempt is to be tried again, and is not acked yet.
+pub(crate) const KILLS: &str = "kills-between-commit-and-ack";
 pub(crate) const NAME: &str = "test.effect.wanted";
 pub(crate) const QUEUE: &str = "faulty.test.effect.wanted";
 /// What a handler that is done has published.

@@ -119,7 +119,8 @@ impl Storm {
     }
 
     /// What was sent twice is gone too, with nothing left anywhere; then the worker stops as it should.
-    fn calm(&mut self) {
+    /// `rows`: how many wait in the inbox's database.
+    fn calm(&mut self, rows: impl Fn() -> u64) {
         let queues: Vec<&str> = LADDER.iter().map(|(rung, _)| *rung).chain([QUEUE, PARKING]).collect();
         let node = &self.node;
         let left = || {
@@ -129,6 +130,9 @@ impl Storm {
                 if node.queue("/", queue).is_none_or(|(ready, _)| ready > 0) || held {
                     left.push((*queue).to_owned());
                 }
+            }
+            if rows() > 0 {
+                left.push("rows".to_owned());
             }
             left
         };
@@ -205,7 +209,7 @@ async fn with_an_inbox_on_disk_every_message_ends_done_or_dead_with_its_reason()
     let _turn = TURN.lock().await;
     let mut storm = Storm::new(|child| format!("sled:{}", child.folder("inbox").display())).await;
     storm.rage(|| {});
-    storm.calm();
+    storm.calm(|| 0);
     storm.fates();
 }
 
@@ -218,7 +222,7 @@ async fn with_an_inbox_in_postgres_each_effect_is_there_once() {
     postgres.sql("faults", "create table effects (number bigint not null)");
     let mut storm = Storm::new(|_| database).await;
     storm.rage(|| postgres.restart());
-    storm.calm();
+    storm.calm(|| postgres.sql("faults", "select count(*) from ponos.ponos_outbox").parse().unwrap());
     let done = storm.fates();
     let effects = postgres.sql("faults", "select number from effects");
     let effects: Vec<u64> = effects.lines().map(|line| line.parse().unwrap()).collect();
