@@ -27,6 +27,8 @@ pub mod log_filter;
 pub mod metrics;
 #[cfg(feature = "worker")]
 pub mod names;
+#[cfg(feature = "worker")]
+mod once;
 #[doc(hidden)]
 pub mod output;
 pub mod private;
@@ -47,6 +49,8 @@ pub use client::Client;
 pub use declared::keyed_id;
 #[cfg(feature = "worker")]
 pub use names::{Event, Task};
+#[cfg(feature = "worker")]
+pub use once::{Once, Sent, once_id, payload_key};
 pub use ponos_broker::{self as broker, files, shutdown, stack};
 #[doc(hidden)]
 pub use ponos_event::text;

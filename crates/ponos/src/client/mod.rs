@@ -233,6 +233,14 @@ impl Client {
         }
     }
 
+    /// How long an inbox remembers what was done, as far as is known.
+    fn remembered(&self) -> Duration {
+        #[cfg(feature = "postgres")]
+        return self.0.inbox.retention;
+        #[cfg(not(feature = "postgres"))]
+        crate::inbox::Inbox::none().retention
+    }
+
     fn open(&self) -> MutexGuard<'_, Option<Open>> {
         // nothing is left half done within
         self.0.open.lock().unwrap_or_else(PoisonError::into_inner)

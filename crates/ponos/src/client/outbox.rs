@@ -4,7 +4,7 @@
 //! does. It is sent by a relay: that of the service's workers, whose inbox is on the same database and schema, or
 //! [`Client::relay`].
 
-use super::{Client, ClientError, Connect, Outgoing};
+use super::{Client, ClientError, Connect, Outgoing, outgoing::Made};
 use crate::{
     declared::MessageKind,
     event::{EventId, Timestamp},
@@ -13,6 +13,7 @@ use crate::{
         postgres::{Waiting, WaitingFilter},
     },
     names::{NamesEvent, NamesTask},
+    once::Sent,
     shutdown::Shutdown,
     topology::Topology,
 };
@@ -135,18 +136,28 @@ impl<'a> Outgoing<'a, Outbox<'a>> {
         self
     }
 
-    async fn write(self) -> Result<EventId, ClientError> {
+    /// Writes its row, as awaiting it does; answers whether it did, which [`Once`](crate::Once) decides.
+    ///
+    /// # Errors
+    /// [`ClientError`]; then roll the transaction back.
+    pub async fn send(self) -> Result<Sent, ClientError> {
         let (client, due) = (self.client, self.way.due);
-        let (name, held, Outbox { connection, .. }) = self.held(due)?;
+        let Made { name, mut held, claim, way: Outbox { connection, .. } } = self.made(due)?;
         let inbox = &client.0.inbox;
         inbox.outbox_of().ok_or_else(no_outbox)?;
         let (bytes, most) = (held.message.body.len(), client.0.limits.body);
         if bytes > most {
-            return Err(ClientError::TooLarge { name, bytes, most });
+            return Err(ClientError::TooLarge { name: name.to_string(), bytes, most });
         }
         let id = held.id.clone();
+        if let Some(claim) = claim {
+            if let Some(existing) = inbox.claim(connection, &name, &claim, &id).await? {
+                return Ok(Sent::Existing(existing));
+            }
+            held = held.claiming(&claim);
+        }
         inbox.enqueue(connection, held).await?;
-        Ok(id)
+        Ok(Sent::New(id))
     }
 }
 
@@ -155,6 +166,6 @@ impl<'a> IntoFuture for Outgoing<'a, Outbox<'a>> {
     type IntoFuture = BoxFuture<'a, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.write())
+        Box::pin(async { self.send().await.map(Sent::into_id) })
     }
 }

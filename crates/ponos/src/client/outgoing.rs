@@ -3,15 +3,27 @@
 use super::{Client, ClientError};
 use crate::{
     declared::{Checked, keyed_id, random_id},
-    event::{Event, EventId, HeaderValue, Headers, Timestamp},
+    event::{Event, EventId, EventName, HeaderValue, Headers, Timestamp},
     inbox::{Due, Held},
+    once::{Claim, Once, Resolved, Sent, needs_postgres},
     worker::{PublishError, due_time},
 };
 use futures_util::future::BoxFuture;
 use std::{future::IntoFuture, time::Duration};
 
 /// Headers beginning so have a meaning of their own, or are the broker's.
-const RESERVED: [&str; 7] = ["cloudEvents_", "cloudEvents:", "ce-", "x-", "retry-", "dead-", "requeued-"];
+const RESERVED: [&str; 10] = [
+    "cloudEvents_",
+    "cloudEvents:",
+    "ce-",
+    "x-",
+    "retry-",
+    "dead-",
+    "requeued-",
+    "once-",
+    "groupid",
+    "group-",
+];
 
 /// The way of a message to the broker, whose confirm is awaited.
 #[derive(Debug)]
@@ -30,6 +42,7 @@ pub struct Outgoing<'a, Way = Confirmed> {
     fault: Option<String>,
     id: Option<EventId>,
     key: Option<String>,
+    once: Option<Once>,
     subject: Option<String>,
     correlation_id: Option<String>,
     causation_id: Option<String>,
@@ -50,6 +63,7 @@ impl<'a, Way> Outgoing<'a, Way> {
             fault: None,
             id: None,
             key: None,
+            once: None,
             subject: None,
             correlation_id: None,
             causation_id: None,
@@ -74,6 +88,12 @@ impl<'a, Way> Outgoing<'a, Way> {
     /// [`keyed_id`].
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
+        self
+    }
+
+    /// Sends it once in a period, or not again until it is done: see [`Once`]. [`Outgoing::send`] says whether it is sent.
+    pub fn once(mut self, once: Once) -> Self {
+        self.once = Some(once);
         self
     }
 
@@ -121,21 +141,33 @@ impl<'a, Way> Outgoing<'a, Way> {
         self
     }
 
-    /// The message, to be sent when it is due, and its name.
-    pub(super) fn held(self, due: Option<Due>) -> Result<(String, Held, Way), ClientError> {
-        let Checked { kind, name, body } = self.checked?;
+    /// The message, to be sent when it is due.
+    pub(super) fn made(self, due: Option<Due>) -> Result<Made<Way>, ClientError> {
+        let checked = self.checked?;
         if let Some(what) = self.fault {
-            return Err(ClientError::Attribute { name: name.to_string(), what });
+            return Err(ClientError::Attribute { name: checked.name.to_string(), what });
         }
         let declared = &self.client.0.declared;
-        let id = match (self.id, self.key) {
-            (Some(id), _) => id,
-            (None, Some(key)) => keyed_id(&declared.source, &name, &key),
-            (None, None) => random_id(),
+        let time = due_time(self.client.0.clock.now(), due, &checked.name)?;
+        let times = (time, self.client.remembered());
+        let once = self.once.map(|once| once.resolve(&declared.service, &checked, times)).transpose()?;
+        let Checked { kind, name, body } = checked;
+        let own = match (self.id, self.key) {
+            (Some(id), _) => Some(id),
+            (None, Some(key)) => Some(keyed_id(&declared.source, &name, &key)),
+            (None, None) => None,
         };
-        let said = name.to_string();
-        let mut event = Event::new(id, declared.source.clone(), name, body);
-        event.time = Some(due_time(self.client.0.clock.now(), due, &event.name)?);
+        let (id, claim) = match (once, own) {
+            (Some(Resolved::Per(_)), Some(_)) => {
+                let what = "Once::per makes its id; leave out its id and key".into();
+                return Err(ClientError::Attribute { name: name.to_string(), what });
+            }
+            (Some(Resolved::Per(id)), None) => (id.into(), None),
+            (Some(Resolved::UntilDone(claim)), own) => (own.unwrap_or_else(random_id), Some(claim)),
+            (None, own) => (own.unwrap_or_else(random_id), None),
+        };
+        let mut event = Event::new(id, declared.source.clone(), name.clone(), body);
+        event.time = Some(time);
         event.subject = self.subject;
         event.correlation_id = self.correlation_id;
         event.causation_id = self.causation_id;
@@ -143,8 +175,17 @@ impl<'a, Way> Outgoing<'a, Way> {
         event.tracestate = self.tracestate;
         event.expiry_time = self.expiry_time;
         event.extensions = self.headers;
-        Ok((said, Held { due, ..declared.held(kind, event) }, self.way))
+        Ok(Made { name, held: Held { due, ..declared.held(kind, event) }, claim, way: self.way })
     }
+}
+
+/// A message that is ready to be sent.
+pub(super) struct Made<Way> {
+    pub(super) name: EventName,
+    pub(super) held: Held,
+    /// What is to be claimed before.
+    pub(super) claim: Option<Claim>,
+    pub(super) way: Way,
 }
 
 impl<'a> Outgoing<'a> {
@@ -154,10 +195,19 @@ impl<'a> Outgoing<'a> {
         self
     }
 
-    async fn send(self) -> Result<EventId, ClientError> {
+    /// Sends it, as awaiting it does; answers whether it was sent, which [`Once`] decides.
+    ///
+    /// # Errors
+    /// [`ClientError`]. [`Once::until_done`] is refused: its row is one of [`Client::task_in`].
+    pub async fn send(self) -> Result<Sent, ClientError> {
         let (client, limit) = (self.client, self.limit);
-        let (name, held, Confirmed) = self.held(None)?;
-        client.send(&name, held, limit).await
+        let Made { name, held, claim, way: Confirmed } = self.made(None)?;
+        if claim.is_some() {
+            return Err(
+                needs_postgres(&name, "send it by task_in, of a client with that as its outbox").into()
+            );
+        }
+        client.send(name.as_str(), held, limit).await.map(Sent::New)
     }
 }
 
@@ -166,6 +216,6 @@ impl<'a> IntoFuture for Outgoing<'a> {
     type IntoFuture = BoxFuture<'a, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.send())
+        Box::pin(async { self.send().await.map(Sent::into_id) })
     }
 }

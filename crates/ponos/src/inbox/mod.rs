@@ -108,7 +108,7 @@ pub enum Begun {
 pub struct Inbox {
     kind: Backend,
     patience: Duration,
-    retention: Duration,
+    pub(crate) retention: Duration,
 }
 
 #[derive(Clone)]

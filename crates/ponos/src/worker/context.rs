@@ -318,7 +318,7 @@ impl Context {
         sent.map_err(|why| PublishError::Unconfirmed(what.1.to_owned(), why))
     }
 
-    fn origin(&self) -> Origin<'_> {
+    pub(super) fn origin(&self) -> Origin<'_> {
         Origin {
             parent: &self.0.event,
             queue: &self.0.queue,
@@ -338,7 +338,7 @@ impl Context {
     }
 
     /// The messages held; locked by one at a time, and never across an await.
-    fn buffer(&self) -> MutexGuard<'_, Buffer> {
+    pub(super) fn buffer(&self) -> MutexGuard<'_, Buffer> {
         self.0.buffer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

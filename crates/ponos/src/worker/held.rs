@@ -1,6 +1,6 @@
 //! Messages that a handler publishes: checked at once, held until it is done, with ids that derive from its event.
 
-use super::{limits::Limits, service::Service, trace::DeliveryTrace};
+use super::{group::GroupDraft, limits::Limits, service::Service, trace::DeliveryTrace};
 use crate::{
     clock::millis,
     declared::{Checked, MessageKind},
@@ -42,6 +42,25 @@ pub enum PublishError {
         /// The most bytes.
         most_bytes: usize,
     },
+    /// What was said of it by [`Once`](crate::Once) can't be.
+    #[error("'{name}' was not sent: {what}")]
+    Once {
+        /// The event's or task's name.
+        name: String,
+        /// Why, and what to do.
+        what: String,
+    },
+    /// A group can't be as it was described: [`Context::group`](super::Context::group).
+    #[error("the group '{name}' can't be: {what}")]
+    Group {
+        /// The group's name.
+        name: String,
+        /// Why, and what to do.
+        what: String,
+    },
+    /// The row of [`Once::until_done`](crate::Once::until_done) could not be written: return the error from the handler.
+    #[error("{0}")]
+    Inbox(#[from] crate::inbox::InboxError),
     /// It is due after 2099, where all arithmetic ends.
     #[error("'{0}' is due after 2099, where all arithmetic ends")]
     TooLate(String),
@@ -73,6 +92,8 @@ pub(crate) struct Origin<'a> {
 pub(crate) enum PublishKey<'a> {
     Given(&'a str),
     Number(u64),
+    /// Its id itself, which derives from other things.
+    Id(Uuid),
 }
 
 impl Origin<'_> {
@@ -81,10 +102,20 @@ impl Origin<'_> {
         let (mark, key) = match key {
             PublishKey::Given(key) => ('=', key.to_owned()),
             PublishKey::Number(number) => ('#', number.to_string()),
+            PublishKey::Id(id) => return id,
         };
+        self.uuid(name.as_str(), &format!("{mark}{key}"))
+    }
+
+    /// The id of a group, which no message has: `group` is not the name of one.
+    pub(crate) fn group(&self, name: &str) -> Uuid {
+        self.uuid("group", name)
+    }
+
+    fn uuid(&self, name: &str, key: &str) -> Uuid {
         let Self { parent, queue, handler, is_last, .. } = self;
         let last = if *is_last { "!last" } else { "" };
-        let text = format!("{}\n{queue}\n{handler}{last}\n{name}\n{mark}{key}", parent.id);
+        let text = format!("{}\n{queue}\n{handler}{last}\n{name}\n{key}", parent.id);
         Uuid::new_v5(&NAMESPACE, text.as_bytes())
     }
 
@@ -93,11 +124,20 @@ impl Origin<'_> {
         &self,
         service: &Service,
         (kind, name): (MessageKind, &str),
-        (key, due): (PublishKey<'_>, Option<Due>),
+        key: (PublishKey<'_>, Option<Due>),
         payload: &impl Serialize,
     ) -> Result<Held, PublishError> {
+        self.message_of(service, service.declared.check(kind, name, payload)?, key)
+    }
+
+    /// The message of what was checked.
+    pub(crate) fn message_of(
+        &self,
+        service: &Service,
+        Checked { kind, name, body }: Checked,
+        (key, due): (PublishKey<'_>, Option<Due>),
+    ) -> Result<Held, PublishError> {
         let declared = &service.declared;
-        let Checked { kind, name, body } = declared.check(kind, name, payload)?;
         let uuid = self.id(&name, key);
         let mut event = Event::new(uuid.into(), declared.source.clone(), name, body);
         event.time = Some(due_time(service.clock.now(), due, &event.name)?);
@@ -145,6 +185,7 @@ pub(crate) struct Buffer {
     held: Vec<Held>,
     bytes: usize,
     numbered: u64,
+    groups: Vec<GroupDraft>,
     ended: bool,
 }
 
@@ -173,6 +214,11 @@ impl Buffer {
         self.bytes = bytes;
         self.held.push(held);
         Ok(())
+    }
+
+    /// The groups that the handler has begun so far.
+    pub(crate) fn groups(&mut self) -> &mut Vec<GroupDraft> {
+        &mut self.groups
     }
 
     /// Takes everything held; nothing can be held any more.

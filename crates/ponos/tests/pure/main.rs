@@ -12,6 +12,7 @@ mod client_clock;
 mod fake_clock;
 mod inbox_memory;
 mod kit;
+mod once;
 mod patterns;
 mod schema_fuzz;
 mod worker;

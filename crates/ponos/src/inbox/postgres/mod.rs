@@ -12,17 +12,22 @@
 
 mod encoding;
 mod errors;
+mod group;
 mod outbox;
 mod relay;
 mod retries;
 mod schema;
 mod store;
+mod tied;
 mod transaction;
 mod waiting;
+mod unique;
 
+pub(crate) use group::MemberEnd;
 pub use outbox::OutboxStatus;
 pub use relay::Relay;
 pub use schema::ddl;
+pub(crate) use tied::is_tied;
 pub use transaction::{Guard, Transaction};
 pub use waiting::{
     Waiting, WaitingChange, WaitingCount, WaitingFilter, WaitingKind, WaitingMessage, WaitingPage,

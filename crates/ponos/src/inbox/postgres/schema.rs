@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 /// The SQL that creates the tables in a Postgres schema, and adds what those of an earlier version lack; harmless if they are
 /// complete. For an administrator, if the worker's role
-/// may not create them: that role needs `usage` on the schema and `select, insert, update, delete` on both tables.
+/// may not create them: that role needs `usage` on the schema and `select, insert, update, delete` on its tables.
 ///
 /// A row of `ponos_outbox` has a `kind`: `send` is published for the first time, `retry` is a message that waits for its next attempt,
 /// `timeout` is of nobody yet. A `key` that is not null is there once for each service; its text begins with what it is for
@@ -56,6 +56,42 @@ alter table {schema}.ponos_outbox
 create unique index if not exists ponos_outbox_key on {schema}.ponos_outbox (service, key) where key is not null;
 create index if not exists ponos_outbox_due on {schema}.ponos_outbox (service, due) where due is not null;
 create index if not exists ponos_outbox_next on {schema}.ponos_outbox (service, next_try, seq) where parked is null;
+create table if not exists {schema}.ponos_unique (
+    service text not null,
+    name text not null,
+    key text not null,
+    id text not null,
+    at timestamptz not null default now(),
+    expires timestamptz not null,
+    primary key (service, name, key)
+);
+create index if not exists ponos_unique_expires on {schema}.ponos_unique (expires);
+create table if not exists {schema}.ponos_group (
+    service text not null,
+    id text not null,
+    name text not null,
+    open bigint not null,
+    done bigint not null default 0,
+    dead bigint not null default 0,
+    then_head text,
+    then_body bytea,
+    then_sent timestamptz,
+    dead_head text,
+    dead_body bytea,
+    dead_sent timestamptz,
+    begun timestamptz not null default now(),
+    expires timestamptz not null,
+    primary key (service, id)
+);
+create index if not exists ponos_group_expires on {schema}.ponos_group (expires);
+create table if not exists {schema}.ponos_member (
+    service text not null,
+    group_id text not null,
+    id text not null,
+    state text not null default 'open',
+    primary key (service, group_id, id),
+    foreign key (service, group_id) references {schema}.ponos_group on delete cascade
+);
 "
     ))
 }
@@ -103,7 +139,11 @@ async fn check(connection: &mut PgConnection, schema: &str) -> Result<(), sqlx::
         "select queue, handler, source, id, at from {schema}.ponos_inbox where false;
          select seq, service, id, exchange, head, body, at, attempts, next_try, last_error, parked, due,
                 kind, key, name, queue, reason
-         from {schema}.ponos_outbox where false;"
+         from {schema}.ponos_outbox where false;
+         select service, name, key, id, at, expires from {schema}.ponos_unique where false;
+         select service, id, name, open, done, dead, then_sent, dead_sent, begun, expires
+         from {schema}.ponos_group where false;
+         select service, group_id, id, state from {schema}.ponos_member where false;"
     );
     sqlx::raw_sql(AssertSqlSafe(look)).execute(connection).await.map(drop)
 }

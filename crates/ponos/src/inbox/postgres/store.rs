@@ -3,10 +3,16 @@
 use super::{
     PostgresOptions,
     errors::{address, classify, too_slow},
+    group::{self, MemberEnd},
     outbox, schema,
+    tied::Tied,
     transaction::Transaction,
+    unique,
 };
-use crate::inbox::{Begun, Entry, EntryBackend, Held, InboxError, InboxErrorClass, InboxKey};
+use crate::{
+    inbox::{Begun, Entry, EntryBackend, Held, InboxError, InboxErrorClass, InboxKey},
+    worker::group::GroupDraft,
+};
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, PgPool, PgTransaction, Postgres, Row,
     postgres::{PgArguments, PgConnectOptions, PgPoolOptions, PgRow},
@@ -68,6 +74,10 @@ pub(in crate::inbox) struct TransactionRun {
     transaction: Transaction,
     /// Identifies the transaction, to check at the end that it is still the same one.
     number: i64,
+    /// What else ends with it, …
+    pub(super) tied: Option<Tied>,
+    /// … and begins.
+    pub(super) groups: Vec<GroupDraft>,
 }
 
 impl Store {
@@ -142,7 +152,8 @@ impl Store {
             return Ok(Begun::Handled);
         };
         let transaction = Transaction::new(transaction);
-        let run = TransactionRun { store: self.clone(), key: key.clone(), transaction, number };
+        let (store, key) = (self.clone(), key.clone());
+        let run = TransactionRun { store, key, transaction, number, tied: None, groups: Vec::new() };
         Ok(Begun::Run(Entry(EntryBackend::Postgres(run))))
     }
 
@@ -175,10 +186,13 @@ impl Store {
                 .bind(STEP)
                 .execute(&self.side);
             match self.call("pruning", step).await?.rows_affected() {
-                0 => return Ok(pruned),
+                0 => break,
                 removed => pruned += removed,
             }
         }
+        unique::prune(self).await?;
+        group::prune(self).await?;
+        Ok(pruned)
     }
 
     /// Calls the database within the time limit, and classifies its error.
@@ -187,8 +201,18 @@ impl Store {
         doing: &str,
         call: impl Future<Output = Result<T, sqlx::Error>>,
     ) -> Result<T, InboxError> {
+        self.patient(doing, Duration::ZERO, call).await
+    }
+
+    /// The same for what may wait so long for others.
+    pub(super) async fn patient<T>(
+        &self,
+        doing: &str,
+        patience: Duration,
+        call: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, InboxError> {
         let call = async { call.await.map_err(|error| classify(&self.address, doing, &error)) };
-        self.limited(doing, Duration::ZERO, call).await
+        self.limited(doing, patience, call).await
     }
 
     async fn limited<T>(
@@ -224,7 +248,8 @@ impl TransactionRun {
         };
         // Nothing is taken back from here on: without an answer, all of it may be committed.
         self.store.call("committing what was handled", transaction.commit()).await?;
-        if !publishes.is_empty() {
+        // the end of a group's last member, and the beginning of an empty one, write what is published too
+        if !publishes.is_empty() || self.tied.is_some() || !self.groups.is_empty() {
             self.store.put.notify_one();
         }
         Ok(())
@@ -236,8 +261,17 @@ impl TransactionRun {
         let write = async {
             // A transaction that failed refuses this; to its commit Postgres would answer with a silent rollback.
             let now: i64 = sqlx::query_scalar("select txid_current()").fetch_one(&mut *transaction).await?;
-            if now == self.number && !publishes.is_empty() {
+            if now != self.number {
+                return Ok(now);
+            }
+            if !publishes.is_empty() {
                 outbox::put(&mut transaction, &self.store, publishes).await?;
+            }
+            for draft in &self.groups {
+                group::begin(&mut transaction, &self.store, draft, publishes).await?;
+            }
+            if let Some(tied) = &self.tied {
+                tied.end(&mut transaction, &self.store, MemberEnd::Done).await?;
             }
             Ok(now)
         };

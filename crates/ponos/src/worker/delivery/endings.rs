@@ -21,7 +21,7 @@ use super::{
     checks::needs_to_be_alone,
     commit::{NotDone, Unsent, commit, send_confirmed},
     hold_and_retry::{Failed, Hold, Unmet, hold_and_retry},
-    run,
+    run, tied,
 };
 use crate::{
     broker::{Delivery, DeliveryTag, Settle},
@@ -54,8 +54,8 @@ pub(super) async fn carry_out(task: &mut InProgress<'_>, verdict: Verdict) -> (E
             Ok(()) => return acked(Ended::Skipped(why)),
             Err(not_done) => not_done,
         },
-        Verdict::Skip(why, None) => return acked(Ended::Skipped(why)),
-        Verdict::HandledAlready => return acked(Ended::HandledAlready),
+        Verdict::Skip(why, None) => return ended_outside(task, Ended::Skipped(why)).await,
+        Verdict::HandledAlready => return ended_outside(task, Ended::HandledAlready).await,
         Verdict::Early(due) => return wait_for_due(task, due).await,
         Verdict::Failed { after, reason } => return retry(task, after, reason).await,
         Verdict::PutOff(why) => return put_off(task, why).await,
@@ -75,6 +75,18 @@ pub(super) async fn carry_out(task: &mut InProgress<'_>, verdict: Verdict) -> (E
 /// The delivery is done.
 pub(super) fn acked(ended: Ended) -> (Ended, Settle) {
     (ended, Settle::Ack)
+}
+
+/// It ended without a transaction of its own: what is tied to it ends now.
+async fn ended_outside(task: &mut InProgress<'_>, ended: Ended) -> (Ended, Settle) {
+    match tied::end(task, &ended).await {
+        Ok(()) => acked(ended),
+        Err(Unmet::Stopped) => release_stopped(task).await,
+        Err(Unmet::Void(why) | Unmet::Enough(why)) => {
+            release(task, format!("what is tied to it could not be ended: {why}")).await
+        }
+        Err(Unmet::Final(never)) => match never {},
+    }
 }
 
 /// Sends it to another attempt, or to the dead letters after the last one.
@@ -187,7 +199,7 @@ async fn dead_letter(task: &mut InProgress<'_>, death: Death) -> (Ended, Settle)
     let about = (&death, &task.attempt, now);
     let letter = retry::dead(message, &queue.plan.name, event.as_deref(), about);
     match send_confirmed(task, DEAD, letter).await {
-        Ok(()) => acked(Ended::Dead(death)),
+        Ok(()) => ended_outside(task, Ended::Dead(death)).await,
         Err(Unsent::Why(why) | Unsent::TooLarge(_, why)) => {
             let why = format!("{why}; it belongs to the dead letters ({}: {})", death.kind, death.reason);
             release(task, why).await

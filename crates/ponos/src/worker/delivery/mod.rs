@@ -13,6 +13,7 @@ mod hold_and_retry;
 mod kept_retry;
 mod report;
 mod run;
+mod tied;
 
 pub(super) use checks::{is_new, needs_to_be_alone};
 pub(super) use endings::release_queued;
@@ -202,7 +203,7 @@ async fn steps(task: &mut InProgress<'_>) -> Result<Verdict, Verdict> {
         Entry::none()
     } else {
         let key = InboxKey::of(Arc::clone(&queue.plan.name), Arc::clone(&route.pattern), &event);
-        commit::begin_entry(task, &key).boxed().await?
+        tied::tie(commit::begin_entry(task, &key).boxed().await?, &event)
     };
     if let Err(overtaken) = checks::take_latest(queue, &route.policy, &event, now) {
         return Ok(Verdict::Skip(overtaken, Some(entry)));

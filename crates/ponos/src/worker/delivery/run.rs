@@ -8,7 +8,7 @@ use super::{
     InProgress, PutOff, Verdict,
     commit::{NotDone, begin_entry, commit},
     decode::payload_unchecked,
-    report,
+    report, tied,
 };
 use crate::{
     clock::Stopwatch,
@@ -65,7 +65,7 @@ pub(super) async fn run_handler(
     }
     let held = context.end();
     match run {
-        RunResult::Returned(Ok(Outcome::Done)) => Verdict::Done(held, entry),
+        RunResult::Returned(Ok(Outcome::Done)) => Verdict::Done(held, tied::begin_groups(entry, context)),
         RunResult::Returned(Ok(Outcome::Skip)) => {
             Verdict::Skip("its handler found nothing to do".into(), Some(entry))
         }
@@ -122,7 +122,7 @@ pub(super) async fn run_final_handler(
     let run = run_last_handler(task.queue, &last.handler, &context, payload_unchecked(&event)).await;
     let held = context.end();
     match run {
-        Ok(()) => match commit(task, held, entry).await {
+        Ok(()) => match commit(task, held, tied::begin_groups(entry, &context)).await {
             Err(NotDone::Lasting(why)) => Ok(format!("{reason}; its final handler: {why}")),
             hindered => hindered.map(|()| reason),
         },

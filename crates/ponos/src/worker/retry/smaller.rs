@@ -10,8 +10,19 @@ const LONG: usize = 1_000;
 /// Names what was dropped.
 const DROPPED: &str = "dropped-headers";
 /// Prefixes of headers that are not foreign: those of the event, and those that workers write.
-const OURS: [&str; 8] =
-    ["cloudEvents_", "cloudEvents:", "ce-", "traceparent", "tracestate", "retry-", "dead-", "requeued-"];
+const OURS: [&str; 11] = [
+    "cloudEvents_",
+    "cloudEvents:",
+    "ce-",
+    "traceparent",
+    "tracestate",
+    "retry-",
+    "dead-",
+    "requeued-",
+    "once-",
+    "groupid",
+    "group-",
+];
 
 /// Makes the message smaller by one step: shorter reasons; without foreign headers; and, if it is a dead letter, without
 /// long attributes. Returns whether there was something to drop.
@@ -69,6 +80,8 @@ mod tests {
             ("cloudEvents_subject", "s".repeat(5_000)),
             ("baggage", "b".repeat(5_000)),
             ("retry-reason", "r".repeat(1_000)),
+            ("once-key", "k".repeat(512)),
+            ("groupid", "g".repeat(36)),
         ] {
             message.headers.set(name, value);
         }
@@ -84,5 +97,7 @@ mod tests {
         assert_eq!(message.headers.text(DROPPED), Some("baggage, cloudEvents_subject"));
         assert_eq!(message.headers.text("cloudEvents_type"), Some("a.b.c"));
         assert!(!smaller(&mut message));
+        // else its end would not be found
+        assert!(["once-key", "groupid"].iter().all(|name| message.headers.get(name).is_some()));
     }
 }

@@ -3,9 +3,11 @@
 #[macro_use]
 #[path = "../../inbox_conformance/mod.rs"]
 mod inbox_conformance;
+mod groups;
 mod later;
 mod postgres;
 mod relay;
 mod reset;
 mod sled;
 mod waiting;
+mod unique;
