@@ -1,6 +1,10 @@
 //! Events and messages as JSON, for `--json` and `dead show`.
 
-use ponos::event::{Event, HeaderValue, Headers, Message};
+use ponos::{
+    compression,
+    event::{Event, HeaderValue, Headers, Message},
+    worker::Limits,
+};
 use serde_json::{Map, Value, json};
 
 /// An event in CloudEvents' JSON format; headers that are not attributes are under `headers`.
@@ -21,8 +25,10 @@ pub(crate) fn event(event: &Event) -> Value {
     attributes.into()
 }
 
-/// A message with all properties and headers.
+/// A message with all properties and headers. Its body is inflated, if it can be.
 pub(crate) fn message(message: &Message) -> Value {
+    let inflated = compression::inflated(message, Limits::default().body).ok().flatten();
+    let text_of = inflated.as_ref().unwrap_or(message);
     let properties = &message.properties;
     let mut shown = Map::new();
     let mut set = |name: &str, value: Option<Value>| {
@@ -47,7 +53,7 @@ pub(crate) fn message(message: &Message) -> Value {
         "routing_key": message.routing_key,
         "properties": shown,
         "headers": headers(&message.headers),
-        "body": body(&message.body),
+        "body": body(&text_of.body),
     })
 }
 

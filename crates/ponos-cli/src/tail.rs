@@ -1,4 +1,4 @@
-//! `ponos tail`: events as they are published, from a queue of its own that goes with it.
+//! `ponos tail`: events, or the tasks of a service, as they are published, from a queue of its own that goes with it.
 
 use crate::{
     connection::{Options, fatal, gone},
@@ -9,22 +9,31 @@ use crate::{
     trouble::Trouble,
 };
 use ponos::{
-    broker::{Consume, Consumer, Link, Settle},
+    broker::{Consume, Consumer, Link, Settle, Transport},
+    compression,
     event::{Event, EventName, Message},
     shutdown::{Stage, on_signals},
-    topology::{Binding, Exchange, Queue, Topology, check_event_pattern, worker::EVENTS},
+    topology::{
+        Binding, Exchange, Queue, Topology, check_event_pattern,
+        worker::{EVENTS, TASKS},
+    },
+    worker::Limits,
 };
 use tokio::sync::watch;
 
 /// Prints events as they are published, until interrupted.
 ///
 /// Reads from a temporary queue of its own, so no other consumer misses an event. One line per event: time, name, id,
-/// subject, lateness (for the clock's events), payload.
+/// subject, lateness (for the clock's events), payload. With --task: tasks of that service as they are sent to it, each by
+/// its whole name; its retries are not shown.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Names or patterns: * is one word, # any number; all events if left out
     #[arg(value_name = "PATTERN", default_value = "#")]
     patterns: Vec<String>,
+    /// Tasks of this service instead of events, by their whole names
+    #[arg(long, value_name = "SERVICE")]
+    task: Option<String>,
     /// Ends after this many events
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
@@ -41,24 +50,64 @@ const QUEUED_MOST: i64 = 10_000;
 const PAYLOAD: usize = 120;
 
 pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
-    for pattern in &args.patterns {
-        check_event_pattern(pattern).map_err(|wrong| Trouble::usage(wrong.to_string()))?;
-    }
+    let keys = match &args.task {
+        Some(service) => args.patterns.iter().map(|name| queue(service, name)).collect::<Result<Vec<_>, _>>()?,
+        None => args.patterns.iter().map(|pattern| checked(pattern)).collect::<Result<Vec<_>, _>>()?,
+    };
     let transport = options.transport("ponos tail").await?;
-    let mut topology = topology(&args.patterns);
-    // Declared where it is missing, and not touched where it is there: the user may have no right to.
-    let exchange = Topology { exchanges: vec![Exchange::topic(EVENTS)], ..Topology::default() };
-    if transport.check(&exchange.clone().passive()).await.is_err() {
-        topology.exchanges = exchange.exchanges;
+    let mut topology = topology(if args.task.is_some() { TASKS } else { EVENTS }, &keys);
+    if args.task.is_some() {
+        are_there(&transport, &keys).await?;
+    } else {
+        // Declared where it is missing, and not touched where it is there: the user may have no right to.
+        let exchange = Topology { exchanges: vec![Exchange::topic(EVENTS)], ..Topology::default() };
+        if transport.check(&exchange.clone().passive()).await.is_err() {
+            topology.exchanges = exchange.exchanges;
+        }
     }
     let consumer = transport.consumer(topology, Consume::default().prefetch(PREFETCH));
     follow(consumer, &args).await
 }
 
-fn topology(patterns: &[String]) -> Topology {
+fn checked(pattern: &str) -> Result<String, Trouble> {
+    check_event_pattern(pattern).map_err(|wrong| Trouble::usage(wrong.to_string()))?;
+    Ok(pattern.to_owned())
+}
+
+/// The queue of a task, which is the key that it is sent by. Its exchange knows no patterns.
+fn queue(service: &str, name: &str) -> Result<String, Trouble> {
+    if name.contains(['*', '#']) {
+        return Err(Trouble::usage(format!(
+            "'{name}' is a pattern, and tasks are sent by their whole names: name those to be shown, such as {service}.images.cleanup"
+        )));
+    }
+    EventName::of_task(name)
+        .map_err(|why| Trouble::usage(format!("'{name}' is not a valid name of a task: {why}")))?;
+    let queue = format!("{service}.{name}");
+    if queue.len() > EventName::MAX_BYTES {
+        return Err(Trouble::usage("service and name together have more than 255 bytes"));
+    }
+    Ok(queue)
+}
+
+/// Checks that the tasks have their queues. Where one has none, whoever sends it is told so; with ours bound he would not be, and
+/// the task would be lost.
+async fn are_there(transport: &Transport, queues: &[String]) -> Result<(), Trouble> {
+    for queue in queues {
+        if transport.inspect(queue).await?.is_none() {
+            let what = format!(
+                "there is no queue '{queue}': start the worker of this task first, or correct the names"
+            );
+            return Err(Trouble::Words(Exit::AccessRefused, what));
+        }
+    }
+    Ok(())
+}
+
+fn topology(exchange: &str, keys: &[String]) -> Topology {
     Topology {
         queues: vec![Queue::temporary().with("x-max-length", QUEUED_MOST)],
-        bindings: patterns.iter().map(|pattern| Binding::queue(EVENTS, "", pattern)).collect(),
+        bindings: keys.iter().map(|key| Binding::queue(exchange, "", key)).collect(),
         ..Topology::default()
     }
 }
@@ -114,7 +163,7 @@ impl LinkReports {
             }
             Link::Up { .. } if self.lost => {
                 self.lost = false;
-                output::complain("the broker is back; events published in the meantime were not seen here");
+                output::complain("the broker is back; what was published in the meantime was not seen here");
             }
             Link::Up { broker, .. } if !self.up => {
                 self.up = true;
@@ -127,7 +176,7 @@ impl LinkReports {
 }
 
 fn print(message: &Message, as_json: bool, paint: Paint) -> Result<(), Trouble> {
-    match Event::from_message(message) {
+    match compression::event(message, Limits::default().body) {
         Ok(event) if as_json => output::print(|out| writeln!(out, "{}", json::event(&event))),
         Ok(event) => output::print_styled(|out| writeln!(out, "{}", line(&event, paint))),
         Err(error) => {

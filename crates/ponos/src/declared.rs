@@ -2,14 +2,15 @@
 //! clients. Names are checked, data are held to their contracts.
 
 use crate::{
+    compression,
     event::{Event, EventId, EventName, InvalidName},
-    inbox::Held,
+    inbox::{Due, Held},
     schema::{Contract, Registry, SchemaError},
     topology::worker::{EVENTS, TASKS},
     worker::PublishError,
 };
 use serde::Serialize;
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, ops::RangeInclusive, sync::Arc};
 use uuid::Uuid;
 
 /// Where a message goes.
@@ -30,6 +31,8 @@ pub(crate) struct Declared {
     pub(crate) events: Registry,
     /// Tasks that may be published.
     pub(crate) tasks: Registry,
+    /// Bodies of these lengths are compressed, if any. What is longer than workers read stays as it is, and is refused for it.
+    pub(crate) compress: Option<RangeInclusive<usize>>,
 }
 
 /// A name and data that keep their contract.
@@ -67,15 +70,20 @@ impl Declared {
         format!("{}.{name}", self.service)
     }
 
-    /// An event of this kind as a message to its exchange.
-    pub(crate) fn held(&self, kind: MessageKind, event: Event) -> Held {
+    /// An event of this kind as a message to its exchange, to be sent when it is due. What the clock is to keep is plain: it takes
+    /// the event, not the message.
+    pub(crate) fn held(&self, kind: MessageKind, event: Event, due: Option<Due>) -> Held {
         let (id, queue) = (event.id.clone(), self.queue(&event.name));
         let mut message = event.into_message();
         if kind == MessageKind::Task {
             message.routing_key = queue;
         }
         let exchange = if kind == MessageKind::Event { EVENTS } else { TASKS };
-        Held { id, exchange: Arc::from(exchange), message, due: None }
+        let is_worth_it = self.compress.as_ref().is_some_and(|sizes| sizes.contains(&message.body.len()));
+        if is_worth_it && due.is_none() {
+            compression::gzip(&mut message);
+        }
+        Held { id, exchange: Arc::from(exchange), message, due }
     }
 }
 

@@ -4,7 +4,8 @@
 //! The clock `khronos` uses these parts too: [`event`] (names, ids, CloudEvents), [`topology`] (exchanges, queues and
 //! bindings as data), [`broker`] (one port, with RabbitMQ and an in-memory twin), the two-stage [`shutdown`], [`files`]
 //! (reading the files that a configuration names), [`redact`] (hiding secrets in what is shown) and [`asyncapi`] (what is
-//! sent and received, as a document). The rest is the framework: [`schema`] (contracts), [`inbox`], [`worker`] and [`testing`].
+//! sent and received, as a document). The rest is the framework: [`schema`] (contracts), [`inbox`], [`worker`],
+//! [`client`], [`dead`] (dead letters), [`compression`] and [`testing`].
 
 pub mod asyncapi;
 #[cfg(feature = "worker")]
@@ -12,7 +13,11 @@ pub mod client;
 #[cfg(feature = "worker")]
 pub mod clock;
 #[cfg(feature = "worker")]
+pub mod compression;
+#[cfg(feature = "worker")]
 pub mod control;
+#[cfg(feature = "worker")]
+pub mod dead;
 #[cfg(feature = "worker")]
 mod declared;
 pub mod exit;

@@ -31,6 +31,7 @@
 use crate::{
     broker::{Delivery, Transport, memory::Broker},
     clock::{Clock, is_paused},
+    compression,
     event::{Event, EventId, EventName, Message, Timestamp},
     inbox::Held,
     shutdown::{Trigger, shutdown},
@@ -342,7 +343,7 @@ impl Kit {
     /// All events and tasks of that name that the worker has published, in order.
     pub fn published_events(&self, name: &str) -> Vec<Event> {
         let tapped = self.broker.peek(TAP).into_iter();
-        let events = tapped.filter_map(|delivery| Event::from_message(&delivery.message).ok());
+        let events = tapped.filter_map(|delivery| compression::event(&delivery.message, usize::MAX).ok());
         events.filter(|event| event.source == self.source && event.name.as_str() == name).collect()
     }
 

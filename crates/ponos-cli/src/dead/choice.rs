@@ -1,19 +1,12 @@
 //! Selects dead letters: by queue, and by a filter.
 
-use super::letter::Letter;
 use crate::{output, span, trouble::Trouble};
 use ponos::{
-    event::Timestamp,
-    topology::{
-        check_event_pattern, topic_matches,
-        worker::{PARKING, dead_letters},
-    },
-    worker::DeadKind,
+    dead::{Letter, LetterFilter, LetterReader},
+    topology::{check_event_pattern, worker::PARKING},
 };
 use std::{collections::BTreeSet, time::Duration};
 
-/// Kinds of letters that no worker wrote.
-const OTHER_KINDS: [&str; 6] = ["expired", "rejected", "maxlen", "delivery-limit", "parked", "unknown"];
 /// The most names remembered for the hint which ones there are.
 const NAMES: usize = 1_000;
 /// How many of them are shown.
@@ -34,10 +27,7 @@ impl Queues {
     /// The queues to read, each once.
     pub(super) fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
-        let told = self.queues.iter().map(|queue| match queue.as_str() {
-            whole if whole == PARKING || whole.ends_with(".dlq") => whole.to_owned(),
-            work => dead_letters(work),
-        });
+        let told = self.queues.iter().map(|queue| LetterReader::queue_of(queue));
         for name in told.chain(self.parking.then(|| PARKING.to_owned())) {
             if !names.contains(&name) {
                 names.push(name);
@@ -47,9 +37,9 @@ impl Queues {
     }
 }
 
-/// A filter for letters; all conditions given must hold.
+/// Which letters are meant; all conditions given must hold.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub(super) struct Filter {
+pub(super) struct Conditions {
     /// Only this id; may be repeated
     #[arg(long = "id", value_name = "ID")]
     ids: Vec<String>,
@@ -78,7 +68,7 @@ fn pattern(text: &str) -> Result<String, String> {
 }
 
 fn kinds() -> clap::builder::PossibleValuesParser {
-    DeadKind::ALL.map(DeadKind::as_str).into_iter().chain(OTHER_KINDS).collect::<Vec<_>>().into()
+    LetterFilter::kinds().collect::<Vec<_>>().into()
 }
 
 /// Which letters a verb works on that changes them, and how it reports that.
@@ -90,7 +80,7 @@ pub(super) struct Selection {
     #[command(flatten)]
     pub(super) queues: Queues,
     #[command(flatten)]
-    filter: Filter,
+    conditions: Conditions,
     /// All dead letters of the queues
     #[arg(long)]
     all: bool,
@@ -107,10 +97,11 @@ impl Selection {
     ///
     /// # Errors
     /// Nothing is selected, or both everything and something.
-    pub(super) fn filter(&self) -> Result<Filter, Trouble> {
-        let mut filter = self.filter.clone();
-        filter.ids.extend_from_slice(&self.arguments);
-        filter.or_all(self.all).map(|()| filter)
+    pub(super) fn filter(&self) -> Result<LetterFilter, Trouble> {
+        let mut conditions = self.conditions.clone();
+        conditions.ids.extend_from_slice(&self.arguments);
+        conditions.or_all(self.all)?;
+        conditions.filter()
     }
 }
 
@@ -124,26 +115,18 @@ pub(super) struct SeenLetters {
 
 impl SeenLetters {
     /// Notes a letter, whether it is taken or not.
-    pub(super) fn note(&mut self, filter: &Filter, letter: &Letter) {
-        if filter.ids.contains(&letter.id) {
+    pub(super) fn note(&mut self, filter: &LetterFilter, letter: &Letter) {
+        if filter.ids().contains(&letter.id) {
             self.ids.insert(letter.id.clone());
         }
-        if filter.name.is_some() && self.names.len() < NAMES {
+        if filter.pattern().is_some() && self.names.len() < NAMES {
             self.names.insert(letter.name.clone());
         }
         self.name_fits |= filter.fits_name(letter);
     }
 
-    /// The same with what was seen in another queue.
-    pub(super) fn join(&mut self, other: Self) {
-        let Self { ids, names, name_fits } = other;
-        self.ids.extend(ids);
-        self.names.extend(names);
-        self.name_fits |= name_fits;
-    }
-
     /// Reports the ids and names of the filter that no letter had, though all were read; returns whether there are any.
-    pub(super) fn complain(&self, filter: &Filter, queues: &[String], left: u64) -> bool {
+    pub(super) fn complain(&self, filter: &LetterFilter, queues: &[String], left: u64) -> bool {
         if left == 0 {
             return false;
         }
@@ -153,10 +136,10 @@ impl SeenLetters {
             output::fail(&format!("{what} in {queues}; see ponos dead list"));
             complained = true;
         };
-        for id in filter.ids.iter().filter(|id| !self.ids.contains(*id)) {
+        for id in filter.ids().iter().filter(|id| !self.ids.contains(*id)) {
             complain(format!("no dead letter with the id '{}'", output::shortened(id, 255)));
         }
-        if let Some(name) = filter.name.as_ref().filter(|_| !self.name_fits) {
+        if let Some(name) = filter.pattern().filter(|_| !self.name_fits) {
             let names = self.names.iter().filter(|name| !name.is_empty()).take(SAID);
             let names: Vec<String> = names.map(|name| output::shortened(name, 255)).collect();
             let there =
@@ -167,14 +150,27 @@ impl SeenLetters {
     }
 }
 
-impl Filter {
-    fn fits_name(&self, letter: &Letter) -> bool {
-        self.name.as_ref().is_none_or(|pattern| topic_matches(pattern, &letter.name))
-    }
-
-    /// That id alone.
-    pub(super) fn id(id: &str) -> Self {
-        Self { ids: vec![id.to_owned()], ..Self::default() }
+impl Conditions {
+    /// As a filter.
+    pub(super) fn filter(&self) -> Result<LetterFilter, Trouble> {
+        let Self { ids, name, kind, reason, older, newer, limit } = self.clone();
+        let mut filter = ids.into_iter().fold(LetterFilter::all(), LetterFilter::id);
+        if let Some(name) = name {
+            filter = filter.name(&name)?;
+        }
+        if let Some(kind) = kind {
+            filter = filter.kind(&kind)?;
+        }
+        if let Some(reason) = reason {
+            filter = filter.reason(reason);
+        }
+        if let Some(older) = older {
+            filter = filter.older(older);
+        }
+        if let Some(newer) = newer {
+            filter = filter.newer(newer);
+        }
+        Ok(if let Some(limit) = limit { filter.limit(limit) } else { filter })
     }
 
     /// Whether any condition is given.
@@ -201,36 +197,12 @@ impl Filter {
             _ => Ok(()),
         }
     }
-
-    /// The limit.
-    pub(super) fn limit(&self) -> u64 {
-        self.limit.unwrap_or(u64::MAX)
-    }
-
-    /// How many letters to read while `left` are still wanted: all, unless every letter matches.
-    pub(super) fn most(&self, left: u64) -> u64 {
-        let others = Self { limit: None, ..self.clone() };
-        if others.is_given() { u64::MAX } else { left }
-    }
-
-    /// Whether a letter matches, at `now`.
-    pub(super) fn takes(&self, letter: &Letter, now: Timestamp) -> bool {
-        let age = letter.at.map(|at| Duration::from_millis(u64::try_from(now.since(at)).unwrap_or(0)));
-        (self.ids.is_empty() || self.ids.contains(&letter.id))
-            && self.fits_name(letter)
-            && self.kind.as_ref().is_none_or(|kind| *kind == letter.kind)
-            && self
-                .reason
-                .as_ref()
-                .is_none_or(|text| letter.reason.to_lowercase().contains(&text.to_lowercase()))
-            && self.older.is_none_or(|than| age.is_some_and(|age| age > than))
-            && self.newer.is_none_or(|than| age.is_some_and(|age| age <= than))
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ponos::event::Timestamp;
 
     fn letter() -> Letter {
         Letter {
@@ -244,42 +216,42 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_given_must_hold() {
-        let now = Timestamp::from_millis(3_600_000);
-        let takes = |filter: Filter| filter.takes(&letter(), now);
+    fn each_condition_is_one_of_the_filter() {
+        let takes = |conditions: Conditions| {
+            conditions.filter().unwrap().takes(&letter(), Timestamp::from_millis(3_600_000))
+        };
         let text = |text: &str| Some(text.to_owned());
-        assert!(takes(Filter::default()));
-        assert!(takes(Filter { name: text("order.*.shipped"), reason: text("refused"), ..Filter::id("a") }));
-        assert!(!takes(Filter { name: text("order.shipped"), ..Filter::id("a") }));
-        assert!(!takes(Filter { kind: text("schema"), ..Filter::default() }));
-        assert!(takes(Filter { older: Some(Duration::from_secs(3_599)), ..Filter::default() }));
-        assert!(!takes(Filter { older: Some(Duration::from_secs(3_600)), ..Filter::default() }));
-        assert!(takes(Filter { newer: Some(Duration::from_secs(3_600)), ..Filter::default() }));
-        assert!(!takes(Filter { newer: Some(Duration::from_secs(3_599)), ..Filter::default() }));
+        let all = Conditions::default;
+        let (long, short) = (Some(Duration::from_secs(3_600)), Some(Duration::from_secs(3_599)));
+        assert!(takes(all()));
+        for (fits, does_not) in [
+            (Conditions { ids: vec!["a".into()], ..all() }, Conditions { ids: vec!["b".into()], ..all() }),
+            (Conditions { name: text("order.#"), ..all() }, Conditions { name: text("weather.#"), ..all() }),
+            (Conditions { kind: text("attempts"), ..all() }, Conditions { kind: text("schema"), ..all() }),
+            (Conditions { reason: text("REFUSED"), ..all() }, Conditions { reason: text("gone"), ..all() }),
+            (Conditions { older: short, ..all() }, Conditions { older: long, ..all() }),
+            (Conditions { newer: long, ..all() }, Conditions { newer: short, ..all() }),
+        ] {
+            assert!(takes(fits.clone()), "{fits:?}");
+            assert!(!takes(does_not.clone()), "{does_not:?}");
+        }
+        let limited = Conditions { limit: Some(3), ..all() }.filter().unwrap();
+        assert_eq!(limited.wanted(), 3);
     }
 
     #[test]
     fn what_nothing_had_is_unknown_and_what_other_filters_left_out_is_not() {
-        let filter = Filter { name: Some("order.#".into()), kind: Some("schema".into()), ..Filter::id("a") };
+        let filter = LetterFilter::all().id("a").name("order.#").unwrap().kind("schema").unwrap();
         let mut seen = SeenLetters::default();
         seen.note(&filter, &letter());
         assert!(!filter.takes(&letter(), Timestamp::from_millis(0)));
         assert!(!seen.complain(&filter, &[], 1), "it is there, and of another kind");
-        for unknown in [Filter::id("b"), Filter { name: Some("weather.#".into()), ..Filter::default() }] {
+        for unknown in [LetterFilter::all().id("b"), LetterFilter::all().name("weather.#").unwrap()] {
             let mut seen = SeenLetters::default();
             seen.note(&unknown, &letter());
             assert!(seen.complain(&unknown, &[], 1));
             assert!(!seen.complain(&unknown, &[], 0), "the limit was reached before all was looked at");
         }
-    }
-
-    #[test]
-    fn an_unknown_age_is_neither_older_nor_newer() {
-        let unknown = Letter { at: None, ..letter() };
-        let now = Timestamp::from_millis(5);
-        let within = Filter { newer: Some(Duration::from_secs(1)), ..Filter::default() };
-        let before = Filter { older: Some(Duration::ZERO), ..Filter::default() };
-        assert!(!within.takes(&unknown, now) && !before.takes(&unknown, now));
     }
 
     #[test]

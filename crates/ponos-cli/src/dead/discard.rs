@@ -2,11 +2,10 @@
 
 use super::{
     choice::{SeenLetters, Selection},
-    list,
-    reader::{Chosen, LetterReader},
+    list, next, open,
 };
 use crate::{connection::Options, exit::Exit, output, trouble::Trouble};
-use ponos::{clock::Clock, text::counted};
+use ponos::{clock::Clock, dead::HeldLetter, text::counted};
 use std::io::{self, BufRead, IsTerminal, Write};
 
 /// Drops dead letters for good, after asking for confirmation.
@@ -28,20 +27,19 @@ pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
         ));
     }
     let transport = options.transport("ponos dead").await?;
-    let (mut found, mut left, mut seen) = (Vec::new(), filter.limit(), SeenLetters::default());
+    let (mut found, mut left, mut seen) = (Vec::new(), filter.wanted(), SeenLetters::default());
     let queues = selection.queues.names();
     for queue in &queues {
-        let mut reader = LetterReader::open(&transport, queue, filter.most(left)).await?;
+        let mut reader = open(&transport, queue, filter.to_read(left)).await?;
         let mut chosen = Vec::new();
         while left > 0
-            && let Some(mut one) = reader.next(&filter).await?
+            && let Some(mut one) = next(&mut reader, &filter, &mut seen).await?
         {
             // many may be held
             one.message.body = Vec::new();
             chosen.push(one);
             left -= 1;
         }
-        seen.join(std::mem::take(&mut reader.seen));
         found.push((reader, chosen));
     }
     for (_, chosen) in &found {
@@ -72,7 +70,7 @@ pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     Ok(if is_done && !is_unknown { Exit::Done } else { Exit::Findings })
 }
 
-fn print(letters: &[Chosen], as_json: bool) -> Result<(), Trouble> {
+fn print(letters: &[HeldLetter], as_json: bool) -> Result<(), Trouble> {
     let (now, paint) = (Clock::system().now(), output::Paint::stdout());
     let mut letters = letters.iter().map(|chosen| &chosen.letter);
     if as_json {

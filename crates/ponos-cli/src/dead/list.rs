@@ -1,9 +1,8 @@
 //! `ponos dead list`.
 
 use super::{
-    choice::{Filter, Queues, SeenLetters},
-    letter::Letter,
-    reader::LetterReader,
+    choice::{Conditions, Queues, SeenLetters},
+    next, open,
 };
 use crate::{
     connection::Options,
@@ -13,7 +12,7 @@ use crate::{
     span,
     trouble::Trouble,
 };
-use ponos::{clock::Clock, event::Timestamp, text::counted};
+use ponos::{clock::Clock, dead::Letter, event::Timestamp, text::counted};
 
 /// Lists dead letters and leaves them in place.
 ///
@@ -24,7 +23,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     queues: Queues,
     #[command(flatten)]
-    filter: Filter,
+    conditions: Conditions,
     /// Prints one JSON object per line
     #[arg(long)]
     json: bool,
@@ -34,20 +33,20 @@ pub(crate) struct Args {
 const REASON: usize = 200;
 
 pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
+    let filter = args.conditions.filter()?;
     let transport = options.transport("ponos dead").await?;
-    let mut left = args.filter.limit();
+    let mut left = filter.wanted();
     let (mut found, mut seen) = (0_u64, SeenLetters::default());
     let queues = args.queues.names();
     for queue in &queues {
-        let mut reader = LetterReader::open(&transport, queue, args.filter.most(left)).await?;
+        let mut reader = open(&transport, queue, filter.to_read(left)).await?;
         let mut letters = Vec::new();
         while left > 0
-            && let Some(chosen) = reader.next(&args.filter).await?
+            && let Some(held) = next(&mut reader, &filter, &mut seen).await?
         {
-            letters.push(chosen.letter);
+            letters.push(held.letter);
             left -= 1;
         }
-        seen.join(std::mem::take(&mut reader.seen));
         // first of all they go back
         reader.close().await?;
         found += letters.len() as u64;
@@ -56,7 +55,7 @@ pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     if !args.json {
         output::complain(&counted(found, "dead letter"));
     }
-    let is_unknown = seen.complain(&args.filter, &queues, left);
+    let is_unknown = seen.complain(&filter, &queues, left);
     Ok(if is_unknown { Exit::Findings } else { Exit::Done })
 }
 

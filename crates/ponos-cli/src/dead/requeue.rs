@@ -1,9 +1,8 @@
 //! `ponos dead requeue`.
 
 use super::{
-    choice::{Filter, SeenLetters, Selection},
-    letter, list,
-    reader::{Chosen, LetterReader},
+    choice::{SeenLetters, Selection},
+    list, next, open,
 };
 use crate::{
     connection::Options,
@@ -15,8 +14,8 @@ use crate::{
 };
 use ponos::{
     clock::Clock,
-    event::Event,
-    inbox::{Inbox, InboxKey},
+    dead::{HeldLetter, LetterFilter, LetterReader},
+    inbox::Inbox,
     shutdown::{Shutdown, Stage, shutdown},
     worker::Rate,
 };
@@ -49,7 +48,8 @@ pub(crate) struct Args {
 /// A requeue in progress.
 struct Requeue<'a> {
     args: &'a Args,
-    filter: Filter,
+    filter: LetterFilter,
+    seen: SeenLetters,
     sender: Sender,
     inbox: Option<Inbox>,
     by: String,
@@ -76,20 +76,20 @@ pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     let (signals, shutdown) = shutdown();
     signals.advance_on_signals(|| output::complain("stopping after this one"));
     let by = args.by.clone().unwrap_or_else(user_and_host);
-    let left = filter.limit();
-    let mut requeue = Requeue { args: &args, filter, sender, inbox, by, shutdown, left, sent: 0, stayed: 0 };
-    let (queues, mut seen) = (args.selection.queues.names(), SeenLetters::default());
+    let (left, seen) = (filter.wanted(), SeenLetters::default());
+    let mut requeue =
+        Requeue { args: &args, filter, seen, sender, inbox, by, shutdown, left, sent: 0, stayed: 0 };
+    let queues = args.selection.queues.names();
     for queue in &queues {
-        let most = requeue.filter.most(requeue.left);
-        let mut reader = LetterReader::open(&transport, queue, most).await?;
+        let most = requeue.filter.to_read(requeue.left);
+        let mut reader = open(&transport, queue, most).await?;
         let ended = requeue.all_of(&mut reader).await;
-        seen.join(std::mem::take(&mut reader.seen));
         // whatever happened, letters that were read go back and those that were sent are removed
         let closed = reader.close().await;
         ended?;
         closed?;
     }
-    let Requeue { filter, sender, shutdown, left, sent, stayed, .. } = requeue;
+    let Requeue { filter, seen, sender, shutdown, left, sent, stayed, .. } = requeue;
     sender.close().await;
     let Selection { dry_run, json, .. } = args.selection;
     if !json {
@@ -108,31 +108,30 @@ impl Requeue<'_> {
     /// Requeues the letters of one queue that the filter chooses.
     async fn all_of(&mut self, reader: &mut LetterReader) -> Result<(), Trouble> {
         while self.left > 0 && self.shutdown.stage() == Stage::Running {
-            let Some(chosen) = reader.next(&self.filter).await? else { return Ok(()) };
+            let Some(held) = next(reader, &self.filter, &mut self.seen).await? else { return Ok(()) };
             self.left -= 1;
             if self.args.selection.dry_run {
                 self.sent += 1;
-                print_requeued(self.args, &chosen, None)?;
+                print_requeued(self.args, &held, None)?;
                 continue;
             }
             if let Some(inbox) = &self.inbox {
-                forget(self.args, inbox, &chosen).await?;
+                forget(self.args, inbox, &held).await?;
             }
-            let message =
-                letter::requeue_message(&chosen.message, &chosen.letter, &self.by, Clock::system().now());
+            let message = held.requeued(&self.by, Clock::system().now());
             // by the default exchange: its key is the queue's name, and nobody else gets a copy
             let why = match self.sender.send("", message).await? {
                 Sent::Arrived => None,
-                Sent::Nowhere => Some(format!("the queue '{}' does not exist", chosen.letter.queue)),
+                Sent::Nowhere => Some(format!("the queue '{}' does not exist", held.letter.queue)),
                 Sent::Refused(why) => Some(why),
             };
             if why.is_none() {
-                reader.remove(&chosen).await?;
+                reader.remove(&held).await?;
                 self.sent += 1;
             } else {
                 self.stayed += 1;
             }
-            match print_requeued(self.args, &chosen, why.as_deref()) {
+            match print_requeued(self.args, &held, why.as_deref()) {
                 // what is requeued does not depend on who reads the output
                 Ok(()) | Err(Trouble::Unread) => {}
                 Err(trouble) => return Err(trouble),
@@ -153,21 +152,16 @@ async fn pause(wait: Duration, shutdown: &Shutdown) {
     }
 }
 
-async fn forget(args: &Args, inbox: &Inbox, chosen: &Chosen) -> Result<(), Trouble> {
-    let letter = &chosen.letter;
-    // what can't be read was never handled
-    let Ok(event) = Event::from_message(&chosen.message) else { return Ok(()) };
-    let own = letter.queue.split_once('.').map_or(letter.queue.as_str(), |(_, name)| name);
-    let handler = args.handler.as_deref().unwrap_or(own);
-    let key = InboxKey::of(letter.queue.as_str(), handler, &event);
+async fn forget(args: &Args, inbox: &Inbox, held: &HeldLetter) -> Result<(), Trouble> {
+    let Some(key) = held.inbox_key(args.handler.as_deref()) else { return Ok(()) };
     match inbox.forget(&key).await {
         Ok(_) => Ok(()),
         Err(error) => Err(inbox::trouble("stopped requeueing", &error)),
     }
 }
 
-fn print_requeued(args: &Args, chosen: &Chosen, stayed: Option<&str>) -> Result<(), Trouble> {
-    let letter = &chosen.letter;
+fn print_requeued(args: &Args, held: &HeldLetter, stayed: Option<&str>) -> Result<(), Trouble> {
+    let letter = &held.letter;
     if args.selection.json {
         let mut line = letter.json();
         line["requeued_now"] = (stayed.is_none() && !args.selection.dry_run).into();

@@ -1,10 +1,14 @@
 //! `ponos dead show`.
 
 use super::{
-    choice::{Filter, Queues},
-    reader::{Chosen, LetterReader},
+    choice::{Queues, SeenLetters},
+    next, open,
 };
 use crate::{connection::Options, exit::Exit, json, output, trouble::Trouble};
+use ponos::{
+    compression,
+    dead::{HeldLetter, LetterFilter},
+};
 use serde_json::Value;
 
 /// Shows one dead letter and leaves it in place.
@@ -24,18 +28,18 @@ pub(crate) struct Args {
 
 pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
     let transport = options.transport("ponos dead").await?;
-    let filter = Filter::id(&args.id);
+    let filter = LetterFilter::all().id(&args.id);
     let mut found = false;
     for queue in args.queues.names() {
-        let mut reader = LetterReader::open(&transport, &queue, u64::MAX).await?;
+        let mut reader = open(&transport, &queue, u64::MAX).await?;
         let mut letters = Vec::new();
-        while let Some(chosen) = reader.next(&filter).await? {
-            letters.push(chosen);
+        while let Some(held) = next(&mut reader, &filter, &mut SeenLetters::default()).await? {
+            letters.push(held);
         }
         reader.close().await?;
         found |= !letters.is_empty();
-        for chosen in &letters {
-            print(chosen, args.json)?;
+        for held in &letters {
+            print(held, args.json)?;
         }
     }
     if found {
@@ -48,14 +52,14 @@ pub(super) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     )))
 }
 
-fn print(chosen: &Chosen, as_json: bool) -> Result<(), Trouble> {
-    let message = json::message(&chosen.message);
+fn print(held: &HeldLetter, as_json: bool) -> Result<(), Trouble> {
+    let message = json::message(&held.message);
     if as_json {
-        let mut whole = chosen.letter.json();
+        let mut whole = held.letter.json();
         whole["message"] = message;
         return output::print(|out| writeln!(out, "{whole}"));
     }
-    let letter = &chosen.letter;
+    let letter = &held.letter;
     output::print(|out| {
         let line = |text: &str| output::shortened(text, 4_000);
         writeln!(out, "id       {}", line(&letter.id))?;
@@ -77,7 +81,8 @@ fn print(chosen: &Chosen, as_json: bool) -> Result<(), Trouble> {
                 writeln!(out, "  {}: {}", line(name), line(&text))?;
             }
         }
-        writeln!(out, "\nbody ({} bytes)", chosen.message.body.len())?;
+        let of = compression::encoding(&held.message).map(|encoding| format!(" of {encoding}"));
+        writeln!(out, "\nbody ({} bytes{})", held.message.body.len(), of.unwrap_or_default())?;
         match &message["body"] {
             // set off, so that no line of it passes for one of ours
             Value::String(text) => text.lines().try_for_each(|line| writeln!(out, "  {line}")),

@@ -8,10 +8,12 @@ use crate::{
 use ponos::{
     broker::{Consumer, Delivery, Link, Settle},
     clock::Clock,
+    compression,
     event::{
         Event, Timestamp,
         reports::{DELIVERIES_REPORTED, HANDLERS_DECLARED, REPORTS},
     },
+    worker::Limits,
 };
 use ponos_observer::{Miss, Observer, SeenEvent};
 use std::time::Duration;
@@ -152,7 +154,7 @@ impl Hearing {
 /// Takes one message; `None` if it can't be read.
 pub(super) fn take(observer: &mut Observer, now: Timestamp, delivery: &Delivery) -> Option<()> {
     if delivery.exchange != REPORTS {
-        let event = Event::from_message(&delivery.message).ok()?;
+        let event = compression::event(&delivery.message, Limits::default().body).ok()?;
         observer.event(now, SeenEvent::of(&event));
         return Some(());
     }

@@ -25,6 +25,7 @@ mod observe;
 mod publish;
 mod run;
 mod run_as_told;
+mod run_compressed;
 mod run_http;
 mod run_large;
 mod run_log;

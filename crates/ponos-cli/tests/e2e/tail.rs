@@ -1,7 +1,7 @@
 //! `ponos tail`.
 
-use super::support::{ponos_ends, put, start};
-use ponos::event::Event;
+use super::support::{declare, holds, ponos_ends, put, start};
+use ponos::{event::Event, topology::worker::TASKS};
 use testkit::{Node, Signal};
 
 #[test]
@@ -77,4 +77,63 @@ fn a_pattern_that_can_not_match_is_refused() {
     // one that can is not: nobody is there
     ponos_ends("amqp://127.0.0.1:1", &["tail", "order.#", "*.one-day.passed"], 69);
     ponos_ends("amqp://127.0.0.1:1", &["tail", "--count", "0"], 2);
+}
+
+#[test]
+fn tasks_of_a_service_are_shown_and_their_worker_misses_none() {
+    let url = Node::shared().vhost("tail-tasks");
+    for queue in ["shop.stock.shelf.clean", "shop.stock.shelf.fill", "docker.stock.shelf.clean"] {
+        declare(&url, queue);
+    }
+    let words = ["tail", "--task", "shop", "stock.shelf.clean", "stock.shelf.fill", "--count", "3"];
+    let (people, programs) = (start(&url, &words), start(&url, &[&words[..], &["--json"]].concat()));
+    people.says("listening");
+    programs.says("listening");
+    let send = |service: &str, name: &str, id: &str| {
+        ponos_ends(&url, &["publish", name, r#"{"n":1}"#, "--task", service, "--id", id], 0);
+    };
+    send("shop", "stock.shelf.clean", "one");
+    send("docker", "stock.shelf.clean", "of another service");
+    ponos_ends(&url, &["publish", "stock.shelf.clean", "1", "--id", "an event"], 0);
+    send("shop", "stock.shelf.fill", "two");
+    let mut compressed = Event::new(
+        "three".parse().unwrap(),
+        "/shop",
+        "stock.shelf.clean".parse().unwrap(),
+        format!("[{}1]", "1,".repeat(500)),
+    )
+    .into_message();
+    compressed.routing_key = "shop.stock.shelf.clean".into();
+    assert!(ponos::compression::gzip(&mut compressed));
+    put(&url, TASKS, vec![compressed]);
+    let ended = people.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let lines: Vec<&str> = ended.out.lines().collect();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    assert!(lines[0].ends_with(r#"  stock.shelf.clean  one  -  {"n":1}"#), "{lines:?}");
+    assert!(lines[1].contains("  stock.shelf.fill  two  "), "{lines:?}");
+    assert!(lines[2].contains("  stock.shelf.clean  three  -  [1,1,1,"), "{lines:?}");
+    let shown: Vec<serde_json::Value> =
+        programs.end().out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let ids: Vec<_> = shown.iter().map(|task| task["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["one", "two", "three"]);
+    assert_eq!(shown[2]["data"].as_array().unwrap().len(), 501);
+    // nothing was taken from their worker
+    holds(&url, "shop.stock.shelf.clean", 2);
+    holds(&url, "shop.stock.shelf.fill", 1);
+}
+
+#[test]
+fn a_task_without_a_queue_is_not_tailed_and_whoever_sends_it_is_told_still() {
+    let url = Node::shared().vhost("tail-no-task");
+    declare(&url, "shop.stock.shelf.fill");
+    let words = ["tail", "--task", "shop", "stock.shelf.fill", "stock.shelf.clean"];
+    let ended = ponos_ends(&url, &words, 77);
+    assert!(ended.err.contains("no queue 'shop.stock.shelf.clean'"), "{}", ended.err);
+    ponos_ends(&url, &["publish", "stock.shelf.clean", "1", "--task", "shop"], 1);
+    for wrong in [&["tail", "--task", "shop"][..], &["tail", "--task", "shop", "stock.*.clean"]] {
+        let ended = ponos_ends(&url, wrong, 2);
+        assert!(ended.err.contains("tasks are sent by their whole names"), "{}", ended.err);
+    }
+    ponos_ends(&url, &["tail", "--task", "shop", "shelf.clean"], 2);
 }

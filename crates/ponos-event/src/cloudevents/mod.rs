@@ -198,7 +198,7 @@ fn json(media_type: &str, shown: &str) -> Result<(), DecodeError> {
     }
 }
 
-/// Charset names are often put into `content_encoding`; anything else there means compressed.
+/// Charset names are often put into `content_encoding`; anything else there means compressed, and is inflated before, or not read.
 fn plain_encoding(message: &Message) -> Result<(), DecodeError> {
     match message.properties.content_encoding.as_deref() {
         None | Some("") => Ok(()),
@@ -206,7 +206,8 @@ fn plain_encoding(message: &Message) -> Result<(), DecodeError> {
             Ok(())
         }
         Some(other) => {
-            Err(DecodeError(format!("property content_encoding is '{other}'; expected none or utf-8")))
+            let expected = "expected none or utf-8; of compressed bodies, gzip and zstd are read by workers";
+            Err(DecodeError(format!("property content_encoding is '{other}'; {expected}")))
         }
     }
 }

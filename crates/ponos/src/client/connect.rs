@@ -113,8 +113,9 @@ impl Connect {
         let link = publisher.link();
         up(link.clone(), limits.timeout).await?;
         let source = format!("/{service}");
+        let compress = limits.compress.map(|least| least..=limits.body);
         Ok(Client(Arc::new(Shared {
-            declared: Declared { service: service.into(), source, events, tasks },
+            declared: Declared { service: service.into(), source, events, tasks, compress },
             places: Semaphore::new(limits.waiting),
             room: Semaphore::new(limits.waiting_bytes.div_ceil(UNIT)),
             limits,
@@ -129,7 +130,7 @@ impl Connect {
 }
 
 /// Waits until it is connected; a broker that accepts no messages at present is connected.
-async fn up(mut link: watch::Receiver<Link>, limit: Duration) -> Result<(), ClientError> {
+pub(crate) async fn up(mut link: watch::Receiver<Link>, limit: Duration) -> Result<(), ClientError> {
     let seen = link.clone();
     let settled = link.wait_for(|link| match link {
         Link::Up { .. } | Link::Blocked { .. } | Link::Closed => true,

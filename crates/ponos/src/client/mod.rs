@@ -20,6 +20,7 @@ pub use clock::{
 };
 pub use connect::Connect;
 pub use control::{ControlClient, ControlError, Controlled, LONGEST_CONTROL, Until};
+pub(crate) use connect::up;
 pub use error::ClientError;
 #[cfg(feature = "postgres")]
 pub use outbox::Outbox;
@@ -31,7 +32,7 @@ use crate::{
     broker::{Link, Requester, Transport},
     clock::Clock,
     declared::{Declared, MessageKind},
-    event::EventId,
+    event::{EventId, Timestamp},
     inbox::Held,
     names::{NamesEvent, NamesTask},
     worker::{ConfirmingPublisher, FlushError},
@@ -121,12 +122,16 @@ pub struct ClientLimits {
     pub waiting_bytes: usize,
     /// The largest body in bytes: workers read no larger one (16 MiB).
     pub body: usize,
+    /// Bodies of at least so many bytes are sent compressed by gzip, where that makes them smaller (`None`: never). Whoever takes
+    /// them must read gzip.
+    pub compress: Option<usize>,
 }
 
 impl Default for ClientLimits {
     fn default() -> Self {
         let (timeout, answer) = (Duration::from_secs(10), Duration::from_secs(30));
-        Self { timeout, answer, waiting: 1_000, waiting_bytes: 64 << 20, body: 16 << 20 }
+        let (waiting, waiting_bytes, body) = (1_000, 64 << 20, 16 << 20);
+        Self { timeout, answer, waiting, waiting_bytes, body, compress: None }
     }
 }
 
@@ -198,8 +203,23 @@ impl Client {
         Ok(())
     }
 
+    /// By which it is connected, for what reads.
+    pub(crate) fn transport(&self) -> &Transport {
+        &self.0.transport
+    }
+
+    /// The time on its clock.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    /// [`ClientLimits::timeout`].
+    pub(crate) fn time_limit(&self) -> Duration {
+        self.0.limits.timeout
+    }
+
     /// Publishes, again and again while connections are lost, until it is confirmed or refused or the limit is over.
-    async fn send(&self, name: &str, held: Held, limit: Duration) -> Result<EventId, ClientError> {
+    pub(crate) async fn send(&self, name: &str, held: Held, limit: Duration) -> Result<EventId, ClientError> {
         let publisher = self.open().as_ref().map(|open| open.publisher.clone()).ok_or(ClientError::Closed)?;
         let _place = self.place(name, held.message.body.len())?;
         let (deadline, id) = (Instant::now() + limit, held.id.clone());

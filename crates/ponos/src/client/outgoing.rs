@@ -175,7 +175,7 @@ impl<'a, Way> Outgoing<'a, Way> {
         event.tracestate = self.tracestate;
         event.expiry_time = self.expiry_time;
         event.extensions = self.headers;
-        Ok(Made { name, held: Held { due, ..declared.held(kind, event) }, claim, way: self.way })
+        Ok(Made { name, held: declared.held(kind, event, due), claim, way: self.way })
     }
 }
 

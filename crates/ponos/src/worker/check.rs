@@ -135,8 +135,9 @@ impl Worker {
             return Err(WorkerError::Invalid(faults));
         }
         let source = format!("/{service}");
+        let compress = limits.compress.map(|least| least..=limits.body);
         let service = Service {
-            declared: Declared { service: Arc::from(service), source, events, tasks },
+            declared: Declared { service: Arc::from(service), source, events, tasks, compress },
             clock,
             states,
             inbox,

@@ -154,7 +154,7 @@ impl Origin<'_> {
         if let Some(baggage) = baggage(self.parent) {
             event.extensions.set("baggage", baggage);
         }
-        Ok(Held { due, ..declared.held(kind, event) })
+        Ok(declared.held(kind, event, due))
     }
 }
 

@@ -9,8 +9,11 @@ pub struct Limits {
     pub grace: Duration,
     /// The broker's `consumer_timeout`; every delivery must be settled within it (30 min).
     pub consumer_timeout: Duration,
-    /// The largest body in bytes; a larger one goes to the dead letters unread (16 MiB).
+    /// The largest body in bytes, as it came and inflated; a larger one goes to the dead letters unread (16 MiB).
     pub body: usize,
+    /// Bodies of at least so many bytes are published compressed by gzip, where that makes them smaller (`None`: never). Whoever
+    /// takes them must read gzip.
+    pub compress: Option<usize>,
     /// How many messages a handler may hold (10,000) …
     pub held: usize,
     /// … and the bytes of their bodies together (16 MiB).
@@ -25,6 +28,7 @@ impl Default for Limits {
             grace: Duration::from_secs(30),
             consumer_timeout: Duration::from_secs(30 * 60),
             body: 16 << 20,
+            compress: None,
             held: 10_000,
             held_bytes: 16 << 20,
             flush: Duration::from_secs(30),

@@ -1,7 +1,8 @@
 //! Decodes a message into an event, routes it to its handler, and validates the payload.
 
 use crate::{
-    event::{Event, Message, from_json, identity},
+    compression::{self, InflateError},
+    event::{Event, Message, from_json},
     schema::Contract,
     worker::{
         Limits,
@@ -12,14 +13,22 @@ use crate::{
 use serde_json::Value;
 use std::sync::Arc;
 
-/// The event, into which texts and payload of the message move; [`Event::put_back`] undoes that. On an error it is whole.
+/// The event, into which texts and payload of the message move, unless it is compressed; [`Event::put_back`] undoes that. On an
+/// error it is whole.
 pub(super) fn decode(message: &mut Message, limits: &Limits) -> Result<Arc<Event>, Death> {
     let bytes = message.body.len();
     if bytes > limits.body {
         let reason = format!("the body has {bytes} bytes; at most {} are read (Limits::body)", limits.body);
         return Err(Death::new(DeadKind::TooLarge, reason));
     }
-    let event = Event::take_from(message);
+    let event = match compression::inflated(message, limits.body) {
+        Ok(None) => Event::take_from(message),
+        Ok(Some(mut inflated)) => Event::take_from(&mut inflated),
+        Err(error @ InflateError::TooLarge { .. }) => {
+            return Err(Death::new(DeadKind::TooLarge, format!("{error} (Limits::body)")));
+        }
+        Err(error) => return Err(Death::new(DeadKind::Malformed, error.to_string())),
+    };
     event.map(Arc::new).map_err(|error| Death::new(DeadKind::Malformed, error.to_string()))
 }
 
@@ -37,7 +46,7 @@ const CLAIMED: usize = 255;
 pub(super) fn claimed(message: &mut Message, limits: &Limits) -> Claimed {
     // a body that is too large is not read for this, either
     let large = (message.body.len() > limits.body).then(|| std::mem::take(&mut message.body));
-    let (id, name) = identity(message);
+    let (id, name) = compression::identity(message, limits.body);
     if let Some(body) = large {
         message.body = body;
     }
@@ -109,6 +118,38 @@ mod tests {
         let before = message.clone();
         let event = decode(&mut message, &Limits::default()).unwrap();
         assert_eq!((&*event.data, message), (&b"{\"a\":1}"[..], before));
+    }
+
+    #[test]
+    fn a_compressed_message_stays_what_it_was_in_either_mode() {
+        let mut structured = Message::default();
+        structured.properties.content_type = Some("application/cloudevents+json".into());
+        structured.body =
+            br#"{"specversion":"1.0","id":"7","source":"/s","type":"order.parcel.shipped","data":[1]}"#
+                .to_vec();
+        let long = |mut message: Message| {
+            message.body.extend_from_slice(&b" ".repeat(200));
+            message
+        };
+        for (plain, data) in [(message(), "{\"a\":1}"), (structured, "[1]")] {
+            let mut message = long(plain);
+            assert!(compression::gzip(&mut message));
+            let before = message.clone();
+            let event = decode(&mut message, &Limits::default()).unwrap();
+            assert_eq!(String::from_utf8_lossy(&event.data).trim_end(), data);
+            assert_eq!(message, before);
+            assert_eq!(claimed(&mut message, &Limits::default()).id.as_deref(), Some("7"));
+            let death = decode(&mut message, &Limits { body: 150, ..Limits::default() }).unwrap_err();
+            assert_eq!(death.kind, DeadKind::TooLarge, "{}", death.reason);
+            message.properties.content_encoding = Some("zstd".into());
+            let death = decode(&mut message, &Limits::default()).unwrap_err();
+            assert_eq!(death.kind, DeadKind::Malformed);
+            assert!(death.reason.contains("is not valid zstd"), "{}", death.reason);
+            message.properties.content_encoding = Some("br".into());
+            let death = decode(&mut message, &Limits::default()).unwrap_err();
+            assert_eq!(death.kind, DeadKind::Malformed);
+            assert!(death.reason.contains("content_encoding is 'br'"), "{}", death.reason);
+        }
     }
 
     #[test]

@@ -30,6 +30,7 @@ use super::{
 };
 use crate::{
     broker::{Delivery, DeliveryTag, Settle},
+    compression,
     event::{Event, Message, Timestamp, reports::Published},
     inbox::{Entry, Held, InboxKey},
 };
@@ -173,7 +174,9 @@ async fn steps(task: &mut InProgress<'_>) -> Result<Verdict, Verdict> {
             return Err(death.into());
         }
     };
-    (task.event, task.moved_out) = (Some(Arc::clone(&event)), true);
+    // what is compressed is read as a copy
+    task.moved_out = compression::encoding(&task.message).is_none();
+    task.event = Some(Arc::clone(&event));
     if task.trace.is_none() {
         task.trace = DeliveryTrace::begin(queue, &event, task.began);
         if let Some(trace) = &task.trace {

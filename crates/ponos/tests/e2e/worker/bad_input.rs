@@ -28,6 +28,11 @@ const CASES: &[Case] = &[
     ("too-large-a-number", |m| m.body = br#"{"number":4294967296}"#.to_vec(), "schema", "/number"),
     ("nothing-required", |m| m.body = b"{}".to_vec(), "schema", "number"),
     ("too-large", |m| m.body = vec![b' '; 2 << 20], "too-large", "at most 1048576 are read"),
+    ("cut-gzip", |m| compressed(m, |gzip| gzip.truncate(gzip.len() - 9)), "malformed", "is not valid gzip"),
+    ("no-zstd", |m| encoded(m, "zstd"), "malformed", "is not valid zstd"),
+    ("unknown-encoding", |m| encoded(m, "br"), "malformed", "content_encoding is 'br'"),
+    ("gzip-of-no-json", |m| compressed(m, |_| {}), "malformed", "the payload is not valid JSON"),
+    ("ten-gibibytes", ten_gibibytes, "too-large", "inflates to more than 1048576 bytes"),
     (
         "empty-message-id",
         |m| {
@@ -79,6 +84,27 @@ const CASES: &[Case] = &[
     ),
 ];
 
+/// As if the body were encoded so.
+fn encoded(message: &mut Message, encoding: &str) {
+    message.properties.content_encoding = Some(encoding.into());
+}
+
+/// A long body that is no JSON, by gzip, which is then spoiled.
+fn compressed(message: &mut Message, spoil: impl FnOnce(&mut Vec<u8>)) {
+    message.body = b"hello ".repeat(100);
+    assert!(ponos::compression::gzip(message));
+    spoil(&mut message.body);
+}
+
+/// 320 KiB of zstd: a frame with a window of 1 MiB, of blocks of one space, 128 KiB times.
+fn ten_gibibytes(message: &mut Message) {
+    let block = |is_last: bool| (128 << 10 << 3) | (1 << 1) | u32::from(is_last);
+    let blocks = (1..=80 << 10).map(|number| block(number == 80 << 10).to_le_bytes());
+    let blocks = blocks.flat_map(|[low, middle, high, _]| [low, middle, high, b' ']);
+    message.body = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x50].into_iter().chain(blocks).collect();
+    encoded(message, "zstd");
+}
+
 fn without(message: &mut Message, header: &str) {
     assert!(message.headers.remove(header));
 }
@@ -113,6 +139,8 @@ async fn each_kind_of_bad_input_is_dead_with_its_reason_and_holds_nobody_up() {
         assert_eq!(found_kind, *kind, "{id}: {reason}");
         assert!(reason.contains(words), "{id}: {reason}");
         assert!(found[0].body == sent.body, "{id}: the body is not what it was");
+        let encoding = |message: &Message| message.properties.content_encoding.clone();
+        assert_eq!(encoding(found[0]), encoding(sent), "{id}");
         assert_eq!(found[0].headers.text("dead-queue"), Some(QUEUE), "{id}");
         assert!(
             found[0].headers.text("dead-at").is_some() && found[0].headers.int("dead-attempt") == Some(1),

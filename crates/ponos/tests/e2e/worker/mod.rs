@@ -5,6 +5,8 @@ mod alarm;
 mod bad_input;
 mod blocking;
 mod control;
+mod compressed;
+mod dead_letters;
 mod deleted;
 mod full_headers;
 mod guide;

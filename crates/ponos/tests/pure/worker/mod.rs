@@ -3,6 +3,7 @@
 mod back;
 mod check;
 mod control;
+mod compressed;
 mod handlers;
 mod later;
 mod life;

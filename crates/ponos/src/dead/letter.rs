@@ -1,38 +1,39 @@
 //! Reads a dead letter's headers. Pure.
 
-use ponos::{
-    event::{HeaderValue, Headers, Message, Timestamp, identity},
+use crate::{
+    compression,
+    event::{HeaderValue, Headers, Message, Timestamp},
     topology::worker::PARKING,
-    worker::resent,
+    worker::{Limits, resent},
 };
 use serde_json::{Value, json};
 
 /// The summary of a dead letter.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Letter {
+pub struct Letter {
     /// The queue that holds it.
-    pub(super) lies_in: String,
+    pub lies_in: String,
     /// The work queue that it belongs to, and goes back to when it is requeued.
-    pub(super) queue: String,
+    pub queue: String,
     /// Its id, as the worker knew it; empty if it has none.
-    pub(super) id: String,
+    pub id: String,
     /// The event's or task's name, as the worker acted on it; empty if it has none.
-    pub(super) name: String,
+    pub name: String,
     /// `dead-kind`, or what the broker says, or `parked`.
-    pub(super) kind: String,
+    pub kind: String,
     /// The reason, for people.
-    pub(super) reason: String,
+    pub reason: String,
     /// When it died, if that is known.
-    pub(super) at: Option<Timestamp>,
+    pub at: Option<Timestamp>,
     /// The attempt at which it died.
-    pub(super) attempt: Option<i64>,
+    pub attempt: Option<i64>,
     /// How many times it was requeued before.
-    pub(super) requeued: i64,
+    pub requeued: i64,
 }
 
 impl Letter {
     /// Reads a message that lies in the queue `lies_in`.
-    pub(super) fn read(lies_in: &str, message: &Message) -> Self {
+    pub fn read(lies_in: &str, message: &Message) -> Self {
         let headers = &message.headers;
         let text = |name: &str| headers.text(name).map(str::to_owned);
         let death = broker_death(headers);
@@ -51,7 +52,7 @@ impl Letter {
                 ("unknown".into(), "it has no reason: it was published to the dead letters directly".into())
             }
         };
-        let (id, name) = identity(message);
+        let (id, name) = compression::identity(message, Limits::default().body);
         Self {
             lies_in: lies_in.to_owned(),
             queue,
@@ -66,7 +67,7 @@ impl Letter {
     }
 
     /// `{"id","name","queue","in","kind","reason","at","attempt","requeued"}`.
-    pub(super) fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         json!({
             "id": self.id,
             "name": self.name,
@@ -114,7 +115,7 @@ fn instant(value: Option<&HeaderValue>) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ponos::event::Properties;
+    use crate::event::Properties;
 
     fn dead() -> Message {
         let mut headers = Headers::default();
@@ -172,6 +173,10 @@ mod tests {
         structured.body = br#"{"id":"id-2","type":"a.b.done"}"#.to_vec();
         let letter = Letter::read("s.a.b.dlq", &structured);
         assert_eq!((letter.name.as_str(), letter.id.as_str()), ("a.b.done", "id-2"));
+        structured.body.extend_from_slice(&b" ".repeat(200));
+        assert!(compression::gzip(&mut structured));
+        let compressed = Letter::read("s.a.b.dlq", &structured);
+        assert_eq!((compressed.name.as_str(), compressed.id.as_str()), ("a.b.done", "id-2"));
         let nothing = Letter::read("s.a.b.dlq", &Message::default());
         assert_eq!((nothing.name.as_str(), nothing.id.as_str()), ("", ""));
     }
