@@ -22,9 +22,9 @@ mod timestamp;
 pub mod topology;
 mod trace;
 
-#[doc(hidden)]
-pub use cloudevents::is_structured;
 pub use cloudevents::{DecodeError, Event, RECORDED_TIME, Written, identity};
+#[doc(hidden)]
+pub use cloudevents::{is_attribute, is_structured};
 pub use id::{EventId, OccurrenceId};
 pub use json::from_json;
 pub use kind::{CommandId, EventKind};

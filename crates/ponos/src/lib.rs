@@ -34,6 +34,8 @@ pub mod metrics;
 pub mod names;
 #[cfg(feature = "worker")]
 mod once;
+#[cfg(feature = "worker")]
+mod outgoing_head;
 #[doc(hidden)]
 pub mod output;
 pub mod private;
@@ -51,11 +53,13 @@ pub mod worker;
 #[cfg(feature = "worker")]
 pub use client::Client;
 #[cfg(feature = "worker")]
-pub use declared::keyed_id;
+pub use declared::{Priority, keyed_id};
 #[cfg(feature = "worker")]
 pub use names::{Event, Task};
 #[cfg(feature = "worker")]
 pub use once::{Once, Sent, once_id, payload_key};
+#[cfg(feature = "worker")]
+pub use outgoing_head::{HeadError, OutgoingHead};
 pub use ponos_broker::{self as broker, files, shutdown, stack};
 #[doc(hidden)]
 pub use ponos_event::text;

@@ -19,6 +19,7 @@ macro_rules! with_policy {
             ("prefetch", Kind::Count { least: 1, most: 65_535 }),
             ("rate", Kind::Text),
             ("exclusive", Kind::Boolean),
+            ("fleet", Kind::Boolean),
             ("max_age", Kind::Duration),
             ("latest_only", Kind::Boolean),
             ("expect_by_next", Kind::Duration),

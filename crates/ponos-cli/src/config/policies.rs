@@ -114,6 +114,7 @@ fn over(mut policy: Policy, values: &mut Values<'_>, table: &str) -> Policy {
     policy.expect_by_next = values.duration(&key("expect_by_next")).or(policy.expect_by_next);
     policy.within = values.duration(&key("within")).or(policy.within);
     policy.exclusive = values.boolean(&key("exclusive")).unwrap_or(policy.exclusive);
+    policy.fleet = values.boolean(&key("fleet")).unwrap_or(policy.fleet);
     policy.latest_only = values.boolean(&key("latest_only")).unwrap_or(policy.latest_only);
     policy
 }

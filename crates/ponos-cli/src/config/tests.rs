@@ -32,6 +32,7 @@ timeout = "10m"
 within = "1h"
 concurrency = 2
 prefetch = 4
+fleet = true
 
 [[queues]]
 on = ["order.*.shipped"]
@@ -75,6 +76,7 @@ fn a_whole_file_is_what_it_says() {
         (Prefetch::Fixed(4), Duration::from_secs(1))
     );
     assert!(labels.policy.exclusive && labels.policy.rate.is_some());
+    assert!(orders.policy.fleet && !shipped.policy.fleet && !labels.policy.fleet);
     assert_eq!(described.slots(), 10 + 2 + 1);
     assert_eq!((described.events.len(), described.tasks.len()), (1, 1));
 }

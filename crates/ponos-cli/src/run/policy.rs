@@ -33,6 +33,9 @@ pub(super) struct Args {
     /// How many events are started per time, such as 10/s
     #[arg(long, requires = "service", conflicts_with = "config", value_name = "N/TIME", value_parser = span::rate)]
     rate: Option<Rate>,
+    /// --concurrency and --rate are those of all replicas together: each takes its share, by how many consume the queue
+    #[arg(long, requires = "service", conflicts_with_all = ["config", "exclusive"])]
+    fleet: bool,
     /// Skips events that are older than this, such as 2h
     #[arg(long, requires = "service", conflicts_with = "config", value_name = "DURATION", value_parser = span::duration)]
     max_age: Option<Duration>,
@@ -71,6 +74,7 @@ impl Args {
             within: self.within,
             // that is said with the queues
             exclusive: false,
+            fleet: self.fleet,
             max_wait: self.max_wait,
         }
     }

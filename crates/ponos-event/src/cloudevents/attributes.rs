@@ -36,7 +36,7 @@ enum Field {
 }
 
 /// Their names, in the same order.
-const NAMES: [&str; 13] = [
+pub(super) const NAMES: [&str; 13] = [
     "specversion",
     "id",
     "source",

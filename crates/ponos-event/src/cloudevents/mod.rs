@@ -161,6 +161,11 @@ pub fn identity(message: &Message) -> (Option<String>, Option<String>) {
     (told("id", &properties.message_id), told("type", &properties.kind))
 }
 
+/// Whether an attribute of this name has a meaning of its own, so that it is no extension.
+pub fn is_attribute(name: &str) -> bool {
+    attributes::NAMES.contains(&name) || matches!(name, "data" | "datacontenttype")
+}
+
 /// The text of one attribute.
 fn attribute(message: &Message, name: &str) -> Option<String> {
     if is_structured(message) {

@@ -10,9 +10,10 @@ use crate::{
     clock::Clock,
     declared::{Declarations, Declared, registries, service_fault},
     names::{NamesEvent, NamesTask},
+    outgoing_head::{OutgoingHead, OutgoingHooks},
     schema::Contract,
     topology::Topology,
-    worker::{ConfirmingPublisher, Payload},
+    worker::{ConfirmingPublisher, Context, Failure, Payload},
 };
 use futures_util::future::BoxFuture;
 use std::{
@@ -34,6 +35,7 @@ pub struct Connect {
     service: String,
     events: Declarations,
     tasks: Declarations,
+    hooks: OutgoingHooks,
     limits: ClientLimits,
     clock: Clock,
     #[cfg(feature = "postgres")]
@@ -56,6 +58,7 @@ impl Connect {
             service,
             events,
             tasks,
+            hooks: OutgoingHooks::default(),
             limits,
             clock: Clock::system(),
             #[cfg(feature = "postgres")]
@@ -88,6 +91,16 @@ impl Connect {
         self
     }
 
+    /// Calls `hook` for each event and task that it publishes, by the broker or in a transaction, once that is awaited: it adds
+    /// extensions and headers, or refuses it; there is no [`Context`] here. As [`Worker::outgoing`](crate::worker::Worker::outgoing).
+    pub fn outgoing(
+        mut self,
+        hook: impl Fn(&mut OutgoingHead<'_>, Option<&Context>) -> Result<(), Failure> + Send + Sync + 'static,
+    ) -> Self {
+        self.hooks.add(hook);
+        self
+    }
+
     /// Sets its limits.
     pub fn limits(self, limits: ClientLimits) -> Self {
         Self { limits, ..self }
@@ -102,7 +115,7 @@ impl Connect {
         let mut faults: Vec<String> = service_fault(&self.service).into_iter().collect();
         #[cfg(feature = "postgres")]
         faults.extend(outbox_fault(&self.inbox, &self.service));
-        let Self { transport, service, events, tasks, limits, clock, .. } = self;
+        let Self { transport, service, events, tasks, hooks, limits, clock, .. } = self;
         let (events, tasks) = registries(events, tasks, &HashSet::new(), &mut faults);
         faults.extend(limits.faults());
         if !faults.is_empty() {
@@ -115,7 +128,7 @@ impl Connect {
         let source = format!("/{service}");
         let compress = limits.compress.map(|least| least..=limits.body);
         Ok(Client(Arc::new(Shared {
-            declared: Declared { service: service.into(), source, events, tasks, compress },
+            declared: Declared { service: service.into(), source, events, tasks, compress, hooks },
             places: Semaphore::new(limits.waiting),
             room: Semaphore::new(limits.waiting_bytes.div_ceil(UNIT)),
             limits,

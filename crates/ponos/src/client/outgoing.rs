@@ -2,28 +2,15 @@
 
 use super::{Client, ClientError};
 use crate::{
-    declared::{Checked, keyed_id, random_id},
+    declared::{Checked, Priority, keyed_id, random_id},
     event::{Event, EventId, EventName, HeaderValue, Headers, Timestamp},
     inbox::{Due, Held},
     once::{Claim, Once, Resolved, Sent, needs_postgres},
+    outgoing_head::header_fault,
     worker::{PublishError, due_time},
 };
 use futures_util::future::BoxFuture;
 use std::{future::IntoFuture, time::Duration};
-
-/// Headers beginning so have a meaning of their own, or are the broker's.
-const RESERVED: [&str; 10] = [
-    "cloudEvents_",
-    "cloudEvents:",
-    "ce-",
-    "x-",
-    "retry-",
-    "dead-",
-    "requeued-",
-    "once-",
-    "groupid",
-    "group-",
-];
 
 /// The way of a message to the broker, whose confirm is awaited.
 #[derive(Debug)]
@@ -50,6 +37,7 @@ pub struct Outgoing<'a, Way = Confirmed> {
     tracestate: Option<String>,
     expiry_time: Option<Timestamp>,
     headers: Headers,
+    priority: Priority,
     limit: Duration,
 }
 
@@ -71,6 +59,7 @@ impl<'a, Way> Outgoing<'a, Way> {
             tracestate: None,
             expiry_time: None,
             headers: Headers::default(),
+            priority: Priority::default(),
         }
     }
 
@@ -131,13 +120,16 @@ impl<'a, Way> Outgoing<'a, Way> {
     /// A header of its own. Names that begin as CloudEvents attributes, or as those of the broker and the retries, are refused.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<HeaderValue>) -> Self {
         let name = name.into();
-        let reserved = RESERVED.iter().any(|start| name.starts_with(start));
-        if name.is_empty() || reserved || name == "traceparent" || name == "tracestate" {
-            let name = crate::text::shown(&name);
-            self.fault = Some(format!("'{name}' can't be a header of its own; take another name"));
-        } else {
-            self.headers.set(name, value);
+        match header_fault(&name) {
+            Some(fault) => self.fault = Some(fault),
+            None => self.headers.set(name, value),
         }
+        self
+    }
+
+    /// How urgent it is among those that wait in its queue: see [`Priority`].
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
         self
     }
 
@@ -175,7 +167,9 @@ impl<'a, Way> Outgoing<'a, Way> {
         event.tracestate = self.tracestate;
         event.expiry_time = self.expiry_time;
         event.extensions = self.headers;
-        Ok(Made { name, held: declared.held(kind, event, due), claim, way: self.way })
+        let mut held = declared.held(kind, event, (due, None))?;
+        held.message.properties.priority = self.priority.property();
+        Ok(Made { name, held, claim, way: self.way })
     }
 }
 

@@ -1,7 +1,8 @@
 //! The builder of a worker. It refuses nothing: `check` reports all faults at once.
 
 use super::{
-    Handler, Limits, Payload, Policy,
+    Around, Context, Failure, Handler, Limits, Payload, Policy,
+    around::Layers,
     ended::Observer,
     handler::{ErasedHandler, contract_of, erase},
     settings::{HandlerSettings, Last, Need},
@@ -11,6 +12,7 @@ use crate::{
     inbox::Inbox,
     metrics::Metrics,
     names::{NamesEvent, NamesTask},
+    outgoing_head::{OutgoingHead, OutgoingHooks},
     schema::{Contract, SchemaError},
     traces::Collector,
 };
@@ -29,6 +31,9 @@ pub struct Worker {
     pub(super) states: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
     pub(super) inbox: Inbox,
     pub(super) limits: Limits,
+    /// Around all handlers.
+    pub(super) layers: Layers,
+    pub(super) hooks: OutgoingHooks,
     pub(super) clock: Clock,
     pub(super) passive: bool,
     pub(super) reports: bool,
@@ -68,13 +73,14 @@ pub(super) struct HandlerDraft {
     pub(super) handler: ErasedHandler,
     pub(super) last: Option<Last>,
     pub(super) needs: Vec<Need>,
+    pub(super) layers: Layers,
 }
 
 impl HandlerDraft {
     fn new<T: Payload, H: Handler<T>>(pattern: &str, handler: H) -> Self {
-        let (handler, HandlerSettings { policy, contract, last, needs }) = erase::<T, H>(handler);
+        let (handler, HandlerSettings { policy, contract, last, needs, layers }) = erase::<T, H>(handler);
         let contract = contract.map_or_else(contract_of::<T>, Ok);
-        Self { pattern: pattern.to_owned(), policy, contract, handler, last, needs }
+        Self { pattern: pattern.to_owned(), policy, contract, handler, last, needs, layers }
     }
 }
 
@@ -90,6 +96,8 @@ impl Worker {
             states: HashMap::new(),
             inbox: Inbox::none(),
             limits: Limits::default(),
+            layers: Layers::default(),
+            hooks: OutgoingHooks::default(),
             clock: Clock::system(),
             passive: false,
             reports: false,
@@ -166,6 +174,26 @@ impl Worker {
     #[must_use]
     pub fn state<S: Send + Sync + 'static>(mut self, state: S) -> Self {
         self.states.insert(TypeId::of::<S>(), Arc::new(state));
+        self
+    }
+
+    /// Runs `layer` around each handler and each final handler, at each attempt, wherever it is added: see [`Around`]. The
+    /// first one added is the outermost; those of a handler ([`Handler::around`]) are within them.
+    #[must_use]
+    pub fn around(mut self, layer: impl Around) -> Self {
+        self.layers.add(layer);
+        self
+    }
+
+    /// Calls `hook` for each event and task that goes out by a handler, a final handler or a layer, held or at once, when it is
+    /// made: it adds extensions and headers, or refuses it ([`PublishError::Withheld`](super::PublishError::Withheld)). Hooks run
+    /// in the order added, wherever they are. See [`OutgoingHead`].
+    #[must_use]
+    pub fn outgoing(
+        mut self,
+        hook: impl Fn(&mut OutgoingHead<'_>, Option<&Context>) -> Result<(), Failure> + Send + Sync + 'static,
+    ) -> Self {
+        self.hooks.add(hook);
         self
     }
 

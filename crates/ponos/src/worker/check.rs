@@ -2,6 +2,7 @@
 
 use super::{
     Policy, RunError, Worker, WorkerMetrics,
+    around::Layers,
     builder::{HandlerDraft, QueueDraft, Takes},
     plan::{Plan, QueuePlan, Route},
     reach::overshadowing,
@@ -86,6 +87,8 @@ impl Worker {
             states,
             inbox,
             limits,
+            layers,
+            hooks,
             clock,
             observer,
             measured,
@@ -103,6 +106,7 @@ impl Worker {
         let (traces, export) = opened.unzip();
         let metrics = metrics.map(Metrics::of_workers);
         let reports = reports.then(|| metrics.map(WorkerMetrics::reports).unwrap_or_default());
+        let replies_lost = metrics.map(WorkerMetrics::replies_lost).unwrap_or_default();
         let mut queues = Vec::new();
         let by_handlers = drafts.iter().filter(|draft| draft.intake == Takes::Task);
         let handled: HashSet<String> = by_handlers.map(|draft| draft.label.clone()).collect();
@@ -118,7 +122,7 @@ impl Worker {
                     )
                 }));
             }
-            let plan = queue_plan(&service, draft, limits.consumer_timeout, metrics, &mut found);
+            let plan = queue_plan(&service, draft, (limits.consumer_timeout, &layers), metrics, &mut found);
             if let Some(slowest) = plan.routes.iter().map(|route| route.policy.timeout).max()
                 && slowest > limits.grace
             {
@@ -137,7 +141,7 @@ impl Worker {
         let source = format!("/{service}");
         let compress = limits.compress.map(|least| least..=limits.body);
         let service = Service {
-            declared: Declared { service: Arc::from(service), source, events, tasks, compress },
+            declared: Declared { service: Arc::from(service), source, events, tasks, compress, hooks },
             clock,
             states,
             inbox,
@@ -145,6 +149,7 @@ impl Worker {
             publisher: OnceLock::new(),
             traces,
             reporter: OnceLock::new(),
+            replies_lost,
             observer,
         };
         Ok(Plan { service: Arc::new(service), queues, topology, served, export, reports })
@@ -182,7 +187,7 @@ fn queue_topology(queue: &str, draft: &QueueDraft) -> Topology {
 fn queue_plan(
     service: &str,
     draft: QueueDraft,
-    consumer_timeout: Duration,
+    (consumer_timeout, layers): (Duration, &Layers),
     metrics: Option<&WorkerMetrics>,
     faults: &mut Vec<String>,
 ) -> QueuePlan {
@@ -204,7 +209,7 @@ fn queue_plan(
     let wait = Wait::cut(&mut policy, slowest, consumer_timeout);
     let mut routes: Vec<Arc<Route>> = Vec::new();
     let (mut before, mut uncompared): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
-    for HandlerDraft { pattern, policy: own, contract, handler, last, needs: _ } in handlers {
+    for HandlerDraft { pattern, policy: own, contract, handler, last, needs: _, layers: inner } in handlers {
         if let Err(why) = pattern_fault(&pattern, intake) {
             faults.push(why);
         } else if before.contains(&pattern) {
@@ -227,13 +232,13 @@ fn queue_plan(
             faults.extend(own.faults());
             if !same_stream(own, &Policy::default()) && !same_stream(own, &outer) {
                 faults.push(format!(
-                    "'{pattern}': concurrency, prefetch, rate and exclusive belong to the fan-in, not to one of its handlers"
+                    "'{pattern}': concurrency, prefetch, rate, exclusive and fleet belong to the fan-in, not to one of its handlers"
                 ));
             }
         }
         if last.as_ref().is_some_and(|last| last.is_configured) {
             faults.push(format!(
-                "the final handler of '{pattern}' has a policy, contract or final handler of its own, which would have no effect: set it on the handler itself"
+                "the final handler of '{pattern}' has a policy, contract, final handler or layers of its own, which would have no effect: set them on the handler itself"
             ));
         }
         let policy = own.unwrap_or_else(|| outer.clone());
@@ -242,7 +247,8 @@ fn queue_plan(
             Ok(contract) => {
                 let metrics = metrics.map(|metrics| metrics.handler(&name, &pattern));
                 let pattern = Arc::from(pattern);
-                routes.push(Arc::new(Route { pattern, contract, policy, handler, last, metrics }));
+                let layers = layers.with(inner);
+                routes.push(Arc::new(Route { pattern, contract, policy, handler, last, layers, metrics }));
             }
             Err(why) => faults.push(format!("the schema of '{pattern}' can't be used: {why}")),
         }
@@ -273,7 +279,8 @@ fn address(text: &str, faults: &mut Vec<String>) -> Option<SocketAddr> {
 
 /// Whether two policies have the same settings of a queue.
 fn same_stream(one: &Policy, other: &Policy) -> bool {
-    let of = |policy: &Policy| (policy.concurrency, policy.prefetch, policy.rate, policy.exclusive);
+    let of =
+        |policy: &Policy| (policy.concurrency, policy.prefetch, policy.rate, policy.exclusive, policy.fleet);
     of(one) == of(other)
 }
 

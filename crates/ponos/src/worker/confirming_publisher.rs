@@ -2,11 +2,13 @@
 //!
 //! Invariant: each message handed in is answered exactly once: confirmed, or with the reason.
 
+use super::reply::{is_reply, note_returned};
 use crate::{
     broker::{Link, NO_FRAME, PublishOutcome, Publisher, Publishing, Settlement},
     event::Message,
     inbox::Held,
 };
+use prometheus_client::metrics::counter::Counter;
 use std::{
     collections::HashMap,
     sync::{
@@ -75,6 +77,8 @@ pub struct ConfirmingPublisher {
     link: watch::Receiver<Link>,
     waiting: PendingConfirms,
     next: Arc<AtomicU64>,
+    /// Counts answers that reached nobody.
+    replies_lost: Counter,
 }
 
 /// By token: who waits for the outcome. Bounded by what is awaited, for it is taken out when that ends.
@@ -109,7 +113,12 @@ impl ConfirmingPublisher {
         let (submit, settled, link) = publisher.split();
         let waiting = PendingConfirms::default();
         tokio::spawn(answer(settled, waiting.clone()));
-        Self { submit, link, waiting, next: Arc::default() }
+        Self { submit, link, waiting, next: Arc::default(), replies_lost: Counter::default() }
+    }
+
+    /// The same, which counts answers that reach nobody there.
+    pub(crate) fn counting(self, replies_lost: Counter) -> Self {
+        Self { replies_lost, ..self }
     }
 
     /// The state of the connection.
@@ -118,7 +127,7 @@ impl ConfirmingPublisher {
     }
 
     /// Publishes all, in order, and waits until each is confirmed, for at most `limit`. An event that nobody is bound to is
-    /// no error; anything else that reaches no queue is.
+    /// no error, nor is an answer that nobody waits for; anything else that reaches no queue is.
     ///
     /// # Errors
     /// The first that went wrong; others may have arrived.
@@ -209,11 +218,13 @@ impl ConfirmingPublisher {
         for (answered, place) in answers.into_iter().zip(places) {
             match answered.await.map_err(|_| FlushError::Closed)? {
                 PublishOutcome::Confirmed { returned: false } => {}
-                PublishOutcome::Confirmed { returned: true } => {
-                    if let Some((exchange, key)) = place {
-                        return Err(FlushError::Unroutable { exchange, key });
+                PublishOutcome::Confirmed { returned: true } => match place {
+                    Some((exchange, key)) if is_reply(&exchange) => {
+                        note_returned(&key, &self.replies_lost);
                     }
-                }
+                    Some((exchange, key)) => return Err(FlushError::Unroutable { exchange, key }),
+                    None => {}
+                },
                 PublishOutcome::Nacked => return Err(FlushError::Nacked),
                 PublishOutcome::Refused(why) => return Err(FlushError::Refused(why)),
                 PublishOutcome::Missing(why) => return Err(FlushError::Missing(why)),

@@ -1,15 +1,17 @@
 //! What a handler knows about its task, and how it publishes.
 
 use super::{
+    around::Values,
     blocking::BlockingWork,
     held::{Buffer, Origin, PublishError, PublishKey},
     plan::Route,
+    reply::ReplyAddress,
     service::{NoState, Service},
     signal::Signal,
     trace::DeliveryTrace,
 };
 use crate::{
-    declared::MessageKind,
+    declared::{MessageKind, Priority},
     event::{Event, EventId, Timestamp},
     inbox::{Due, Held},
     names::{NamesEvent, NamesTask},
@@ -47,6 +49,9 @@ pub(crate) struct ContextInner {
     #[cfg(feature = "postgres")]
     pub(crate) transaction: Option<crate::inbox::postgres::Transaction>,
     pub(crate) buffer: Mutex<Buffer>,
+    /// Left by layers.
+    pub(crate) values: Mutex<Values>,
+    pub(crate) reply_to: Option<ReplyAddress>,
 }
 
 impl Context {
@@ -159,7 +164,7 @@ impl Context {
     /// # Errors
     /// [`PublishError`]; then nothing is held of it.
     pub fn task<T: Serialize>(&self, name: impl NamesTask<T>, payload: &T) -> Result<(), PublishError> {
-        self.hold((MessageKind::Task, name.text()), None, None, payload)
+        self.hold((MessageKind::Task, name.text()), None, (None, Priority::Normal), payload)
     }
 
     /// Publishes an event for everybody: checked now, sent when the handler is done.
@@ -167,7 +172,7 @@ impl Context {
     /// # Errors
     /// [`PublishError`]; then nothing is held of it.
     pub fn publish<T: Serialize>(&self, name: impl NamesEvent<T>, payload: &T) -> Result<(), PublishError> {
-        self.hold((MessageKind::Event, name.text()), None, None, payload)
+        self.hold((MessageKind::Event, name.text()), None, (None, Priority::Normal), payload)
     }
 
     /// Publishes a task for this service at an instant: checked now, accepted when the handler is done, and not sent before.
@@ -184,7 +189,7 @@ impl Context {
         name: impl NamesTask<T>,
         payload: &T,
     ) -> Result<(), PublishError> {
-        self.hold((MessageKind::Task, name.text()), None, Some(Due::At(when)), payload)
+        self.hold((MessageKind::Task, name.text()), None, (Some(Due::At(when)), Priority::Normal), payload)
     }
 
     /// As [`Context::task_at`], so long after it is accepted: by the clock of the database, or by `khronos`'.
@@ -197,7 +202,7 @@ impl Context {
         name: impl NamesTask<T>,
         payload: &T,
     ) -> Result<(), PublishError> {
-        self.hold((MessageKind::Task, name.text()), None, Some(Due::In(delay)), payload)
+        self.hold((MessageKind::Task, name.text()), None, (Some(Due::In(delay)), Priority::Normal), payload)
     }
 
     /// Publishes an event for everybody at an instant: see [`Context::task_at`].
@@ -210,7 +215,7 @@ impl Context {
         name: impl NamesEvent<T>,
         payload: &T,
     ) -> Result<(), PublishError> {
-        self.hold((MessageKind::Event, name.text()), None, Some(Due::At(when)), payload)
+        self.hold((MessageKind::Event, name.text()), None, (Some(Due::At(when)), Priority::Normal), payload)
     }
 
     /// Publishes an event for everybody so long after it is accepted: see [`Context::task_in`].
@@ -223,7 +228,7 @@ impl Context {
         name: impl NamesEvent<T>,
         payload: &T,
     ) -> Result<(), PublishError> {
-        self.hold((MessageKind::Event, name.text()), None, Some(Due::In(delay)), payload)
+        self.hold((MessageKind::Event, name.text()), None, (Some(Due::In(delay)), Priority::Normal), payload)
     }
 
     /// As [`Context::task`], with a key: `keyed(key).task(name, payload)`. See [`Context::keyed`].
@@ -289,13 +294,13 @@ impl Context {
         &self,
         what: (MessageKind, &str),
         key: Option<PublishKey<'_>>,
-        due: Option<Due>,
+        (due, priority): (Option<Due>, Priority),
         payload: &impl Serialize,
     ) -> Result<(), PublishError> {
-        let mut buffer = self.buffer();
-        let key = key.unwrap_or_else(|| PublishKey::Number(buffer.number()));
-        let held = self.origin().message(&self.0.service, what, (key, due), payload)?;
-        buffer.hold(held, &self.0.service.limits)
+        let key = key.unwrap_or_else(|| PublishKey::Number(self.buffer().number()));
+        // the buffer is free meanwhile, for the hooks have this context
+        let held = self.origin().message(self, what, (key, due, priority), payload)?;
+        self.buffer().hold(held, &self.0.service.limits)
     }
 
     async fn send(&self, what: (MessageKind, &str), payload: &impl Serialize) -> Result<(), PublishError> {
@@ -306,8 +311,8 @@ impl Context {
             }
             buffer.number()
         };
-        let held =
-            self.origin().message(&self.0.service, what, (PublishKey::Number(number), None), payload)?;
+        let key = (PublishKey::Number(number), None, Priority::Normal);
+        let held = self.origin().message(self, what, key, payload)?;
         let Some(publisher) = self.0.service.publisher.get() else { return Err(PublishError::Ended) };
         let trace =
             self.0.trace.as_deref().map(|trace| (trace, trace.sending(slice::from_ref(&held), false)));

@@ -3,7 +3,7 @@
 //! Absent: counting, which the inbox's database does in the transactions in which members end (`inbox/postgres/group.rs`).
 
 use super::{Context, PublishError, held::PublishKey};
-use crate::{declared::MessageKind, event::HeaderValue, inbox::Held, names::NamesTask};
+use crate::{declared::{MessageKind, Priority}, event::HeaderValue, inbox::Held, names::NamesTask};
 use serde::Serialize;
 use std::time::Duration;
 use uuid::Uuid;
@@ -115,7 +115,7 @@ impl Context {
         let mut buffer = self.buffer();
         let key = PublishKey::Number(buffer.number());
         let what = (MessageKind::Task, name.text());
-        let mut held = self.origin().message(&self.inner().service, what, (key, None), payload)?;
+        let mut held = self.origin().message(self, what, (key, None, Priority::default()), payload)?;
         held.message.headers.set(GROUP, group.id.to_string());
         buffer.hold(held, &self.inner().service.limits)
     }
@@ -169,7 +169,7 @@ impl Group<'_> {
     fn made(&self, which: &str, name: &str, payload: &impl Serialize) -> Result<Held, PublishError> {
         let key = PublishKey::Id(Uuid::new_v5(&self.id, which.as_bytes()));
         let service = &self.context.inner().service;
-        self.context.origin().message(service, (MessageKind::Task, name), (key, None), payload)
+        self.context.origin().message(self.context, (MessageKind::Task, name), (key, None, Priority::default()), payload)
     }
 
     fn edit(&self, edit: impl FnOnce(&mut GroupDraft)) -> Result<(), PublishError> {

@@ -1,7 +1,7 @@
 //! Handlers as an author writes them, and the one place where their types are erased.
 
 use super::{
-    Context, HandlerResult, Policy,
+    Around, Context, HandlerResult, Policy,
     settings::{Configured, HandlerSettings, configure},
 };
 use crate::schema::{Contract, SchemaError};
@@ -64,6 +64,16 @@ pub trait Handler<T>: Fn(T, Context) -> <Self as Handler<T>>::Future + Send + Sy
         T: Payload,
     {
         configure(self, |settings| settings.contract = Some(contract))
+    }
+
+    /// Runs `layer` around this handler and its final handler, at each attempt: within the layers of the worker
+    /// ([`Worker::around`](super::Worker::around)) and those added before.
+    fn around(self, layer: impl Around) -> Configured<T, Self::Future>
+    where
+        Self: Sized,
+        T: Payload,
+    {
+        configure(self, |settings| settings.layers.add(layer))
     }
 
     /// Runs `last`, the final handler, after the last attempt failed and before the message goes to the dead letters. Messages

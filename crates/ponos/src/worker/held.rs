@@ -1,9 +1,9 @@
 //! Messages that a handler publishes: checked at once, held until it is done, with ids that derive from its event.
 
-use super::{group::GroupDraft, limits::Limits, service::Service, trace::DeliveryTrace};
+use super::{Context, group::GroupDraft, limits::Limits, service::Service, trace::DeliveryTrace};
 use crate::{
     clock::millis,
-    declared::{Checked, MessageKind},
+    declared::{Checked, MessageKind, Priority},
     event::{Event, EventName, InvalidName, SpanContext, Timestamp},
     inbox::{Due, Held},
     schema::PublishRefused,
@@ -25,6 +25,9 @@ pub enum PublishError {
     /// It is not declared by this service, or does not fit its schema.
     #[error("{0}")]
     Refused(#[from] PublishRefused),
+    /// A [hook](super::Worker::outgoing) refused it: its name, and why.
+    #[error("'{0}' was not sent: a hook for what goes out refused it: {1}")]
+    Withheld(String, String),
     /// The payload can't be written as JSON.
     #[error("the payload of '{0}' can't be written as JSON: {1}")]
     Payload(String, #[source] serde_json::Error),
@@ -98,7 +101,7 @@ pub(crate) enum PublishKey<'a> {
 
 impl Origin<'_> {
     /// The id (see ADR 0012).
-    fn id(&self, name: &EventName, key: PublishKey<'_>) -> Uuid {
+    pub(crate) fn id(&self, name: &str, key: PublishKey<'_>) -> Uuid {
         let (mark, key) = match key {
             PublishKey::Given(key) => ('=', key.to_owned()),
             PublishKey::Number(number) => ('#', number.to_string()),
@@ -119,42 +122,51 @@ impl Origin<'_> {
         Uuid::new_v5(&NAMESPACE, text.as_bytes())
     }
 
+    /// The trace context of what is sent under this id.
+    pub(crate) fn traceparent(&self, id: Uuid) -> Option<String> {
+        match self.trace {
+            Some(trace) => Some(trace.context().with_span(sending_span(id)).to_string()),
+            None => self.parent.traceparent.as_deref().map(|parent| continue_trace(parent, id)),
+        }
+    }
+
     /// The message, checked against what the service declares.
     pub(crate) fn message(
         &self,
-        service: &Service,
+        context: &Context,
         (kind, name): (MessageKind, &str),
-        key: (PublishKey<'_>, Option<Due>),
+        key: (PublishKey<'_>, Option<Due>, Priority),
         payload: &impl Serialize,
     ) -> Result<Held, PublishError> {
-        self.message_of(service, service.declared.check(kind, name, payload)?, key)
+        let checked = context.inner().service.declared.check(kind, name, payload)?;
+        self.message_of(context, checked, key)
     }
 
     /// The message of what was checked.
     pub(crate) fn message_of(
         &self,
-        service: &Service,
+        context: &Context,
         Checked { kind, name, body }: Checked,
-        (key, due): (PublishKey<'_>, Option<Due>),
+        (key, due, priority): (PublishKey<'_>, Option<Due>, Priority),
     ) -> Result<Held, PublishError> {
+        let service: &Service = &context.inner().service;
         let declared = &service.declared;
-        let uuid = self.id(&name, key);
+        let uuid = self.id(name.as_str(), key);
         let mut event = Event::new(uuid.into(), declared.source.clone(), name, body);
         event.time = Some(due_time(service.clock.now(), due, &event.name)?);
         event.correlation_id =
             Some(self.parent.correlation_id.clone().unwrap_or_else(|| self.parent.id.to_string()));
         event.causation_id = Some(self.parent.id.to_string());
-        event.traceparent = match self.trace {
-            Some(trace) => Some(trace.context().with_span(sending_span(uuid)).to_string()),
-            None => self.parent.traceparent.as_deref().map(|parent| continue_trace(parent, uuid)),
-        };
+        event.traceparent = self.traceparent(uuid);
         if self.trace.is_none_or(DeliveryTrace::is_of_its_sender) {
             event.tracestate = self.parent.tracestate.clone();
         }
         if let Some(baggage) = baggage(self.parent) {
             event.extensions.set("baggage", baggage);
         }
-        Ok(declared.held(kind, event, due))
+        let mut held = declared.held(kind, event, (due, Some(context)))?;
+        held.message.properties.priority = priority.property();
+        Ok(held)
     }
 }
 

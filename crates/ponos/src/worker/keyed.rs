@@ -1,8 +1,8 @@
-//! Publishing under a key of the handler's own.
+//! Publishing under a key of the handler's own, or with a priority.
 
 use super::{Context, PublishError, held::PublishKey};
 use crate::{
-    declared::MessageKind,
+    declared::{MessageKind, Priority},
     event::Timestamp,
     inbox::Due,
     names::{NamesEvent, NamesTask},
@@ -10,12 +10,13 @@ use crate::{
 use serde::Serialize;
 use std::time::Duration;
 
-/// What a handler publishes under a key, now or later: see [`Context::keyed`].
+/// What a handler publishes under a key, or with a priority, now or later: see [`Context::keyed`] and [`Context::priority`].
 #[derive(Debug, Clone, Copy)]
 #[must_use = "it publishes nothing by itself"]
 pub struct Keyed<'a> {
     context: &'a Context,
-    key: &'a str,
+    key: Option<&'a str>,
+    priority: Priority,
 }
 
 impl Context {
@@ -35,11 +36,27 @@ impl Context {
     /// }
     /// ```
     pub fn keyed<'a>(&'a self, key: &'a str) -> Keyed<'a> {
-        Keyed { context: self, key }
+        Keyed { context: self, key: Some(key), priority: Priority::Normal }
+    }
+
+    /// Publishes with a priority: `context.priority(Priority::High).task(name, payload)`. The message keeps it through retries
+    /// and through the dead letters; what the clock sends later has none.
+    pub fn priority(&self, priority: Priority) -> Keyed<'_> {
+        Keyed { context: self, key: None, priority }
     }
 }
 
-impl Keyed<'_> {
+impl<'a> Keyed<'a> {
+    /// The same with a priority: see [`Context::priority`].
+    pub fn priority(self, priority: Priority) -> Self {
+        Self { priority, ..self }
+    }
+
+    /// The same under a key: see [`Context::keyed`].
+    pub fn keyed(self, key: &'a str) -> Self {
+        Self { key: Some(key), ..self }
+    }
+
     /// As [`Context::task`].
     ///
     /// # Errors
@@ -114,6 +131,7 @@ impl Keyed<'_> {
         due: Option<Due>,
         payload: &impl Serialize,
     ) -> Result<(), PublishError> {
-        self.context.hold(what, Some(PublishKey::Given(self.key)), due, payload)
+        let Self { context, key, priority } = self;
+        context.hold(what, key.map(PublishKey::Given), (due, priority), payload)
     }
 }

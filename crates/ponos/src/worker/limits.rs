@@ -20,6 +20,8 @@ pub struct Limits {
     pub held_bytes: usize,
     /// How long to wait for the confirms of what a handler published, or of a retry or dead letter (30 s).
     pub flush: Duration,
+    /// How often the broker is asked how many replicas share a queue's limits ([`Policy::fleet`](super::Policy::fleet); 10 s).
+    pub replicas: Duration,
 }
 
 impl Default for Limits {
@@ -32,6 +34,7 @@ impl Default for Limits {
             held: 10_000,
             held_bytes: 16 << 20,
             flush: Duration::from_secs(30),
+            replicas: Duration::from_secs(10),
         }
     }
 }
@@ -49,6 +52,7 @@ impl Limits {
             (self.held == 0, "held is 0: no handler could publish"),
             (self.held_bytes == 0, "held_bytes is 0: no handler could publish"),
             (self.flush.is_zero(), "flush is 0: waiting for confirms needs some time"),
+            (self.replicas.is_zero(), "replicas is 0: the broker would be asked without a pause"),
         ];
         zero.iter().filter(|(is, _)| *is).map(|(_, what)| format!("Limits: {what}")).collect()
     }

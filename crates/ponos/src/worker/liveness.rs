@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -76,6 +76,10 @@ pub(crate) struct Pulse {
     pub(crate) waiting: AtomicBool,
     /// The consumer takes in more than one at a time.
     pub(crate) wide: AtomicBool,
+    /// How many replicas share its limits, if they do and it is known.
+    pub(crate) replicas: watch::Sender<Option<u32>>,
+    /// The slots that are left to others.
+    pub(crate) held_back: AtomicUsize,
     trouble: Mutex<Option<String>>,
     losses: watch::Receiver<Losses>,
     arrivals: Arrivals,
@@ -126,6 +130,12 @@ impl Liveness {
     /// The queues that somebody paused (`ponos pause`). The worker is alive, and goes on when the pause ends.
     pub fn paused_by_hand(&self) -> Vec<PausedByHand> {
         self.pulses().iter().filter_map(|pulse| pulse.steered.borrow().paused.clone()).collect()
+    }
+
+    /// By how many replicas the limits of each queue are shared that has [`Policy::fleet`](super::Policy::fleet), as far as the broker said.
+    pub fn replicas(&self) -> Vec<(Arc<str>, u32)> {
+        let known = |pulse: &Arc<Pulse>| Some((Arc::clone(&pulse.queue), (*pulse.replicas.borrow())?));
+        self.pulses().iter().filter_map(known).collect()
     }
 
     /// Notes for people about a worker that is alive, a sentence each: which queues are paused or limited, and what was missing on
@@ -198,6 +208,8 @@ impl Pulse {
             settled: AtomicU64::new(0),
             waiting: AtomicBool::new(false),
             wide: AtomicBool::new(false),
+            replicas: watch::Sender::new(None),
+            held_back: AtomicUsize::new(0),
             trouble: Mutex::default(),
             losses: consumer.losses(),
             arrivals: consumer.arrivals(),
@@ -312,7 +324,7 @@ async fn why_nothing_comes(queue: &QueueContext, transport: &Transport) -> Optio
 /// used up by what is at work (one at a time, until the first without a delivery count).
 fn is_hungry(queue: &QueueContext) -> bool {
     let free = queue.slots.available_permits();
-    let idle = free == queue.plan.policy.slots();
+    let idle = free + queue.pulse.held_back.load(Ordering::Relaxed) == queue.plan.policy.slots();
     free > 0
         && queue.steered.borrow().paused.is_none()
         && !queue.pulse.waiting.load(Ordering::Relaxed)

@@ -55,6 +55,7 @@ pub(crate) struct WorkerMetrics {
     receive_retries: Family<Labels<1>, Counter>,
     paused: Arc<PausedQueues>,
     reports: ReportMetrics,
+    replies_lost: Counter,
 }
 
 /// What is counted of reports, of all workers together.
@@ -124,6 +125,7 @@ impl WorkerMetrics {
             receive_retries: Family::default(),
             paused: Arc::default(),
             reports: ReportMetrics::default(),
+            replies_lost: Counter::default(),
         };
         let seconds = || Unit::Seconds;
         registry.register(
@@ -191,6 +193,11 @@ impl WorkerMetrics {
             "Deliveries whose report was dropped: the broker was away, or too slow",
             metrics.reports.dropped.clone(),
         );
+        registry.register(
+            "ponos_replies_lost",
+            "Answers that reached nobody: whoever asked had gone, or named no queue that takes them",
+            metrics.replies_lost.clone(),
+        );
         registry.register_collector(Box::new(Arc::clone(&metrics.paused)));
         let started = Gauge::<f64, AtomicU64>::default();
         started.set(Clock::system().now().millis() as f64 / 1_000.0);
@@ -226,6 +233,11 @@ impl WorkerMetrics {
     /// The counters of reports.
     pub(crate) fn reports(&self) -> ReportMetrics {
         self.reports.clone()
+    }
+
+    /// The counter of answers that reached nobody.
+    pub(crate) fn replies_lost(&self) -> Counter {
+        self.replies_lost.clone()
     }
 
     fn ends(&self, queue: &str, handler: &str) -> EndCounters {

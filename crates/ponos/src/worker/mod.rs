@@ -7,6 +7,7 @@
 //! Invariants: nothing is acked before what follows from it is confirmed; nothing is held unsettled to be delayed;
 //! whatever ends otherwise than done stands in the dead letters with the reason, or goes back to its queue.
 
+mod around;
 mod asyncapi;
 mod auto_prefetch;
 mod blocking;
@@ -17,6 +18,7 @@ mod confirming_publisher;
 mod context;
 mod delivery;
 mod ended;
+mod fleet;
 pub(crate) mod group;
 mod handler;
 mod held;
@@ -39,6 +41,7 @@ mod ready;
 mod receiving;
 #[cfg(feature = "postgres")]
 mod relaying;
+mod reply;
 mod report;
 mod reporting;
 mod retry;
@@ -51,6 +54,7 @@ mod trace;
 mod wait;
 
 pub use crate::broker::resent;
+pub use around::{Around, Next};
 pub use breaker::Paused;
 pub use builder::{FanIn, Worker};
 pub use check::WorkerError;
@@ -71,6 +75,8 @@ pub use once::Unique;
 pub use outcome::{Failure, HandlerResult, Outcome};
 pub use policy::{Backoff, LONGEST_RETRY, Policy, Prefetch, Rate};
 pub use ready::Ready;
+#[cfg(feature = "postgres")]
+pub(crate) use reply::{is_reply, note_returned};
 pub use report::Report;
 #[cfg(feature = "postgres")]
 pub(crate) use retry::smaller;

@@ -2,7 +2,7 @@
 
 use super::{Context, PublishError, held::PublishKey};
 use crate::{
-    declared::{Checked, MessageKind},
+    declared::{Checked, MessageKind, Priority},
     event::EventName,
     inbox::Held,
     names::{NamesEvent, NamesTask},
@@ -80,12 +80,12 @@ impl<'a> Unique<'a> {
         let origin = self.context.origin();
         Ok(match self.once.resolve(&service.declared.service, &checked, times)? {
             Resolved::Per(id) => {
-                let held = origin.message_of(service, checked, (PublishKey::Id(id), None))?;
+                let held = origin.message_of(self.context, checked, (PublishKey::Id(id), None, Priority::default()))?;
                 (name, held, None)
             }
             Resolved::UntilDone(claim) => {
                 let key = PublishKey::Given(&claim.key);
-                let held = origin.message_of(service, checked, (key, None))?;
+                let held = origin.message_of(self.context, checked, (key, None, Priority::default()))?;
                 #[cfg(feature = "postgres")]
                 let held = held.claiming(&claim);
                 (name, held, Some(claim))

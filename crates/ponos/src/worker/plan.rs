@@ -2,6 +2,7 @@
 
 use super::{
     Policy,
+    around::Layers,
     handler::ErasedHandler,
     metrics::{HandlerMetrics, QueueMetrics, ReportMetrics},
     service::Service,
@@ -60,6 +61,8 @@ pub(crate) struct Route {
     pub(crate) handler: ErasedHandler,
     /// The final handler, which runs before a message goes to the dead letters.
     pub(crate) last: Option<Last>,
+    /// Around both.
+    pub(crate) layers: Layers,
     /// If it is measured.
     pub(crate) metrics: Option<HandlerMetrics>,
 }

@@ -21,6 +21,8 @@ pub struct Policy {
     pub rate: Option<Rate>,
     /// Of the queue: a single active consumer among all replicas, one task at a time, in order.
     pub exclusive: bool,
+    /// Of the queue: concurrency and rate are those of all replicas together.
+    pub fleet: bool,
     /// Skip events older than this, by the event's time (the due time, for the clock's events).
     pub max_age: Option<Duration>,
     /// Skip an event when one of the same source and subject with a later time was taken before it.
@@ -87,6 +89,7 @@ impl Default for Policy {
             prefetch: Prefetch::Auto,
             rate: None,
             exclusive: false,
+            fleet: false,
             max_age: None,
             latest_only: false,
             expect_by_next: None,
@@ -149,6 +152,15 @@ impl Policy {
         Self { exclusive: true, ..self }
     }
 
+    /// Concurrency and rate are those of all replicas together: each takes its share, by how many consumers the broker counts at
+    /// the queue, asked every [`Limits::replicas`](super::Limits::replicas). A replica has one task at work at least. Of a rate
+    /// all replicas together begin as many tasks as it says, in a single stretch at most one more for each replica but one; who joins takes its share before the
+    /// others know of it. The prefetch is shared as well.
+    #[must_use]
+    pub fn fleet(self) -> Self {
+        Self { fleet: true, ..self }
+    }
+
     /// Skips events older than `age`.
     #[must_use]
     pub fn max_age(self, age: Duration) -> Self {
@@ -188,7 +200,7 @@ impl Policy {
 
     /// Whether its prefetch is adapted to its tasks.
     pub(crate) fn adapts(&self) -> bool {
-        self.prefetch == Prefetch::Auto && !self.exclusive
+        self.prefetch == Prefetch::Auto && !self.exclusive && !self.fleet
     }
 
     /// What is wrong with it: the field, its value, and what it must be.
@@ -208,6 +220,10 @@ impl Policy {
         must(
             self.prefetch != Prefetch::Fixed(0),
             "prefetch is 0, which the broker reads as 'without a limit'".into(),
+        );
+        must(
+            !(self.fleet && self.exclusive),
+            "fleet is set, and exclusive too: one replica works at a time, so its limits are those of all; leave out fleet".into(),
         );
         let (held, slots) = (usize::from(self.held()), self.slots());
         must(held >= slots, format!("prefetch is {held}, less than the {slots} tasks that may run at once"));

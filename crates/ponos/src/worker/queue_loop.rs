@@ -10,8 +10,10 @@ use super::{
     breaker::Ticket,
     delivery::{self, is_new, needs_to_be_alone},
     ended::{Ended, Observed},
+    fleet::{self, FleetShare},
     queue_context::QueueContext,
     rate::Limiter,
+    wait::Wait,
 };
 use crate::{
     broker::{Consumer, Delivery, Flow, Link, Settle, Unclosed},
@@ -47,8 +49,12 @@ pub(crate) enum LoopEnd {
 
 /// Runs until the shutdown, or until the consumer ends.
 pub(crate) async fn run(queue: Arc<QueueContext>, consumer: Consumer, shutdown: Shutdown) -> LoopEnd {
-    let limiter = queue.plan.policy.rate.map(Limiter::new);
     let policy = &queue.plan.policy;
+    let fleet = policy.fleet.then(|| FleetShare::new(&queue));
+    let mut limiter = policy.rate.map(Limiter::new);
+    if let (Some(limiter), Some(rate)) = (&mut limiter, fleet.as_ref().and_then(|fleet| fleet.now().rate)) {
+        limiter.set(rate);
+    }
     let mut queue_loop = QueueLoop {
         prefetch: AutoPrefetch::new(policy.slots(), policy.held(), queue.plan.most_held),
         at_once: policy.slots(),
@@ -57,6 +63,7 @@ pub(crate) async fn run(queue: Arc<QueueContext>, consumer: Consumer, shutdown: 
         queue,
         consumer,
         limiter,
+        fleet,
         waiting: VecDeque::new(),
         came: None,
         batch: Vec::new(),
@@ -78,6 +85,8 @@ struct QueueLoop {
     queue: Arc<QueueContext>,
     consumer: Consumer,
     limiter: Option<Limiter>,
+    /// If its limits are those of all replicas.
+    fleet: Option<FleetShare>,
     /// Bounded by the prefetch.
     waiting: VecDeque<Delivery>,
     /// When those that wait came, if that is measured: all at once.
@@ -103,12 +112,14 @@ impl QueueLoop {
                 return;
             }
             self.give_back_waiting().await;
+            self.take_share().await;
             if self.waiting.is_empty() {
                 self.queue.pulse.waiting.store(false, Ordering::Relaxed);
                 let came = tokio::select! {
                     biased;
                     () = self.queue.breaker.paused(self.pauses) => continue,
                     () = said(steered) => continue,
+                    () = fleet::changed(self.fleet.as_ref()), if self.fleet.is_some() => continue,
                     came = self.consumer.next_many(&mut self.batch, AT_ONCE) => came,
                 };
                 if came == 0 {
@@ -131,8 +142,16 @@ impl QueueLoop {
                 place = self.place(alone) => place,
                 () = self.queue.breaker.paused(self.pauses) => continue,
                 () = said(steered) => continue,
+                () = fleet::changed(self.fleet.as_ref()), if self.fleet.is_some() => continue,
             };
-            let Some((slot, ticket)) = place else { return };
+            let Some((mut slot, ticket)) = place else { return };
+            if !alone {
+                if let Some(fleet) = &mut self.fleet {
+                    fleet.keep(&self.queue, &mut slot);
+                }
+                // those that a limit keeps free are free again: this one has its own
+                drop(slot.split(slot.num_permits().saturating_sub(1)));
+            }
             let next = self.waiting.front();
             let may_begin = self.queue.breaker.is_current(ticket) && !is_said(steered);
             if !may_begin || next.is_none_or(|next| self.queue.is_void(next.tag)) {
@@ -155,16 +174,35 @@ impl QueueLoop {
     /// Waits until a task may begin: for the rate, for a slot, and for a paused queue. `None`: never again.
     async fn place(&self, alone: bool) -> Option<(OwnedSemaphorePermit, Ticket)> {
         self.rate().await;
-        // those that a limit keeps free are free while it has its own
-        let kept = self.queue.plan.policy.slots() - self.at_once;
-        let wanted = if alone { self.queue.most() } else { 1 + u32::try_from(kept).unwrap_or(0) };
+        let wanted = if alone { self.most_taken() } else { 1 + self.beyond() };
         // never closed
-        let mut slot = Arc::clone(&self.queue.slots).acquire_many_owned(wanted).await.ok()?;
-        if !alone && kept > 0 {
-            slot = slot.split(1)?;
-        }
+        let slot = Arc::clone(&self.queue.slots).acquire_many_owned(wanted).await.ok()?;
         // the last, for it counts
         Some((slot, self.queue.breaker.admitted().await))
+    }
+
+    /// How many slots are taken for what is to be alone: all that are not held back for other replicas.
+    fn most_taken(&self) -> u32 {
+        let held_back = self.fleet.as_ref().map_or(0, FleetShare::held_back);
+        self.queue.most().saturating_sub(u32::try_from(held_back).unwrap_or(u32::MAX))
+    }
+
+    /// How many slots must be free besides that of one task: what the share of this replica leaves, or a limit.
+    fn beyond(&self) -> u32 {
+        let slots = self.queue.plan.policy.slots();
+        let (share, held_back) =
+            self.fleet.as_ref().map_or((slots, 0), |fleet| (fleet.now().slots, fleet.held_back()));
+        let beyond = slots.saturating_sub(self.at_once.min(share)).saturating_sub(held_back);
+        u32::try_from(beyond).unwrap_or(u32::MAX)
+    }
+
+    /// How many deliveries are held at most: the share of this replica, and no more than a limit allows.
+    fn prefetch_now(&self) -> u16 {
+        let plan = &self.queue.plan;
+        let whole = self.fleet.as_ref().map_or(self.prefetch.now(), |fleet| fleet.now().prefetch);
+        let slowest = plan.routes.iter().map(|route| route.policy.timeout).max().unwrap_or_default();
+        let most = self.queue.service.limits.consumer_timeout;
+        self.limit.map_or(whole, |limit| whole.min(Wait::fit(&plan.policy, &limit, slowest, most)))
     }
 
     /// Gives back the waiting deliveries when the queue is paused. Those that come later are kept for the probe: they are few,
@@ -178,6 +216,21 @@ impl QueueLoop {
         // before anything goes back, or it comes again in the old breadth: whose task paused the queue may be later with it
         self.consumer.narrow();
         self.give_back_all().await;
+    }
+
+    /// Keeps to another share of the queue's limits, if there is one. What waits beyond that goes back, for the other replicas.
+    async fn take_share(&mut self) {
+        let Some(share) = self.fleet.as_mut().and_then(|fleet| fleet.turn(&self.queue)) else { return };
+        if let (Some(limiter), Some(rate)) = (&mut self.limiter, share.rate) {
+            limiter.set(rate);
+        }
+        let prefetch = self.prefetch_now();
+        self.consumer.set_prefetch(prefetch);
+        let mut confirms = true;
+        while self.waiting.len() > usize::from(prefetch) {
+            let Some(delivery) = self.waiting.pop_back() else { break };
+            delivery::release_queued(&self.queue, delivery, &mut confirms).await;
+        }
     }
 
     /// Drops the first delivery if its channel is gone: it comes again, and that is not a crash.
@@ -233,6 +286,8 @@ impl QueueLoop {
     async fn drain(mut self, shutdown: &Shutdown) {
         let queue = Arc::clone(&self.queue);
         self.show_paused(false);
+        // all slots are waited for
+        self.fleet = None;
         self.consumer.stop();
         queue.drain.raise();
         let waiting = std::mem::take(&mut self.waiting);

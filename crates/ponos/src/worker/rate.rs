@@ -12,6 +12,8 @@ const REMEMBERED: u32 = 10_000;
 pub(crate) struct Limiter {
     tasks: usize,
     per: Duration,
+    /// As many as the largest rate so far needs.
+    remembered: usize,
     begun: VecDeque<Instant>,
 }
 
@@ -20,18 +22,24 @@ impl Limiter {
     pub(crate) fn new(rate: Rate) -> Self {
         let parts = rate.tasks.div_ceil(REMEMBERED).max(1);
         let tasks = usize::try_from(rate.tasks / parts).unwrap_or(1).max(1);
-        Self { tasks, per: rate.per / parts, begun: VecDeque::new() }
+        Self { tasks, per: rate.per / parts, remembered: tasks, begun: VecDeque::new() }
+    }
+
+    /// Keeps to another rate from now on; what has begun counts for it.
+    pub(crate) fn set(&mut self, rate: Rate) {
+        let Self { tasks, per, .. } = Self::new(rate);
+        (self.tasks, self.per, self.remembered) = (tasks, per, self.remembered.max(tasks));
     }
 
     /// When the next task may begin; `None`: now.
     pub(crate) fn next(&self, now: Instant) -> Option<Instant> {
-        let oldest = self.begun.front().filter(|_| self.begun.len() >= self.tasks)?;
+        let oldest = self.begun.get(self.begun.len().checked_sub(self.tasks)?)?;
         Some(*oldest + self.per).filter(|due| *due > now)
     }
 
     /// Notes that a task begins.
     pub(crate) fn begin(&mut self, now: Instant) {
-        if self.begun.len() >= self.tasks {
+        if self.begun.len() >= self.remembered {
             self.begun.pop_front();
         }
         self.begun.push_back(now);
@@ -67,6 +75,20 @@ mod tests {
             let stretches = u32::try_from(count.div_ceil(tasks as usize) - 1).unwrap();
             prop_assert_eq!(begun[count - 1] - begun[0], per * stretches);
         }
+    }
+
+    #[test]
+    fn what_has_begun_counts_for_another_rate_too() {
+        let (secs, begun) = (Duration::from_secs, Instant::now());
+        let mut limiter = Limiter::new(Rate { tasks: 4, per: secs(60) });
+        (0..4).for_each(|at| limiter.begin(begun + secs(at)));
+        let now = begun + secs(10);
+        limiter.set(Rate { tasks: 2, per: secs(30) });
+        assert_eq!(limiter.next(now), Some(begun + secs(32)), "the last but one, and 30 s");
+        limiter.set(Rate { tasks: 4, per: secs(60) });
+        assert_eq!(limiter.next(now), Some(begun + secs(60)));
+        limiter.set(Rate { tasks: 5, per: secs(60) });
+        assert_eq!(limiter.next(now), None);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Runs the outbox's relay beside a worker: it begins before the handlers and ends after them.
 
+use super::service::Service;
 use crate::{
     broker::Transport,
-    inbox::Inbox,
     shutdown::{Shutdown, Stage, Trigger, shutdown},
     topology::Topology,
 };
@@ -23,11 +23,12 @@ pub(crate) struct Relaying {
 }
 
 /// Starts the inbox's relay, on a publisher of its own; `None` for an inbox without an outbox.
-pub(crate) fn start(inbox: &Inbox, transport: &Transport, topology: &Topology) -> Option<Relaying> {
+pub(crate) fn start(service: &Service, transport: &Transport, topology: &Topology) -> Option<Relaying> {
+    let inbox = &service.inbox;
     if !inbox.takes_publishes() {
         return None;
     }
-    let relay = inbox.relay(transport.publisher(topology.clone()))?;
+    let relay = inbox.relay(transport.publisher(topology.clone()))?.counting(service.replies_lost.clone());
     let (trigger, shutdown) = shutdown();
     let task = tokio::spawn(async move { Box::pin(relay.run(&shutdown)).await });
     Some(Relaying { trigger, task })

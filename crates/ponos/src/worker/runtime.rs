@@ -5,6 +5,7 @@ use super::relaying;
 use super::{
     breaker::Breaker,
     confirming_publisher::ConfirmingPublisher,
+    fleet::{self, Share},
     latest::Latest,
     liveness::{self, Liveness, Pulse},
     own_releases::OwnReleases,
@@ -57,7 +58,8 @@ pub(crate) async fn run(
 ) -> Result<Report, RunError> {
     let reporting = reporting::start(&plan, &transport);
     let Plan { service, queues, topology, served: _, export: _, reports: _ } = plan;
-    let publisher = ConfirmingPublisher::open(transport.publisher(topology.clone()));
+    let publisher = ConfirmingPublisher::open(transport.publisher(topology.clone()))
+        .counting(service.replies_lost.clone());
     let (needed, requester) = (Arc::new(topology.clone()), Arc::default());
     service.publisher.set(publisher.clone()).map_err(|_| RunError::Again)?;
     // ended with this function, whatever its end
@@ -69,7 +71,7 @@ pub(crate) async fn run(
         aside.spawn(log_link(reporting.link(), "reporting".to_owned()));
     }
     #[cfg(feature = "postgres")]
-    let relaying = relaying::start(&service.inbox, &transport, &topology);
+    let relaying = relaying::start(&service, &transport, &topology);
     let steering = Arc::new(Steering::new(queues.iter().map(|queue| Arc::clone(&queue.name))));
     let (source, clock) = (service.declared.source.as_str(), service.clock);
     let mut follower = Follower::new(&transport, topology.passive, &steering, (&publisher, source, clock));
@@ -86,8 +88,10 @@ pub(crate) async fn run(
     let (stop, stopping) = shutdown::shutdown();
     aside.spawn(pass_on(shutdown.clone(), stop.clone()));
     for plan in queues {
-        let options =
-            Consume::new(&*plan.name).prefetch(plan.policy.held()).at_most(plan.most_held).cautious();
+        let is_fleet = plan.policy.fleet;
+        let held =
+            if is_fleet { Share::of(&plan, &service.limits, None).prefetch } else { plan.policy.held() };
+        let options = Consume::new(&*plan.name).prefetch(held).at_most(plan.most_held).cautious();
         let consumer = transport.consumer(topology.clone(), options);
         let breaker = Arc::new(Breaker::new(Arc::clone(&plan.name), plan.policy.slots()));
         let queue = Arc::new(QueueContext {
@@ -127,6 +131,10 @@ pub(crate) async fn run(
         aside.spawn(async move {
             tokio::join!(liveness::watch(&watched, &transport), watched.promises.watch(&watched));
         });
+        if is_fleet {
+            let followed = Arc::clone(&queue);
+            aside.spawn(async move { fleet::follow(&followed).await });
+        }
         contexts.push(Arc::clone(&queue));
         let pulse = Arc::clone(&queue.pulse);
         let task = running.spawn(queue_loop::run(queue, consumer, stopping.clone()));

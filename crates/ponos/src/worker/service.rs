@@ -4,6 +4,7 @@ use super::{
     confirming_publisher::ConfirmingPublisher, ended::Observer, limits::Limits, reporting::Reporter,
 };
 use crate::{clock::Clock, declared::Declared, inbox::Inbox, traces::Traces};
+use prometheus_client::metrics::counter::Counter;
 use std::{
     any::{Any, TypeId, type_name},
     collections::HashMap,
@@ -29,6 +30,8 @@ pub(crate) struct Service {
     pub(crate) traces: Option<Traces>,
     /// What ended is reported by it; set once a worker that reports runs.
     pub(crate) reporter: OnceLock<Reporter>,
+    /// Counts answers that reached nobody.
+    pub(crate) replies_lost: Counter,
     /// Called at every end.
     pub(crate) observer: Option<Observer>,
 }

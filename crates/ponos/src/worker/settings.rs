@@ -1,4 +1,4 @@
-//! The settings of a handler: policy, contract, final handler, and the state that it needs.
+//! The settings of a handler: policy, contract, final handler, the layers around it, and the state that it needs.
 //!
 //! A handler that was configured is a closure again, for two reasons: the compiler infers the arguments of a closure
 //! only where something that implements `Fn` is wanted, and on stable Rust nothing else but closures can implement it. What
@@ -6,6 +6,7 @@
 
 use super::{
     Context, Handler, HandlerResult, Payload, Policy,
+    around::Layers,
     handler::{ErasedHandler, erase},
 };
 use crate::schema::Contract;
@@ -55,6 +56,7 @@ pub struct HandlerSettings {
     pub(crate) contract: Option<Contract>,
     pub(crate) last: Option<Last>,
     pub(crate) needs: Vec<Need>,
+    pub(crate) layers: Layers,
 }
 
 /// The final handler.
@@ -63,7 +65,7 @@ pub(crate) struct Last {
     pub(crate) handler: ErasedHandler,
     /// After [`Outcome::Dead`](super::Outcome::Dead) too.
     pub(crate) or_dead: bool,
-    /// It has a policy, contract or final handler of its own, which would have no effect.
+    /// It has a policy, contract, final handler or layers of its own, which would have no effect.
     pub(crate) is_configured: bool,
 }
 
@@ -82,8 +84,8 @@ impl HandlerSettings {
     }
 
     pub(super) fn last<T: Payload, H: Handler<T>>(&mut self, handler: H, or_dead: bool) {
-        let (handler, Self { policy, contract, last, needs }) = erase::<T, H>(handler);
-        let is_configured = policy.is_some() || contract.is_some() || last.is_some();
+        let (handler, Self { policy, contract, last, needs, layers }) = erase::<T, H>(handler);
+        let is_configured = policy.is_some() || contract.is_some() || last.is_some() || !layers.is_empty();
         self.needs.extend(needs);
         self.last = Some(Last { handler, or_dead, is_configured });
     }

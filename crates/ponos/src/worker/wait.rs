@@ -16,14 +16,19 @@ pub(super) struct Wait {
 impl Wait {
     /// From a policy; an automatic prefetch is made as small as the rate needs it, and stays so.
     pub(super) fn cut(policy: &mut Policy, slowest: Duration, most: Duration) -> Self {
-        let mut wait = Self::of(policy, policy.held());
         if policy.rate.is_some() && policy.prefetch == Prefetch::Auto {
-            while usize::from(wait.prefetch) > wait.slots && wait.longest(slowest) >= most {
-                wait = Self::of(policy, wait.prefetch - 1);
-            }
-            policy.prefetch = Prefetch::Fixed(wait.prefetch);
+            policy.prefetch = Prefetch::Fixed(Self::fitting(policy, policy.held(), slowest, most));
         }
-        wait
+        Self::of(policy, policy.held())
+    }
+
+    /// The prefetch, or as much less as lets all of it be settled within `most`; but one for each slot.
+    pub(super) fn fitting(policy: &Policy, prefetch: u16, slowest: Duration, most: Duration) -> u16 {
+        let mut wait = Self::of(policy, prefetch);
+        while usize::from(wait.prefetch) > wait.slots && wait.longest(slowest) >= most {
+            wait = Self::of(policy, wait.prefetch - 1);
+        }
+        wait.prefetch
     }
 
     fn of(policy: &Policy, prefetch: u16) -> Self {

@@ -15,4 +15,5 @@ mod kit;
 mod once;
 mod patterns;
 mod schema_fuzz;
+mod tower_adapter;
 mod worker;

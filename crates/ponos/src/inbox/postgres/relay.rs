@@ -13,7 +13,9 @@ use crate::{
     broker::{Link, PublishOutcome, Publisher, Publishing},
     inbox::InboxError,
     shutdown::{Shutdown, Stage},
+    worker::{is_reply, note_returned},
 };
+use prometheus_client::metrics::counter::Counter;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -31,7 +33,7 @@ const TURN: Duration = Duration::from_millis(200);
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 /// How long the confirms of one turn may take, beyond the adapter's own limits.
 const CONFIRMS: Duration = Duration::from_secs(90);
-/// The exchange whose messages need not reach a queue: events. A task must reach its queue.
+/// The exchange of events.
 const FACTS: &str = "events";
 
 /// Publishes the outbox of one service. [`Self::run`] it beside the worker.
@@ -40,10 +42,22 @@ pub struct Relay {
     store: Arc<Store>,
     publisher: Publisher,
     token: u64,
+    /// Counts answers that reached nobody.
+    replies_lost: Counter,
     /// The last message to be sent, once it drains: other replicas go on inserting.
     last: Option<i64>,
     /// Leaves retries to the service's workers.
     sends_only: bool,
+}
+
+/// What has to become of a message.
+enum Need {
+    /// It need not reach a queue.
+    Event,
+    /// It must reach a queue.
+    Queue,
+    /// An answer to this queue, whose loss is noted.
+    Reply(String),
 }
 
 enum Turn {
@@ -57,12 +71,17 @@ enum Turn {
 
 impl Relay {
     pub(super) fn new(store: Arc<Store>, publisher: Publisher) -> Self {
-        Self { store, publisher, token: 0, last: None, sends_only: false }
+        Self { store, publisher, token: 0, replies_lost: Counter::default(), last: None, sends_only: false }
     }
 
     /// For a publisher that need not be allowed more than to publish events and tasks.
     pub(crate) fn sends_only(self) -> Self {
         Self { sends_only: true, ..self }
+    }
+
+    /// The same, which counts answers that reach nobody there.
+    pub(crate) fn counting(self, replies_lost: Counter) -> Self {
+        Self { replies_lost, ..self }
     }
 
     /// Runs until the shutdown: at [`Stage::Draining`], for which the worker's handlers should have ended, it publishes
@@ -178,8 +197,14 @@ impl Relay {
             match message {
                 Ok(message) => {
                     self.token += 1;
-                    let fact = &*exchange == FACTS;
-                    pending.insert(self.token, (seq, id, fact));
+                    let need = if is_reply(&exchange) {
+                        Need::Reply(message.routing_key.clone())
+                    } else if &*exchange == FACTS {
+                        Need::Event
+                    } else {
+                        Need::Queue
+                    };
+                    pending.insert(self.token, (seq, id, need));
                     batch.push(Publishing { token: self.token, lane: 0, exchange, message });
                 }
                 Err(why) => {
@@ -198,11 +223,18 @@ impl Relay {
             };
             for settlement in settled {
                 // One of an earlier turn, which was not waited for, says nothing here.
-                let Some((seq, id, fact)) = pending.remove(&settlement.token) else { continue };
+                let Some((seq, id, need)) = pending.remove(&settlement.token) else { continue };
                 match settlement.outcome {
-                    PublishOutcome::Confirmed { returned } if !returned || fact => confirmed.push(seq),
-                    PublishOutcome::Confirmed { .. } => {
-                        failed.push(stays(seq, format!("{id} reached no queue"), true));
+                    PublishOutcome::Confirmed { returned } => {
+                        match need {
+                            Need::Queue if returned => {
+                                failed.push(stays(seq, format!("{id} reached no queue"), true));
+                                continue;
+                            }
+                            Need::Reply(queue) if returned => note_returned(&queue, &self.replies_lost),
+                            Need::Queue | Need::Reply(_) | Need::Event => {}
+                        }
+                        confirmed.push(seq);
                     }
                     PublishOutcome::Nacked => {
                         failed.push(stays(seq, format!("{id} was nacked: a queue is full"), false));

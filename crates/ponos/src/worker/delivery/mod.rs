@@ -25,6 +25,7 @@ use super::{
     ended::{Death, Ended},
     plan::Route,
     queue_context::QueueContext,
+    reply::ReplyAddress,
     retry::Attempt,
     trace::DeliveryTrace,
 };
@@ -277,6 +278,8 @@ impl<'a> InProgress<'a> {
             #[cfg(feature = "postgres")]
             transaction: entry.and_then(Entry::transaction),
             buffer: std::sync::Mutex::default(),
+            values: std::sync::Mutex::default(),
+            reply_to: ReplyAddress::of(&self.message.properties),
         })
     }
 

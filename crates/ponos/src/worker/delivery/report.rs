@@ -15,6 +15,7 @@ use crate::{
         Context,
         ended::{Death, Ended, Observed},
         queue_context::QueueContext,
+        reply::is_reply,
     },
 };
 use std::{sync::Arc, time::Duration};
@@ -158,8 +159,10 @@ pub(super) fn note_published(task: &mut InProgress<'_>, held: &[Held]) {
         queue: (*held.exchange == *TASKS).then(|| held.message.routing_key.clone()),
         later: held.due.is_some(),
     };
-    task.published = held.iter().take(LISTED).map(published).collect();
-    task.unlisted = held.len().saturating_sub(LISTED) as u64;
+    // an answer is no event
+    let events = held.iter().filter(|held| !is_reply(&held.exchange));
+    task.unlisted = events.clone().count().saturating_sub(LISTED) as u64;
+    task.published = events.take(LISTED).map(published).collect();
 }
 
 /// One line for each end.

@@ -1,4 +1,4 @@
-//! Runs handlers: limits their time, catches their panics, and waits for their work on other threads.
+//! Runs handlers with the layers around them: limits their time, catches their panics, and waits for their work on other threads.
 //!
 //! The final handler runs before a message goes to the dead letters, once for each time that the message dies: it has an
 //! entry of its own in the inbox, and with that a transaction of its own. A requeued message may die again, and then it runs
@@ -17,6 +17,7 @@ use crate::{
     redact::redact,
     worker::{
         Context, HandlerResult, Outcome,
+        around::{Next, Unfit},
         ended::{DeadKind, Death},
         handler::ErasedHandler,
         plan::Route,
@@ -43,8 +44,7 @@ const BLOCKED: Duration = Duration::from_millis(100);
 /// How a run ended.
 enum RunResult {
     Returned(HandlerResult),
-    /// The payload can't be read as the handler's type: serde's message.
-    Unfit(String),
+    Unfit(Unfit),
     TimedOut,
     Panicked(String),
     Stopped,
@@ -86,7 +86,7 @@ pub(super) async fn run_handler(
                         .unwrap_or_else(|| "its handler asked for another attempt, without a reason".into());
                     Verdict::Failed { after, reason: redacted(reason) }
                 }
-                RunResult::Unfit(error) => Death::new(DeadKind::Schema, unfit(&error)).into(),
+                RunResult::Unfit(unfit) => Death::new(DeadKind::Schema, unfit.to_string()).into(),
                 RunResult::Stopped => Verdict::Stopped,
                 // what it stood on may have been taken away already: cancelled is not failed
                 _ if queue.stop.is_raised() => Verdict::Stopped,
@@ -176,7 +176,7 @@ fn failure(run: RunResult, context: &Context) -> String {
     redacted(match run {
         RunResult::Returned(Ok(outcome)) => format!("{outcome:?}"),
         RunResult::Returned(Err(failure)) => failure.to_string(),
-        RunResult::Unfit(error) => unfit(&error),
+        RunResult::Unfit(unfit) => unfit.to_string(),
         RunResult::TimedOut => {
             format!(
                 "timed out: it ran for longer than {} s",
@@ -196,18 +196,20 @@ fn redacted(reason: String) -> String {
     }
 }
 
-fn unfit(error: &str) -> String {
-    format!("the payload fits its schema, but can't be read as the handler's type: {error}")
-}
-
 async fn run(queue: &QueueContext, handler: &ErasedHandler, context: &Context, payload: Value) -> RunResult {
     let own = (handler.clone(), context.clone());
     // within the future, so that a handler that panics before it has made its own is caught as well
     let body = async move {
         let (handler, context) = own;
+        if !context.inner().route.layers.is_empty() {
+            let result = Next::outermost(handler, payload, context).run().boxed().await;
+            // where the layers left it so
+            let unfit = result.as_ref().err().and_then(Unfit::of);
+            return unfit.map_or_else(|| RunResult::Returned(result), RunResult::Unfit);
+        }
         match handler.run(payload, context) {
             Ok(body) => RunResult::Returned(body.await),
-            Err(error) => RunResult::Unfit(error.to_string()),
+            Err(error) => RunResult::Unfit(Unfit(error.to_string())),
         }
     };
     let mut watch = ThreadWatch::new(context.inner().route.policy.timeout);

@@ -6,7 +6,7 @@
 use super::{AT_ONCE, LAST, QueueLoop};
 use crate::{
     control::{Limit, Steered},
-    worker::{delivery, rate::Limiter, wait::Wait},
+    worker::{delivery, rate::Limiter},
 };
 use futures_util::FutureExt;
 use tokio::{sync::watch, time::timeout};
@@ -79,14 +79,10 @@ impl QueueLoop {
 
     fn limit_to(&mut self, limit: Option<Limit>) {
         let plan = &self.queue.plan;
-        let slowest = plan.routes.iter().map(|route| route.policy.timeout).max().unwrap_or_default();
-        let most = self.queue.service.limits.consumer_timeout;
-        let prefetch =
-            limit.map_or(self.prefetch.now(), |limit| Wait::fit(&plan.policy, &limit, slowest, most));
         self.at_once = limit.map_or(plan.policy.slots(), |limit| limit.slots(&plan.policy));
         self.slower = limit.and_then(|limit| limit.rate).map(Limiter::new);
         self.limit = limit;
-        self.consumer.set_prefetch(prefetch);
+        self.consumer.set_prefetch(self.prefetch_now());
     }
 
     pub(super) fn show_paused(&self, is_paused: bool) {

@@ -7,6 +7,7 @@ mod groups;
 mod later;
 mod postgres;
 mod relay;
+mod replies;
 mod reset;
 mod sled;
 mod waiting;

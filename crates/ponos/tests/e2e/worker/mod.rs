@@ -1,4 +1,4 @@
-//! The worker on a real RabbitMQ, by theme: bad input, what somebody deletes by hand, the broker gone in the middle of a task,
+//! The worker on a real RabbitMQ, by theme: bad input, answers, limits of the fleet, what somebody deletes by hand, the broker gone in the middle of a task,
 //! an orderly stop, its metrics, and what only a broker can show of order and exclusiveness; and the simplest worker, which they share.
 
 mod alarm;
@@ -8,6 +8,7 @@ mod control;
 mod compressed;
 mod dead_letters;
 mod deleted;
+mod fleet;
 mod full_headers;
 mod guide;
 mod inbox_gone;
@@ -21,6 +22,7 @@ mod overdue;
 mod prefetch;
 mod put_off;
 mod python;
+mod reply;
 mod stage;
 mod start;
 mod steps;

@@ -1,14 +1,18 @@
 //! Workers on the twin, by theme.
 
+mod around;
 mod back;
 mod check;
 mod control;
 mod compressed;
+mod fleet;
 mod handlers;
 mod later;
 mod life;
+mod outgoing;
 mod publish;
 mod put_off;
+mod reply;
 mod reports;
 mod retry;
 mod start;
