@@ -46,10 +46,10 @@ const FILES: &[File] = files! {
     CSS: "page.css";
     SVG: "icon.svg";
     SCRIPT:
-        "actions.js", "api.js", "app.js", "changes.js", "cluster.js", "delayed.js", "dialog.js", "dom.js", "feed.js",
-        "forecast.js", "health.js", "keys.js", "lateness.js", "notices.js", "now.js", "operations.js", "outcome.js",
-        "parked.js", "renew.js", "schedule.js", "schedules.js", "session.js", "sign_in.js", "time.js", "timeline.js",
-        "timeline_axis.js", "timeline_lanes.js", "why.js";
+        "actions.js", "api.js", "app.js", "changes.js", "cluster.js", "coverage.js", "delayed.js", "dialog.js", "dom.js",
+        "feed.js", "forecast.js", "health.js", "keys.js", "lateness.js", "notices.js", "now.js", "operations.js",
+        "outcome.js", "parked.js", "reason.js", "renew.js", "schedule.js", "schedules.js", "session.js", "sign_in.js",
+        "time.js", "timeline.js", "timeline_axis.js", "timeline_handled.js", "timeline_lanes.js", "tree.js", "why.js";
 };
 
 /// What each is known by in caches: a digest of its content, in quotes.

@@ -13,7 +13,7 @@ import * as trouble from "./trouble.mjs";
 
 const [base = "", folder = "", ...chosen] = process.argv.slice(2);
 const [reader = "", admin = ""] = [process.env.READ_TOKEN, process.env.ADMIN_TOKEN];
-const VIEWS = ["now", "schedules", "schedules/nightly-report", "schedules/quick", "delayed", "parked", "changes", "forecast", "operations", "timeline"];
+const VIEWS = ["now", "schedules", "schedules/nightly-report", "schedules/quick", "delayed", "parked", "changes", "forecast", "operations", "timeline", "why", "coverage"];
 
 /** Asks the clock itself. @param {string} route @param {RequestInit} [request] */
 async function ask(route, request = {}) {
@@ -205,6 +205,33 @@ async function operations(browser) {
   await page.context().close();
 }
 
+/** A clock that does not listen to services says so, and is not asked again. @param {any} browser */
+async function unobserved(browser) {
+  const page = await open(browser, base);
+  await page.goto(base);
+  await signIn(page, admin);
+  let asked = 0;
+  page.on("request", (/** @type {any} */ request) => (asked += Number(request.url().endsWith("/v1/coverage"))));
+  await visit(page, base, "coverage");
+  const said = await page.locator("main").innerText();
+  expect(said.includes("Services are not observed") && said.includes("reports.enabled"), `who handles what is not known, and how it would be is said: ${said.replace(/\s+/g, " ")}`);
+  // As long as a clock that knows it would be asked twice.
+  for (let times = 0; times < 5; times += 1) await page.waitForResponse((/** @type {any} */ answer) => answer.url().endsWith("/readyz"));
+  expect(asked === 1, `it is asked once (${asked})`);
+  await visit(page, base, "schedules/quick");
+  expect((await page.locator("section", { hasText: "Who handles it" }).innerText()).includes("reports.enabled"), "a schedule's page says so, too");
+  await page.locator("section", { hasText: "What became of it" }).locator("tbody a").first().click();
+  await page.waitForFunction(() => document.querySelector("main")?.textContent?.includes("The clock's part"));
+  const why = await page.locator("main").innerText();
+  expect(why.includes("confirmed") && why.includes("reports.enabled"), "why an event was sent is known all the same");
+  await visit(page, base, "parked");
+  await page.locator("main tbody time").first().click();
+  await page.waitForFunction(() => location.hash.startsWith("#/why/unheard%40") && document.querySelector("main .pill.bad")?.textContent === "parked");
+  expect(true, "what is parked leads to why, by its schedule and due time");
+  await page.unrouteAll({ behavior: "ignoreErrors" }); // what it asks as it goes is nobody's
+  await page.context().close();
+}
+
 /** @param {any} browser */
 async function prefixed(browser) {
   const proxy = await behind(base, "/ops/khronos", "/staging");
@@ -236,7 +263,7 @@ await until("something is parked", async () => (await ask("v1/parked")).parked.l
 const browser = await launch();
 try {
   const troubles = [timeline, ...Object.values(trouble)].map((part) => ({ name: part.name, part: () => part(browser, { base, admin, ask, until }) }));
-  const parts = [strangers, looks, reads, operations, prefixed].map((part) => ({ name: part.name, part: () => part(browser) }));
+  const parts = [strangers, looks, reads, operations, unobserved, prefixed].map((part) => ({ name: part.name, part: () => part(browser) }));
   for (const { name, part } of [...parts, ...troubles]) if (!chosen.length || chosen.includes(name)) await part();
 } finally {
   await browser.close();

@@ -2,7 +2,9 @@
 //! which installs what it needs.
 
 use crate::harness::{Clock, LIMIT, scratch, text};
-use std::{fs, path::PathBuf, process::Command};
+use ponos::{prelude::*, shutdown::Trigger};
+use serde_json::{Value, json};
+use std::{fs, path::PathBuf, process::Command, thread::JoinHandle, time::Duration};
 use testkit::{Node, Postgres, block_until, block_until_or_tell};
 
 /// Nobody is bound to the second one, so that each is parked; the third has a label and a zone.
@@ -25,6 +27,59 @@ cron = "30 2 * * *"
 time_zone = "Europe/Paris"
 labels = { team = "reporting" }
 "#;
+
+/// Often enough to be waited for, and seldom enough for four services on a busy machine.
+const TICKS: &str = r#"
+[[schedule]]
+name = "quick"
+event = "office.tick.passed"
+every = "2s"
+"#;
+const SHIPPED: &str = "order.parcel.shipped";
+
+/// A service that reports, in this process, until it is dropped.
+struct Service {
+    trigger: Trigger,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Service {
+    fn start(url: &str, worker: Worker) -> Self {
+        let (trigger, shutdown) = shutdown();
+        let url = url.to_owned();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(Box::pin(worker.reports().run(&url, shutdown))).unwrap();
+        });
+        Self { trigger, thread: Some(thread) }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.trigger.advance();
+        if let Some(thread) = self.thread.take() {
+            // a panic of it has failed the test already
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn ship(_: Value, ctx: Context) -> HandlerResult {
+    if ctx.attempt() == 1 {
+        return Ok(Outcome::retry_after(Duration::from_millis(500)));
+    }
+    ctx.publish(SHIPPED, &json!({}))?;
+    Ok(Done)
+}
+
+async fn lose(_: Value, _: Context) -> HandlerResult {
+    Ok(Outcome::dead("no stamps"))
+}
+
+async fn take(_: Value, _: Context) -> HandlerResult {
+    Ok(Done)
+}
 
 /// A new token of this role, with the lines of the configuration.
 fn token(clock: &Clock, owner: &str, role: &str) -> (String, String) {
@@ -61,6 +116,41 @@ fn each_view_and_each_operation_works_in_a_browser_and_nothing_is_asked_elsewher
     assert!(output.status.success(), "{said}\nclock: {}", clock.log());
     assert!(said.contains("all passed"), "{said}");
     println!("{said}\nthe pictures are in {}", pictures.display());
+}
+
+#[test]
+fn what_services_made_of_an_event_is_shown_from_the_event_on() {
+    let broker = Node::shared().vhost("page-handled");
+    let clock = Clock::new(&broker, TICKS).with("KHRONOS_REPORTS_ENABLED", true).started();
+    let shop = Worker::new("shop").on::<Value>("office.tick.passed", ship).publishes::<Value>(SHIPPED);
+    let mailer = Worker::new("mailer").on::<Value>(SHIPPED, lose);
+    let archive = Worker::new("archive").on::<Value>(SHIPPED, take);
+    let billing = Worker::new("billing")
+        .on::<Value>(SHIPPED, take.with(Policy::default().within(Duration::from_secs(1))));
+    let _services = [shop, mailer, archive].map(|worker| Service::start(&broker, worker));
+    let covers = |what: &str, is_so: &dyn Fn(&Value) -> bool| {
+        let look = || clock.get("/v1/coverage").filter(|(status, body)| *status == 200 && is_so(body));
+        let tell = || format!("{:?}\n{}", clock.get("/v1/coverage"), clock.log());
+        block_until_or_tell(what, LIMIT, look, tell);
+    };
+    {
+        let _billing = Service::start(&broker, billing);
+        covers("each of them to have handled something", &|coverage| {
+            let events = coverage["events"].as_array().unwrap().iter();
+            let handlers = events.flat_map(|event| event["handlers"].as_array().unwrap());
+            handlers.filter(|handler| handler["heard_at"].is_string()).count() == 4
+        });
+    }
+    covers("something to be missed", &|coverage| !coverage["missed"].as_array().unwrap().is_empty());
+    let output = node("handled.mjs")
+        .arg(format!("http://127.0.0.1:{}/", clock.port))
+        .arg(scratch().join("pictures"))
+        .output()
+        .expect("node is there: ./test.sh browser installs it");
+    let said = text(&output);
+    assert!(output.status.success(), "{said}\nclock: {}", clock.log());
+    assert!(said.contains("all passed"), "{said}");
+    println!("{said}");
 }
 
 #[test]

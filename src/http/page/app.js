@@ -16,6 +16,7 @@ import { signIn } from "./sign_in.js";
 import { countDown, isUtc, showUtc } from "./time.js";
 import { changes } from "./changes.js";
 import { cluster } from "./cluster.js";
+import { coverage } from "./coverage.js";
 import { delayed } from "./delayed.js";
 import { forecast } from "./forecast.js";
 import { now } from "./now.js";
@@ -24,6 +25,7 @@ import { parked } from "./parked.js";
 import { schedule } from "./schedule.js";
 import { schedules } from "./schedules.js";
 import { timeline } from "./timeline.js";
+import { why } from "./why.js";
 
 /**
  * @typedef {object} View
@@ -47,6 +49,8 @@ const VIEWS = {
   operations: { title: "Backfills", list: operations },
   forecast: { title: "Forecast", list: forecast },
   cluster: { title: "Cluster", list: cluster },
+  why: { title: "Why", list: why, one: why },
+  coverage: { title: "Coverage", list: coverage },
 };
 
 /** How often the clock is asked how it is, in ms. */

@@ -3,7 +3,7 @@
 import { change, part, read } from "./api.js";
 import { byId, calm, h, panel, row, show, table } from "./dom.js";
 import { ask, words } from "./dialog.js";
-import { outcome } from "./outcome.js";
+import { outcome, whyLink } from "./outcome.js";
 import { may } from "./session.js";
 import { countdown, lasting, moment, several } from "./time.js";
 
@@ -95,7 +95,8 @@ function pendingRow(one, again) {
 
 /** @param {any} one */
 function endedRow(one) {
-  return row([one.name, h("code", {}, one.event), moment(one.due_at), outcome(one), typeof one.lateness_ms === "number" ? lasting(one.lateness_ms) : ""]);
+  const name = one.event_id ? whyLink(one.event_id, one.name) : one.name;
+  return row([name, h("code", {}, one.event), moment(one.due_at), outcome(one), typeof one.lateness_ms === "number" ? lasting(one.lateness_ms) : ""]);
 }
 
 /** What was shown is meant: it may have changed, or another event may have its name. @param {Pending} one */

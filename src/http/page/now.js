@@ -7,6 +7,7 @@ import { words } from "./dialog.js";
 import { follow } from "./feed.js";
 import { follows, health, mood } from "./health.js";
 import { Lateness } from "./lateness.js";
+import { whyLink } from "./outcome.js";
 import { renew } from "./renew.js";
 import { mayEverything } from "./session.js";
 import { countdown, lasting, moment, number, regularly, several } from "./time.js";
@@ -172,6 +173,6 @@ function received(message) {
   const late = event.khronoslatenessms;
   const at = event.recordedtime ?? event.time;
   const about = event.data?.cause && event.data.cause !== "scheduled" ? ` · ${event.data.cause}` : "";
-  const cells = [moment(at, true), [h("span", {}, message.event), h("small", {}, ` ${event.subject ?? ""}${about}`)], typeof late === "number" ? lasting(late) : ""];
+  const cells = [moment(at, true), [whyLink(event.id, message.event), h("small", {}, ` ${event.subject ?? ""}${about}`)], typeof late === "number" ? lasting(late) : ""];
   return [row(cells, { class: "new", title: `id ${event.id}` }), at, late];
 }

@@ -3,6 +3,7 @@
 import { change, read } from "./api.js";
 import { byId, h, panel, pill, row, show, table } from "./dom.js";
 import { ask, words } from "./dialog.js";
+import { askedBy, whyLink } from "./outcome.js";
 import { may } from "./session.js";
 import { moment, number, several, written } from "./time.js";
 
@@ -106,7 +107,9 @@ function list(entries, kind, pages, again) {
 
 /** @param {any} one */
 function ofSchedule(one) {
-  const due = one.count > 1 ? [moment(one.first_due_at), " – ", moment(one.due_at)] : moment(one.due_at);
+  const asked = askedBy(one);
+  const at = asked ? whyLink(asked, moment(one.due_at)) : moment(one.due_at);
+  const due = one.count > 1 ? [moment(one.first_due_at), " – ", at] : at;
   return [h("a", { href: `#/schedules/${encodeURIComponent(one.schedule)}` }, one.schedule), due, number(one.events), one.reason, moment(one.parked_at)];
 }
 

@@ -3,19 +3,22 @@
 import { backfill, pause, resume, trigger } from "./actions.js";
 import { part, read } from "./api.js";
 import { changeRows, earlier, HEADS } from "./changes.js";
+import { coverageOf, readCoverage } from "./coverage.js";
 import { facts, h, panel, row, show, table } from "./dom.js";
 import { words } from "./dialog.js";
 import { renew } from "./renew.js";
-import { outcome } from "./outcome.js";
+import { askedBy, outcome, whyLink } from "./outcome.js";
 import { state } from "./schedules.js";
 import { may } from "./session.js";
 import { clockTime, countdown, lasting, moment, number, regularly, several } from "./time.js";
-import { reason } from "./why.js";
+import { reason } from "./reason.js";
 
 /** Occurrences that are listed. */
 const NEXT = 20;
 /** How often the clock is asked how it is, in ms. */
 const EVERY = 5_000;
+/** How often it is asked who handles its event, in ms. */
+const COVERAGE = 30_000;
 /** Rows of the record on a page. */
 const ROWS = 25;
 /** How long the clock may take to check the record, in ms, and a little longer. */
@@ -32,7 +35,7 @@ export async function schedule({ root, name, signal, again }) {
   // Each by itself: one that fails hides nothing of the others, and takes no button away.
   const [one, [coming, record, log]] = await Promise.all([read(path, { signal }), Promise.allSettled(reading)]);
   const back = h("a", { href: "#/schedules", class: "back" }, "← Schedules");
-  const [title, trouble, how, beside, due] = [h("h1"), h("div"), h("div"), h("div", { class: "beside" }), h("div")];
+  const [title, trouble, how, beside, due, handled] = [h("h1"), h("div"), h("div"), h("div", { class: "beside" }), h("div"), h("div", { "aria-busy": "true" })];
   const draw = (/** @type {any} */ one) => {
     renew(title, name, " ", state(one));
     renew(trouble, troubles(one));
@@ -50,6 +53,7 @@ export async function schedule({ root, name, signal, again }) {
     h("div", { class: "two" }, panel("How it is", how), panel("Definition", h("pre", { tabindex: "0" }, JSON.stringify(one.definition, null, 2)))),
     panel("Next", due),
     panel("What became of it", readable(record, (value) => history(value, name, signal)), [...audit(name, signal), h("a", { href: `#/timeline?prefix=${encodeURIComponent(name)}` }, "On the timeline")]),
+    panel("Who handles it", handled),
     panel("Who changed it", readable(log, ({ changes }) => table("Changes", HEADS, changeRows(changes), "Nobody did at run time."))),
   );
   regularly(async () => {
@@ -58,6 +62,16 @@ export async function schedule({ root, name, signal, again }) {
     known = await read(`${path}/next`, { query: { count: NEXT }, signal });
     renew(due, upcoming(known));
   }, EVERY, signal);
+  // Last: of many events it takes a while.
+  const covered = async () => {
+    const [found] = await Promise.allSettled([readCoverage(signal)]);
+    if (signal.aborted) return false;
+    renew(handled, readable(found, ({ known, off }) => (known ? coverageOf(known, one.event ?? "") : h("p", { class: "quiet" }, off))));
+    handled.setAttribute("aria-busy", "false");
+    // Where the clock does not listen to services, it is not asked again.
+    return !(found.status === "fulfilled" && found.value.off);
+  };
+  if (await covered()) regularly(covered, COVERAGE, signal);
 }
 
 /**
@@ -146,7 +160,9 @@ function history(first, name, signal) {
 
 /** @param {any} one */
 function outcomeRow(one) {
-  const due = one.count > 1 ? [moment(one.first_due_at), " – ", moment(one.due_at), h("small", {}, ` ${number(one.count)} due times`)] : moment(one.due_at);
+  const asked = askedBy(one);
+  const at = asked ? whyLink(asked, moment(one.due_at)) : moment(one.due_at);
+  const due = one.count > 1 ? [moment(one.first_due_at), " – ", at, h("small", {}, ` ${number(one.count)} due times`)] : at;
   const kind = one.kind === "occurrence" ? null : h("small", {}, ` ${one.kind}`);
   return row([due, [outcome(one), kind], one.sent_at ? moment(one.sent_at, true) : "", typeof one.lateness_ms === "number" ? lasting(one.lateness_ms) : ""]);
 }

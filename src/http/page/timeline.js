@@ -11,7 +11,8 @@ import { renew } from "./renew.js";
 import { ROWS, filterForm, search, state } from "./schedules.js";
 import { clockTime, isUtc, number, regularly, several } from "./time.js";
 import { SPANS, here, isZone, read as clock, readBeside } from "./timeline_axis.js";
-import { axis, choose, FATES, frame, gravity, joined, legend, many, pills, strip, together, words } from "./timeline_lanes.js";
+import { handled } from "./timeline_handled.js";
+import { axis, choose, FATES, frame, gravity, isSent, joined, legend, many, pills, strip, together, words } from "./timeline_lanes.js";
 
 /** @typedef {import("./timeline_lanes.js").Timeline} Timeline */
 /** @typedef {import("./timeline_lanes.js").Cell} Cell */
@@ -51,6 +52,10 @@ export async function timeline({ root, query, signal }) {
   let looked = null;
 
   const [chart, detail, more] = [h("section", { class: "panel lanes", "aria-busy": "true" }), h("div", { class: "detail" }), h("div")];
+  /** What lies in the column that is chosen; and, where somebody asks for it, who handled that. */
+  const [there, by] = [h("div"), h("div")];
+  detail.append(there, by);
+  let asking = new AbortController();
   // For readers of screens: what is shown, when it is something else.
   const said = h("p", { class: "unseen", role: "status" });
   const zones = h("select", { id: "timeline-zone", title: "Whose clocks the axis goes by, and whose changes it marks" });
@@ -112,7 +117,7 @@ export async function timeline({ root, query, signal }) {
       chart.setAttribute("aria-busy", "false");
       [shown, looked] = [null, null];
       show(chart, h("p", { class: "wrong" }, problem(error)));
-      show(detail);
+      show(there);
       show(more);
     }
   };
@@ -217,20 +222,32 @@ export async function timeline({ root, query, signal }) {
   /** What lies in the column that is chosen. */
   const explain = () => {
     const column = at(chosen);
-    if (!shown || column === null) return show(detail);
+    if (!shown || column === null) {
+      asking.abort();
+      show(by);
+      return show(there);
+    }
     const from = Date.parse(shown.from) + column * shown.column_ms;
     const to = Math.min(from + shown.column_ms, Date.parse(shown.to));
     const here = (/** @type {Cell[]} */ cells) => cells.find((cell) => cell.column === column);
-    const there = shown.schedules.flatMap((one) => {
+    const found = shown.schedules.flatMap((one) => {
       const cell = here(one.cells);
       return cell ? [{ one, cell }] : [];
     });
-    there.sort((a, b) => gravity(a.cell) - gravity(b.cell));
-    const rows = there.map(({ one, cell }) => row([h("a", { href: `#/schedules/${encodeURIComponent(one.name)}` }, one.name), pills(cell), one.timing], { "data-key": one.name }));
+    found.sort((a, b) => gravity(a.cell) - gravity(b.cell));
+    const who = (/** @type {string} */ name) => {
+      asking.abort();
+      asking = new AbortController();
+      void handled(by, name, [from, to], AbortSignal.any([signal, asking.signal]));
+    };
+    const rows = found.map(({ one, cell }) => {
+      const button = isSent(cell) ? h("button", { type: "button", onclick: () => who(one.name) }, "Who handled it") : "";
+      return row([h("a", { href: `#/schedules/${encodeURIComponent(one.name)}` }, one.name), pills(cell), one.timing, button], { "data-key": one.name });
+    });
     const all = here(shown.recorded);
     const title = `${clock(zone, from)} – ${readBeside(zone, to, from)}`;
     const close = h("button", { type: "button", title: "Close (Esc)", onclick: () => pick(null) }, "Close");
-    renew(detail, panel(title, [facts([["All recorded", all ? pills(all) : null]]), table("What lies there", ["Schedule", "What", "When"], rows, "Nothing of these schedules.")], close));
+    renew(there, panel(title, [facts([["All recorded", all ? pills(all) : null]]), table("What lies there", ["Schedule", "What", "When", "Handled"], rows, "Nothing of these schedules.")], close));
   };
   /** For who does not see it. */
   const tell = () => {
@@ -244,6 +261,8 @@ export async function timeline({ root, query, signal }) {
     if (!shown) return;
     chosen = column === null ? null : Date.parse(shown.from) + column * shown.column_ms;
     choose(chart, column);
+    asking.abort();
+    show(by);
     explain();
     if (chosen === null || column === null) return;
     const cells = shown.schedules.flatMap((one) => one.cells.filter((cell) => cell.column === column));

@@ -41,6 +41,11 @@ export function gravity(cell) {
   return FATES.findIndex(([fate]) => many(cell, fate) > 0);
 }
 
+/** Whether something lies there that was sent. @param {Cell} cell */
+export function isSent(cell) {
+  return many(cell, "sent") + many(cell, "late") > 0;
+}
+
 /** @param {Cell} cell */
 function all(cell) {
   return FATES.reduce((sum, [fate]) => sum + many(cell, fate), 0);
