@@ -21,6 +21,7 @@ mod http;
 mod keys;
 mod layers;
 mod reader;
+mod reports;
 mod text;
 mod traces;
 mod url;
@@ -33,6 +34,7 @@ pub use cluster_secret::ClusterSecret;
 pub use commands::{CommandsConfig, CommandsUser};
 pub(crate) use http::{check_domains, check_owner, check_tasks};
 pub use layers::{Override, Request};
+pub use reports::ReportsConfig;
 pub use traces::TracesConfig;
 pub use url::{BrokerUrl, StoreUrl};
 
@@ -88,6 +90,8 @@ pub struct Config {
     pub metrics: MetricsConfig,
     /// `[traces]`
     pub traces: TracesConfig,
+    /// `[reports]`
+    pub reports: ReportsConfig,
     /// `[log]`
     pub log: LogConfig,
     /// `[shutdown]`

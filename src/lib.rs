@@ -21,6 +21,7 @@ pub mod postgres;
 pub mod presence;
 mod problem;
 mod reading;
+mod reports;
 pub mod sources;
 mod start;
 pub mod store;

@@ -49,6 +49,8 @@ pub(crate) enum ProblemCode {
     TooManyDelayedEvents,
     /// 404: there is no such thing.
     NotFound,
+    /// 404: the clock does not listen to what services report.
+    NotObserved,
     /// 405: that can't be done to it.
     MethodNotAllowed,
     /// 409: it is in another state than that takes.
@@ -214,9 +216,15 @@ impl Problem {
             MissingKind::NamedCalendar => "GET /v1/calendars lists them all",
             MissingKind::DelayedEvent => "GET /v1/events lists those that are pending",
             MissingKind::Operation => "GET /v1/operations lists those that are known",
+            MissingKind::Event => "GET /v1/history lists what the record has",
+            MissingKind::Reports => "see docs/reports.md",
             MissingKind::Zone => "GET /v1/schedules lists the ids under definition.zones",
         });
-        Self { missing: Some(Box::new(missing)), ..Self::new(StatusCode::NOT_FOUND, detail) }
+        let code = match missing.kind {
+            MissingKind::Reports => ProblemCode::NotObserved,
+            _ => ProblemCode::NotFound,
+        };
+        Self { missing: Some(Box::new(missing)), ..Self::new(StatusCode::NOT_FOUND, detail) }.code(code)
     }
 
     /// A body that is malformed, or says what can't be accepted.

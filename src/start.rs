@@ -25,6 +25,7 @@ use crate::{
     ops::RunningClock,
     presence,
     reading::{Reading, Start, Stored},
+    reports::Observing,
     sources,
     store::{StoreError, Tuning},
     telemetry::Counts,
@@ -143,6 +144,7 @@ async fn alone(
     let Some(stores) = Stores::open(config, place, None, counts, &shutdown, &mut None).await? else {
         return Ok(Report::default());
     };
+    let observing = Observing::begin(config, || true);
     let control = listen_for_operators(config)?;
     let store_id = stores.store.id();
     let patience = patience(begun, strict, stores.stored());
@@ -161,8 +163,9 @@ async fn alone(
     let Some(life) = Box::pin(beginning).await? else { return Ok(Report::default()) };
     announce(config, &life.running);
     let owners = config.owners();
-    let taking = take_commands(config, &owners, &life.clock, life.warning, &shutdown)?;
-    let state = http_state(config, &owners, life.clock, limits, tls);
+    let clock = life.clock.observing(observing.as_ref().map(Observing::observed));
+    let taking = take_commands(config, &owners, &clock, life.warning, &shutdown)?;
+    let state = http_state(config, &owners, clock, limits, tls);
     let serving = http::start(listener, control, state, shutdown.clone()).map_err(RunError::Http)?;
     let term = Tuning::default().term;
     let present = show_presence(config, (store_id, term), life.rival, shutdown.clone());
@@ -178,6 +181,9 @@ async fn alone(
         }
     };
     drop(timeout(FAREWELL, farewell).await);
+    if let Some(observing) = observing {
+        observing.end().await;
+    }
     ended
 }
 

@@ -14,6 +14,8 @@ use std::{future::Future, path::PathBuf, process::ExitCode};
 fn listed(missing: &Missing) -> &'static str {
     match missing.kind {
         MissingKind::DelayedEvent => "khronos delayed list shows what is pending",
+        MissingKind::Event => "khronos history shows what the record has",
+        MissingKind::Reports => "ponos observe listens, too: see docs/reports.md",
         _ => "khronos list shows all",
     }
 }

@@ -15,6 +15,7 @@ mod chosen;
 mod clock_side;
 mod cluster;
 mod completions;
+mod coverage;
 mod delayed;
 mod delete;
 mod error;
@@ -44,6 +45,7 @@ mod terminal;
 mod token;
 mod trigger;
 mod when;
+mod why;
 mod zone_data;
 
 use crate::{
@@ -126,6 +128,9 @@ enum Verb {
     Changes(changes::Args),
     /// Shows how occurrences ended.
     History(history::Args),
+    // Their help is longer, and stands with their arguments.
+    Why(why::Args),
+    Coverage(coverage::Args),
     /// Compares the record with the arithmetic.
     Audit(audit::Args),
     /// Lists, releases or drops parked events.
@@ -184,6 +189,8 @@ pub fn main() -> ExitCode {
         Verb::Export(args) => get::export(&cli.globals, args),
         Verb::Changes(args) => changes::run(&cli.globals, args),
         Verb::History(args) => history::run(&cli.globals, args),
+        Verb::Why(args) => why::run(&cli.globals, args),
+        Verb::Coverage(args) => coverage::run(&cli.globals, args),
         Verb::Audit(args) => audit::run(&cli.globals, args),
         Verb::Parked(args) => parked::run(&cli.globals, args),
         Verb::Pause(args) => pause::pause(&cli.globals, args),

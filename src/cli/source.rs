@@ -3,6 +3,7 @@
 
 use super::error::CliError;
 use crate::{
+    clock,
     engine::audit::Report,
     http::client::{Client, ClientError, encode},
     ops::{
@@ -16,6 +17,7 @@ use crate::{
     },
     schedule::{CalendarId, CalendarStore, ZoneId},
 };
+use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// Where the answers come from.
@@ -180,6 +182,17 @@ impl ClockSource {
                 Report { schedules: ops::collect(schedules, |_, schedule| schedule).await?, ..report }
             }
         })
+    }
+
+    /// Why an event was sent, or was not, and what came of it.
+    pub(super) async fn why(&self, id: &str) -> Result<Value, CliError> {
+        match self {
+            Self::Running(client) => Ok(client.get(&format!("/v1/why/{}", encode(id))).await?),
+            Self::Stopped(clock) => {
+                let why = ops::why::why(clock.clone(), id, clock::now()).await?;
+                serde_json::to_value(why).map_err(|_| ops::OpsError::Defect.into())
+            }
+        }
     }
 
     /// Closes the store, if it is one, so that the next one who opens it finds it in order.

@@ -43,11 +43,13 @@ pub enum Degraded {
     Replication,
     /// It follows another clock, and would not take over from it.
     Hindered,
+    /// What services report is not heard, though it is to be.
+    Reports,
 }
 
 impl Degraded {
     /// All of them: first the reasons for not being ready, then the warnings.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Broker,
         Self::Clock,
         Self::Store,
@@ -67,6 +69,7 @@ impl Degraded {
         Self::Commands,
         Self::Replication,
         Self::Hindered,
+        Self::Reports,
     ];
 
     /// The word for it.
@@ -91,6 +94,7 @@ impl Degraded {
             Self::Commands => "commands",
             Self::Replication => "replication",
             Self::Hindered => "hindered",
+            Self::Reports => "reports",
         }
     }
 }
@@ -195,12 +199,13 @@ mod tests {
             Degraded::Commands => 16,
             Degraded::Replication => 17,
             Degraded::Hindered => 18,
+            Degraded::Reports => 19,
         }
     }
 
     #[test]
     fn every_reason_is_among_all_of_them() {
-        assert_eq!(Degraded::ALL.map(place).to_vec(), (0..=18).collect::<Vec<_>>());
+        assert_eq!(Degraded::ALL.map(place).to_vec(), (0..=19).collect::<Vec<_>>());
     }
 
     #[test]

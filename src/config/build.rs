@@ -5,7 +5,8 @@ use super::{
     BrokerConfig, BrokerUrl, CalendarSource, ChangesConfig, ClockConfig, ClusterConfig, ClusterSecret,
     Config, DEFAULT, DelayedConfig, LimitsConfig, LogConfig, LogFormat, MetricsConfig, OnBackward,
     PublishConfig, RecordConfig, Request, ScheduleSource, ShutdownConfig, StoreConfig, StorePath, StoreUrl,
-    TlsConfig, ceilings, cluster_secret::LEAST_BYTES, commands, http, keys, layers, reader::Reader, traces,
+    TlsConfig, ceilings, cluster_secret::LEAST_BYTES, commands, http, keys, layers, reader::Reader, reports,
+    traces,
 };
 use crate::{
     diagnostic::{Diagnostic, Diagnostics, Text},
@@ -91,6 +92,7 @@ pub(super) fn build(request: &Request) -> (Config, Diagnostics) {
         },
         http: http::http(&mut reader),
         commands: commands::commands(&mut reader, &broker.url),
+        reports: reports::reports(&mut reader, &broker.url),
         broker,
         metrics: metrics(&mut reader),
         traces: traces::traces(&mut reader),

@@ -189,6 +189,15 @@ pub(super) const KEYS: &[Key] = &[
             ("traces.ca_file", Kind::Text),
         ]),
     ),
+    (
+        "reports",
+        Kind::Section(&[
+            ("reports.enabled", Kind::Boolean),
+            ("reports.most", Kind::Integer),
+            ("reports.memory", Kind::Text),
+            ("reports.keep", Kind::Duration),
+        ]),
+    ),
     ("log", Kind::Section(&[("log.level", Kind::Text), ("log.format", Kind::Text)])),
     ("shutdown", Kind::Section(&[("shutdown.grace", Kind::Duration)])),
 ];

@@ -58,14 +58,14 @@ fn other_value(key: &str) -> &'static str {
         "clock.time_zones" | "schedules.folder" | "store.path" => "elsewhere",
         "broker.url" => "amqp://localhost",
         "broker.exchange" => "times",
-        "broker.fanout" | "commands.enabled" => "true",
+        "broker.fanout" | "commands.enabled" | "reports.enabled" => "true",
         "http.open" | "http.open_reads" | "http.behind_proxy" => "true",
         "http.enabled" => "false",
         "http.listen" => "127.0.0.1:1",
         "http.hosts" => "clock.example.com, localhost",
         "log.level" => "debug",
         "log.format" => "json",
-        "store.cache" => "1 GiB",
+        "store.cache" | "reports.memory" => "1 GiB",
         "store.schema" => "clock",
         "cluster.address" => "https://clock-1:7650",
         "cluster.ca_file" => "a.pem",
@@ -124,7 +124,9 @@ fn every_key_is_shown_in_the_default_file_and_overridden_by_its_variable() {
             "broker.tls.cert_file" => environment.push(("KHRONOS_BROKER_TLS_KEY_FILE", "b.pem")),
             "broker.tls.key_file" => environment.push(("KHRONOS_BROKER_TLS_CERT_FILE", "b.pem")),
             "http.behind_proxy" => environment.push(("KHRONOS_HTTP_OPEN_READS", "true")),
-            "commands.enabled" => environment.push(("KHRONOS_BROKER_URL", "amqp://localhost")),
+            "commands.enabled" | "reports.enabled" => {
+                environment.push(("KHRONOS_BROKER_URL", "amqp://localhost"))
+            }
             "http.tls.cert_file" => environment.push(("KHRONOS_HTTP_TLS_KEY_FILE", "b.pem")),
             "http.tls.key_file" => environment.push(("KHRONOS_HTTP_TLS_CERT_FILE", "b.pem")),
             _ => {}
@@ -308,6 +310,7 @@ fn what_does_not_fit_together_is_refused() {
     assert!(error("[clock]\nname = \"Big Ben\"", &[]).contains("'Big Ben' is not a valid clock name"));
     assert!(error("[http]\nhosts = [\"http://x\"]", &[]).contains("is not a host name"));
     assert!(error("[store]\ncache = \"1 B\"", &[]).contains("allowed are 1 MiB to 16384 MiB"));
+    assert!(error("[reports]\nenabled = true", &[]).contains("whose broker's URL is memory:"));
 }
 
 #[test]

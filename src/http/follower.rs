@@ -13,6 +13,7 @@ use super::{
     routes,
     state::HttpState,
     telling::{self, Changing, Telling},
+    why,
 };
 use crate::{
     authority::{Caller, Role},
@@ -83,6 +84,8 @@ pub(crate) fn following(
     // Also while nobody leads: then somebody looks at it.
     let own = Router::new()
         .route("/v1/cluster", get(cluster::cluster))
+        // Each clock listens by itself.
+        .route("/v1/coverage", get(why::coverage))
         .layer(middleware::from_fn_with_state(state.clone(), large::limit_answers))
         .layer(middleware::from_fn(guard::same_origin))
         .route("/v1/caller", get(caller::caller))

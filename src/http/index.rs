@@ -71,6 +71,11 @@ pub(super) const INDEX: &[(&str, &str)] = &[
         "/v1/timeline",
         "what was due and is coming, counted in columns of time; ?from= ?to= ?columns= ?late= ?time_zone= ?before= ?prefix= ?domain= ?owner= ?origin= ?state= ?label= ?limit= ?page=",
     ),
+    (
+        "/v1/why/{id}",
+        "why an event was sent, or was not, and what came of it: by its id, that of a task or a trace, or schedule@due",
+    ),
+    ("/v1/coverage", "who handles what, and who is silent, as services report it"),
     ("/v1/audit", "compares the record with the arithmetic; ?schedule= ?from= ?to="),
     ("/v1/parked", "events that were given up on; ?limit= ?page="),
     ("/v1/parked/release", "POST {\"ids\": [NUMBER, ...]}: sends parked events again"),

@@ -60,6 +60,7 @@ mod telling;
 mod tests;
 mod timeline;
 mod triggers;
+mod why;
 
 use crate::problem;
 

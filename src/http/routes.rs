@@ -12,7 +12,7 @@ use super::{
     problem::Problem,
     reads, schedules,
     state::HttpState,
-    timeline, triggers,
+    timeline, triggers, why,
 };
 use crate::{
     authority::{Caller, Role},
@@ -176,7 +176,9 @@ fn all(state: &HttpState, shutdown: Shutdown) -> Router {
         OpenApiRouter::new()
             .routes(routes!(preview::next))
             .routes(routes!(preview::forecast))
-            .routes(routes!(timeline::timeline)),
+            .routes(routes!(timeline::timeline))
+            .routes(routes!(why::why))
+            .routes(routes!(why::coverage)),
     );
     let preview = with_body(state, dear(OpenApiRouter::new().routes(routes!(preview::preview))));
     let health = health().routes(routes!(index::index)).layer(prompt.clone()).with_state(state.clone());
@@ -233,6 +235,7 @@ fn told_routes(state: &HttpState) -> OpenApiRouter {
         .routes(routes!(preview::next))
         .routes(routes!(preview::forecast))
         .routes(routes!(timeline::timeline))
+        .routes(routes!(why::why))
         .routes(routes!(changes::changes))
         .merge(delayed());
     OpenApiRouter::new().nest("/v1", short.merge(dear(state, long.layer(prompt))))

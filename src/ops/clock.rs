@@ -11,6 +11,7 @@ use crate::{
     config::LimitsConfig,
     delayed::DelayedHandle,
     engine::{Asker, ScheduleStatus},
+    reports::Observed,
     schedule::{CalendarStore, Calendars, Packed, ZoneData},
     sources::{FileLines, Place},
     telemetry::Counts,
@@ -104,6 +105,8 @@ pub struct RunningClock {
     backups: Option<Backups>,
     /// Where it leads among several: as long as it may.
     trust: Option<Trust>,
+    /// What services report, where that is heard.
+    observed: Option<Observed>,
     pub(super) definitions: Arc<DefinitionCache>,
     pub(crate) counts: Counts,
     pub(super) started: Timestamp,
@@ -140,6 +143,7 @@ impl RunningClock {
             feeds_delayed: false,
             backups: None,
             trust: None,
+            observed: None,
             definitions,
             counts,
             started,
@@ -202,6 +206,17 @@ impl RunningClock {
     #[must_use]
     pub(crate) fn leading(self, trust: Trust) -> Self {
         Self { trust: Some(trust), ..self }
+    }
+
+    /// The same, beside which what services report is heard, if it is.
+    #[must_use]
+    pub(crate) fn observing(self, observed: Option<Observed>) -> Self {
+        Self { observed, ..self }
+    }
+
+    /// What services report, where that is heard.
+    pub(crate) fn observed(&self) -> Option<&Observed> {
+        self.observed.as_ref()
     }
 
     /// What it is among several; none where it is alone.
@@ -275,6 +290,11 @@ impl RunningClock {
         if let Some(warning) = &*self.replication.borrow() {
             status.warnings.push(warning.clone());
             status.degraded.push(Degraded::Replication);
+        }
+        if let Some(observed) = &self.observed {
+            let unheard = observed.unheard();
+            status.degraded.extend(unheard.as_ref().map(|_| Degraded::Reports));
+            status.warnings.extend(unheard.into_iter().chain(observed.missed()));
         }
         status
     }

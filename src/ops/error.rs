@@ -300,6 +300,10 @@ pub enum MissingKind {
     Operation,
     /// A delayed event.
     DelayedEvent,
+    /// An event, a task or a trace, of which neither the record nor what services report knows anything.
+    Event,
+    /// What services report: the clock does not listen to it.
+    Reports,
 }
 
 impl Missing {

@@ -13,6 +13,7 @@ use crate::{
     clock,
     clock_loop::{Command, Status},
     engine::ScheduleStatus,
+    reports::Observed,
     telemetry::{Counts, OUTCOMES, OutcomeCounts},
 };
 use ponos::event::Timestamp;
@@ -40,18 +41,29 @@ pub async fn read(clock: &RunningClock) -> Result<Registry, OpsError> {
     let age = oldest(clock).await?.map_or(0, |oldest| clock::now().since(oldest).max(0));
     let schedules = if_few(clock, &status).await?;
     let (counts, zones, started) = (clock.counts.clone(), clock.zone_data(), clock.started);
+    let observed = clock.observed().cloned();
     run_blocking(move || {
-        let mut registry = Registry::with_prefix("khronos");
-        show_status(&mut registry, &status, age);
-        health::show(&mut registry, &status, true, (&zones, started));
-        delayed::show(&mut registry, status.delayed, clock::now());
-        lease::show(&mut registry, counts.lease().seen(), true);
-        counts.register(&mut registry);
-        show_audit(&mut registry, &counts);
-        show_schedules(&mut registry, schedules);
-        registry
+        let mut all = with_observed(observed);
+        let registry = all.sub_registry_with_prefix("khronos");
+        show_status(registry, &status, age);
+        health::show(registry, &status, true, (&zones, started));
+        delayed::show(registry, status.delayed, clock::now());
+        lease::show(registry, counts.lease().seen(), true);
+        counts.register(registry);
+        show_audit(registry, &counts);
+        show_schedules(registry, schedules);
+        all
     })
     .await
+}
+
+/// A registry with what is counted of reports, where they are heard, under names of its own.
+fn with_observed(observed: Option<Observed>) -> Registry {
+    let mut registry = Registry::default();
+    if let Some(observed) = observed {
+        observed.register(&mut registry);
+    }
+    registry
 }
 
 /// When the oldest occurrence was to be sent that is due, and neither settled nor parked.

@@ -16,6 +16,7 @@ pub mod change_calendar;
 pub mod changes;
 mod clock;
 pub mod cluster;
+pub mod coverage;
 pub mod delayed;
 pub mod delete;
 pub mod delete_some;
@@ -48,6 +49,7 @@ pub mod timeline;
 pub mod trigger;
 mod views;
 pub mod watermark;
+pub mod why;
 pub mod zones;
 
 pub(crate) use backup::Backups;

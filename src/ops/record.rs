@@ -1,6 +1,7 @@
 //! A reader of the record and of the log of changes, by pages.
 
 use crate::store::{ChangePage, Page, StoreError};
+use ponos::event::Timestamp;
 use std::{fmt, future::Future, path::PathBuf, pin::Pin, sync::Arc};
 
 type Reading<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
@@ -52,7 +53,29 @@ impl RecordReader {
     pub async fn read(&self, after: u64, most: usize) -> Result<Page, StoreError> {
         in_its_own_turn((self.read)(after, most)).await
     }
+
+    /// The first row that was decided after this instant, or the number of the next one, in a record of these bounds: found in as many
+    /// steps as its length has digits in the binary system.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(super) async fn decided_after(&self, bounds: &Page, instant: Timestamp) -> Result<u64, StoreError> {
+        let (mut low, mut high) = (bounds.first, bounds.last.saturating_add(1));
+        while low < high {
+            let middle = low.midpoint(high);
+            let page = self.read(middle.saturating_sub(1), 1).await?;
+            match page.rows.first() {
+                Some(row) if row.row.at <= instant => low = middle + 1,
+                _ => high = middle,
+            }
+        }
+        Ok(high)
+    }
 }
+
+/// How much earlier than a row that stands before it a row may have been decided, in milliseconds: what was confirmed is written a
+/// little later than the rest.
+pub(super) const DISORDER: i64 = 60_000;
 
 /// On a task of its own: who asks may not be polled for a while (nothing is, of an answer that nobody takes), and must not
 /// keep its turn meanwhile.

@@ -26,7 +26,7 @@ pub use pause::{
     ResumeDecision, ResumeOneAsked, ResumeSomeAsked,
 };
 pub use schedule::{ORIGINS, RefusedView, STATES, ScheduleList, ScheduleView};
-pub(super) use schedule::{origin_word, state_word};
+pub(super) use schedule::{origin_word, state_word, timing_words};
 
 use crate::{
     engine::{Coalesced, Outcome, Parked, RecordRow, audit::skip_word},

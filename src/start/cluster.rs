@@ -23,6 +23,7 @@ use crate::{
     ops::{cluster::ClusterReader, self_audit},
     postgres::{Door, MemberShown},
     reading::{Beside, Ends, FilesReader},
+    reports::{Observed, Observing},
     schedule::{CalendarStore, Demand},
     sources::FileLines,
     store::{StoreError, WarmStore},
@@ -84,6 +85,8 @@ struct Cluster<'a> {
     replication: watch::Receiver<Option<String>>,
     /// All of them, as the tables say.
     members: ClusterReader,
+    /// What services report, where that is heard: also while this clock follows.
+    observed: Option<Observed>,
     /// What its files say, among those of the others.
     files: Files,
     /// Counts up when they have changed.
@@ -122,7 +125,10 @@ pub(super) async fn run(
     let warm = WarmStore::new(&door, counts.clone()).map_err(RunError::Store)?;
     let (reader, own) = own_reader(config);
     let told = Told::new(config, &door, &warm, own, (&counts, limits)).map_err(RunError::Store)?;
-    let clock = told.clock.replicated(replication.clone());
+    let trusted = trust.clone();
+    let observing = Observing::begin(config, move || trusted.holds());
+    let observed = observing.as_ref().map(Observing::observed);
+    let clock = told.clock.replicated(replication.clone()).observing(observed.clone());
     let members = ClusterReader::new(door.clone(), replication.clone());
     let state = http_state(config, &owners, clock, limits, tls.clone()).among(members.clone());
     let failing = Some(UNASKED.to_owned());
@@ -184,6 +190,7 @@ pub(super) async fn run(
         limits,
         replication,
         members,
+        observed,
         files,
         changed,
         ends,
@@ -194,6 +201,9 @@ pub(super) async fn run(
     stopping.abort();
     following_files.abort();
     drop(timeout(FAREWELL, serving.ended()).await);
+    if let Some(observing) = observing {
+        observing.end().await;
+    }
     ended
 }
 
@@ -318,6 +328,7 @@ impl Cluster<'_> {
         let Running { schedules, source } = running;
         info!(term, schedules, source, within_ms = clock::reading().boot - begun, "leading");
         let clock = clock.leading(self.trust.clone()).replicated(self.replication.clone());
+        let clock = clock.observing(self.observed.clone());
         let owners = self.config.owners();
         let taking = take_commands(self.config, &owners, &clock, warning, ends)?;
         // What is due goes before all that people see of it.

@@ -42,4 +42,5 @@ mod several_clocks;
 mod start;
 mod traces;
 mod watermark;
+mod why;
 mod zones;

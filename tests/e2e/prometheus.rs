@@ -1,6 +1,6 @@
 //! A real Prometheus with the rules and alerts of `deploy/prometheus`, which scrapes a real clock and a real worker over a
-//! real RabbitMQ. The clock keeps its state in a Postgres: it might be one of several. Absent: what `ponos gateway` and
-//! `ponos serve` show, of which their own tests say that it is there.
+//! real RabbitMQ. The clock keeps its state in a Postgres: it might be one of several. Absent: what `ponos gateway`,
+//! `ponos serve` and an observer show, of which their own tests say that it is there.
 
 use crate::{
     alerts::{RULES, file},
@@ -30,7 +30,7 @@ unrouted = "park"
 "#;
 
 /// How what other programs show begins.
-const ELSEWHERE: [&str; 3] = ["ponos_gateway_", "ponos_serve_", "ponos:gateway_"];
+const ELSEWHERE: [&str; 4] = ["ponos_gateway_", "ponos_serve_", "ponos:gateway_", "ponos_handling_"];
 
 /// A metric as a query selects it: the name with the matchers, without a range.
 fn selectors(query: &str) -> Vec<String> {

@@ -36,16 +36,6 @@ pub(crate) fn rate(text: &str) -> Result<Rate, String> {
     if tasks == 0 || per.is_zero() { Err(wrong()) } else { Ok(Rate { tasks, per }) }
 }
 
-/// The age of something: `3 d`, `2 h`, `5 min`, `40 s`.
-pub(crate) fn ago(millis: i64) -> String {
-    match millis / 1_000 {
-        seconds @ 172_800.. => format!("{} d", seconds / 86_400),
-        seconds @ 7_200.. => format!("{} h", seconds / 3_600),
-        seconds @ 120.. => format!("{} min", seconds / 60),
-        seconds => format!("{seconds} s"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

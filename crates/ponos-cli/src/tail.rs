@@ -51,7 +51,9 @@ const PAYLOAD: usize = 120;
 
 pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
     let keys = match &args.task {
-        Some(service) => args.patterns.iter().map(|name| queue(service, name)).collect::<Result<Vec<_>, _>>()?,
+        Some(service) => {
+            args.patterns.iter().map(|name| queue(service, name)).collect::<Result<Vec<_>, _>>()?
+        }
         None => args.patterns.iter().map(|pattern| checked(pattern)).collect::<Result<Vec<_>, _>>()?,
     };
     let transport = options.transport("ponos tail").await?;

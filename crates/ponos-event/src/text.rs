@@ -1,4 +1,4 @@
-//! Texts for people: counted nouns, and shortened texts.
+//! Texts for people: counted nouns, ages, and shortened texts.
 
 use std::fmt::Display;
 
@@ -25,6 +25,16 @@ pub fn shown(text: &str) -> String {
     out
 }
 
+/// The age of something, of milliseconds: `3 d`, `2 h`, `5 min`, `40 s`.
+pub fn ago(millis: i64) -> String {
+    match millis / 1_000 {
+        seconds @ 172_800.. => format!("{} d", seconds / 86_400),
+        seconds @ 7_200.. => format!("{} h", seconds / 3_600),
+        seconds @ 120.. => format!("{} min", seconds / 60),
+        seconds => format!("{seconds} s"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -33,6 +43,12 @@ mod tests {
     fn one_is_singular() {
         let shown = [counted(0_usize, "file"), counted(1_u64, "file"), counted(2_i64, "file")];
         assert_eq!(shown, ["0 files", "1 file", "2 files"]);
+    }
+
+    #[test]
+    fn an_age_is_in_the_largest_unit_of_which_there_are_two() {
+        let shown = [119_999, 120_000, 7_199_999, 7_200_000, 172_800_000].map(ago);
+        assert_eq!(shown, ["119 s", "2 min", "119 min", "2 h", "2 d"]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// An event or a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SeenView {
     /// Its id.
     pub id: String,
@@ -21,9 +22,11 @@ pub struct SeenView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<String>,
     /// When it was first heard of, by the observer's clock.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub first_at: Timestamp,
     /// When it was last seen sent; none if it was not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub sent_at: Option<Timestamp>,
     /// How many times it was seen on the bus: more than once, if it was sent again.
     pub sent: u64,
@@ -43,6 +46,7 @@ pub struct SeenView {
 
 /// What a queue's handler did with an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Handling {
     /// The service.
     pub service: String,
@@ -62,6 +66,7 @@ pub struct Handling {
 
 /// Where a handling stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum HandlingState {
     /// Nothing more is to be done.
@@ -74,20 +79,25 @@ pub enum HandlingState {
 
 /// One delivery that ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Attempt {
     /// Which attempt it was, from 1; a delivery that was put off is none of its own.
     pub attempt: u32,
     /// How it ended.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub outcome: ReportedOutcome,
     /// When it was begun, by the worker's clock.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub began_at: Timestamp,
     /// When it ended.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub ended_at: Timestamp,
     /// Why it ended so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// When it comes again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub due_at: Option<Timestamp>,
 }
 

@@ -16,16 +16,20 @@ const SILENT_MS: u64 = 30_000;
 
 /// Who handles what, as far as the window reaches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Coverage {
     /// When this was so.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub at: Timestamp,
     /// Since when is observed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub since: Option<Timestamp>,
     /// Whether it is observed now.
     pub listening: bool,
     /// When there was a gap last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub interrupted_at: Option<Timestamp>,
     /// Each event that was seen, or that a service declares that it publishes or handles, by name.
     pub events: Vec<EventCoverage>,
@@ -41,6 +45,7 @@ pub struct Coverage {
 
 /// Who handles the events of one name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EventCoverage {
     /// The name.
     pub event: String,
@@ -48,6 +53,7 @@ pub struct EventCoverage {
     pub seen: u64,
     /// When the latest was seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub seen_at: Option<Timestamp>,
     /// The services that declare that they publish it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -60,6 +66,7 @@ pub struct EventCoverage {
 
 /// What a queue's handler did with the events of one name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HandlerCoverage {
     /// The service.
     pub service: String,
@@ -85,6 +92,7 @@ pub struct HandlerCoverage {
     pub dead: u64,
     /// When it last reported something of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub heard_at: Option<Timestamp>,
     /// What 99 of 100 of its deliveries took at most, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -95,6 +103,7 @@ pub struct HandlerCoverage {
 
 /// What is known of a service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ServiceCoverage {
     /// Its name.
     pub service: String,
@@ -106,14 +115,17 @@ pub struct ServiceCoverage {
     pub handlers: usize,
     /// When it was last heard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub heard_at: Option<Timestamp>,
     /// When it was last seen that reports of it were lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub lost_at: Option<Timestamp>,
 }
 
 /// Whether a service runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum RunState {
     /// At least one of its workers does.

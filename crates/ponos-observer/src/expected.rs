@@ -27,6 +27,7 @@ const ID: usize = 255;
 /// A service declared that it handles an event within a time, and did not: the data of `ponos.handling.missed`
 /// (`schemas/reports/handling-missed.json`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Miss {
     /// The id of what was not handled in time.
     pub event_id: String,
@@ -45,10 +46,12 @@ pub struct Miss {
     /// The name or pattern of the handler.
     pub handler: String,
     /// When it was last seen sent, by the observer's clock.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub seen_at: Timestamp,
     /// Within how many milliseconds it was to be handled.
     pub within_ms: u64,
     /// By when.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub due_at: Timestamp,
     /// What is known of it.
     pub state: MissState,
@@ -61,6 +64,7 @@ pub struct Miss {
 
 /// What is known of something that was not handled in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum MissState {
     /// No delivery of it was reported: nobody took it, or whoever did is still at work.
@@ -82,6 +86,7 @@ impl Miss {
 
 /// Something that was not reported as handled in time, where that may be for want of reports.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Uncertain {
     /// The id of the event.
     pub event_id: String,
@@ -95,6 +100,7 @@ pub struct Uncertain {
     /// The name or pattern of the handler.
     pub handler: String,
     /// When it was found so.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub at: Timestamp,
     /// Why it is not certain.
     pub doubt: Doubt,
@@ -102,6 +108,7 @@ pub struct Uncertain {
 
 /// Why something is uncertain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Doubt {
     /// It is not kept any more: the window has no room for as much.

@@ -18,6 +18,7 @@ const DEEPEST: usize = 50;
 
 /// What is known of an event, or of a trace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Why {
     /// The id that was asked for.
     pub id: String,
@@ -31,17 +32,21 @@ pub struct Why {
     pub left_out: u64,
     /// Since when is observed: nothing is known of what was before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub since: Option<Timestamp>,
     /// When there was a gap last: what was about then may be missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub interrupted_at: Option<Timestamp>,
     /// Services of which reports were lost, and when that was last seen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<Vec<String>>))]
     pub lost: Vec<(String, Timestamp)>,
 }
 
 /// An event, who handled it, and what followed from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Node {
     /// The event.
     pub event: SeenView,
@@ -52,11 +57,13 @@ pub struct Node {
     pub awaited: Vec<Awaited>,
     /// What followed from it, in the order in which it was heard of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(no_recursion))]
     pub followed: Vec<Node>,
 }
 
 /// A handler that has reported nothing of an event that it declares it handles.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Awaited {
     /// The service.
     pub service: String,
@@ -66,6 +73,7 @@ pub struct Awaited {
     pub handler: String,
     /// By when it means to be done, if it says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub due_at: Option<Timestamp>,
     /// What that means.
     pub state: AwaitedState,
@@ -73,6 +81,7 @@ pub struct Awaited {
 
 /// What it means that nothing was reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum AwaitedState {
     /// There is time left, or it does not say how much.

@@ -22,19 +22,19 @@ pub(super) fn operations(described: &Value) -> Vec<(String, String, Value)> {
 }
 
 /// A validator of what has this schema in the document.
-fn validator(described: &Value, schema: &Value) -> Validator {
+pub(super) fn validator(described: &Value, schema: &Value) -> Validator {
     let mut whole = schema.clone();
     whole["components"] = described["components"].clone();
     jsonschema::draft202012::new(&whole).unwrap_or_else(|error| panic!("{schema}: {error}"))
 }
 
-fn check(validator: &Validator, value: &Value, what: &str) {
+pub(super) fn check(validator: &Validator, value: &Value, what: &str) {
     let found: Vec<String> =
         validator.iter_errors(value).map(|error| format!("{}: {error}", error.instance_path())).collect();
     assert!(found.is_empty(), "{what}: {found:?}\n{value}");
 }
 
-async fn described(client: &Client) -> Value {
+pub(super) async fn described(client: &Client) -> Value {
     let (status, headers, described) = got(client, "/v1/openapi.json").await;
     assert_eq!((status, headers["content-type"].to_str().unwrap()), (200, "application/json"));
     described

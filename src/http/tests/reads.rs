@@ -1,5 +1,7 @@
 //! What is read of a clock: its schedules, its history, its audit.
 
+mod why;
+
 use super::*;
 use crate::engine::audit::Report;
 

@@ -1,6 +1,6 @@
 //! How a clock is, for metrics: of one that follows another that is all.
 
-use super::{Seconds, gauge, lease, seconds};
+use super::{Seconds, gauge, lease, seconds, with_observed};
 use crate::{
     clock,
     clock_loop::{Degraded, Status},
@@ -20,12 +20,14 @@ use std::time::Duration;
 /// [`OpsError::Defect`].
 pub async fn of_follower(clock: &RunningClock, status: Status, is_warm: bool) -> Result<Registry, OpsError> {
     let (counts, zones, started) = (clock.counts.clone(), clock.zone_data(), clock.started);
+    let observed = clock.observed().cloned();
     run_blocking(move || {
-        let mut registry = Registry::with_prefix("khronos");
-        show(&mut registry, &status, false, (&zones, started));
-        lease::show(&mut registry, counts.lease().seen(), is_warm);
-        counts.register_of_follower(&mut registry);
-        registry
+        let mut all = with_observed(observed);
+        let registry = all.sub_registry_with_prefix("khronos");
+        show(registry, &status, false, (&zones, started));
+        lease::show(registry, counts.lease().seen(), is_warm);
+        counts.register_of_follower(registry);
+        all
     })
     .await
 }

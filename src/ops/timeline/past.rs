@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     engine::Row,
-    ops::{OpsError, RecordReader, history::row_at, run_blocking, views::outcome_word},
+    ops::{OpsError, RecordReader, history::row_at, record::DISORDER, run_blocking, views::outcome_word},
     position::Position,
     store::Page,
 };
@@ -30,9 +30,6 @@ const LOOKED_THROUGH: u64 = 20_000;
 const TOUCHED: usize = 1_000_000;
 /// Rows that were decided after the end of a span and are looked through for it, at most: some of what was due in it was late.
 const LATER: u64 = 10_000;
-/// How much earlier than a row that stands before it a row may have been decided, in milliseconds: what was confirmed is written a
-/// little later than the rest.
-const DISORDER: i64 = 60_000;
 /// Spans of which nothing is known, at most.
 const UNKNOWN: usize = 100;
 
@@ -132,7 +129,7 @@ pub(super) async fn read(
     let begin = match row_at("before", before, bounds.record)? {
         Some(row) => row,
         None if columns.to > now => end,
-        None => decided_after(record, &bounds, columns.to).await?.saturating_add(LATER),
+        None => record.decided_after(&bounds, columns.to).await?.saturating_add(LATER),
     };
     let mut before = begin.min(end);
     let mut budget = LOOKED_THROUGH;
@@ -166,21 +163,6 @@ pub(super) async fn read(
         past.record.since = begun.filter(|begun| *begun > columns.from);
     }
     Ok(past)
-}
-
-/// The first row that was decided after this instant, or the number of the next one: found in as many steps as the record's length
-/// has digits in the binary system.
-async fn decided_after(record: &RecordReader, bounds: &Page, instant: Timestamp) -> Result<u64, OpsError> {
-    let (mut low, mut high) = (bounds.first, bounds.last.saturating_add(1));
-    while low < high {
-        let middle = low.midpoint(high);
-        let page = record.read(middle.saturating_sub(1), 1).await?;
-        match page.rows.first() {
-            Some(row) if row.row.at <= instant => low = middle + 1,
-            _ => high = middle,
-        }
-    }
-    Ok(high)
 }
 
 impl Recorded {

@@ -2,12 +2,26 @@
 
 use super::{FinishedView, PauseView};
 use crate::{
-    engine::{ScheduleStatus, Span},
-    schedule::{Definition, DoorKind, Packed},
+    engine::{Revision, ScheduleStatus, Span},
+    schedule::{Definition, DoorKind, Packed, Schedule},
     sources::Place,
 };
 use ponos::event::Timestamp;
 use serde::{Deserialize, Serialize};
+
+/// When a revision is due, in a few words.
+pub(in crate::ops) fn timing_words(revision: &Revision) -> String {
+    in_words(&revision.definition.definition(), revision.build().ok().as_ref())
+}
+
+/// In the author's words where there are some: a cron expression says more than its description.
+fn in_words(definition: &Definition, built: Option<&Schedule>) -> String {
+    match (&definition.cron, built) {
+        (Some(cron), _) => format!("cron {cron} {}", definition.time_zone.as_deref().unwrap_or("UTC")),
+        (None, Some(schedule)) => schedule.timing.describe(),
+        (None, None) => "not understood by this version".into(),
+    }
+}
 
 /// All schedules of a clock, by name.
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
@@ -133,14 +147,7 @@ impl ScheduleView {
         let built = revision.build().ok();
         let definition = revision.definition.definition();
         let finished = built.as_ref().filter(|_| status.finished).map(|one| FinishedView::new(&one.timing));
-        // In the author's words where there are some: a cron expression says more than its description.
-        let timing = match (&definition.cron, &built) {
-            (Some(cron), _) => {
-                format!("cron {cron} {}", definition.time_zone.as_deref().unwrap_or("UTC"))
-            }
-            (None, Some(schedule)) => schedule.timing.describe(),
-            (None, None) => "not understood by this version".into(),
-        };
+        let timing = in_words(&definition, built.as_ref());
         Self {
             name: revision.name().to_owned(),
             event: built.as_ref().map(|schedule| schedule.event.to_string()),

@@ -38,7 +38,8 @@ fn object(one: &Controlled) -> Value {
     let what = if limit.is_none() { "pause" } else { "limit" };
     let concurrency = limit.and_then(|limit| limit.concurrency);
     let rate = limit.and_then(|limit| limit.rate);
-    let rate = rate.map(|rate| json!({ "tasks": rate.tasks, "per_ms": rate.per.as_millis() as u64 }));
+    let millis = |per: std::time::Duration| u64::try_from(per.as_millis()).unwrap_or(u64::MAX);
+    let rate = rate.map(|rate| json!({ "tasks": rate.tasks, "per_ms": millis(rate.per) }));
     json!({
         "queue": queue, "what": what, "concurrency": concurrency, "rate": rate,
         "until": until, "by": by, "why": why, "since": since,

@@ -9,10 +9,14 @@ use crate::{
     exit::Exit,
     layout::{self, Segment},
     output::{self, Paint, shortened},
-    span,
     trouble::Trouble,
 };
-use ponos::{clock::Clock, dead::Letter, event::Timestamp, text::counted};
+use ponos::{
+    clock::Clock,
+    dead::Letter,
+    event::Timestamp,
+    text::{ago, counted},
+};
 
 /// Lists dead letters and leaves them in place.
 ///
@@ -73,7 +77,7 @@ fn print(letters: &[Letter], as_json: bool) -> Result<(), Trouble> {
 ///
 /// In a narrow terminal several lines, of which the further ones are set in.
 pub(super) fn line(letter: &Letter, now: Timestamp, paint: Paint) -> String {
-    let ago = letter.at.map_or_else(|| "-".into(), |at| format!("{} ago", span::ago(now.since(at).max(0))));
+    let ago = letter.at.map_or_else(|| "-".into(), |at| format!("{} ago", ago(now.since(at).max(0))));
     let or_none = |text: &str| if text.is_empty() { "-".into() } else { shortened(text, 255) };
     let kind = match letter.attempt {
         Some(attempt) => format!("{} (attempt {attempt})", shortened(&letter.kind, 40)),

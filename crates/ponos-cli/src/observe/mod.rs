@@ -1,17 +1,15 @@
 //! `ponos observe`: listens to what services report, answers who handled what, and says what was not handled in time.
 //!
-//! `hearing.rs` takes what comes from the broker, `missing.rs` publishes what was missed, `routes.rs` answers. What is known, and
-//! what is certain of it, is `ponos-observer`.
+//! `routes.rs` answers, `openapi.rs` describes that. What hears and publishes is `ponos-hearing`; what is known, and what is certain of
+//! it, is `ponos-observer`.
 
-mod hearing;
-mod metrics;
-mod missing;
+mod openapi;
 mod routes;
 #[cfg(test)]
 mod tests;
 
 use crate::{
-    connection::Options,
+    connection::{Options, gone},
     exit::Exit,
     http::{self, ConnectionLimits},
     output,
@@ -20,31 +18,17 @@ use crate::{
     span,
     trouble::Trouble,
 };
-use hearing::Hearing;
-use metrics::ObserverMetrics;
-use missing::Missing;
 use ponos::{
-    broker::{Consume, Transport},
     clock::Clock,
-    event::reports,
     metrics::{Listener as MetricsListener, Metrics},
     shutdown::{Stage, shutdown},
-    topology::{Binding, Exchange, Queue, Topology, check_event_pattern, worker::EVENTS},
+    topology::{check_event_pattern, worker::EVENTS},
 };
-use ponos_observer::{Limits, Observer};
+use ponos_hearing::{Heard, Hearing, HearingEnd, Listening, Missing, ObserverMetrics, listen};
+use ponos_observer::Limits;
 use routes::Answering;
-use std::{
-    net::SocketAddr,
-    path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-/// The prefetch; what is fetched may be as large as the broker allows, and is held at once.
-const PREFETCH: u16 = 100;
-/// How many messages the queue keeps while the observer is busy, and how many bytes. Then the oldest go: lost reports are seen by their
-/// numbers, lost events are not, but an observer that was behind for long takes that for a gap.
-const QUEUED_MOST: [(&str, i64); 2] = [("x-max-length", 100_000), ("x-max-length-bytes", 64 << 20)];
 const LIMITS: ConnectionLimits =
     ConnectionLimits { most: 64, idle: Duration::from_secs(75), last: Duration::from_secs(2) };
 
@@ -91,21 +75,6 @@ const ENDS: &str = "\
 What is observed lies in memory: after a restart nothing is known of what was before, and nothing that was sent then is missed.
 After Ctrl-C the exit code is 130, after SIGTERM 0.";
 
-/// The observer, which all parts share. It is locked for as long as it takes to take a batch in, or to answer.
-#[derive(Debug, Clone)]
-struct Shared(Arc<Mutex<Observer>>);
-
-impl Shared {
-    fn new(limits: Limits) -> Self {
-        Self(Arc::new(Mutex::new(Observer::new(limits))))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Observer> {
-        // a panic within leaves an observer that is whole enough to go on: it is rebuilt from nothing at a restart anyway
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
     log::begin(args.log_format)?;
     for pattern in &args.patterns {
@@ -113,28 +82,28 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     }
     let token = args.token_file.as_deref().map(http::token).transpose()?;
     let metrics = Metrics::new();
-    let counted = ObserverMetrics::register(&metrics);
+    let counted = ObserverMetrics::default();
+    metrics.register(|registry| counted.register(registry));
     let scraped = args.metrics.as_deref().filter(|address| !address.is_empty());
     let scraped = scraped.map(|address| scrape(address, metrics)).transpose()?;
     let listener = Listener::tcp(args.listen).await?;
     let transport = options.transport("ponos observe").await?;
-    let mut topology = topology(&args.patterns);
-    topology.exchanges = missing_exchanges(&transport).await;
-    let shared = Shared::new(Limits {
+    let heard = Heard::new(Limits {
         events: args.most,
         bytes: args.memory.saturating_mul(1 << 20),
         age_ms: i64::try_from(args.keep.as_millis()).unwrap_or(i64::MAX),
         ..Limits::default()
     });
-    let consumer = transport.consumer(topology, Consume::default().prefetch(PREFETCH));
+    let listening = Listening { events: vec![EVENTS.to_owned()], patterns: args.patterns };
+    let consumer = listen(&transport, &listening).await;
     let clock = Clock::system();
-    let (missing, told) = Missing::new(&transport);
-    let hearing = Hearing::new(consumer, shared.clone(), counted, told, clock);
+    let (missing, told) = Missing::new(&transport, || true);
+    let hearing = Hearing::new(consumer, heard.clone(), counted, told, move || clock.now());
     let (trigger, asked) = shutdown();
     trigger.advance_on_signals(|| output::complain("stopping"));
     output::complain(&format!("listening at {}", listener.place()));
     let (end, ending) = shutdown();
-    let answering = Arc::new(Answering::new(shared, token, clock));
+    let answering = Arc::new(Answering::new(heard, token, clock));
     let serving = {
         let asked = asked.clone();
         tokio::spawn(async move { http::serve(listener, &answering, LIMITS, asked).await })
@@ -144,7 +113,10 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     let ended = tokio::select! {
         biased;
         () = asked.reached(Stage::Draining) => Ok(()),
-        ended = hearing.run() => ended,
+        ended = hearing.run() => Err(match ended {
+            HearingEnd::Refused(error) => error.into(),
+            HearingEnd::Gone => gone(),
+        }),
     };
     // `told` went with what hears: what was missed is published, as far as that takes no time worth speaking of; all is in the log
     let _ = tokio::time::timeout(LIMITS.last, &mut publishing).await;
@@ -162,30 +134,6 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
 fn at_least_one(text: &str) -> Result<usize, String> {
     let count = text.parse().map_err(|_| format!("'{text}' is not a number"))?;
     if count == 0 { Err("it must be at least 1".into()) } else { Ok(count) }
-}
-
-/// A queue of its own, which goes with it.
-fn topology(patterns: &[String]) -> Topology {
-    let events = patterns.iter().map(|pattern| Binding::queue(EVENTS, "", pattern));
-    Topology {
-        queues: vec![
-            QUEUED_MOST.into_iter().fold(Queue::temporary(), |queue, (key, most)| queue.with(key, most)),
-        ],
-        bindings: events.chain([Binding::queue(reports::REPORTS, "", "#")]).collect(),
-        ..Topology::default()
-    }
-}
-
-/// The exchanges that are not there. Those that are there are not touched: the user may have no right to.
-async fn missing_exchanges(transport: &Transport) -> Vec<Exchange> {
-    let mut missing = Vec::new();
-    for exchange in [EVENTS, reports::REPORTS].map(Exchange::topic) {
-        let alone = Topology { exchanges: vec![exchange.clone()], ..Topology::default() };
-        if transport.check(&alone.passive()).await.is_err() {
-            missing.push(exchange);
-        }
-    }
-    missing
 }
 
 fn scrape(address: &str, metrics: Metrics) -> Result<MetricsListener, Trouble> {

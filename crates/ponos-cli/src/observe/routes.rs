@@ -1,6 +1,6 @@
 //! The routes: what is asked, and what is answered.
 
-use super::Shared;
+use super::openapi;
 use crate::http::{
     self, Answers, percent_decoded,
     problem::{Problem, json},
@@ -11,16 +11,17 @@ use hyper::{
     body::{Bytes, Incoming},
 };
 use ponos::clock::Clock;
+use ponos_hearing::Heard;
+use ponos_observer::{Coverage, Why};
+use serde::Serialize;
 use serde_json::json as object;
-
-/// How long what was missed is a warning, in milliseconds.
-const WARNED: i64 = 3_600_000;
+use utoipa::ToSchema;
 
 type Answer = Result<Response<Full<Bytes>>, Problem>;
 
 /// What answers.
 pub(super) struct Answering {
-    shared: Shared,
+    heard: Heard,
     token: Option<String>,
     clock: Clock,
 }
@@ -33,8 +34,8 @@ impl Answers for Answering {
 
 impl Answering {
     /// With that token, if questions must show one.
-    pub(super) fn new(shared: Shared, token: Option<String>, clock: Clock) -> Self {
-        Self { shared, token, clock }
+    pub(super) fn new(heard: Heard, token: Option<String>, clock: Clock) -> Self {
+        Self { heard, token, clock }
     }
 
     fn routed(&self, request: &Request<Incoming>) -> Answer {
@@ -45,15 +46,13 @@ impl Answering {
     pub(super) fn asked(&self, method: &Method, path: &str) -> Answer {
         let words: Vec<&str> = path.trim_matches('/').split('/').collect();
         let answer = match &words[..] {
-            ["v1", "why", id] => self.why(id),
-            ["v1", "coverage"] => {
-                let coverage = self.shared.lock().coverage(self.clock.now());
-                Ok(json(StatusCode::OK, &coverage))
-            }
-            ["readyz"] => Ok(self.ready()),
-            ["healthz"] => Ok(json(StatusCode::OK, &object!({ "alive": true }))),
+            ["v1", "why", id] => why(self, id),
+            ["v1", "coverage"] => Ok(coverage(self)),
+            ["v1", "openapi.json"] => Ok(openapi::document()),
+            ["readyz"] => Ok(readyz(self)),
+            ["healthz"] => Ok(healthz()),
             _ => {
-                let what = "there are /v1/why/{id}, /v1/coverage, /readyz and /healthz";
+                let what = "there are /v1/why/{id}, /v1/coverage, /v1/openapi.json, /readyz and /healthz";
                 Err(Problem::new(StatusCode::NOT_FOUND, "no-such-route", what))
             }
         };
@@ -62,46 +61,61 @@ impl Answering {
         }
         answer
     }
+}
 
-    fn why(&self, id: &str) -> Answer {
-        let id = String::from_utf8_lossy(&percent_decoded(id)).into_owned();
-        let now = self.clock.now();
-        let (why, since) = {
-            let observer = self.shared.lock();
-            (observer.why(now, &id), observer.since())
-        };
-        let since = since.map_or_else(
-            || "nothing is observed yet".into(),
-            |since| format!("it is observed since {since}"),
-        );
-        let unknown = || {
-            let what = format!(
-                "nothing is known of this event or trace: {since}; what is older, or went for want of room, is not kept"
-            );
-            Problem::new(StatusCode::NOT_FOUND, "unknown", what)
-        };
-        Ok(json(StatusCode::OK, &why.ok_or_else(unknown)?))
-    }
+/// What came of an event, a task or a trace
+///
+/// What it follows from, who handled it, attempt by attempt, what they published, and what came of that: 1,000 events at most.
+#[utoipa::path(
+    get, path = "/v1/why/{id}", params(("id" = String, Path, description = "The id of an event, a task or a trace")),
+    responses(
+        (status = 200, description = "What is known of it", body = Why),
+        (status = 404, description = "Nothing is known of it", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) fn why(answering: &Answering, id: &str) -> Answer {
+    let id = String::from_utf8_lossy(&percent_decoded(id)).into_owned();
+    let why = answering.heard.why(answering.clock.now(), &id);
+    let why = why.map_err(|nothing| Problem::new(StatusCode::NOT_FOUND, "unknown", nothing))?;
+    Ok(json(StatusCode::OK, &why))
+}
 
-    fn ready(&self) -> Response<Full<Bytes>> {
-        let now = self.clock.now();
-        let observer = self.shared.lock();
-        let is_ready = observer.is_listening();
-        let mut warnings = Vec::new();
-        if !is_ready {
-            warnings.push("not connected: what is sent now is not seen".to_owned());
-        }
-        let recent: Vec<_> = observer.missed().filter(|miss| now.since(miss.due_at) <= WARNED).collect();
-        if let Some(newest) = recent.first() {
-            warnings.push(format!(
-                "{} not handled in time in the last hour; the latest: {} by {} ({})",
-                ponos::text::counted(recent.len(), "event"),
-                newest.event,
-                newest.service,
-                newest.event_id
-            ));
-        }
-        let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        json(status, &object!({ "ready": is_ready, "warnings": warnings }))
-    }
+/// Who handles what, and who is silent
+#[utoipa::path(
+    get, path = "/v1/coverage",
+    responses((status = 200, description = "Events, services, and the latest that was not handled in time", body = Coverage))
+)]
+pub(super) fn coverage(answering: &Answering) -> Response<Full<Bytes>> {
+    json(StatusCode::OK, &answering.heard.coverage(answering.clock.now()))
+}
+
+/// Whether it listens.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Ready {
+    /// It does.
+    ready: bool,
+    /// That it does not, and what was not handled in time in the last hour.
+    warnings: Vec<String>,
+}
+
+/// Whether it listens
+#[utoipa::path(
+    get, path = "/readyz",
+    responses(
+        (status = 200, description = "It does", body = Ready),
+        (status = 503, description = "It has no connection: what is sent now is not seen", body = Ready),
+    )
+)]
+pub(super) fn readyz(answering: &Answering) -> Response<Full<Bytes>> {
+    let ready = answering.heard.is_listening();
+    let away = (!ready).then(|| "not connected: what is sent now is not seen".to_owned());
+    let warnings = away.into_iter().chain(answering.heard.missed_lately(answering.clock.now())).collect();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    json(status, &Ready { ready, warnings })
+}
+
+/// Whether it lives
+#[utoipa::path(get, path = "/healthz", responses((status = 200, description = "It does")))]
+pub(super) fn healthz() -> Response<Full<Bytes>> {
+    json(StatusCode::OK, &object!({ "alive": true }))
 }

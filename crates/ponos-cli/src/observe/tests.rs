@@ -1,10 +1,9 @@
 //! A worker that reports and an observer that hears it, on the twin of the broker and on time that is moved by hand.
 
-use super::{hearing::take, *};
+use super::*;
 use hyper::{Method, StatusCode};
 use ponos::{
-    broker::{Delivery, DeliveryTag},
-    event::{Event, Message, Timestamp},
+    broker::Transport,
     prelude::*,
     schema::Contract,
     testing::{BEGINNING, Kit},
@@ -20,20 +19,20 @@ struct Stage {
     kit: Kit,
     answering: Answering,
     told: tokio::sync::mpsc::Receiver<Miss>,
-    hearing: JoinHandle<Result<(), Trouble>>,
+    hearing: JoinHandle<HearingEnd>,
 }
 
 impl Stage {
     async fn new(worker: Worker) -> Self {
         let kit = Kit::start(worker.reports()).await;
         let transport = Transport::memory(kit.broker().clone());
-        let mut topology = topology(&["#".into()]);
-        topology.exchanges = [EVENTS, reports::REPORTS].map(Exchange::topic).into();
-        let (shared, clock) = (Shared::new(Limits::default()), Clock::starting_at(BEGINNING));
-        let consumer = transport.consumer(topology, Consume::default().prefetch(PREFETCH));
+        let (heard, clock) = (Heard::new(Limits::default()), Clock::starting_at(BEGINNING));
+        let listening = Listening { events: vec![EVENTS.into()], patterns: vec!["#".into()] };
+        let consumer = listen(&transport, &listening).await;
         let (tell, told) = tokio::sync::mpsc::channel(10);
-        let hearing = Hearing::new(consumer, shared.clone(), ObserverMetrics::default(), tell, clock);
-        let answering = Answering::new(shared, None, clock);
+        let counted = ObserverMetrics::default();
+        let hearing = Hearing::new(consumer, heard.clone(), counted, tell, move || clock.now());
+        let answering = Answering::new(heard, None, clock);
         let stage = Self { kit, answering, told, hearing: tokio::spawn(hearing.run()) };
         stage.kit.advance(Duration::from_millis(500)).await;
         stage
@@ -143,63 +142,35 @@ async fn of_what_was_never_heard_it_says_since_when_it_listens() {
     assert_eq!(refused.status(), 405);
 }
 
-fn delivered(exchange: &str, message: Message) -> Delivery {
-    let tag = DeliveryTag { generation: 1, tag: 1 };
-    Delivery { message, exchange: exchange.into(), redelivered: false, tag }
+/// The schema of an answer, with what it refers to.
+fn form(described: &Value, path: &str, status: &str) -> Contract {
+    let response = &described["paths"][path]["get"]["responses"][status];
+    let (_, content) = response["content"].as_object().unwrap().iter().next().unwrap();
+    let mut schema = content["schema"].clone();
+    schema["components"] = described["components"].clone();
+    Contract::parse(&schema.to_string()).unwrap()
 }
 
-#[test]
-fn what_can_not_be_read_is_passed_over() {
-    let mut observer = Observer::new(Limits::default());
-    let event = |name: &str, data: &str| {
-        Event::new("1".parse().unwrap(), "/shop", name.parse().unwrap(), data).into_message()
-    };
-    let mut reads = |exchange: &str, message| {
-        take(&mut observer, Timestamp::EPOCH, &delivered(exchange, message)).is_some()
-    };
-    assert!(reads("events", event("a.b.c", "not JSON")));
-    assert!(!reads("events", Message::default()));
-    assert!(!reads("ponos.reports", event("ponos.deliveries.reported", "{}")));
-    assert!(!reads("ponos.reports", event("ponos.handlers.declared", "[]")));
-    assert!(!reads("ponos.reports", event("ponos.handlers.declared", &" ".repeat(5 << 20))));
-    // of a later version
-    assert!(reads("ponos.reports", event("ponos.workers.counted", "{}")));
-    assert_eq!((observer.counts().events, observer.counts().deliveries), (1, 0));
-}
-
-#[test]
-fn a_miss_is_an_event_that_follows_from_what_was_missed() {
-    let miss = Miss {
-        event_id: "1".into(),
-        event: NAME.into(),
-        source: String::new(),
-        subject: None,
-        service: "mail".into(),
-        queue: format!("mail.{NAME}"),
-        handler: NAME.into(),
-        seen_at: BEGINNING,
-        within_ms: 60_000,
-        due_at: BEGINNING.plus(60_000),
-        state: MissState::Waiting,
-        attempts: 2,
-        reason: Some("no stamps".into()),
-    };
-    let event = Event::from_message(&missing::message(&miss).unwrap()).unwrap();
-    assert_eq!((event.name.as_str(), event.source.as_str()), ("ponos.handling.missed", "/ponos/observer"));
-    assert_eq!((event.causation_id.as_deref(), event.subject.as_deref()), (Some("1"), Some("mail")));
-    assert_eq!((event.id.clone(), event.time), (miss.id(), Some(miss.due_at)));
-    let schema = Contract::parse(include_str!("../../../../schemas/reports/handling-missed.json")).unwrap();
-    schema.check(&serde_json::from_slice(&event.data).unwrap()).unwrap();
-}
-
-#[test]
-fn services_have_series_of_their_own_up_to_a_number() {
-    let metrics = Metrics::new();
-    let ours = ObserverMetrics::register(&metrics);
-    for service in 0..1_010 {
-        ours.missed(&format!("s{service}"));
+#[tokio::test(start_paused = true)]
+async fn answers_are_as_they_are_described() {
+    let stage = Stage::new(worker()).await;
+    let id = stage.kit.publish(NAME, &json!({})).await;
+    stage.kit.publish(NAME, &json!({ "does": "hang" })).await;
+    tokio::time::sleep(Duration::from_secs(180)).await;
+    let (_, described) = stage.ask("/v1/openapi.json").await;
+    assert!(described["openapi"].as_str().unwrap().starts_with("3.1."));
+    let served: Vec<&String> = described["paths"].as_object().unwrap().keys().collect();
+    assert_eq!(served.len(), 4, "{served:?}");
+    for (asked, path) in [
+        (format!("/v1/why/{}", id.as_str()), "/v1/why/{id}"),
+        ("/v1/why/nobody".into(), "/v1/why/{id}"),
+        ("/v1/coverage".into(), "/v1/coverage"),
+        ("/readyz".into(), "/readyz"),
+    ] {
+        let (status, answer) = stage.ask(&asked).await;
+        let checked = form(&described, path, status.as_str()).check(&answer);
+        assert!(checked.is_ok(), "{asked}: {checked:?}\n{answer:#}");
     }
-    let text = metrics.expose(None).unwrap().text;
-    assert!(text.contains("ponos_handling_missed_total{service=\"other\"} 10\n"));
-    assert_eq!(text.lines().filter(|line| line.starts_with("ponos_handling_missed_total{")).count(), 1_001);
+    let wrong = form(&described, "/v1/coverage", "200").check(&json!({ "at": 1 }));
+    assert!(wrong.is_err(), "a form that takes anything shows nothing");
 }

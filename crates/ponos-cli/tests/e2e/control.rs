@@ -25,16 +25,15 @@ fn a_queue_is_paused_and_resumed_while_another_goes_on() {
     for queue in [QUEUE, "shop.stock.shelf.count"] {
         declare(&url, queue);
     }
-    assert_eq!(ponos_ends(&url, &["control", "list"], 0).err, "nothing is paused or limited by hand\n");
+    assert!(ponos_ends(&url, &["control", "list"], 0).err.contains("nothing is paused or limited by hand"));
     let words = ["pause", QUEUE, "--for", "2h", "--why", "the shelf is being moved", "--as", "alice"];
     let paused = ponos_ends(&url, &words, 0).out;
     assert!(paused.starts_with(&format!("{QUEUE} is paused until 20")), "{paused}");
     let listed = list(&url);
     assert_eq!(listed.len(), 1);
-    assert_eq!(
-        (&listed[0]["queue"], &listed[0]["what"], &listed[0]["by"]),
-        (&QUEUE.into(), &"pause".into(), &"alice".into())
-    );
+    for (field, value) in [("queue", QUEUE), ("what", "pause"), ("by", "alice")] {
+        assert_eq!(listed[0][field], value);
+    }
     let text = ponos_ends(&url, &["control", "list"], 0).out;
     assert!(text.starts_with(&format!("{QUEUE}  paused  until ")), "{text}");
     assert!(text.ends_with("  by alice  the shelf is being moved\n"), "{text}");
@@ -67,7 +66,8 @@ fn a_limit_is_listed_until_it_is_cleared() {
         ponos_ends(&url, &["limit", QUEUE, "--concurrency", "2", "--rate", "10/s", "--for", "1h"], 0);
     assert!(limited.out.contains("is limited to concurrency 2, rate 10 in 1s until 20"), "{}", limited.out);
     let listed = list(&url);
-    assert_eq!((&listed[0]["what"], &listed[0]["concurrency"]), (&"limit".into(), &2.into()));
+    assert_eq!(listed[0]["what"], "limit");
+    assert_eq!(listed[0]["concurrency"], 2);
     assert_eq!(listed[0]["rate"], serde_json::json!({ "tasks": 10, "per_ms": 1000 }));
     ponos_ends(&url, &["limit", QUEUE, "--clear"], 0);
     assert!(list(&url).is_empty());

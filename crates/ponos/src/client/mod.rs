@@ -19,8 +19,8 @@ pub use clock::{
     ItemOutcome, Problem, ProblemError, ScheduleOutcome, SchedulePage, ScheduleState, Triggered,
 };
 pub use connect::Connect;
-pub use control::{ControlClient, ControlError, Controlled, LONGEST_CONTROL, Until};
 pub(crate) use connect::up;
+pub use control::{ControlClient, ControlError, Controlled, LONGEST_CONTROL, Until};
 pub use error::ClientError;
 #[cfg(feature = "postgres")]
 pub use outbox::Outbox;

@@ -92,15 +92,12 @@ impl Follower {
 
     /// Obeys what is said from now on. Never returns.
     pub(crate) async fn run(mut self) {
+        let Err(why) = self.follow().await;
+        self.is_off(&why);
+        // what was said holds until its end all the same
         loop {
-            let Err(why) = self.follow().await;
-            self.is_off(&why);
-            // what was said holds until its end all the same
-            loop {
-                self.behind.get_or_insert_with(|| self.source.fold.clone());
-                sleep_to_end(self.obeyed(), self.clock).await;
-                self.steer();
-            }
+            sleep_to_end(self.obeyed(), self.clock).await;
+            self.steer();
         }
     }
 

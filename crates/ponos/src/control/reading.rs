@@ -26,6 +26,8 @@ const PREFETCH: u16 = 200;
 const QUIET: Duration = Duration::from_secs(1);
 /// How long the first record of a stream may take.
 const OPENING: Duration = Duration::from_secs(2);
+/// How long looking for the end may take; then it is looked for again, for the stream may be another by now.
+const ENDING: Duration = Duration::from_secs(30);
 
 /// Why nothing can be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -126,7 +128,8 @@ impl Reader {
         loop {
             if self.era.is_some() {
                 if end.is_none() {
-                    end = self.end(opener).await?;
+                    let Ok(found) = timeout(ENDING, self.end(opener)).await else { continue };
+                    end = found?;
                 }
                 if end.is_none() || self.place >= end {
                     return Ok(());

@@ -3,7 +3,12 @@
 //! Absent: counting, which the inbox's database does in the transactions in which members end (`inbox/postgres/group.rs`).
 
 use super::{Context, PublishError, held::PublishKey};
-use crate::{declared::{MessageKind, Priority}, event::HeaderValue, inbox::Held, names::NamesTask};
+use crate::{
+    declared::{MessageKind, Priority},
+    event::HeaderValue,
+    inbox::Held,
+    names::NamesTask,
+};
 use serde::Serialize;
 use std::time::Duration;
 use uuid::Uuid;
@@ -168,8 +173,12 @@ impl Group<'_> {
 
     fn made(&self, which: &str, name: &str, payload: &impl Serialize) -> Result<Held, PublishError> {
         let key = PublishKey::Id(Uuid::new_v5(&self.id, which.as_bytes()));
-        let service = &self.context.inner().service;
-        self.context.origin().message(self.context, (MessageKind::Task, name), (key, None, Priority::default()), payload)
+        self.context.origin().message(
+            self.context,
+            (MessageKind::Task, name),
+            (key, None, Priority::default()),
+            payload,
+        )
     }
 
     fn edit(&self, edit: impl FnOnce(&mut GroupDraft)) -> Result<(), PublishError> {

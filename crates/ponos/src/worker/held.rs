@@ -107,7 +107,7 @@ impl Origin<'_> {
             PublishKey::Number(number) => ('#', number.to_string()),
             PublishKey::Id(id) => return id,
         };
-        self.uuid(name.as_str(), &format!("{mark}{key}"))
+        self.uuid(name, &format!("{mark}{key}"))
     }
 
     /// The id of a group, which no message has: `group` is not the name of one.

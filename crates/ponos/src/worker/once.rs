@@ -80,7 +80,11 @@ impl<'a> Unique<'a> {
         let origin = self.context.origin();
         Ok(match self.once.resolve(&service.declared.service, &checked, times)? {
             Resolved::Per(id) => {
-                let held = origin.message_of(self.context, checked, (PublishKey::Id(id), None, Priority::default()))?;
+                let held = origin.message_of(
+                    self.context,
+                    checked,
+                    (PublishKey::Id(id), None, Priority::default()),
+                )?;
                 (name, held, None)
             }
             Resolved::UntilDone(claim) => {

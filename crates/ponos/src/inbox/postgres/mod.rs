@@ -20,8 +20,8 @@ mod schema;
 mod store;
 mod tied;
 mod transaction;
-mod waiting;
 mod unique;
+mod waiting;
 
 pub(crate) use group::MemberEnd;
 pub use outbox::OutboxStatus;

@@ -10,5 +10,5 @@ mod relay;
 mod replies;
 mod reset;
 mod sled;
-mod waiting;
 mod unique;
+mod waiting;

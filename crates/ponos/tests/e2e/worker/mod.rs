@@ -4,8 +4,8 @@
 mod alarm;
 mod bad_input;
 mod blocking;
-mod control;
 mod compressed;
+mod control;
 mod dead_letters;
 mod deleted;
 mod fleet;

@@ -3,8 +3,8 @@
 mod around;
 mod back;
 mod check;
-mod control;
 mod compressed;
+mod control;
 mod fleet;
 mod handlers;
 mod later;

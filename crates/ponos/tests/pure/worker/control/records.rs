@@ -106,7 +106,7 @@ async fn after_a_thousand_records_the_state_is_written_anew() {
     control.resume("shop.order.parcel.shipped.dlq").await.unwrap();
     assert_eq!(records(), 1_009);
     assert_eq!(control.list().await.unwrap(), before);
-    let schema = Contract::parse(include_str!("../../../../../schemas/control-changed.json")).unwrap();
+    let schema = Contract::parse(include_str!("../../../../../../schemas/control-changed.json")).unwrap();
     for record in shop.broker.peek(CONTROL) {
         let event = Event::from_message(&record.message).unwrap();
         let data: Value = serde_json::from_slice(&event.data).unwrap();

@@ -1,19 +1,10 @@
 //! Takes what comes from the broker, and looks from time to time at what was not handled in time.
 
-use super::{Shared, metrics::ObserverMetrics};
-use crate::{
-    connection::{fatal, gone},
-    trouble::Trouble,
-};
-use ponos::{
-    broker::{Consumer, Delivery, Link, Settle},
-    clock::Clock,
-    compression,
-    event::{
-        Event, Timestamp,
-        reports::{DELIVERIES_REPORTED, HANDLERS_DECLARED, REPORTS},
-    },
-    worker::Limits,
+use super::{Heard, ObserverMetrics};
+use ponos_broker::{Consumer, Delivery, Link, LinkError, Settle};
+use ponos_event::{
+    Event, Timestamp,
+    reports::{DELIVERIES_REPORTED, HANDLERS_DECLARED, REPORTS},
 };
 use ponos_observer::{Miss, Observer, SeenEvent};
 use std::time::Duration;
@@ -31,11 +22,23 @@ const BEHIND: Duration = Duration::from_secs(6);
 /// The most bytes of a report; larger ones are not read.
 const REPORT: usize = 4 << 20;
 
-/// What hears.
-pub(super) struct Hearing {
+/// Why nothing is heard any more.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HearingEnd {
+    /// The broker refuses it, and only a person can mend that.
+    #[error(transparent)]
+    Refused(#[from] LinkError),
+    /// The consumer has ended.
+    #[error("the connection to the broker was lost")]
+    Gone,
+}
+
+/// What hears; `now` is the wall clock.
+#[derive(Debug)]
+pub struct Hearing<N> {
     consumer: Consumer,
-    shared: Shared,
-    clock: Clock,
+    heard: Heard,
+    now: N,
     metrics: ObserverMetrics,
     missed: mpsc::Sender<Miss>,
     /// The connection that it hears by.
@@ -44,33 +47,38 @@ pub(super) struct Hearing {
     looked_at: Instant,
 }
 
-impl Hearing {
-    pub(super) fn new(
+impl<N: Fn() -> Timestamp> Hearing<N> {
+    /// Of what this consumer gives; `missed` is told what was not handled in time. Must be called within a tokio runtime.
+    pub fn new(
         consumer: Consumer,
-        shared: Shared,
+        heard: Heard,
         metrics: ObserverMetrics,
         missed: mpsc::Sender<Miss>,
-        clock: Clock,
+        now: N,
     ) -> Self {
-        Self { consumer, shared, clock, metrics, missed, generation: None, looked_at: Instant::now() }
+        Self { consumer, heard, now, metrics, missed, generation: None, looked_at: Instant::now() }
     }
 
     /// Hears until the consumer ends, or only a person can mend its connection.
-    pub(super) async fn run(mut self) -> Result<(), Trouble> {
+    pub async fn run(mut self) -> HearingEnd {
         let mut link = self.consumer.link();
         let mut batch = Vec::with_capacity(AT_ONCE);
         loop {
             tokio::select! {
                 biased;
                 changed = link.changed() => {
-                    changed.map_err(|_| gone())?;
+                    if changed.is_err() {
+                        return self.ended(HearingEnd::Gone);
+                    }
                     let now = link.borrow_and_update().clone();
-                    self.follow(now)?;
+                    if let Some(refused) = self.follow(now) {
+                        return self.ended(HearingEnd::Refused(refused));
+                    }
                 }
                 // what has come is taken first: it may be the report of what would be missed else
                 came = self.consumer.next_many(&mut batch, AT_ONCE) => {
                     if came == 0 {
-                        return Err(gone());
+                        return self.ended(HearingEnd::Gone);
                     }
                     self.take(&batch);
                     for delivery in batch.drain(..) {
@@ -87,13 +95,16 @@ impl Hearing {
         }
     }
 
-    /// The connection changed: what was said while there was none was missed.
-    fn follow(&mut self, link: Link) -> Result<(), Trouble> {
-        if let Some(error) = fatal(&link) {
-            return Err(error.clone().into());
-        }
-        let now = self.clock.now();
-        let mut observer = self.shared.lock();
+    fn ended(&self, why: HearingEnd) -> HearingEnd {
+        self.heard.lock().interrupted((self.now)());
+        self.metrics.connected.set(0);
+        why
+    }
+
+    /// The connection changed: what was said while there was none was missed. What only a person can mend is given back.
+    fn follow(&mut self, link: Link) -> Option<LinkError> {
+        let now = (self.now)();
+        let mut observer = self.heard.lock();
         match link {
             Link::Up { generation, broker, .. } => {
                 if self.generation.is_some_and(|known| known != generation) {
@@ -105,20 +116,22 @@ impl Hearing {
             }
             // nothing is sent here that it could refuse
             Link::Blocked { .. } => {}
-            Link::Down { .. } | Link::Closed => {
-                if let Link::Down { error: Some(error), .. } = &link {
+            Link::Down { error: Some(error), .. } if error.class.needs_a_person() => return Some(error),
+            Link::Down { error, .. } => {
+                if let Some(error) = error {
                     tracing::warn!(%error, "not observing: what is sent meanwhile is not seen");
                 }
                 observer.interrupted(now);
             }
+            Link::Closed => observer.interrupted(now),
         }
         self.metrics.connected.set(observer.is_listening().into());
-        Ok(())
+        None
     }
 
     fn take(&self, batch: &[Delivery]) {
-        let now = self.clock.now();
-        let mut observer = self.shared.lock();
+        let now = (self.now)();
+        let mut observer = self.heard.lock();
         let unread = batch.iter().filter(|delivery| take(&mut observer, now, delivery).is_none()).count();
         self.metrics.unread.inc_by(unread as u64);
     }
@@ -127,8 +140,8 @@ impl Hearing {
         let passed = self.looked_at.elapsed();
         self.looked_at = Instant::now();
         let (missed, counts) = {
-            let mut observer = self.shared.lock();
-            let now = self.clock.now();
+            let mut observer = self.heard.lock();
+            let now = (self.now)();
             if observer.looks(now, passed) {
                 tracing::warn!(
                     "stood still, was behind, or its clock was set: of what was sent before nothing is missed"
@@ -152,9 +165,9 @@ impl Hearing {
 }
 
 /// Takes one message; `None` if it can't be read.
-pub(super) fn take(observer: &mut Observer, now: Timestamp, delivery: &Delivery) -> Option<()> {
+pub(crate) fn take(observer: &mut Observer, now: Timestamp, delivery: &Delivery) -> Option<()> {
     if delivery.exchange != REPORTS {
-        let event = compression::event(&delivery.message, Limits::default().body).ok()?;
+        let event = Event::from_message(&delivery.message).ok()?;
         observer.event(now, SeenEvent::of(&event));
         return Some(());
     }
