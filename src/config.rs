@@ -14,6 +14,7 @@
 
 mod build;
 mod ceilings;
+mod clock;
 mod cluster;
 mod cluster_secret;
 mod commands;
@@ -29,6 +30,7 @@ mod url;
 #[cfg(test)]
 mod tests;
 
+pub use clock::{ClockConfig, OnBackward};
 pub use cluster::ClusterConfig;
 pub use cluster_secret::ClusterSecret;
 pub use commands::{CommandsConfig, CommandsUser};
@@ -96,34 +98,6 @@ pub struct Config {
     pub log: LogConfig,
     /// `[shutdown]`
     pub shutdown: ShutdownConfig,
-}
-
-/// `[clock]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClockConfig {
-    /// Part of every event's id.
-    pub name: String,
-    /// How long a clock that was held must stay steady before it is believed.
-    pub settle: Duration,
-    /// A longer step forwards, not shared by the boot-time clock, is held.
-    pub max_forward: Duration,
-    /// A longer step backwards is an alarm.
-    pub max_backward: Duration,
-    /// What happens after such a step.
-    pub on_backward: OnBackward,
-    /// By how much the system's time may probably be wrong before that is a warning; `None` for no warning.
-    pub max_error: Option<Duration>,
-    /// The folder of TZif files that says the rules of time zones; `None` for the bundled data.
-    pub time_zones: Option<PathBuf>,
-}
-
-/// What happens after a long step backwards.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnBackward {
-    /// Nothing is sent until the clock has caught up.
-    Wait,
-    /// The span is recorded, and the count goes on from now.
-    Resume,
 }
 
 /// Where the schedules come from.

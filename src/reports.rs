@@ -33,7 +33,7 @@ const LAST: Duration = Duration::from_secs(2);
 
 /// What is observed. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Observed {
+pub(crate) struct Observed {
     heard: Heard,
     metrics: ObserverMetrics,
     /// Why nothing is heard, where that is known.

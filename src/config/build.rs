@@ -2,17 +2,15 @@
 //! compares them).
 
 use super::{
-    BrokerConfig, BrokerUrl, CalendarSource, ChangesConfig, ClockConfig, ClusterConfig, ClusterSecret,
-    Config, DEFAULT, DelayedConfig, LimitsConfig, LogConfig, LogFormat, MetricsConfig, OnBackward,
-    PublishConfig, RecordConfig, Request, ScheduleSource, ShutdownConfig, StoreConfig, StorePath, StoreUrl,
-    TlsConfig, ceilings, cluster_secret::LEAST_BYTES, commands, http, keys, layers, reader::Reader, reports,
-    traces,
+    BrokerConfig, BrokerUrl, CalendarSource, ChangesConfig, ClusterConfig, ClusterSecret, Config, DEFAULT,
+    DelayedConfig, LimitsConfig, LogConfig, LogFormat, MetricsConfig, PublishConfig, RecordConfig, Request,
+    ScheduleSource, ShutdownConfig, StoreConfig, StorePath, StoreUrl, TlsConfig, ceilings, clock,
+    cluster_secret::LEAST_BYTES, commands, http, keys, layers, reader::Reader, reports, traces,
 };
 use crate::{
     diagnostic::{Diagnostic, Diagnostics, Text},
     http::client::Target,
     postgres,
-    schedule::is_name,
 };
 use ponos::{files, log_filter};
 use std::{
@@ -52,7 +50,7 @@ pub(super) fn build(request: &Request) -> (Config, Diagnostics) {
     let mut reader = Reader { text: &text, values, folder, faults };
     let broker = broker(&mut reader);
     let config = Config {
-        clock: clock(&mut reader),
+        clock: clock::clock(&mut reader),
         schedules: schedules(&mut reader),
         keep_finished: reader.duration("schedules.keep_finished", DAY, 3_660 * DAY),
         calendars: reader.path("calendars.folder").map_or(CalendarSource::Beside, CalendarSource::Folder),
@@ -120,28 +118,6 @@ fn log_level(reader: &mut Reader<'_>) -> Targets {
             reader.fault("log.level", &wrong.what, wrong.help);
             default
         }
-    }
-}
-
-fn clock(reader: &mut Reader<'_>) -> ClockConfig {
-    let mut name = reader.text("clock.name").unwrap_or_else(|| "khronos".to_owned());
-    if !is_name(&name) {
-        let help = "1 to 128 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit";
-        reader.fault("clock.name", &format!("'{name}' is not a valid clock name"), help);
-        name = "khronos".to_owned();
-    }
-    ClockConfig {
-        name,
-        settle: reader.duration("clock.settle", MINUTE, DAY),
-        max_forward: reader.duration("clock.max_forward", MINUTE, 365 * DAY),
-        max_backward: reader.duration("clock.max_backward", 5 * MINUTE, 365 * DAY),
-        on_backward: reader.choice(
-            "clock.on_backward",
-            OnBackward::Wait,
-            &[("wait", OnBackward::Wait), ("resume", OnBackward::Resume)],
-        ),
-        max_error: reader.is_set("clock.max_error").then(|| reader.duration("clock.max_error", MINUTE, HOUR)),
-        time_zones: reader.path("clock.time_zones"),
     }
 }
 

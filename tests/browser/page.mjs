@@ -224,6 +224,8 @@ async function unobserved(browser) {
   await page.waitForFunction(() => document.querySelector("main")?.textContent?.includes("The clock's part"));
   const why = await page.locator("main").innerText();
   expect(why.includes("confirmed") && why.includes("reports.enabled"), "why an event was sent is known all the same");
+  // The view shows what was parked when it was opened.
+  await until("something is parked again", async () => (await ask("v1/parked")).parked.length > 0);
   await visit(page, base, "parked");
   await page.locator("main tbody time").first().click();
   await page.waitForFunction(() => location.hash.startsWith("#/why/unheard%40") && document.querySelector("main .pill.bad")?.textContent === "parked");

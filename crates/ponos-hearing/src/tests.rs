@@ -174,7 +174,7 @@ async fn events_of_each_exchange_are_heard_and_the_end_is_a_gap() {
 
 #[tokio::test(start_paused = true)]
 async fn what_only_a_person_can_mend_ends_it() {
-    let (consumer, task) = Consumer::channel(1);
+    let (consumer, task) = Consumer::channel(&Consume::new("q"));
     let heard = Heard::new(Limits::default());
     let (told, _missed) = tokio::sync::mpsc::channel(1);
     let hearing =

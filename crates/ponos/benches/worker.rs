@@ -7,8 +7,10 @@
 //! how they come there).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // a benchmark's error is its end
 
+mod collecting;
 mod common;
 
+use collecting::{COLLECTS, Collecting, collect};
 use common::{NAME, Parcel, QUEUE, SERVICE, cpu, load, median, message, now, setting};
 use futures_util::StreamExt;
 use lapin::{
@@ -27,10 +29,8 @@ use ponos::{
     traces::Collector,
 };
 use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering::Relaxed},
@@ -239,64 +239,6 @@ async fn run(node: &Node, who: Who, quorum: bool, count: usize) -> Result<Run, S
         Who::Celery => {
             peer(&mut Command::new(scratch("peers/bin/python")), "celery_worker.py", &place, count)
         }
-    }
-}
-
-/// Set for the process that collects spans.
-const COLLECTS: &str = "COLLECTS";
-
-/// Says where it listens, and thanks for whatever comes, until its standard input ends.
-fn collect() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    println!("http://{}/v1/traces", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let stream = stream.unwrap();
-            std::thread::spawn(move || while take(&mut BufReader::new(&stream)).is_some() {});
-        }
-    });
-    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
-}
-
-/// One request, with an answer of no words; `None` at the end.
-fn take(stream: &mut BufReader<&TcpStream>) -> Option<()> {
-    let (mut line, mut length) = (String::new(), 0);
-    while line != "\r\n" {
-        line.clear();
-        if stream.read_line(&mut line).ok()? == 0 {
-            return None;
-        }
-        let lower = line.to_ascii_lowercase();
-        if let Some(told) = lower.strip_prefix("content-length:") {
-            length = told.trim().parse().unwrap();
-        }
-    }
-    std::io::copy(&mut stream.take(length), &mut std::io::sink()).ok()?;
-    let answer = "HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n";
-    stream.get_mut().write_all(answer.as_bytes()).ok()
-}
-
-/// A process that collects spans; ends when it is dropped.
-struct Collecting {
-    child: Child,
-    endpoint: String,
-}
-
-impl Collecting {
-    fn start() -> Self {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.env(COLLECTS, "1").stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let mut endpoint = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut endpoint).unwrap();
-        Self { child, endpoint: endpoint.trim().to_owned() }
-    }
-}
-
-impl Drop for Collecting {
-    fn drop(&mut self) {
-        drop(self.child.stdin.take());
-        self.child.wait().unwrap();
     }
 }
 

@@ -153,7 +153,7 @@ fn form(described: &Value, path: &str, status: &str) -> Contract {
 
 #[tokio::test(start_paused = true)]
 async fn answers_are_as_they_are_described() {
-    let stage = Stage::new(worker()).await;
+    let mut stage = Stage::new(worker()).await;
     let id = stage.kit.publish(NAME, &json!({})).await;
     stage.kit.publish(NAME, &json!({ "does": "hang" })).await;
     tokio::time::sleep(Duration::from_secs(180)).await;

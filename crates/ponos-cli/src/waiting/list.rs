@@ -10,10 +10,14 @@ use crate::{
     inbox::trouble,
     layout::{self, Segment},
     output::{self, Paint, shortened},
-    span,
     trouble::Trouble,
 };
-use ponos::{clock::Clock, event::Timestamp, inbox::postgres::WaitingMessage, text::counted};
+use ponos::{
+    clock::Clock,
+    event::Timestamp,
+    inbox::postgres::WaitingMessage,
+    text::{ago, counted},
+};
 use serde_json::{Value, json};
 
 /// Lists what waits: what is due first comes first.
@@ -120,7 +124,7 @@ fn line(one: &WaitingMessage, now: Timestamp, paint: Paint) -> String {
 pub(super) fn when(one: &WaitingMessage, now: Timestamp) -> String {
     match one.due {
         _ if one.is_parked => "parked".into(),
-        Some(due) if due > now => format!("in {}", span::ago(due.since(now))),
+        Some(due) if due > now => format!("in {}", ago(due.since(now))),
         _ => "now".into(),
     }
 }

@@ -24,7 +24,7 @@ fn task(id: &str, body: impl Into<Vec<u8>>) -> Message {
 /// 256 KiB of zstd that inflate to 8 GiB of spaces: a window of 16 MiB, and blocks of one byte, 128 KiB times.
 fn gibibytes(id: &str) -> Message {
     const BLOCKS: u32 = 64 << 10;
-    let block = |number| (128 << 10 << 3) | (1 << 1) | u32::from(number == BLOCKS);
+    let block = |number: u32| (128 << 10 << 3) | (1 << 1) | u32::from(number == BLOCKS);
     let blocks = (1..=BLOCKS).flat_map(|number| {
         let [low, middle, high, _] = block(number).to_le_bytes();
         [low, middle, high, b' ']
@@ -81,8 +81,8 @@ fn a_dead_letter_is_shown_inflated_and_requeued_as_it_came() {
     put(&url, "dlx", vec![message.clone()]);
     holds(&url, LETTERS, 1);
     let shown = ponos_ends(&url, &["dead", "show", "whole", "--queue", QUEUE], 0);
-    let bytes = message.body.len();
-    for part in [&format!("body ({bytes} bytes of gzip)"), "content_encoding: gzip", "\"source\": \"/s\""] {
+    let body = format!("body ({} bytes of gzip)", message.body.len());
+    for part in [body.as_str(), "content_encoding: gzip", "\"source\": \"/s\""] {
         assert!(shown.out.contains(part), "{part}: {}", shown.out);
     }
     holds(&url, LETTERS, 1);

@@ -117,12 +117,11 @@ impl Context {
         name: impl NamesTask<T>,
         payload: &T,
     ) -> Result<(), PublishError> {
-        let mut buffer = self.buffer();
-        let key = PublishKey::Number(buffer.number());
+        let key = PublishKey::Number(self.buffer().number());
         let what = (MessageKind::Task, name.text());
         let mut held = self.origin().message(self, what, (key, None, Priority::default()), payload)?;
         held.message.headers.set(GROUP, group.id.to_string());
-        buffer.hold(held, &self.inner().service.limits)
+        self.buffer().hold(held, &self.inner().service.limits)
     }
 
     /// What became of the group that sent this task; `None` for any other message.

@@ -15,5 +15,4 @@ mod kit;
 mod once;
 mod patterns;
 mod schema_fuzz;
-mod tower_adapter;
 mod worker;

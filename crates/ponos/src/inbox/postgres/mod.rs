@@ -134,7 +134,11 @@ impl Inbox {
     /// # use ponos::inbox::{Inbox, InboxError, postgres::WaitingFilter};
     /// # async fn hurry(inbox: Inbox) -> Result<(), InboxError> {
     /// let filter = WaitingFilter { reason: Some("connection refused".into()), ..WaitingFilter::default() };
-    /// let change = inbox.waiting(filter)?.run_now().await?;
+    /// let waiting = inbox.waiting(filter)?;
+    /// for one in waiting.list(None, 100).await?.messages {
+    ///     println!("{} of {:?} at {:?}: attempt {:?}", one.id, one.name, one.due, one.attempt);
+    /// }
+    /// let change = waiting.run_now().await?;
     /// println!("{} are tried now, {} are under way already", change.changed, change.under_way);
     /// # Ok(())
     /// # }

@@ -75,7 +75,7 @@ pub(in crate::inbox) struct TransactionRun {
     /// Identifies the transaction, to check at the end that it is still the same one.
     number: i64,
     /// What else ends with it, …
-    pub(super) tied: Option<Tied>,
+    pub(super) tied: Vec<Tied>,
     /// … and begins.
     pub(super) groups: Vec<GroupDraft>,
 }
@@ -153,7 +153,7 @@ impl Store {
         };
         let transaction = Transaction::new(transaction);
         let (store, key) = (self.clone(), key.clone());
-        let run = TransactionRun { store, key, transaction, number, tied: None, groups: Vec::new() };
+        let run = TransactionRun { store, key, transaction, number, tied: Vec::new(), groups: Vec::new() };
         Ok(Begun::Run(Entry(EntryBackend::Postgres(run))))
     }
 
@@ -249,7 +249,7 @@ impl TransactionRun {
         // Nothing is taken back from here on: without an answer, all of it may be committed.
         self.store.call("committing what was handled", transaction.commit()).await?;
         // the end of a group's last member, and the beginning of an empty one, write what is published too
-        if !publishes.is_empty() || self.tied.is_some() || !self.groups.is_empty() {
+        if !publishes.is_empty() || !self.tied.is_empty() || !self.groups.is_empty() {
             self.store.put.notify_one();
         }
         Ok(())
@@ -270,7 +270,7 @@ impl TransactionRun {
             for draft in &self.groups {
                 group::begin(&mut transaction, &self.store, draft, publishes).await?;
             }
-            if let Some(tied) = &self.tied {
+            for tied in &self.tied {
                 tied.end(&mut transaction, &self.store, MemberEnd::Done).await?;
             }
             Ok(now)

@@ -59,10 +59,10 @@ pub(crate) fn is_tied(event: &Event) -> bool {
 }
 
 impl Entry {
-    /// Lets its end be that of all that is tied to the event.
+    /// Lets its end be that of all that is tied to the event as well.
     pub(crate) fn tie(&mut self, event: &Event) {
         if let EntryBackend::Postgres(TransactionRun { tied, .. }) = &mut self.0 {
-            *tied = Tied::of(event);
+            tied.extend(Tied::of(event));
         }
     }
 }

@@ -70,7 +70,7 @@ async fn letters_are_listed_requeued_and_discarded_by_a_filter() {
     running.ends.done(1).await;
     assert!(running.ends.all().contains(&("b".to_owned(), Ended::Done)));
     holds(node, vhost, &dead_letters(QUEUE), 3).await;
-    assert_eq!(dead.discard(&LetterFilter::all().limit(1)).await.unwrap(), 1);
+    assert_eq!(dead.discard(&LetterFilter::all().reason("empty: a").limit(1)).await.unwrap(), 1);
     holds(node, vhost, &dead_letters(QUEUE), 2).await;
     let left = letters(&url, QUEUE, 2).await;
     let left: Vec<_> = left.iter().map(|letter| letter.properties.message_id.as_deref().unwrap()).collect();

@@ -108,18 +108,19 @@ async fn dead_and_requeued_it_keeps_its_bytes_and_says_so() {
     }
 }
 
+async fn publish_all(_: Value, ctx: Context) -> HandlerResult {
+    ctx.task(TASK, &long())?;
+    ctx.publish(SENT, &long())?;
+    ctx.publish(SENT, &json!("short"))?;
+    ctx.publish_in(secs(600), SENT, &long())?;
+    Ok(Done)
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_compresses_does_so_with_long_bodies_and_not_with_what_the_clock_keeps() {
-    let handler = async |_: Value, ctx: Context| {
-        ctx.task(TASK, &long())?;
-        ctx.publish(SENT, &long())?;
-        ctx.publish(SENT, &json!("short"))?;
-        ctx.publish_in(secs(600), SENT, &long())?;
-        Ok(Done)
-    };
     let worker = Worker::new("shop")
         .publishes::<Value>(SENT)
-        .on::<Value>(NAME, handler)
+        .on::<Value>(NAME, publish_all)
         .task(TASK, async |payload: Value, _: Context| match payload == long() {
             true => Ok(Done),
             false => Ok(Outcome::dead("something else came")),

@@ -130,7 +130,9 @@ async fn a_concurrency_of_the_fleet_is_shared_by_replicas_that_come_and_go() {
     for replica in all {
         replica.knows(3).await;
     }
-    until("a share for those who joined", || others.iter().all(|other| other.at_work() == 2)).await;
+    // who joined first may have begun with a half
+    until("a share for those who joined", || others.iter().all(|other| other.at_work() >= 2)).await;
+    assert!(others.iter().map(Replica::at_work).sum::<usize>() <= 5, "a half and a third at most");
     assert_eq!(first.at_work(), 6, "what has begun goes on");
     ends.add_permits(10);
     until("an equal share for each", || all.iter().all(|replica| replica.at_work() == 2)).await;
@@ -204,7 +206,7 @@ async fn what_waits_beyond_a_share_goes_to_the_other_replicas() {
     let second = start();
     second.knows(2).await;
     first.knows(2).await;
-    until("the other to have its share", || second.at_work() == 2).await;
+    until("the other to have some of them", || second.at_work() > 0).await;
     ends.add_permits(12);
     until("all to be done", || first.begun() + second.begun() >= 12).await;
     let reports = (first.stop().await, second.stop().await);
