@@ -4,7 +4,7 @@
 
 mod quality;
 
-pub use quality::{Quality, quality};
+pub use quality::{Quality, quality, quality_warning};
 
 use crate::engine::Reading;
 use ponos::event::Timestamp;

@@ -130,10 +130,17 @@ impl Observing {
     }
 
     /// Publishes what was missed, for two seconds at most, and ends.
-    pub(crate) async fn end(self) {
+    pub(crate) async fn end(mut self) {
         self.end.advance();
         // Gone without a word is ended too.
-        let _ = timeout(LAST + LAST, self.ended).await;
+        let _ = timeout(LAST + LAST, &mut self.ended).await;
+    }
+}
+
+impl Drop for Observing {
+    /// A start that fails later on must not leave it behind.
+    fn drop(&mut self) {
+        self.end.advance();
     }
 }
 
@@ -190,6 +197,7 @@ impl Observer {
                 Some(Err(_)) | None => "a defect, which the log describes; please report it".to_owned(),
             };
             self.observed.heard.interrupted(clock::now());
+            self.observed.metrics.unheard();
             warn!("what services report is not heard; it is tried again within {} s: {why}", AGAIN.as_secs());
             self.trouble.send_replace(Some(why));
             sleep(AGAIN).await;

@@ -13,9 +13,24 @@ pub struct Quality {
     pub most_error: Duration,
 }
 
+/// What is to be said where the wall clock may be wrong by more than that; `None` if it is good enough. Where it can not be asked,
+/// that is said too: whoever set a limit believes that it is watched.
+pub fn quality_warning(limit: Duration) -> Option<String> {
+    warning(quality(), limit)
+}
+
+fn warning(quality: Option<Quality>, limit: Duration) -> Option<String> {
+    match quality {
+        Some(quality) => quality.warning(limit),
+        None => Some(
+            "clock: this system does not say how well its time is kept (adjtimex), so that clock.max_error has no effect".to_owned(),
+        ),
+    }
+}
+
 impl Quality {
     /// What is to be said where it may be wrong by so much; `None` if it is good enough.
-    pub fn warning(&self, limit: Duration) -> Option<String> {
+    fn warning(&self, limit: Duration) -> Option<String> {
         let mend = "see that its time service runs and reaches its servers (chronyc tracking, timedatectl)";
         if !self.is_kept {
             return Some(format!("clock: nobody keeps this machine's time: {mend}"));
@@ -47,11 +62,10 @@ mod kernel {
     pub(super) fn quality() -> Option<Quality> {
         let mut asked = Timex::new();
         let state = adjtimex(&mut asked).ok()?;
-        let micros = |of: i64| Duration::from_micros(u64::try_from(of).unwrap_or(0));
         Some(Quality {
             is_kept: state != NOT_KEPT,
-            estimated_error: micros(asked.0.esterror.into()),
-            most_error: micros(asked.0.maxerror.into()),
+            estimated_error: Duration::from_micros(u64::try_from(asked.0.esterror).unwrap_or(0)),
+            most_error: Duration::from_micros(u64::try_from(asked.0.maxerror).unwrap_or(0)),
         })
     }
 }
@@ -85,6 +99,9 @@ mod tests {
         assert!(said.contains("2.001ms") && said.contains("clock.max_error (2ms)"), "{said}");
         let said = Quality { is_kept: false, ..GOOD }.warning(limit).unwrap();
         assert!(said.contains("nobody keeps"), "{said}");
+        assert_eq!(warning(Some(GOOD), limit), None);
+        let said = warning(None, limit).unwrap();
+        assert!(said.contains("clock.max_error has no effect"), "{said}");
     }
 
     #[cfg(target_os = "linux")]

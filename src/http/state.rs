@@ -92,7 +92,7 @@ impl HttpState {
     /// What is to be said of this process, whether it leads or follows.
     pub(super) fn warnings(&self) -> Vec<String> {
         let tls = self.tls.iter().flat_map(|tls| tls.warnings(clock::now()));
-        let limit = self.max_error.and_then(|limit| clock::quality()?.warning(limit));
+        let limit = self.max_error.and_then(clock::quality_warning);
         tls.chain(limit).collect()
     }
 

@@ -106,7 +106,7 @@ pub struct RunningClock {
     /// Where it leads among several: as long as it may.
     trust: Option<Trust>,
     /// What services report, where that is heard.
-    observed: Option<Observed>,
+    observed: Option<Arc<Observed>>,
     pub(super) definitions: Arc<DefinitionCache>,
     pub(crate) counts: Counts,
     pub(super) started: Timestamp,
@@ -211,12 +211,12 @@ impl RunningClock {
     /// The same, beside which what services report is heard, if it is.
     #[must_use]
     pub(crate) fn observing(self, observed: Option<Observed>) -> Self {
-        Self { observed, ..self }
+        Self { observed: observed.map(Arc::new), ..self }
     }
 
     /// What services report, where that is heard.
     pub(crate) fn observed(&self) -> Option<&Observed> {
-        self.observed.as_ref()
+        self.observed.as_deref()
     }
 
     /// What it is among several; none where it is alone.

@@ -3,7 +3,7 @@
 //!
 //! What is asked for is a due time of a schedule (`one-day@2026-12-01T00:00:00Z`), the id of an event or a task, or that of a trace; the
 //! trace of a clock's event has its id. `rows.rs` finds what the record has, in bounded searches; `occurrence.rs` says what became of a
-//! due time; `said.rs` puts it into words. What services report is the [observer's](crate::reports), where the clock listens to it; the
+//! due time; `said.rs` puts it into words. What services report is the observer's (`reports.rs`), where the clock listens to it; the
 //! clock's own part does not depend on it.
 
 mod fate;

@@ -7,9 +7,9 @@ pub struct Consume {
     pub queue: String,
     /// How many deliveries may be unsettled at a time, to begin with; 0 counts as 1.
     pub prefetch: u16,
-    /// The largest prefetch that [`Consumer::set_prefetch`] may set; without effect if it is less than `prefetch`.
+    /// The largest prefetch that [`Consumer::set_prefetch`](super::Consumer::set_prefetch) may set; without effect if it is less than `prefetch`.
     pub most: u16,
-    /// Begin with a prefetch of 1 whenever it connects or subscribes again, until [`Consumer::widen`].
+    /// Begin with a prefetch of 1 whenever it connects or subscribes again, until [`Consumer::widen`](super::Consumer::widen).
     pub cautious: bool,
     /// Refuse, and be refused by, any other consumer of the queue.
     pub exclusive: bool,

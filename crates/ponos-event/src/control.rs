@@ -1,6 +1,6 @@
 //! What steers workers while they run, as data: pauses and limits of queues, as records of the stream `ponos.control`.
 //!
-//! `ponos` writes and reads it; `schemas/control-changed.json` has the same as JSON Schema. The form is only ever extended: readers
+//! `ponos` writes and reads it; `schemas/control/control-changed.json` has the same as JSON Schema. The form is only ever extended: readers
 //! ignore records and fields that they don't know.
 
 use super::Timestamp;
@@ -33,7 +33,7 @@ pub fn topology() -> Topology {
     }
 }
 
-/// One change (`schemas/control-changed.json`). The last one of a key counts, until its end.
+/// One change (`schemas/control/control-changed.json`). The last one of a key counts, until its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// The service whose queue it is: the first part of its name.

@@ -3,7 +3,7 @@
 use super::{Heard, ObserverMetrics};
 use ponos_broker::{Consumer, Delivery, Link, LinkError, Settle};
 use ponos_event::{
-    Event, Timestamp,
+    Event, Message, Properties, Timestamp, is_structured,
     reports::{DELIVERIES_REPORTED, HANDLERS_DECLARED, REPORTS},
 };
 use ponos_observer::{Miss, Observer, SeenEvent};
@@ -167,8 +167,7 @@ impl<N: Fn() -> Timestamp> Hearing<N> {
 /// Takes one message; `None` if it can't be read.
 pub(crate) fn take(observer: &mut Observer, now: Timestamp, delivery: &Delivery) -> Option<()> {
     if delivery.exchange != REPORTS {
-        let event = Event::from_message(&delivery.message).ok()?;
-        observer.event(now, SeenEvent::of(&event));
+        observer.event(now, SeenEvent::of(&seen(&delivery.message)?));
         return Some(());
     }
     if delivery.message.body.len() > REPORT {
@@ -182,4 +181,18 @@ pub(crate) fn take(observer: &mut Observer, now: Timestamp, delivery: &Delivery)
         _ => {}
     }
     Some(())
+}
+
+/// An event as far as it is looked at. In binary mode its attributes are enough: the body may be compressed, as workers read it.
+fn seen(message: &Message) -> Option<Event> {
+    match Event::from_message(message) {
+        Ok(event) => Some(event),
+        Err(_) if message.properties.content_encoding.is_some() && !is_structured(message) => {
+            let Message { routing_key, properties, headers, .. } = message;
+            let properties = Properties { content_encoding: None, ..properties.clone() };
+            let (routing_key, headers) = (routing_key.clone(), headers.clone());
+            Event::from_message(&Message { routing_key, properties, headers, body: Vec::new() }).ok()
+        }
+        Err(_) => None,
+    }
 }

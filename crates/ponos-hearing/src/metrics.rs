@@ -81,6 +81,11 @@ impl ObserverMetrics {
         registry.register("ponos_handling_uncertain", what, self.uncertain.clone());
     }
 
+    /// Nothing is heard any more, whatever was shown last: what hears may have ended by a defect.
+    pub fn unheard(&self) {
+        self.connected.set(0);
+    }
+
     /// A service did not handle an event in time.
     pub(crate) fn missed(&self, service: &str) {
         let mut known = self.services.lock().unwrap_or_else(PoisonError::into_inner);

@@ -36,12 +36,16 @@ fn what_can_not_be_read_is_passed_over() {
     };
     assert!(reads("events", event("a.b.c", "not JSON")));
     assert!(!reads("events", Message::default()));
+    // its attributes are plain
+    let mut compressed = event("a.b.c", "not inflated");
+    compressed.properties.content_encoding = Some("gzip".into());
+    assert!(reads("events", compressed));
     assert!(!reads("ponos.reports", event("ponos.deliveries.reported", "{}")));
     assert!(!reads("ponos.reports", event("ponos.handlers.declared", "[]")));
     assert!(!reads("ponos.reports", event("ponos.handlers.declared", &" ".repeat(5 << 20))));
     // of a later version
     assert!(reads("ponos.reports", event("ponos.workers.counted", "{}")));
-    assert_eq!((observer.counts().events, observer.counts().deliveries), (1, 0));
+    assert_eq!((observer.counts().events, observer.counts().deliveries), (2, 0));
 }
 
 fn miss(id: &str) -> Miss {

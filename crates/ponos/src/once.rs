@@ -110,7 +110,8 @@ impl Once {
         Self { key: Some(key.to_string()), ..self }
     }
 
-    /// Of [`Once::until_done`]: after this time (by default 7 days, at most 366) another one is sent, whatever became of this one.
+    /// Of [`Once::until_done`]: after this time (by default 7 days, at most 366) another one is sent, whatever became of this one. Of
+    /// what is sent later it begins when that is due.
     pub fn at_most(self, time: Duration) -> Self {
         Self { at_most: Some(time), ..self }
     }

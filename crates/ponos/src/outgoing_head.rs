@@ -25,6 +25,8 @@ const RESERVED: [&str; 10] = [
     "groupid",
     "group-",
 ];
+/// Headers with a meaning of their own: of traces, and those by which the broker sends copies to other queues.
+const TAKEN: [&str; 4] = ["traceparent", "tracestate", "CC", "BCC"];
 /// The prefix of attributes, extensions among them.
 const ATTRIBUTE: &str = "cloudEvents_";
 /// The longest name of an extension, as CloudEvents advises.
@@ -138,8 +140,7 @@ impl fmt::Debug for OutgoingHead<'_> {
 
 /// Why that can't be a header of an author's own.
 pub(crate) fn header_fault(name: &str) -> Option<String> {
-    let reserved =
-        RESERVED.iter().any(|start| name.starts_with(start)) || matches!(name, "traceparent" | "tracestate");
+    let reserved = RESERVED.iter().any(|start| name.starts_with(start)) || TAKEN.contains(&name);
     let fault = name.is_empty() || name.len() > HEADER || reserved;
     fault.then(|| format!("'{}' can't be a header of its own; take another name", shown(name)))
 }
@@ -238,9 +239,18 @@ mod tests {
             assert!(head.set_extension(name, "north").is_err(), "{name}");
         }
         let long = "a".repeat(256);
-        for name in
-            ["", "cloudEvents_id", "ce-id", "x-death", "retry-attempt", "dead-kind", "traceparent", &long]
-        {
+        for name in [
+            "",
+            "cloudEvents_id",
+            "ce-id",
+            "x-death",
+            "retry-attempt",
+            "dead-kind",
+            "traceparent",
+            "CC",
+            "BCC",
+            &long,
+        ] {
             assert!(head.set_header(name, "north").is_err(), "{name}");
         }
         assert_eq!(*head.event, before);

@@ -171,7 +171,7 @@ async fn one_event_that_stands_for_several_due_times_is_that_of_each() {
 async fn what_is_parked_is_said_with_what_to_do_and_what_was_released_as_it_ended_then() {
     let refused = row(10, Outcome::Parked("the queue is full".into()));
     let kept = || Snapshot { parked: vec![parked(10)], ..Snapshot::default() };
-    let clock = stopped(&[refused.clone()], kept()).await;
+    let clock = stopped(std::slice::from_ref(&refused), kept()).await;
     let parked = fate(&clock, at(10)).await;
     assert_eq!((parked.state, parked.reason.as_deref()), (FateState::Parked, Some("the queue is full")));
     assert_eq!(parked.parked.as_ref().map(|one| one.id), Some(7));
@@ -183,7 +183,7 @@ async fn what_is_parked_is_said_with_what_to_do_and_what_was_released_as_it_ende
     assert!(said.contains("khronos parked release 7 sends it again"), "{said}");
     // Its row is not written yet.
     assert_eq!(fate(&stopped(&[], kept()).await, at(10)).await.state, FateState::Parked);
-    let released = Row { at: at(60), ..row(10, sent(60, 50 * MINUTE)) };
+    let released = Row { at: at(60), ..row(10, sent(10, 50 * MINUTE)) };
     let (state, said) = told(&[refused.clone(), released], Snapshot::default(), 10).await;
     assert!(state == FateState::Sent && said.contains("was sent at 1970-01-01T01:00"), "{said}");
     // It was released, and of that there is no row yet.

@@ -374,7 +374,8 @@ pub(crate) async fn a_paused_consumer_gets_nothing_until_it_is_resumed(harness: 
         within("another connection", paused.link().wait_for(is_new)).await.unwrap();
         let mut publisher = harness.publisher(topology.clone());
         send(&mut publisher, "", [message(&wanted.name, "4")]).await;
-        assert_eq!(take(&mut other, 1).await, ["4"]);
+        // what was acked a moment before the connection went may come again
+        while take(&mut other, 1).await != ["4"] {}
         drop(other);
         send(&mut publisher, "", [message(&wanted.name, "5")]).await;
         depth_becomes(harness, &wanted.name, 1).await;

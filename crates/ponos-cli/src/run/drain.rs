@@ -3,6 +3,7 @@
 use super::activity::{Activity, RunCounts};
 use ponos::{
     broker::{QueueState, Transport},
+    control::PausedByHand,
     shutdown::{Shutdown, Stage, Trigger},
     worker::{Deliveries, Ended, Liveness, Observed},
 };
@@ -97,8 +98,8 @@ impl PutOffDeliveries {
     }
 }
 
-/// Looks until all queues were seen empty and nothing was in hand; or until one has been paused, or what is in hand has stood
-/// still, or nothing has come, for too long; or until somebody else asked for the end.
+/// Looks until all queues that nobody paused by hand were seen empty and nothing was in hand; or until one has been paused, or
+/// what is in hand has stood still, or nothing has come, for too long; or until somebody else asked for the end.
 pub(super) async fn watch(
     transport: Transport,
     queues: Vec<Arc<str>>,
@@ -118,12 +119,11 @@ pub(super) async fn watch(
         if asked.stage() != Stage::Running {
             return Drained::Stopped;
         }
-        if let Some(paused) = liveness.paused_by_hand().into_iter().next() {
-            tracing::warn!(%paused, "the drain does not wait for this queue: its messages stay there");
-            trigger.advance();
-            return Drained::Left(vec![paused.to_string()]);
-        }
-        if let Some(paused) = liveness.paused().into_iter().max_by_key(|paused| paused.lasts) {
+        let by_hand = liveness.paused_by_hand();
+        let is_by_hand = |queue: &Arc<str>| by_hand.iter().any(|paused| paused.queue == *queue);
+        let waited: Vec<Arc<str>> = queues.iter().filter(|queue| !is_by_hand(queue)).cloned().collect();
+        let unavailable = liveness.paused().into_iter().filter(|paused| !is_by_hand(&paused.queue));
+        if let Some(paused) = unavailable.max_by_key(|paused| paused.lasts) {
             if paused.lasts >= STUCK {
                 tracing::warn!(%paused, "the drain does not wait for this queue: its messages stay there");
                 trigger.advance();
@@ -136,7 +136,7 @@ pub(super) async fn watch(
         }
         let before = look();
         // a queue that has given out its last message is empty, and the message may not have come yet
-        let empty = all_empty(&transport, &queues).await && liveness.have_all_arrived().await;
+        let empty = all_empty(&transport, &waited).await && liveness.have_all_arrived().await;
         let after = look();
         if asked.stage() != Stage::Running {
             return Drained::Stopped;
@@ -149,7 +149,8 @@ pub(super) async fn watch(
         // a connection that is lost again and again is not waited for either
         let nothing = waits.nothing() + if empty { waits.after_loss } else { Duration::ZERO };
         if unsettled == 0 && progress.0.elapsed() >= nothing {
-            let left = left(&transport, &queues, progress.0.elapsed()).await;
+            let mut left = left(&transport, &waited, progress.0.elapsed()).await;
+            left.extend(stay(&by_hand));
             trigger.advance();
             return Drained::Left(left);
         }
@@ -167,8 +168,11 @@ pub(super) async fn watch(
         if unsettled == 0
             && still.empty.is_some_and(|(began, looks)| began.elapsed() >= enough && looks >= LOOKS)
         {
-            tracing::info!("the queues are empty, and no work is in progress");
             trigger.advance();
+            if !by_hand.is_empty() {
+                return Drained::Left(stay(&by_hand));
+            }
+            tracing::info!("the queues are empty, and no work is in progress");
             return Drained::Emptied;
         }
         // whatever more the queues hold: it can't come while these fill the prefetch
@@ -226,6 +230,14 @@ async fn left(transport: &Transport, queues: &[Arc<str>], nothing: Duration) -> 
         left.push(format!("the connection was lost too often within {seconds} s to see the queues empty"));
     }
     left
+}
+
+/// The queues that somebody paused: their messages stay there.
+fn stay(by_hand: &[PausedByHand]) -> Vec<String> {
+    for paused in by_hand {
+        tracing::warn!(%paused, "the drain did not wait for this queue: its messages stay there");
+    }
+    by_hand.iter().map(ToString::to_string).collect()
 }
 
 /// What a queue holds and did not give.

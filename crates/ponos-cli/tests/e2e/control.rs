@@ -98,12 +98,19 @@ fn what_can_not_be_is_refused_before_anything_is_said() {
 #[test]
 fn a_drain_does_not_wait_for_a_queue_that_is_paused_by_hand() {
     let url = Node::shared().vhost("control-drain");
-    declare(&url, QUEUE);
+    for queue in [QUEUE, "shop.stock.shelf.count"] {
+        declare(&url, queue);
+    }
     send(&url, "stock.shelf.clean");
+    for _ in 0..3 {
+        send(&url, "stock.shelf.count");
+    }
     ponos_ends(&url, &["pause", QUEUE], 0);
-    let ended = ponos_ends(&url, &[&RUN[..], &["--drain", "--", "true"]].concat(), 1);
+    // so long that the other is not empty when the pause is seen
+    let ended = ponos_ends(&url, &[&RUN[..], &["--drain", "--", "sleep", "1"]].concat(), 1);
     assert!(ended.err.contains(&format!("left: {QUEUE} is paused by ")), "{}", ended.err);
     holds(&url, QUEUE, 1);
+    holds(&url, "shop.stock.shelf.count", 0);
 }
 
 #[test]

@@ -19,8 +19,9 @@ use tokio::time::timeout;
 
 /// How long something said by hand holds at most: 30 days.
 pub const LONGEST_CONTROL: Duration = Duration::from_secs(30 * 86_400);
-/// How long it is known that something was taken back: longer than anything that was written meanwhile could bring it up again.
-const TAKEN_BACK: Duration = Duration::from_secs(8 * 86_400);
+/// How long it is known that something was taken back: longer than what it takes back would have held, for another writer may repeat
+/// that meanwhile.
+const TAKEN_BACK: Duration = Duration::from_secs(31 * 86_400);
 /// After so many records the state is written anew.
 const ANEW: u64 = 1_000;
 /// The most characters of who says it, …
@@ -290,7 +291,8 @@ impl ControlClient {
         }
     }
 
-    /// Writes the state anew, so that nothing is lost with the oldest records. What goes wrong with it is done by whoever writes next.
+    /// Writes the state anew, so that nothing is lost with the oldest records. If none of it is written, whoever writes next does it; if a
+    /// part is, whoever does after as many records again, which the stream has room for several times.
     async fn write_anew(&self, fold: &Fold) {
         let mut all = Vec::new();
         for Entry { id, time, change, .. } in fold.to_write(self.now()) {

@@ -140,7 +140,8 @@ impl<'a, Way> Outgoing<'a, Way> {
             return Err(ClientError::Attribute { name: checked.name.to_string(), what });
         }
         let declared = &self.client.0.declared;
-        let time = due_time(self.client.0.clock.now(), due, &checked.name)?;
+        let now = self.client.0.clock.now();
+        let time = due_time(now, due, &checked.name)?;
         let times = (time, self.client.remembered());
         let once = self.once.map(|once| once.resolve(&declared.service, &checked, times)).transpose()?;
         let Checked { kind, name, body } = checked;
@@ -155,7 +156,12 @@ impl<'a, Way> Outgoing<'a, Way> {
                 return Err(ClientError::Attribute { name: name.to_string(), what });
             }
             (Some(Resolved::Per(id)), None) => (id.into(), None),
-            (Some(Resolved::UntilDone(claim)), own) => (own.unwrap_or_else(random_id), Some(claim)),
+            (Some(Resolved::UntilDone(claim)), own) => {
+                // nobody can have done it before it is due
+                let until_due = Duration::from_millis(u64::try_from(time.since(now)).unwrap_or(0));
+                let claim = Claim { at_most: claim.at_most.saturating_add(until_due), ..claim };
+                (own.unwrap_or_else(random_id), Some(claim))
+            }
             (None, own) => (own.unwrap_or_else(random_id), None),
         };
         let mut event = Event::new(id, declared.source.clone(), name.clone(), body);

@@ -74,7 +74,7 @@ impl Record {
             return None;
         }
         let mut change: Change = from_json(&event.data).ok()?;
-        (change.by, change.why) = (shortened(&change.by, BY), shortened(&change.why, WHY));
+        (change.by, change.why) = (in_a_line(&change.by, BY), in_a_line(&change.why, WHY));
         let place = change.folded_from.unwrap_or(place).min(place);
         let is_limit = matches!(change.key, Key::Limit { .. });
         let is_known = !is_limit || change.value.as_ref().is_none_or(|value| Limit::of(value).is_some());
@@ -86,6 +86,11 @@ impl Record {
             bytes,
         })
     }
+}
+
+/// A text for health checks and logs, which have one line for it.
+fn in_a_line(text: &str, chars: usize) -> String {
+    shortened(text, chars).replace(char::is_control, " ")
 }
 
 /// Where a message of the stream stands.

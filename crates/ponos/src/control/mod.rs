@@ -1,6 +1,6 @@
 //! Steering workers while they run: pauses and limits of queues, as records of the stream `ponos.control`.
 //!
-//! A record says of one key (a queue and what is said of it) what holds until when; the last one counts. [`Fold`] is the state that
+//! A record says of one key (a queue and what is said of it) what holds until when; the last one counts. `Fold` is the state that
 //! the records make, `reading` gets them from the stream, `following` has a worker obey, and
 //! [`ControlClient`](crate::client::ControlClient) writes.
 //!

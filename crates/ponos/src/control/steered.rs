@@ -68,6 +68,15 @@ impl Limit {
         self.concurrency.map_or(slots, |most| slots.min(usize::try_from(most).unwrap_or(slots)).max(1))
     }
 
+    /// The rate as it is kept: one over a long stretch as an equal one, or a little less, over a shorter. Else what is in hand when
+    /// its tasks are spent would wait for longer than the broker lets it be held.
+    pub(crate) fn pace(&self) -> Option<Rate> {
+        let Rate { tasks, per } = self.rate?;
+        let parts = per.as_millis().div_ceil(STRETCH.as_millis()).clamp(1, u128::from(tasks.max(1)));
+        let parts = u32::try_from(parts).unwrap_or(u32::MAX);
+        Some(Rate { tasks: tasks / parts, per: per / parts })
+    }
+
     pub(crate) fn setting(&self) -> Setting {
         let rate = self.rate.map(|Rate { tasks, per }| ControlRate {
             tasks,
@@ -101,6 +110,8 @@ impl fmt::Display for Limit {
 
 /// The longest time for one task of a rate.
 const SLOWEST: Duration = Duration::from_secs(60);
+/// The longest stretch over which one is kept.
+const STRETCH: Duration = Duration::from_secs(600);
 
 /// What is said of one queue.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -185,5 +196,21 @@ mod tests {
         assert_eq!(Limit::of(&limit.setting()), Some(limit));
         assert_eq!(limit.to_string(), "concurrency 2, rate 10 in 600s");
         assert_eq!(Limit::of(&Setting::default()), None, "what a stranger wrote");
+    }
+
+    #[test]
+    fn a_rate_over_a_long_stretch_is_kept_over_shorter_ones_and_never_exceeded() {
+        let pace = |tasks, secs| {
+            let rate = Some(Rate { tasks, per: Duration::from_secs(secs) });
+            let limit = Limit { concurrency: None, rate };
+            assert_eq!(limit.fault(), None);
+            limit.pace().map(|Rate { tasks, per }| (tasks, per.as_secs()))
+        };
+        assert_eq!(pace(10, 1), Some((10, 1)));
+        assert_eq!(pace(10, 600), Some((10, 600)));
+        assert_eq!(pace(100, 3_600), Some((16, 600)), "96 in an hour");
+        assert_eq!(pace(5_000, 86_400), Some((34, 600)), "4,896 in a day");
+        assert_eq!(pace(11, 660), Some((5, 330)));
+        assert_eq!(Limit { concurrency: Some(1), rate: None }.pace(), None);
     }
 }

@@ -73,13 +73,22 @@ impl DeadQueue<'_> {
     pub async fn list(&self, filter: &LetterFilter) -> Result<Vec<Letter>, DeadError> {
         let mut letters = Vec::new();
         let mut reader = self.reader(filter).await?;
+        let ended = self.list_into(&mut letters, &mut reader, filter).await;
+        closed(reader, ended).await.map(|()| letters)
+    }
+
+    async fn list_into(
+        &self,
+        letters: &mut Vec<Letter>,
+        reader: &mut LetterReader,
+        filter: &LetterFilter,
+    ) -> Result<(), DeadError> {
         while (letters.len() as u64) < filter.wanted()
-            && let Some(held) = self.next(&mut reader, filter).await?
+            && let Some(held) = self.next(reader, filter).await?
         {
             letters.push(held.letter);
         }
-        reader.close().await?;
-        Ok(letters)
+        Ok(())
     }
 
     /// Sends the letters that the filter chooses back to their queues, under their own ids and at the first attempt. Each is
@@ -91,8 +100,18 @@ impl DeadQueue<'_> {
     pub async fn requeue(&self, filter: &LetterFilter) -> Result<Requeued, DeadError> {
         let mut done = Requeued::default();
         let mut reader = self.reader(filter).await?;
+        let ended = self.requeue_into(&mut done, &mut reader, filter).await;
+        closed(reader, ended).await.map(|()| done)
+    }
+
+    async fn requeue_into(
+        &self,
+        done: &mut Requeued,
+        reader: &mut LetterReader,
+        filter: &LetterFilter,
+    ) -> Result<(), DeadError> {
         while done.sent + done.stayed < filter.wanted()
-            && let Some(held) = self.next(&mut reader, filter).await?
+            && let Some(held) = self.next(reader, filter).await?
         {
             match self.sent(&held).await? {
                 None => {
@@ -105,8 +124,7 @@ impl DeadQueue<'_> {
                 }
             }
         }
-        reader.close().await?;
-        Ok(done)
+        Ok(())
     }
 
     /// Removes the letters that the filter chooses for good, and says how many.
@@ -116,14 +134,23 @@ impl DeadQueue<'_> {
     pub async fn discard(&self, filter: &LetterFilter) -> Result<u64, DeadError> {
         let mut gone = 0;
         let mut reader = self.reader(filter).await?;
-        while gone < filter.wanted()
-            && let Some(held) = self.next(&mut reader, filter).await?
+        let ended = self.discard_into(&mut gone, &mut reader, filter).await;
+        closed(reader, ended).await.map(|()| gone)
+    }
+
+    async fn discard_into(
+        &self,
+        gone: &mut u64,
+        reader: &mut LetterReader,
+        filter: &LetterFilter,
+    ) -> Result<(), DeadError> {
+        while *gone < filter.wanted()
+            && let Some(held) = self.next(reader, filter).await?
         {
             reader.remove(&held).await?;
-            gone += 1;
+            *gone += 1;
         }
-        reader.close().await?;
-        Ok(gone)
+        Ok(())
     }
 
     async fn reader(&self, filter: &LetterFilter) -> Result<LetterReader, DeadError> {
@@ -170,5 +197,58 @@ impl DeadQueue<'_> {
             }
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// However it ended: what was removed is to be so for certain, and what was read goes back.
+async fn closed(reader: LetterReader, ended: Result<(), DeadError>) -> Result<(), DeadError> {
+    let closed = reader.close().await;
+    ended?;
+    closed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        broker::{Transport, memory::Broker},
+        event::Message,
+        topology::{Queue, Topology},
+        worker::ConfirmingPublisher,
+    };
+    use std::time::Duration;
+
+    const QUEUE: &str = "shop.order.parcel.shipped";
+
+    /// With two dead letters of a queue.
+    async fn broker() -> (Broker, Transport) {
+        let broker = Broker::new();
+        let queues = vec![Queue::classic("shop.order.parcel.shipped.dlq")];
+        broker.declare(&Topology { queues, ..Topology::default() }).unwrap();
+        let transport = Transport::memory(broker.clone());
+        let publisher = ConfirmingPublisher::open(transport.publisher(Topology::default()));
+        for id in ["a", "b"] {
+            let mut message = Message { routing_key: format!("{QUEUE}.dlq"), ..Message::default() };
+            message.properties.message_id = Some(id.into());
+            message.properties.persistent = true;
+            let held = Held { id: id.parse().unwrap(), exchange: "".into(), message, due: None };
+            publisher.publish(vec![held], Duration::from_secs(30)).await.unwrap();
+        }
+        (broker, transport)
+    }
+
+    #[tokio::test]
+    async fn letters_whose_queue_is_gone_stay_and_it_is_said_why() {
+        let (broker, transport) = broker().await;
+        let client = Client::connect_on(transport, "backoffice").await.unwrap();
+        let again = client.dead(QUEUE).requeue(&LetterFilter::all()).await.unwrap();
+        let why = Some(format!("the queue '{QUEUE}' does not exist"));
+        assert_eq!(again, Requeued { sent: 0, stayed: 2, why });
+        assert_eq!(broker.queue_depth("shop.order.parcel.shipped.dlq"), Some(2), "letters are lost");
+        let queues = vec![Queue::classic(QUEUE)];
+        broker.declare(&Topology { queues, ..Topology::default() }).unwrap();
+        let again = client.dead(QUEUE).requeue(&LetterFilter::all()).await.unwrap();
+        assert_eq!(again, Requeued { sent: 2, ..Requeued::default() });
+        assert_eq!(broker.queue_depth(QUEUE), Some(2));
     }
 }

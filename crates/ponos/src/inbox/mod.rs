@@ -143,7 +143,8 @@ enum EntryBackend {
         pass: Pass,
     },
     #[cfg(feature = "postgres")]
-    Postgres(postgres::TransactionRun),
+    /// In a box, for it is much larger than the others.
+    Postgres(Box<postgres::TransactionRun>),
 }
 
 impl Inbox {

@@ -162,8 +162,11 @@ impl Context {
     pub fn put<T: Send + Sync + 'static>(&self, value: T) {
         let (id, value) = (TypeId::of::<T>(), Arc::new(value));
         let mut values = self.inner().values.lock().unwrap_or_else(PoisonError::into_inner);
-        values.retain(|(known, _)| *known != id);
+        let before = values.iter().position(|(known, _)| *known == id).map(|at| values.swap_remove(at));
         values.push((id, value));
+        drop(values);
+        // what it drops may come here itself
+        drop(before);
     }
 
     /// The value of that type that a layer [put](Context::put) here, if one did.

@@ -2,7 +2,7 @@
 //!
 //! Invariant: each message handed in is answered exactly once: confirmed, or with the reason.
 
-use super::reply::{is_reply, note_returned};
+use super::reply::{is_reply, note_reply};
 use crate::{
     broker::{Link, NO_FRAME, PublishOutcome, Publisher, Publishing, Settlement},
     event::Message,
@@ -77,8 +77,9 @@ pub struct ConfirmingPublisher {
     link: watch::Receiver<Link>,
     waiting: PendingConfirms,
     next: Arc<AtomicU64>,
-    /// Counts answers that reached nobody.
-    replies_lost: Counter,
+    /// Counts answers that reached nobody, of a publisher that sends such: to any other, what goes by the default exchange must
+    /// reach its queue.
+    replies_lost: Option<Counter>,
 }
 
 /// By token: who waits for the outcome. Bounded by what is awaited, for it is taken out when that ends.
@@ -113,12 +114,12 @@ impl ConfirmingPublisher {
         let (submit, settled, link) = publisher.split();
         let waiting = PendingConfirms::default();
         tokio::spawn(answer(settled, waiting.clone()));
-        Self { submit, link, waiting, next: Arc::default(), replies_lost: Counter::default() }
+        Self { submit, link, waiting, next: Arc::default(), replies_lost: None }
     }
 
-    /// The same, which counts answers that reach nobody there.
+    /// The same, to which what goes by the default exchange is an answer; those that reach nobody are counted there.
     pub(crate) fn counting(self, replies_lost: Counter) -> Self {
-        Self { replies_lost, ..self }
+        Self { replies_lost: Some(replies_lost), ..self }
     }
 
     /// The state of the connection.
@@ -127,7 +128,7 @@ impl ConfirmingPublisher {
     }
 
     /// Publishes all, in order, and waits until each is confirmed, for at most `limit`. An event that nobody is bound to is
-    /// no error, nor is an answer that nobody waits for; anything else that reaches no queue is.
+    /// no error, nor is an answer that reaches nobody or is refused ([`Self::counting`]); anything else is.
     ///
     /// # Errors
     /// The first that went wrong; others may have arrived.
@@ -216,15 +217,21 @@ impl ConfirmingPublisher {
         let all = all.into_iter().map(|held| (held.exchange, held.message));
         self.submit_all(all, tokens, &mut answers).await?;
         for (answered, place) in answers.into_iter().zip(places) {
-            match answered.await.map_err(|_| FlushError::Closed)? {
+            let outcome = answered.await.map_err(|_| FlushError::Closed)?;
+            if let (Some((exchange, queue)), Some(lost)) = (&place, &self.replies_lost)
+                && is_reply(exchange)
+                && outcome != PublishOutcome::Lost
+            {
+                note_reply(&outcome, queue, lost);
+                continue;
+            }
+            match outcome {
                 PublishOutcome::Confirmed { returned: false } => {}
-                PublishOutcome::Confirmed { returned: true } => match place {
-                    Some((exchange, key)) if is_reply(&exchange) => {
-                        note_returned(&key, &self.replies_lost);
+                PublishOutcome::Confirmed { returned: true } => {
+                    if let Some((exchange, key)) = place {
+                        return Err(FlushError::Unroutable { exchange, key });
                     }
-                    Some((exchange, key)) => return Err(FlushError::Unroutable { exchange, key }),
-                    None => {}
-                },
+                }
                 PublishOutcome::Nacked => return Err(FlushError::Nacked),
                 PublishOutcome::Refused(why) => return Err(FlushError::Refused(why)),
                 PublishOutcome::Missing(why) => return Err(FlushError::Missing(why)),

@@ -16,6 +16,8 @@ use tokio::{
 
 /// The time limit of one question.
 const ANSWER: Duration = Duration::from_secs(5);
+/// When it is asked again while consumers subscribe anew.
+const SOON: Duration = Duration::from_secs(1);
 
 /// What one replica takes of a queue's limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,33 +131,54 @@ pub(crate) async fn changed(share: Option<&FleetShare>) {
 
 /// Asks the broker how many replicas there are: when this one begins to consume, and again and again. Ends with the queue.
 pub(crate) async fn follow(queue: &QueueContext) {
-    let mut link = queue.consuming.clone();
-    let mut is_told = false;
+    let (mut link, mut steered) = (queue.consuming.clone(), queue.steered.clone());
+    let (mut is_told, mut is_turning) = (false, false);
     loop {
         let is_up = matches!(*link.borrow_and_update(), Link::Up { .. });
-        if is_up {
-            let asked = timeout(ANSWER, queue.transport.inspect(&queue.plan.name)).await;
-            let why = match asked {
-                Ok(Ok(Some(state))) => {
-                    note(queue, u32::try_from(state.consumers).unwrap_or(u32::MAX).max(1));
+        let mut wait = queue.service.limits.replicas;
+        if steered.borrow_and_update().paused.is_some() {
+            // nobody consumes then, and who is the first to do so again would be alone
+            queue.pulse.replicas.send_if_modified(|known| known.take().is_some());
+        } else if is_turning {
+            wait = wait.min(SOON);
+        } else if is_up {
+            let why = match count(queue).await {
+                // this one is about to subscribe again
+                Ok(0) => {
+                    wait = wait.min(SOON);
                     None
                 }
-                Ok(Ok(None)) => Some("its queue does not exist".to_owned()),
-                Ok(Err(error)) => Some(error.to_string()),
-                Err(_) => Some(format!("no answer within {} s", ANSWER.as_secs())),
+                Ok(replicas) => {
+                    note(queue, u32::try_from(replicas).unwrap_or(u32::MAX));
+                    None
+                }
+                Err(why) => Some(why),
             };
             if let Some(why) = why.filter(|_| !std::mem::replace(&mut is_told, true)) {
                 tracing::warn!(queue = %queue.plan.name, why, "the broker does not say how many replicas there are; this one keeps its share, and asks again");
             }
         }
+        is_turning = false;
         tokio::select! {
             changed = link.changed() => {
                 if changed.is_err() {
                     return;
                 }
             }
-            () = sleep(queue.service.limits.replicas) => {}
+            // somebody said something by hand: all replicas end their subscriptions, and make new ones
+            Ok(()) = steered.changed() => is_turning = true,
+            () = sleep(wait) => {}
         }
+    }
+}
+
+/// How many consume the queue; the error says why that is not known.
+async fn count(queue: &QueueContext) -> Result<u64, String> {
+    match timeout(ANSWER, queue.transport.inspect(&queue.plan.name)).await {
+        Ok(Ok(Some(state))) => Ok(state.consumers),
+        Ok(Ok(None)) => Err("its queue does not exist".to_owned()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", ANSWER.as_secs())),
     }
 }
 

@@ -320,13 +320,16 @@ async fn why_nothing_comes(queue: &QueueContext, transport: &Transport) -> Optio
     })
 }
 
-/// Whether the broker should send something if it has it: nobody paused the queue, a slot is free, nothing waits here, and the prefetch is not
-/// used up by what is at work (one at a time, until the first without a delivery count).
+/// Whether the broker should send something if it has it: nobody paused the queue, a slot is free that no limit keeps so, nothing waits
+/// here, and the prefetch is not used up by what is at work (one at a time, until the first without a delivery count).
 fn is_hungry(queue: &QueueContext) -> bool {
-    let free = queue.slots.available_permits();
-    let idle = free + queue.pulse.held_back.load(Ordering::Relaxed) == queue.plan.policy.slots();
+    let (free, slots) = (queue.slots.available_permits(), queue.plan.policy.slots());
+    let at_work = slots.saturating_sub(free + queue.pulse.held_back.load(Ordering::Relaxed));
+    let steered = queue.steered.borrow();
+    let at_once = steered.limit.map_or(slots, |limit| limit.slots(&queue.plan.policy));
     free > 0
-        && queue.steered.borrow().paused.is_none()
+        && at_work < at_once
+        && steered.paused.is_none()
         && !queue.pulse.waiting.load(Ordering::Relaxed)
-        && (idle || queue.pulse.wide.load(Ordering::Relaxed))
+        && (at_work == 0 || queue.pulse.wide.load(Ordering::Relaxed))
 }

@@ -76,7 +76,7 @@ pub use outcome::{Failure, HandlerResult, Outcome};
 pub use policy::{Backoff, LONGEST_RETRY, Policy, Prefetch, Rate};
 pub use ready::Ready;
 #[cfg(feature = "postgres")]
-pub(crate) use reply::{is_reply, note_returned};
+pub(crate) use reply::{is_reply, note_reply};
 pub use report::Report;
 #[cfg(feature = "postgres")]
 pub(crate) use retry::smaller;

@@ -37,6 +37,7 @@ struct Promise {
     name: EventName,
     due: Timestamp,
     alarm: Timestamp,
+    tolerance: Duration,
     told: bool,
 }
 
@@ -66,7 +67,8 @@ impl Promises {
             Some(due) if promises.len() < WATCHED || promises.contains_key(&series) => {
                 // what is late itself comes from a backlog, and the next one lies behind it
                 let alarm = due.max(now).plus(millis(tolerance));
-                promises.insert(series, Promise { name: event.name.clone(), due, alarm, told: false });
+                let name = event.name.clone();
+                promises.insert(series, Promise { name, due, alarm, tolerance, told: false });
                 drop(promises);
                 self.changed.notify_one();
             }
@@ -76,9 +78,17 @@ impl Promises {
         }
     }
 
-    /// Raises alarms. Never returns.
+    /// Raises alarms, but not while somebody has paused the queue. Ends with the queue.
     pub(crate) async fn watch(&self, queue: &QueueContext) {
+        let mut steered = queue.steered.clone();
         loop {
+            if steered.borrow().paused.is_some() {
+                // by hand: what was promised waits in the queue
+                if steered.wait_for(|steered| steered.paused.is_none()).await.is_err() {
+                    return;
+                }
+                self.put_off(queue.service.clock.now());
+            }
             let now = queue.service.clock.now();
             for missed in self.missed(now, queue) {
                 if let Some(observer) = &queue.service.observer {
@@ -95,6 +105,13 @@ impl Promises {
                 }
                 None => self.changed.notified().await,
             }
+        }
+    }
+
+    /// Has what was promised come from now on.
+    fn put_off(&self, now: Timestamp) {
+        for promise in self.lock().values_mut() {
+            promise.alarm = promise.alarm.max(now.plus(millis(promise.tolerance)));
         }
     }
 

@@ -5,7 +5,7 @@ use super::{
     held::{PublishError, PublishKey},
 };
 use crate::{
-    broker::DIRECT_REPLY,
+    broker::{DIRECT_REPLY, PublishOutcome},
     event::{Message, Properties},
     inbox::Held,
     text::shown,
@@ -70,10 +70,16 @@ pub(crate) fn is_reply(exchange: &str) -> bool {
     exchange == DEFAULT
 }
 
-/// Notes an answer that the broker could bring nowhere.
-pub(crate) fn note_returned(queue: &str, lost: &Counter) {
-    if !says_no_route(queue) {
-        note_lost(queue, "there is no queue of this name; whoever asked may have gone", lost);
+/// Notes what became of an answer, unless it is not known yet: whose queue is full, gone or forbidden must not have a task
+/// fail that is done.
+pub(crate) fn note_reply(outcome: &PublishOutcome, queue: &str, lost: &Counter) {
+    match outcome {
+        PublishOutcome::Confirmed { returned: true } if !says_no_route(queue) => {
+            note_lost(queue, "there is no queue of this name; whoever asked may have gone", lost);
+        }
+        PublishOutcome::Confirmed { .. } | PublishOutcome::Lost => {}
+        PublishOutcome::Nacked => note_lost(queue, "this queue is full, or its node is in trouble", lost),
+        PublishOutcome::Refused(why) | PublishOutcome::Missing(why) => note_lost(queue, why, lost),
     }
 }
 

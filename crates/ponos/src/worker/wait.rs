@@ -68,7 +68,7 @@ impl Wait {
             }
             wait.prefetch
         };
-        [policy.rate, limit.rate].map(fits).into_iter().min().unwrap_or(1)
+        [policy.rate, limit.pace()].map(fits).into_iter().min().unwrap_or(1)
     }
 
     /// The fault, if the inequality does not hold.
@@ -136,6 +136,8 @@ mod tests {
         assert_eq!(fit(&policy, Some(100), None), 40, "never more than the policy has");
         assert_eq!(fit(&policy, None, minute(1)), 28);
         assert_eq!(fit(&policy, Some(1), minute(1)), 19, "19 × 90 s");
+        let hour = Some(Rate { tasks: 100, per: Duration::from_secs(3_600) });
+        assert_eq!(fit(&policy, None, hour), 32, "16 in 10 min");
         assert_eq!(fit(&policy.clone().rate(1, Duration::from_secs(60)), None, minute(100)), 28);
         let long = policy.timeout(MOST);
         assert_eq!(fit(&long, Some(1), None), 1, "one has to be");

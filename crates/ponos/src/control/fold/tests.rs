@@ -112,6 +112,9 @@ fn what_is_not_understood_is_left_out_and_does_no_harm() {
     let wordy = good.replace("slow", &"x".repeat(2_000)).replace("alice", &"y".repeat(2_000));
     let Record::Changed(entry) = Record::of(&delivery(1, CONTROL_CHANGED, &wordy)) else { panic!() };
     assert!(entry.change.why.chars().count() <= WHY + 1 && entry.change.by.chars().count() <= BY + 1);
+    let lines = good.replace("slow", "slow\\n\\u001b[2Jall is well");
+    let Record::Changed(entry) = Record::of(&delivery(1, CONTROL_CHANGED, &lines)) else { panic!() };
+    assert_eq!(entry.change.why, "slow  [2Jall is well");
 }
 
 #[test]

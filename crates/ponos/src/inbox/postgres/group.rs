@@ -5,7 +5,7 @@
 
 use super::{
     encoding, outbox,
-    store::{Store, TransactionRun, without_nul},
+    store::{Store, without_nul},
 };
 use crate::{
     event::{Event, EventId, Timestamp},
@@ -24,7 +24,7 @@ const STEP: i64 = 100;
 pub(crate) enum MemberEnd {
     /// Done, or skipped.
     Done,
-    /// In the dead letters.
+    /// In the dead letters, or dropped while it waited.
     Dead,
 }
 
@@ -41,8 +41,8 @@ type Row = (String, Option<String>, Option<Vec<u8>>, i64, i64, i64, i64);
 impl Entry {
     /// Begins these groups with its end.
     pub(crate) fn begin_groups(&mut self, drafts: Vec<GroupDraft>) {
-        if let EntryBackend::Postgres(TransactionRun { groups, .. }) = &mut self.0 {
-            *groups = drafts;
+        if let EntryBackend::Postgres(run) = &mut self.0 {
+            run.groups = drafts;
         }
     }
 }
@@ -182,8 +182,10 @@ async fn send(
 
 /// The task as it was made when the group began, but with the counts and the time of now.
 fn task(head: &str, body: Vec<u8>, (name, counts, now): (&str, [i64; 3], i64)) -> Result<Held, String> {
-    let message = encoding::message(head, body).map_err(|error| error.to_string())?;
+    let mut message = encoding::message(head, body).map_err(|error| error.to_string())?;
     let routing_key = message.routing_key.clone();
+    // its data stay as they are, compressed ones too: no event says how
+    let (encoding, priority) = (message.properties.content_encoding.take(), message.properties.priority);
     let mut event = Event::from_message(&message).map_err(|error| error.to_string())?;
     event.time = Some(Timestamp::from_millis(now));
     event.extensions.set(NAME, name);
@@ -193,6 +195,7 @@ fn task(head: &str, body: Vec<u8>, (name, counts, now): (&str, [i64; 3], i64)) -
     let id = event.id.clone();
     let mut message = event.into_message();
     message.routing_key = routing_key;
+    (message.properties.content_encoding, message.properties.priority) = (encoding, priority);
     Ok(Held { id, exchange: Arc::from(TASKS), message, due: None })
 }
 
@@ -226,5 +229,30 @@ pub(super) async fn prune(store: &Store) -> Result<(), InboxError> {
             store.call(doing, transaction.commit()).await?;
         }
         store.put.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compression;
+
+    #[test]
+    fn data_that_were_compressed_are_sent_as_such_with_the_counts() {
+        let data = format!("\"{}\"", "a".repeat(9_000)).into_bytes();
+        let name = "shop.import.finish".parse().unwrap();
+        let mut message = Event::new("1".parse().unwrap(), "/shop", name, data.clone()).into_message();
+        assert!(compression::gzip(&mut message));
+        message.routing_key = "shop.shop.import.finish".into();
+        message.properties.priority = Some(7);
+        let head = encoding::head(&message).unwrap();
+        let sent = task(&head, message.body, ("import", [2, 1, 0], 0)).unwrap().message;
+        assert_eq!(
+            (sent.routing_key.as_str(), sent.properties.priority),
+            ("shop.shop.import.finish", Some(7))
+        );
+        let event = compression::event(&sent, 1 << 20).unwrap();
+        assert_eq!(event.data, data);
+        assert_eq!(COUNTS.map(|name| event.extensions.int(name)), [Some(2), Some(1), Some(0)]);
     }
 }

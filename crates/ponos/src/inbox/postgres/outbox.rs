@@ -142,7 +142,7 @@ pub(super) struct Portion {
     pub(super) bytes: i64,
     /// The last one, by its number.
     pub(super) last: i64,
-    /// Only what is published for the first time.
+    /// Only events and tasks that are published for the first time: no retries, and no answers.
     pub(super) sends_only: bool,
 }
 
@@ -177,7 +177,8 @@ pub(super) async fn next(
     let select = format!(
         "with due as (
             select seq, next_try, octet_length(body) as size from {0}.ponos_outbox
-            where service = $1 and next_try <= now() and parked is null and seq <= $2 and (kind = 'send' or not $5)
+            where service = $1 and next_try <= now() and parked is null and seq <= $2
+                  and (kind = 'send' and exchange <> '' or not $5)
             order by next_try, seq limit $3),
          portion as (select seq, sum(size) over (order by next_try, seq) - size as before from due)
          select seq, id, exchange, head, body, kind = 'retry',

@@ -13,7 +13,7 @@ use crate::{
     broker::{Link, PublishOutcome, Publisher, Publishing},
     inbox::InboxError,
     shutdown::{Shutdown, Stage},
-    worker::{is_reply, note_returned},
+    worker::{is_reply, note_reply},
 };
 use prometheus_client::metrics::counter::Counter;
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -46,7 +46,7 @@ pub struct Relay {
     replies_lost: Counter,
     /// The last message to be sent, once it drains: other replicas go on inserting.
     last: Option<i64>,
-    /// Leaves retries to the service's workers.
+    /// Leaves retries and answers to the service's workers.
     sends_only: bool,
 }
 
@@ -56,7 +56,7 @@ enum Need {
     Event,
     /// It must reach a queue.
     Queue,
-    /// An answer to this queue, whose loss is noted.
+    /// An answer to this queue, which need not reach it: its loss is noted.
     Reply(String),
 }
 
@@ -224,28 +224,25 @@ impl Relay {
             for settlement in settled {
                 // One of an earlier turn, which was not waited for, says nothing here.
                 let Some((seq, id, need)) = pending.remove(&settlement.token) else { continue };
-                match settlement.outcome {
-                    PublishOutcome::Confirmed { returned } => {
-                        match need {
-                            Need::Queue if returned => {
-                                failed.push(stays(seq, format!("{id} reached no queue"), true));
-                                continue;
-                            }
-                            Need::Reply(queue) if returned => note_returned(&queue, &self.replies_lost),
-                            Need::Queue | Need::Reply(_) | Need::Event => {}
-                        }
+                match (settlement.outcome, need) {
+                    (PublishOutcome::Lost, _) => {}
+                    (outcome, Need::Reply(queue)) => {
+                        note_reply(&outcome, &queue, &self.replies_lost);
                         confirmed.push(seq);
                     }
-                    PublishOutcome::Nacked => {
+                    (PublishOutcome::Confirmed { returned: true }, Need::Queue) => {
+                        failed.push(stays(seq, format!("{id} reached no queue"), true));
+                    }
+                    (PublishOutcome::Confirmed { .. }, _) => confirmed.push(seq),
+                    (PublishOutcome::Nacked, _) => {
                         failed.push(stays(seq, format!("{id} was nacked: a queue is full"), false));
                     }
-                    PublishOutcome::Refused(why) => {
+                    (PublishOutcome::Refused(why), _) => {
                         failed.push(stays(seq, format!("{id} was refused: {why}"), true));
                     }
-                    PublishOutcome::Missing(why) => {
+                    (PublishOutcome::Missing(why), _) => {
                         failed.push(stays(seq, format!("the exchange of {id} does not exist: {why}"), false));
                     }
-                    PublishOutcome::Lost => {}
                 }
             }
         }

@@ -3,7 +3,8 @@
 //!
 //! Invariant: nothing is lost, and a failed attempt is followed by one retry, though its delivery comes again because it was not
 //! acked. While the row waits, its key is taken. When it was sent already, the inbox has a mark of it, which counts for an hour and
-//! only against a delivery that came back: a message that is published anew under an id that died is tried anew.
+//! only against a delivery that came back, of that very sending: a message that is published anew under an id that died, at another
+//! time, is tried anew, though its delivery comes back as well.
 
 use super::{
     encoding,
@@ -32,6 +33,8 @@ const KEY: usize = 1_000;
 pub(crate) struct KeptRetry<'a> {
     /// The message at its handler.
     pub(crate) key: InboxKey,
+    /// When it was sent first, as its sender says.
+    pub(crate) time: Option<Timestamp>,
     /// Which attempt it is, …
     pub(crate) attempt: u32,
     /// … how often that was put off, …
@@ -63,8 +66,9 @@ impl KeptRetry<'_> {
 
     /// What the inbox remembers of it. No pattern has a `!`.
     fn mark(&self) -> InboxKey {
-        let Self { key, attempt, waits, requeued, .. } = self;
-        let handler = format!("{}!retry{attempt}.{waits}.{requeued}", key.handler).into();
+        let Self { key, time, attempt, waits, requeued, .. } = self;
+        let sent = time.map_or(0, Timestamp::millis);
+        let handler = format!("{}!retry{attempt}.{waits}.{requeued}.{sent}", key.handler).into();
         InboxKey { handler, ..key.clone() }
     }
 }
@@ -123,12 +127,26 @@ pub(super) fn to_publish(mut message: Message, due: Option<i64>, last_error: Opt
 mod tests {
     use super::*;
 
-    fn retry(message: &Message, source: &str, attempt: u32) -> String {
+    fn kept<'a>(message: &'a Message, source: &str, attempt: u32) -> KeptRetry<'a> {
         let id = "id\n1".parse().unwrap();
         let key = InboxKey { queue: "s.a".into(), handler: "a.#".into(), source: source.into(), id };
-        let (waits, requeued, came_back, wait) = (0, 0, false, Duration::ZERO);
+        let (time, waits, requeued, came_back, wait) = (None, 0, 0, false, Duration::ZERO);
         let (name, reason) = ("a.b.c", "no");
-        KeptRetry { key, attempt, waits, requeued, came_back, wait, name, reason, message }.row_key()
+        KeptRetry { key, time, attempt, waits, requeued, came_back, wait, name, reason, message }
+    }
+
+    fn retry(message: &Message, source: &str, attempt: u32) -> String {
+        kept(message, source, attempt).row_key()
+    }
+
+    #[test]
+    fn a_mark_is_of_one_sending_so_that_another_one_under_its_id_is_not_taken_for_it() {
+        let message = Message::default();
+        let mark = |time| KeptRetry { time, ..kept(&message, "/shop", 2) }.mark();
+        let first = Some(Timestamp::from_millis(7));
+        assert_eq!(mark(first), mark(first));
+        assert_ne!(mark(first), mark(Some(Timestamp::from_millis(8))));
+        assert_eq!(&*mark(first).handler, "a.#!retry2.0.0.7");
     }
 
     #[test]

@@ -154,7 +154,7 @@ impl Store {
         let transaction = Transaction::new(transaction);
         let (store, key) = (self.clone(), key.clone());
         let run = TransactionRun { store, key, transaction, number, tied: Vec::new(), groups: Vec::new() };
-        Ok(Begun::Run(Entry(EntryBackend::Postgres(run))))
+        Ok(Begun::Run(Entry(EntryBackend::Postgres(Box::new(run)))))
     }
 
     pub(in crate::inbox) async fn forget(&self, key: &InboxKey) -> Result<bool, InboxError> {

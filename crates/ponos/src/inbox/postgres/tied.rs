@@ -1,16 +1,17 @@
 //! What ends with a message besides its own row of the inbox: its key (`unique`), and its place in a group (`group`).
 //!
-//! Invariant: it ends in the transaction of the message's handler, or, for one that ended without, in one of its own. Again is
-//! harmless, for each part asks whether it was done.
+//! Invariant: it ends in the transaction of the message's handler, or, for one that ended without, in one of its own; with a row of the
+//! outbox that is dropped, in the transaction that drops it. Again is harmless, for each part asks whether it was done.
 
 use super::{
+    encoding,
     group::{self, MemberEnd},
-    store::{Store, TransactionRun},
+    store::Store,
     unique,
 };
 use crate::{
-    event::{Event, EventId, EventName},
-    inbox::{Backend, Entry, EntryBackend, Inbox, InboxError},
+    event::{Event, EventId, EventName, Headers},
+    inbox::{Backend, Entry, EntryBackend, Held, Inbox, InboxError},
     worker::group::GROUP,
 };
 use sqlx::PgConnection;
@@ -29,11 +30,27 @@ pub(super) struct Tied {
 
 impl Tied {
     fn of(event: &Event) -> Option<Self> {
-        let header =
-            |name| event.extensions.text(name).filter(|text| text.len() <= LONGEST).map(str::to_owned);
-        let (key, group) = (header(unique::HEADER), header(GROUP));
-        let is_any = key.is_some() || group.is_some();
-        is_any.then(|| Self { name: event.name.clone(), id: event.id.clone(), key, group })
+        let (key, group) = ends(&event.extensions)?;
+        Some(Self { name: event.name.clone(), id: event.id.clone(), key, group })
+    }
+
+    /// Those of a row of the outbox; `None` also for one that can't be read.
+    pub(super) fn of_row(name: &str, id: &str, head: &str) -> Option<Self> {
+        let message = encoding::message(head, Vec::new()).ok()?;
+        let (key, group) = ends(&message.headers)?;
+        Some(Self { name: name.parse().ok()?, id: id.parse().ok()?, key, group })
+    }
+
+    /// The key that was claimed for a message that is not sent after all.
+    fn of_unsent(held: &Held) -> Option<Self> {
+        let (key, _) = ends(&held.message.headers)?;
+        let name = held.message.properties.kind.as_deref()?.parse().ok()?;
+        Some(Self { name, id: held.id.clone(), key: Some(key?), group: None })
+    }
+
+    /// Its group: who ends several at a time does so in the order of these, so that no two wait for each other.
+    pub(super) fn group(&self) -> Option<&str> {
+        self.group.as_deref()
     }
 
     /// Its part of the transaction in which the message ends.
@@ -53,6 +70,13 @@ impl Tied {
     }
 }
 
+/// The key and the group that headers name; `None` for neither.
+fn ends(headers: &Headers) -> Option<(Option<String>, Option<String>)> {
+    let header = |name: &str| headers.text(name).filter(|text| text.len() <= LONGEST).map(str::to_owned);
+    let (key, group) = (header(unique::HEADER), header(GROUP));
+    (key.is_some() || group.is_some()).then_some((key, group))
+}
+
 /// Whether something ends with this message.
 pub(crate) fn is_tied(event: &Event) -> bool {
     Tied::of(event).is_some()
@@ -61,8 +85,15 @@ pub(crate) fn is_tied(event: &Event) -> bool {
 impl Entry {
     /// Lets its end be that of all that is tied to the event as well.
     pub(crate) fn tie(&mut self, event: &Event) {
-        if let EntryBackend::Postgres(TransactionRun { tied, .. }) = &mut self.0 {
-            tied.extend(Tied::of(event));
+        if let EntryBackend::Postgres(run) = &mut self.0 {
+            run.tied.extend(Tied::of(event));
+        }
+    }
+
+    /// Lets its end take back what was claimed for messages that are not sent after all.
+    pub(crate) fn unclaim(&mut self, unsent: &[Held]) {
+        if let EntryBackend::Postgres(run) = &mut self.0 {
+            run.tied.extend(unsent.iter().filter_map(Tied::of_unsent));
         }
     }
 }

@@ -25,6 +25,7 @@ pub(super) async fn keep(
     }
     let retry = KeptRetry {
         key: InboxKey::of(Arc::clone(&queue.plan.name), Arc::clone(&route.pattern), event),
+        time: event.time,
         attempt: next.number,
         waits: next.waits.map_or(0, |waits| waits.count),
         requeued: event.extensions.int("requeued-count").unwrap_or(0),

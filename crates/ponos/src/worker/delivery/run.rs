@@ -67,6 +67,7 @@ pub(super) async fn run_handler(
     match run {
         RunResult::Returned(Ok(Outcome::Done)) => Verdict::Done(held, tied::begin_groups(entry, context)),
         RunResult::Returned(Ok(Outcome::Skip)) => {
+            let entry = tied::unclaim(entry, &held);
             Verdict::Skip("its handler found nothing to do".into(), Some(entry))
         }
         other => {

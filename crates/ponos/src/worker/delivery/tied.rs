@@ -14,7 +14,7 @@ use crate::inbox::{
 };
 use crate::{
     event::Event,
-    inbox::Entry,
+    inbox::{Entry, Held},
     worker::{Context, Ended},
 };
 use std::convert::Infallible;
@@ -24,6 +24,14 @@ use std::convert::Infallible;
 pub(super) fn tie(mut entry: Entry, event: &Event) -> Entry {
     #[cfg(feature = "postgres")]
     entry.tie(event);
+    entry
+}
+
+/// The entry, with whose end nothing stays claimed for what its handler held and does not send.
+#[cfg_attr(not(feature = "postgres"), allow(unused_mut, unused_variables))]
+pub(super) fn unclaim(mut entry: Entry, unsent: &[Held]) -> Entry {
+    #[cfg(feature = "postgres")]
+    entry.unclaim(unsent);
     entry
 }
 

@@ -80,7 +80,7 @@ impl QueueLoop {
     fn limit_to(&mut self, limit: Option<Limit>) {
         let plan = &self.queue.plan;
         self.at_once = limit.map_or(plan.policy.slots(), |limit| limit.slots(&plan.policy));
-        self.slower = limit.and_then(|limit| limit.rate).map(Limiter::new);
+        self.slower = limit.and_then(|limit| limit.pace()).map(Limiter::new);
         self.limit = limit;
         self.consumer.set_prefetch(self.prefetch_now());
     }

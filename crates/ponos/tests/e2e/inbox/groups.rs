@@ -2,7 +2,10 @@
 #![cfg(feature = "postgres")]
 
 use ponos::{
-    inbox::{Inbox, postgres::PostgresOptions},
+    inbox::{
+        Inbox,
+        postgres::{PostgresOptions, WaitingFilter, WaitingKind},
+    },
     prelude::*,
     testing::{DeadLetter, Kit},
     worker::GroupEnded,
@@ -50,6 +53,7 @@ fn shop(inbox: &Inbox, told: &Told) -> Worker {
         assert_eq!(ctx.group_ended(), None, "a member is not what its group sends");
         match row.as_str().unwrap_or_default() {
             "skip" => Ok(Skip),
+            "later" => Ok(Outcome::snooze(Duration::from_secs(3_600))),
             "dead" if ctx.event().extensions.get("requeued-count").is_none() => Ok(Outcome::dead("no")),
             _ => Ok(Done),
         }
@@ -137,6 +141,24 @@ async fn a_dead_one_is_told_of_at_once_and_counted_and_requeued_it_changes_the_c
         sql("group_dead", "select open || ' ' || done || ' ' || dead from ponos.ponos_group"),
         "0 3 0"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_dropped_while_it_waits_counts_as_dead() {
+    let (inbox, told, mut kit) = started("group_dropped").await;
+    kit.publish(NAME, &json!(["later", 1])).await;
+    let retries = WaitingFilter { kind: Some(WaitingKind::Retry), ..WaitingFilter::default() };
+    let waiting = inbox.waiting(retries).unwrap();
+    let dropped = wait_until("its retry to be dropped", LIMIT, async || {
+        let change = waiting.drop().await.unwrap();
+        (change.changed > 0).then_some(change)
+    })
+    .await;
+    assert_eq!(dropped.changed, 1);
+    wait_until("what the group sends", LIMIT, async || (told_of(&told).len() == 2).then_some(())).await;
+    let all = told_of(&told);
+    assert!(all.contains(&(json!({ "rows": 2 }), ended(1, 1, 0))), "{all:?}");
+    assert!(all.iter().any(|(data, _)| *data == json!("lost")), "{all:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

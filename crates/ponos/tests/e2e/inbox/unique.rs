@@ -6,7 +6,10 @@ use ponos::{
     broker::{Transport, memory},
     client::Connect,
     event::EventId,
-    inbox::{Inbox, postgres::PostgresOptions},
+    inbox::{
+        Inbox,
+        postgres::{PostgresOptions, WaitingFilter},
+    },
     prelude::*,
     testing::Kit,
 };
@@ -131,6 +134,38 @@ async fn while_it_is_not_done_no_other_is_sent_and_after_it_one_is() {
     kit.settled().await;
     assert_eq!(kit.published(TASK).len(), 3);
     assert_eq!(keys("unique_life"), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_dropped_while_it_waits_leaves_the_way_free() {
+    let (url, inbox) = opened("unique_dropped").await;
+    let client = connect(&memory::Broker::new(), &inbox).await;
+    let first = send(&client, &url, json!({}), until_done()).await;
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    let mut transaction = connection.begin().await.unwrap();
+    let another = client.task_in(&mut transaction, TASK, &1).after(Duration::from_secs(30 * 86_400));
+    another.once(Once::until_done().key("another")).await.unwrap();
+    transaction.commit().await.unwrap();
+    let kept = "select key from ponos.ponos_unique where expires > now() + interval '36 days'";
+    assert_eq!(sql("unique_dropped", kept), "another", "its 7 days begin when it is due");
+    let filter = WaitingFilter { ids: vec![first.id().to_string()], ..WaitingFilter::default() };
+    assert_eq!(inbox.waiting(filter).unwrap().drop().await.unwrap().changed, 1);
+    assert_eq!(keys("unique_dropped"), "another");
+    assert!(send(&client, &url, json!({}), until_done()).await.is_new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_that_skips_after_all_keeps_no_key() {
+    let (_, inbox) = opened("unique_skips").await;
+    let changed = |_: Value, ctx: Context| async move {
+        let sent = ctx.once(until_done()).task(TASK, &json!({})).await?;
+        if sent.is_new() { Ok(Skip) } else { Ok(Done) }
+    };
+    let mut kit = Kit::start_in_real_time(Gate::new().worker(&inbox).on::<Value>(NAME, changed)).await;
+    let id = kit.publish(NAME, &json!({})).await;
+    kit.settled().await;
+    assert!(matches!(kit.ended(&id), Some(Ended::Skipped(_))), "{:?}", kit.ended(&id));
+    assert_eq!((keys("unique_skips").as_str(), kit.published(TASK).len()), ("", 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -170,9 +170,12 @@ async fn a_pause_ends_by_itself_and_not_before_its_end() {
     gate.open.add_permits(1_000);
     let running = Running::start(&url, gate.worker()).await;
     gives_a_sign(&running, &url, 0).await;
-    let end = client(&url).await.pause(QUEUE, Until::after(Duration::from_secs(3))).await.unwrap();
+    let client = client(&url).await;
+    client.pause(QUEUE, hour()).await.unwrap();
     paused(&running).await;
     Sender::new(&url).await.send(parcels("p", 5)).await;
+    // said again, so that however late it is read the queue was paused until then
+    let end = client.pause(QUEUE, Until::after(Duration::from_secs(3))).await.unwrap();
     gate.until_done(5).await;
     let begun = gate.begun.lock().unwrap().clone();
     assert!(begun.iter().all(|begun| *begun >= end), "{begun:?} {end}");

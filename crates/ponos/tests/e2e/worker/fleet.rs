@@ -6,9 +6,10 @@ use ponos::{prelude::*, worker::Limits};
 use serde_json::Value;
 use std::{
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
 use testkit::{Node, wait_until};
+use tokio::time::Instant;
 
 /// Tasks in a second, by all.
 const RATE: u32 = 20;

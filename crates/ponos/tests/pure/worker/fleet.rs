@@ -2,7 +2,9 @@
 
 use super::{NAME, QUEUE, secs};
 use ponos::{
+    Client,
     broker::{Link, Publisher, Publishing, Transport, memory::Broker},
+    client::Until,
     clock::Clock,
     event::Event,
     prelude::*,
@@ -211,6 +213,37 @@ async fn what_waits_beyond_a_share_goes_to_the_other_replicas() {
     until("all to be done", || first.begun() + second.begun() >= 12).await;
     let reports = (first.stop().await, second.stop().await);
     assert_eq!(reports.0.handled + reports.1.handled, 12);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_pause_by_hand_all_together_do_no_more_than_they_may() {
+    let (broker, ends) = (Broker::new(), Arc::new(Semaphore::new(0)));
+    let client = Client::connect_on(Transport::memory(broker.clone()), "ops");
+    let client = client.clock(Clock::starting_at(BEGINNING)).await.unwrap();
+    let policy = Policy::default().concurrency(6).fleet();
+    let replicas = [(); 3].map(|()| Replica::start(&broker, policy.clone(), &ends));
+    for replica in &replicas {
+        replica.knows(3).await;
+    }
+    client.pause(QUEUE, Until::after(secs(3_600))).await.unwrap();
+    until("all to be paused", || replicas.iter().all(|replica| replica.liveness.paused_by_hand().len() == 1))
+        .await;
+    let _publisher = publish(&broker, 80).await;
+    // so long that each asks how many there are, and there is none
+    sleep(secs(60)).await;
+    let at_work = || replicas.iter().map(Replica::at_work).sum::<usize>();
+    assert_eq!(at_work(), 0);
+    client.resume(QUEUE).await.unwrap();
+    let mut most = 0;
+    for _ in 0..300 {
+        sleep(Duration::from_millis(100)).await;
+        most = most.max(at_work());
+    }
+    assert_eq!((most, at_work()), (6, 6));
+    ends.add_permits(Semaphore::MAX_PERMITS / 2);
+    for replica in replicas {
+        assert_eq!(replica.stop().await.dead, 0);
+    }
 }
 
 #[test]

@@ -118,6 +118,19 @@ async fn an_answer_that_reaches_nobody_is_counted_and_no_failure() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_asks_and_does_not_read_his_answers_has_no_task_fail() {
+    let metrics = Metrics::new();
+    let mut kit = kit(worker().registry(&metrics)).await;
+    let full = Queue::classic("full").with("x-max-length", 0).with("x-overflow", "reject-publish");
+    kit.broker().declare(&Topology { queues: vec![full], ..Topology::default() }).unwrap();
+    let id = ask(&mut kit, "x", "full", None).await;
+    assert_eq!(kit.ended(&id), Some(Ended::Done));
+    assert_eq!(kit.broker().queue_depth("full"), Some(0));
+    let text = metrics.expose(None).unwrap().text;
+    assert!(text.contains("\nponos_replies_lost_total 1\n"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_requester_has_its_answer_on_the_channel_it_asked_by() {
     let mut kit = kit(worker()).await;
     let requester = Transport::memory(kit.broker().clone()).requester();

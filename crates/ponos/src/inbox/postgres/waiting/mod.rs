@@ -1,4 +1,5 @@
-//! What waits in a service's outbox: listed, hurried, moved, dropped, each by one statement.
+//! What waits in a service's outbox: listed, hurried, moved, dropped, each by one statement. What is tied to dropped ones ends in the
+//! same transaction.
 //!
 //! Invariant: what a relay has in hand is not touched, and nobody waits for it: the relay has locked its rows, and they are passed
 //! over and counted. A statement takes a bounded number of rows. Absent: what waits on the broker's ladder, which can't be looked at
@@ -10,8 +11,8 @@ mod message;
 pub use filter::{WaitingFilter, WaitingKind};
 pub use message::{WaitingMessage, WaitingPage, WaitingPlace};
 
-use super::store::Store;
-use crate::{event::Timestamp, inbox::InboxError};
+use super::{group::MemberEnd, store::Store, tied::Tied, unique};
+use crate::{event::Timestamp, inbox::InboxError, worker::group::GROUP};
 use filter::Conditions;
 use sqlx::{AssertSqlSafe, Row, postgres::PgRow};
 use std::{fmt, sync::Arc};
@@ -20,8 +21,10 @@ use std::{fmt, sync::Arc};
 const PAGE: u32 = 1_000;
 /// … or that one with their bodies does, …
 const WHOLE: u32 = 10;
-/// … or that one changes.
+/// … or that one changes, …
 const CHANGED: u32 = 10_000;
+/// … or drops: with each of them a key and a member of a group may end.
+const DROPPED: u32 = 1_000;
 
 /// What waits in a service's outbox and fits a filter, from [`Inbox::waiting`](crate::inbox::Inbox::waiting).
 #[derive(Clone)]
@@ -48,7 +51,7 @@ pub struct WaitingChange {
     pub changed: u64,
     /// Messages that are as they were, because a relay is sending them at this moment or has just sent them.
     pub under_way: u64,
-    /// Whether there may be more of them than one call changes (10,000): call it again.
+    /// Whether there may be more of them than one call changes (10,000; [`Waiting::drop`] 1,000): call it again.
     pub more: bool,
 }
 
@@ -162,13 +165,44 @@ impl Waiting {
         Ok(changed)
     }
 
-    /// Removes them for good: they are never sent. At most 10,000.
+    /// Removes them for good: they are never sent. What is tied to them ends with them: a key of
+    /// [`Once::until_done`](crate::Once::until_done) is free, and a member of a group counts as dead. At most 1,000.
     ///
     /// # Errors
-    /// As [`InboxErrorClass`](crate::inbox::InboxErrorClass).
+    /// As [`InboxErrorClass`](crate::inbox::InboxErrorClass); then none is dropped, or, if the connection is lost at the very end, all.
     pub async fn drop(&self) -> Result<WaitingChange, InboxError> {
-        let delete = format!("delete from {}.ponos_outbox", self.store.schema);
-        self.change("true", &delete, None).await
+        let (store, doing) = (&*self.store, "dropping what waits");
+        let delete = format!("delete from {}.ponos_outbox", store.schema);
+        let is_tied = format!(
+            "name is not null and (position('\"{}\"' in head) > 0 or position('\"{GROUP}\"' in head) > 0)",
+            unique::HEADER
+        );
+        let tied = ["name", "id", "head"]
+            .map(|column| format!(", array(select {column} from changed where {is_tied} order by seq)"));
+        let delete = self.statement("true", (&delete, "seq, name, id, head"), &tied.concat());
+        let mut transaction = store.call(doing, Box::pin(store.side.begin())).await?;
+        let delete = self
+            .conditions
+            .bind(sqlx::query(AssertSqlSafe(delete)), &store.service)
+            .bind(i64::from(DROPPED))
+            .try_map(|row: PgRow| {
+                Ok((counts(&row, DROPPED)?, row.try_get(2)?, row.try_get(3)?, row.try_get(4)?))
+            })
+            .fetch_one(&mut *transaction);
+        let (change, names, ids, heads): (WaitingChange, Vec<String>, Vec<String>, Vec<String>) =
+            store.call(doing, delete).await?;
+        let rows = names.iter().zip(&ids).zip(&heads);
+        let mut tied: Vec<Tied> =
+            rows.filter_map(|((name, id), head)| Tied::of_row(name, id, head)).collect();
+        tied.sort_by(|one, other| one.group().cmp(&other.group()));
+        for one in &tied {
+            store.call(doing, one.end(&mut transaction, store, MemberEnd::Dead)).await?;
+        }
+        store.call(doing, transaction.commit()).await?;
+        if !tied.is_empty() {
+            store.put.notify_one();
+        }
+        Ok(change)
     }
 
     /// Changes those `which` no relay has locked. What is sent meanwhile is gone when its lock is asked for.
@@ -178,16 +212,7 @@ impl Waiting {
         change: &str,
         instant: Option<Timestamp>,
     ) -> Result<WaitingChange, InboxError> {
-        let change = format!(
-            "with chosen as (
-                select seq from {0}.ponos_outbox where {1} and {which} order by next_try, seq limit $8),
-             free as (
-                select seq from {0}.ponos_outbox where seq in (select seq from chosen) for update skip locked),
-             changed as ({change} where seq in (select seq from free) returning seq)
-             select (select count(*) from chosen), (select count(*) from changed)",
-            self.store.schema,
-            Conditions::SQL
-        );
+        let change = self.statement(which, (change, "seq"), "");
         let query = self
             .conditions
             .bind(sqlx::query(AssertSqlSafe(change)), &self.store.service)
@@ -196,13 +221,31 @@ impl Waiting {
             Some(instant) => query.bind(instant.millis()),
             None => query,
         };
-        let change =
-            query.try_map(|row: PgRow| Ok((row.try_get(0)?, row.try_get(1)?))).fetch_one(&self.store.side);
-        let (chosen, changed): (i64, i64) = self.store.call("changing what waits", change).await?;
-        let (chosen, changed) = (chosen.unsigned_abs(), changed.unsigned_abs());
-        let under_way = chosen.saturating_sub(changed);
-        Ok(WaitingChange { changed, under_way, more: chosen >= u64::from(CHANGED) })
+        let change = query.try_map(|row: PgRow| counts(&row, CHANGED)).fetch_one(&self.store.side);
+        self.store.call("changing what waits", change).await
     }
+
+    /// The statement that makes a change, which returns columns of what is changed; its answer are two counts, and what else is selected.
+    fn statement(&self, which: &str, (change, columns): (&str, &str), also: &str) -> String {
+        format!(
+            "with chosen as (
+                select seq from {0}.ponos_outbox where {1} and {which} order by next_try, seq limit $8),
+             free as (
+                select seq from {0}.ponos_outbox where seq in (select seq from chosen) for update skip locked),
+             changed as ({change} where seq in (select seq from free) returning {columns})
+             select (select count(*) from chosen), (select count(*) from changed){also}",
+            self.store.schema,
+            Conditions::SQL
+        )
+    }
+}
+
+/// Reads the answer to a change of at most so many.
+fn counts(row: &PgRow, most: u32) -> Result<WaitingChange, sqlx::Error> {
+    let (chosen, changed): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+    let (chosen, changed) = (chosen.unsigned_abs(), changed.unsigned_abs());
+    let under_way = chosen.saturating_sub(changed);
+    Ok(WaitingChange { changed, under_way, more: chosen >= u64::from(most) })
 }
 
 /// The SQL for a time in milliseconds, which is null for none and for an infinite one, which somebody may have written.

@@ -3,8 +3,9 @@
 mod records;
 mod shop;
 
-use super::{QUEUE, secs};
-use ponos::{broker::memory::Version, client::Until, control::Limit, prelude::*, worker::Rate};
+use super::{NAME, QUEUE, secs};
+use ponos::{broker::memory::Version, client::Until, control::Limit, event::Event, prelude::*, worker::Rate};
+use serde_json::json;
 use shop::{Shop, at_most, hour};
 use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 use tokio::time::sleep;
@@ -150,6 +151,43 @@ async fn a_limit_holds_until_it_is_taken_back_and_never_allows_more_than_the_pol
     shop.until_done(300).await;
     let times = shop.times();
     assert_eq!((times.len(), shop.seen.dead.load(SeqCst)), (300, 0));
+    replica.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_promised_is_not_missed_while_its_queue_is_paused() {
+    let shop = Shop::open(Version::V3, Duration::ZERO).await;
+    let replica = shop.start(Policy::default().expect_by_next(secs(30)));
+    let promising = |id: &str| {
+        let data = json!({ "next_due_at": shop.clock.now().plus(600_000) });
+        Event::new(id.parse().unwrap(), "/t", NAME.parse().unwrap(), serde_json::to_vec(&data).unwrap())
+    };
+    shop.send("events", vec![promising("1")]).await;
+    shop.until_done(1).await;
+    shop.client.pause(QUEUE, hour()).await.unwrap();
+    sleep(secs(1_800)).await;
+    shop.send("events", vec![promising("2")]).await;
+    shop.client.resume(QUEUE).await.unwrap();
+    shop.until_done(2).await;
+    sleep(secs(600)).await;
+    assert_eq!(shop.seen.missed.load(SeqCst), 0);
+    // and then nothing comes any more
+    sleep(secs(60)).await;
+    assert_eq!(shop.seen.missed.load(SeqCst), 1);
+    replica.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_does_as_much_as_a_limit_lets_it_is_healthy() {
+    let shop = Shop::open(Version::V3, secs(300)).await;
+    shop.client.control().limit(QUEUE, at_most(1), hour()).await.unwrap();
+    // it holds one, for two would take longer than the broker lets them be held
+    let replica = shop.start(Policy::default().concurrency(8).prefetch(8).timeout(secs(1_000)));
+    shop.orders(3).await;
+    sleep(secs(200)).await;
+    assert_eq!((shop.begun(), shop.broker.queue_status(QUEUE).unwrap().unacked), (1, 1));
+    assert_eq!(replica.liveness.check(), Ok(()), "messages are ready, and slots are free");
+    shop.until_done(3).await;
     replica.stop().await;
 }
 

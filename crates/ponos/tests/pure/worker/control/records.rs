@@ -6,7 +6,7 @@ use super::{
 };
 use ponos::{
     broker::memory::Version,
-    client::{ControlError, Until},
+    client::{ControlError, LONGEST_CONTROL, Until},
     event::{
         Event,
         control::{CONTROL, CONTROL_CHANGED, Change, Key, Setting},
@@ -106,7 +106,8 @@ async fn after_a_thousand_records_the_state_is_written_anew() {
     control.resume("shop.order.parcel.shipped.dlq").await.unwrap();
     assert_eq!(records(), 1_009);
     assert_eq!(control.list().await.unwrap(), before);
-    let schema = Contract::parse(include_str!("../../../../../../schemas/control-changed.json")).unwrap();
+    let schema =
+        Contract::parse(include_str!("../../../../../../schemas/control/control-changed.json")).unwrap();
     for record in shop.broker.peek(CONTROL) {
         let event = Event::from_message(&record.message).unwrap();
         let data: Value = serde_json::from_slice(&event.data).unwrap();
@@ -118,6 +119,17 @@ async fn after_a_thousand_records_the_state_is_written_anew() {
     sleep(secs(10)).await;
     assert_eq!((shop.done(), replica.liveness.paused_by_hand().len()), (0, 1));
     replica.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_taken_back_stays_so_for_longer_than_it_would_have_held() {
+    let shop = Shop::open(Version::V3, Duration::ZERO).await;
+    let end = shop.client.pause(QUEUE, Until::after(LONGEST_CONTROL)).await.unwrap();
+    assert!(shop.client.resume(QUEUE).await.unwrap());
+    let last = shop.broker.peek(CONTROL).pop().unwrap();
+    let event = Event::from_message(&last.message).unwrap();
+    let change: Change = serde_json::from_slice(&event.data).unwrap();
+    assert!(change.value.is_none() && change.until > end, "{change:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -49,6 +49,7 @@ pub(super) struct Seen {
     pub(super) begun: Mutex<Vec<Instant>>,
     pub(super) done: Mutex<Vec<String>>,
     pub(super) dead: AtomicUsize,
+    pub(super) missed: AtomicUsize,
 }
 
 pub(super) struct Replica {
@@ -94,6 +95,8 @@ impl Shop {
         let observer = move |observed: &Observed| {
             if let Observed::Ended { ended: Ended::Dead(_) | Ended::Retried { .. }, .. } = observed {
                 seen.dead.fetch_add(1, SeqCst);
+            } else if let Observed::Missed { .. } = observed {
+                seen.missed.fetch_add(1, SeqCst);
             }
         };
         let ready = worker.observe(observer).ready().unwrap();
