@@ -1,10 +1,22 @@
-//! What the descriptions of both interfaces say of tokens and of refusals.
+//! What the descriptions of all interfaces say of tokens and of refusals.
 
-use utoipa::openapi::{
-    Content, ContentBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder,
-    path::Operation,
-    security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+use utoipa::{
+    Modify,
+    openapi::{
+        Content, ContentBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder,
+        path::Operation,
+        security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+    },
 };
+
+/// The way to show the token of `--token-file`, where one is wanted.
+pub(crate) struct TokenOfFile;
+
+impl Modify for TokenOfFile {
+    fn modify(&self, openapi: &mut OpenApi) {
+        token(openapi, "What the file of --token-file holds; none is needed without it.");
+    }
+}
 
 /// Adds how a token is shown, which not every server wants: `description` says which one that is.
 pub(crate) fn token(openapi: &mut OpenApi, description: &str) {

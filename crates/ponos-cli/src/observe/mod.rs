@@ -12,15 +12,17 @@ use crate::{
     connection::{Options, gone},
     exit::Exit,
     http::{self, ConnectionLimits},
+    monitoring::MonitoringArgs,
     output,
     run::log,
+    scraped::Scraped,
     serve::listen::Listener,
     span,
     trouble::Trouble,
 };
 use ponos::{
     clock::Clock,
-    metrics::{Listener as MetricsListener, Metrics},
+    metrics::Metrics,
     shutdown::{Stage, shutdown},
     topology::{check_event_pattern, worker::EVENTS},
 };
@@ -57,18 +59,8 @@ pub(crate) struct Args {
     /// How much memory they may take, as far as it is counted, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 128, value_parser = at_least_one)]
     memory: usize,
-    /// Serves metrics for Prometheus at http://ADDRESS/metrics
-    #[arg(long, value_name = "ADDRESS", env = "PONOS_METRICS", hide_env_values = true)]
-    metrics: Option<String>,
-    /// The format of log lines on standard error; PONOS_LOG sets their level
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        env = "PONOS_LOG_FORMAT",
-        hide_env_values = true,
-        default_value = "text"
-    )]
-    log_format: log::Format,
+    #[command(flatten)]
+    monitoring: MonitoringArgs,
 }
 
 const ENDS: &str = "\
@@ -76,7 +68,7 @@ What is observed lies in memory: after a restart nothing is known of what was be
 After Ctrl-C the exit code is 130, after SIGTERM 0.";
 
 pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> {
-    log::begin(args.log_format)?;
+    log::begin(args.monitoring.log_format)?;
     for pattern in &args.patterns {
         check_event_pattern(pattern).map_err(|wrong| Trouble::usage(wrong.to_string()))?;
     }
@@ -84,8 +76,7 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     let metrics = Metrics::new();
     let counted = ObserverMetrics::default();
     metrics.register(|registry| counted.register(registry));
-    let scraped = args.metrics.as_deref().filter(|address| !address.is_empty());
-    let scraped = scraped.map(|address| scrape(address, metrics)).transpose()?;
+    let scraped = Scraped::bind(args.monitoring.metrics.as_deref(), metrics)?;
     let listener = Listener::tcp(args.listen).await?;
     let transport = options.transport("ponos observe").await?;
     let heard = Heard::new(Limits {
@@ -102,13 +93,12 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     let (trigger, asked) = shutdown();
     trigger.advance_on_signals(|| output::complain("stopping"));
     output::complain(&format!("listening at {}", listener.place()));
-    let (end, ending) = shutdown();
     let answering = Arc::new(Answering::new(heard, token, clock));
     let serving = {
         let asked = asked.clone();
         tokio::spawn(async move { http::serve(listener, &answering, LIMITS, asked).await })
     };
-    let scraping = scraped.map(|listener| tokio::spawn(listener.serve(ending)));
+    let scraping = scraped.serve();
     let mut publishing = tokio::spawn(missing.run());
     let ended = tokio::select! {
         biased;
@@ -122,11 +112,7 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
     let _ = tokio::time::timeout(LIMITS.last, &mut publishing).await;
     publishing.abort();
     serving.abort();
-    end.advance();
-    if let Some(scraping) = scraping {
-        // a panic was logged
-        let _ = scraping.await;
-    }
+    scraping.end().await;
     ended?;
     Ok(if asked.was_interrupted() { Exit::Interrupted } else { Exit::Done })
 }
@@ -134,12 +120,4 @@ pub(crate) async fn run(options: &Options, args: Args) -> Result<Exit, Trouble> 
 fn at_least_one(text: &str) -> Result<usize, String> {
     let count = text.parse().map_err(|_| format!("'{text}' is not a number"))?;
     if count == 0 { Err("it must be at least 1".into()) } else { Ok(count) }
-}
-
-fn scrape(address: &str, metrics: Metrics) -> Result<MetricsListener, Trouble> {
-    let wrong =
-        |_| Trouble::usage(format!("--metrics '{address}' is not an address and a port: 127.0.0.1:9464"));
-    let address: SocketAddr = address.parse().map_err(wrong)?;
-    MetricsListener::bind(address, metrics)
-        .map_err(|error| Trouble::Words(Exit::Configuration, error.to_string()))
 }

@@ -2,7 +2,7 @@
 
 use super::routes;
 use crate::http::{
-    openapi::{Statuses, refusals, token},
+    openapi::{Statuses, TokenOfFile, refusals},
     problem::{Problem, json},
 };
 use http_body_util::Full;
@@ -18,18 +18,9 @@ use utoipa::{Modify, OpenApi};
     ),
     paths(routes::why, routes::coverage, routes::readyz, routes::healthz),
     components(schemas(Problem)),
-    modifiers(&Token, &Refusals)
+    modifiers(&TokenOfFile, &Refusals)
 )]
 struct Interface;
-
-/// The way to show the token, where one is wanted.
-struct Token;
-
-impl Modify for Token {
-    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
-        token(openapi, "What the file of --token-file holds; none is needed without it.");
-    }
-}
 
 /// What any request may be answered with, before it comes to its route.
 struct Refusals;
