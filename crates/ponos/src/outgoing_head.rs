@@ -8,23 +8,12 @@ use crate::{
     event::{Event, EventId, EventName, HeaderValue, is_attribute},
     redact::redact,
     text::shown,
-    worker::{Context, Failure, PublishError},
+    worker::{Context, Failure, PublishError, is_own_header},
 };
 use std::{cell::Cell, fmt, sync::Arc};
 
-/// Headers beginning so have a meaning of their own, or are the broker's.
-const RESERVED: [&str; 10] = [
-    "cloudEvents_",
-    "cloudEvents:",
-    "ce-",
-    "x-",
-    "retry-",
-    "dead-",
-    "requeued-",
-    "once-",
-    "groupid",
-    "group-",
-];
+/// Headers beginning so are the broker's.
+const BROKERS: &str = "x-";
 /// Headers with a meaning of their own: of traces, and those by which the broker sends copies to other queues.
 const TAKEN: [&str; 4] = ["traceparent", "tracestate", "CC", "BCC"];
 /// The prefix of attributes, extensions among them.
@@ -140,7 +129,7 @@ impl fmt::Debug for OutgoingHead<'_> {
 
 /// Why that can't be a header of an author's own.
 pub(crate) fn header_fault(name: &str) -> Option<String> {
-    let reserved = RESERVED.iter().any(|start| name.starts_with(start)) || TAKEN.contains(&name);
+    let reserved = is_own_header(name) || name.starts_with(BROKERS) || TAKEN.contains(&name);
     let fault = name.is_empty() || name.len() > HEADER || reserved;
     fault.then(|| format!("'{}' can't be a header of its own; take another name", shown(name)))
 }

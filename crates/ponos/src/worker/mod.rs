@@ -78,6 +78,7 @@ pub use ready::Ready;
 #[cfg(feature = "postgres")]
 pub(crate) use reply::{is_reply, note_reply};
 pub use report::Report;
+pub(crate) use retry::is_own_header;
 #[cfg(feature = "postgres")]
 pub(crate) use retry::smaller;
 pub use runtime::RunError;

@@ -4,7 +4,7 @@
 
 mod smaller;
 
-pub(crate) use smaller::smaller;
+pub(crate) use smaller::{is_own_header, smaller};
 
 use super::{
     LONGEST_RETRY,

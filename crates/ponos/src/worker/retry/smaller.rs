@@ -9,26 +9,24 @@ const REASON: usize = 120;
 const LONG: usize = 1_000;
 /// Names what was dropped.
 const DROPPED: &str = "dropped-headers";
-/// Prefixes of headers that are not foreign: those of the event, and those that workers write.
-const OURS: [&str; 11] = [
-    "cloudEvents_",
-    "cloudEvents:",
-    "ce-",
-    "traceparent",
-    "tracestate",
-    "retry-",
-    "dead-",
-    "requeued-",
-    "once-",
-    "groupid",
-    "group-",
-];
+/// Prefixes of headers that have a meaning: those of the event, and those that workers write.
+const OWN: [&str; 9] =
+    ["cloudEvents_", "cloudEvents:", "ce-", "retry-", "dead-", "requeued-", "once-", "groupid", "group-"];
+/// Those of traces, which are kept as long.
+const TRACES: [&str; 2] = ["traceparent", "tracestate"];
+
+/// Whether a header of this name is the event's, or one that workers write.
+pub(crate) fn is_own_header(name: &str) -> bool {
+    OWN.iter().any(|own| name.starts_with(own))
+}
 
 /// Makes the message smaller by one step: shorter reasons; without foreign headers; and, if it is a dead letter, without
 /// long attributes. Returns whether there was something to drop.
 pub(crate) fn smaller(message: &mut Message) -> bool {
     shorten(message)
-        || drop_where(message, |name, _| !OURS.iter().any(|ours| name.starts_with(ours)))
+        || drop_where(message, |name, _| {
+            !is_own_header(name) && !TRACES.iter().any(|trace| name.starts_with(trace))
+        })
         || message.headers.get(DEAD_KIND).is_some() && drop_where(message, |_, value| size(value) > LONG)
 }
 
