@@ -1,6 +1,7 @@
 //! Groups: what is sent when all members have ended, once, whatever happens in between.
 #![cfg(feature = "postgres")]
 
+use super::sql;
 use ponos::{
     inbox::{
         Inbox,
@@ -28,10 +29,6 @@ async fn inbox(database: &str) -> Inbox {
     let url = Postgres::shared().database(database);
     let options = PostgresOptions { connections: 40, ..PostgresOptions::new("shop") };
     Inbox::postgres(&url, options).await.unwrap()
-}
-
-fn sql(database: &str, statements: &str) -> String {
-    Postgres::shared().sql(database, statements)
 }
 
 /// What the groups sent, with the data of it.

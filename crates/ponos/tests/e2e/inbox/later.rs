@@ -1,6 +1,7 @@
 //! What commits now and is sent later, and what clients write within transactions of their own.
 #![cfg(feature = "postgres")]
 
+use super::{opened, sql};
 use ponos::{
     Client,
     broker::{Transport, memory},
@@ -18,23 +19,13 @@ use ponos::{
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 use std::time::Duration;
-use testkit::{Postgres, wait_until};
+use testkit::wait_until;
 use tokio::time::Instant;
 
 const LIMIT: Duration = Duration::from_secs(60);
 const NAME: &str = "order.item.shipped";
 const TASK: &str = "order.label.print";
 const DUE: &str = "order.reminder.due";
-
-async fn inbox(database: &str) -> (String, Inbox) {
-    let url = Postgres::shared().database(database);
-    let inbox = Inbox::postgres(&url, PostgresOptions::new("shop")).await.unwrap();
-    (url, inbox)
-}
-
-fn sql(database: &str, statements: &str) -> String {
-    Postgres::shared().sql(database, statements)
-}
 
 fn shop(inbox: &Inbox) -> Worker {
     async fn ships(delay: u64, ctx: Context) -> HandlerResult {
@@ -51,7 +42,7 @@ fn shop(inbox: &Inbox) -> Worker {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_handler_publishes_for_later_commits_with_it_and_is_not_sent_before_it_is_due() {
-    let (_, inbox) = inbox("later_handler").await;
+    let (_, inbox) = opened("later_handler").await;
     let mut kit = Kit::start_in_real_time(shop(&inbox)).await;
     let began = Instant::now();
     kit.publish(NAME, &json!(1_200)).await;
@@ -100,7 +91,7 @@ fn connect(broker: &memory::Broker) -> Connect {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_within_a_transaction_is_sent_after_its_commit_and_never_without() {
-    let (url, inbox) = inbox("later_client").await;
+    let (url, inbox) = opened("later_client").await;
     let broker = broker();
     let client = connect(&broker).outbox(&inbox).await.unwrap();
     let (end, ending) = shutdown();
@@ -134,7 +125,7 @@ async fn a_task_within_a_transaction_is_sent_after_its_commit_and_never_without(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_without_an_outbox_of_its_service_says_so() {
-    let (url, inbox) = inbox("later_none").await;
+    let (url, inbox) = opened("later_none").await;
     let broker = broker();
     let bare = connect(&broker).await.unwrap();
     let mut connection = PgConnection::connect(&url).await.unwrap();
@@ -150,7 +141,7 @@ async fn a_client_without_an_outbox_of_its_service_says_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outbox_of_an_earlier_version_is_completed_and_keeps_its_rows() {
-    let (url, inbox) = inbox("later_migrated").await;
+    let (url, inbox) = opened("later_migrated").await;
     drop(inbox);
     let before = "drop index ponos.ponos_outbox_due, ponos.ponos_outbox_key;
         alter table ponos.ponos_outbox drop column due, drop column kind, drop column key, drop column name,

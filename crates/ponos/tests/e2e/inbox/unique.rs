@@ -1,6 +1,7 @@
 //! Not again until it is done: rows of `ponos_unique`, which senders write and the ends of tasks remove.
 #![cfg(feature = "postgres")]
 
+use super::{opened, sql};
 use ponos::{
     Client, Once, Sent,
     broker::{Transport, memory},
@@ -20,7 +21,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
-use testkit::{Postgres, Sandbox, wait_until};
+use testkit::{Sandbox, wait_until};
 use tokio::sync::watch;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -33,16 +34,6 @@ const MARK: &str = "TEST_UNIQUE_MARK";
 
 async fn inbox(url: &str) -> Inbox {
     Inbox::postgres(url, PostgresOptions::new("shop")).await.unwrap()
-}
-
-async fn opened(database: &str) -> (String, Inbox) {
-    let url = Postgres::shared().database(database);
-    let inbox = inbox(&url).await;
-    (url, inbox)
-}
-
-fn sql(database: &str, statements: &str) -> String {
-    Postgres::shared().sql(database, statements)
 }
 
 fn keys(database: &str) -> String {

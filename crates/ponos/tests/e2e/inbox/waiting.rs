@@ -1,13 +1,14 @@
 //! What waits in the outbox: listed, hurried, moved and dropped, also while a relay is at work.
 #![cfg(feature = "postgres")]
 
+use super::{opened, sql};
 use ponos::{
     Client,
     broker::{Transport, memory},
     event::{EventId, Message, Properties, Timestamp},
     inbox::{
         Begun, Due, Held, Inbox, InboxKey,
-        postgres::{PostgresOptions, Waiting, WaitingFilter, WaitingKind},
+        postgres::{Waiting, WaitingFilter, WaitingKind},
     },
     shutdown::shutdown,
     topology::{Binding, Exchange, Queue, Topology, topic_matches},
@@ -15,20 +16,10 @@ use ponos::{
 use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 use std::time::Duration;
-use testkit::{Postgres, wait_until};
+use testkit::wait_until;
 
 const LIMIT: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
-
-async fn inbox(database: &str) -> (String, Inbox) {
-    let url = Postgres::shared().database(database);
-    let inbox = Inbox::postgres(&url, PostgresOptions::new("shop")).await.unwrap();
-    (url, inbox)
-}
-
-fn sql(database: &str, statements: &str) -> String {
-    Postgres::shared().sql(database, statements)
-}
 
 /// An event of that name, due in so many hours.
 fn held(id: &str, name: &str, hours: u32) -> Held {
@@ -84,7 +75,7 @@ fn topology() -> Topology {
 
 #[tokio::test]
 async fn what_waits_is_listed_by_its_time_page_by_page_and_by_each_condition() {
-    let (_, inbox) = inbox("waiting_list").await;
+    let (_, inbox) = opened("waiting_list").await;
     let events = vec![held("c", "order.item.shipped", 3), held("a", "order.item.returned", 1)];
     put(&inbox, "1", events).await;
     put_retry("waiting_list", "b", "Connection refused", 2);
@@ -132,7 +123,7 @@ async fn what_waits_is_listed_by_its_time_page_by_page_and_by_each_condition() {
 
 #[tokio::test]
 async fn names_fit_patterns_as_those_of_a_topic_exchange_do() {
-    let (_, inbox) = inbox("waiting_names").await;
+    let (_, inbox) = opened("waiting_names").await;
     let names = ["order.item.shipped", "order.item.shipped.late", "order.shipped.item", "a.b-c.d1"];
     put(&inbox, "1", names.iter().map(|name| held(name, name, 1)).collect()).await;
     for pattern in
@@ -150,7 +141,7 @@ async fn names_fit_patterns_as_those_of_a_topic_exchange_do() {
 // several threads: psql may have to wait for the relay
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_waits_is_hurried_moved_and_dropped() {
-    let (_, inbox) = inbox("waiting_change").await;
+    let (_, inbox) = opened("waiting_change").await;
     put(&inbox, "1", ["a", "b", "c"].map(|id| held(id, "order.item.shipped", 1)).into()).await;
     put_retry("waiting_change", "r", "no", 5);
     let of = |ids: &[&str]| inbox.waiting(ids_are(ids)).unwrap();
@@ -192,7 +183,7 @@ async fn what_waits_is_hurried_moved_and_dropped() {
 
 #[tokio::test]
 async fn what_is_under_way_stays_as_it_is_and_is_told_apart() {
-    let (url, inbox) = inbox("waiting_locked").await;
+    let (url, inbox) = opened("waiting_locked").await;
     put(&inbox, "1", ["a", "b"].map(|id| held(id, "order.item.shipped", 1)).into()).await;
     // as a relay has it in hand
     let mut connection = PgConnection::connect(&url).await.unwrap();
@@ -215,7 +206,7 @@ async fn what_is_under_way_stays_as_it_is_and_is_told_apart() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_a_relay_is_at_work_each_message_is_either_sent_or_dropped() {
     const COUNT: usize = 600;
-    let (_, inbox) = inbox("waiting_busy").await;
+    let (_, inbox) = opened("waiting_busy").await;
     let name =
         |number: usize| if number.is_multiple_of(2) { "order.item.shipped" } else { "order.item.returned" };
     for run in 0..6 {
@@ -250,7 +241,7 @@ async fn while_a_relay_is_at_work_each_message_is_either_sent_or_dropped() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_sees_what_waits_and_leaves_retries_to_the_workers() {
-    let (_, inbox) = inbox("waiting_client").await;
+    let (_, inbox) = opened("waiting_client").await;
     let broker = memory::Broker::new();
     broker.declare(&topology()).unwrap();
     let connect =
