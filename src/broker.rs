@@ -13,11 +13,15 @@ use std::collections::BTreeSet;
 /// In the embedded broker every event is routed here, so that none counts as unheard: the feed reads the record.
 const FEED: &str = "khronos.feed";
 
+/// The largest frame of the connections that send events, in bytes. The headers of an event are a few hundred; larger frames would only
+/// be larger buffers, which are written round and round, and so are in memory for good.
+const FRAME: u32 = 65_536;
+
 /// The broker that the configuration names, and how to reach it. `name` is shown in RabbitMQ's list of connections.
 pub fn transport(config: &BrokerConfig, name: &str) -> Transport {
     match &config.url {
         BrokerUrl::Memory => Transport::memory(memory::Broker::new()),
-        BrokerUrl::Amqp(url) => Transport::amqp(amqp_config(config, url, name)),
+        BrokerUrl::Amqp(url) => Transport::amqp(sending(config, url, name)),
     }
 }
 
@@ -26,11 +30,17 @@ pub fn fenced_transport(config: &BrokerConfig, name: &str, fence: Fence) -> Tran
     match &config.url {
         BrokerUrl::Memory => transport(config, name),
         BrokerUrl::Amqp(url) => {
-            let mut amqp = amqp_config(config, url, name);
+            let mut amqp = sending(config, url, name);
             amqp.fence = fence;
             Transport::amqp(amqp)
         }
     }
+}
+
+fn sending(config: &BrokerConfig, url: &amqp::BrokerUrl, name: &str) -> amqp::AmqpConfig {
+    let mut amqp = amqp_config(config, url, name);
+    amqp.frame_max = FRAME;
+    amqp
 }
 
 /// How RabbitMQ at `url` is reached, as far as the configuration says; `name` is shown in its list of connections.

@@ -32,6 +32,8 @@ const WAITING: i64 = 64;
 const BYTES: i64 = 64 * 1024;
 /// The longest body that is read.
 const LONGEST: usize = 1024;
+/// The largest frame of its connections, in bytes: what is said is short, and buffers are of many frames.
+pub(crate) const FRAME: u32 = 16_384;
 /// For saying goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 

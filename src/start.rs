@@ -324,6 +324,7 @@ fn show_presence(
     // Connections of its own, so that it can't hold anything up.
     let mut amqp = broker::amqp_config(&config.broker, url, &format!("khronos {}", config.clock.name));
     amqp.channels = 1;
+    amqp.frame_max = presence::FRAME;
     Some(tokio::spawn(presence::run(Transport::amqp(amqp), me, rival, shutdown)))
 }
 

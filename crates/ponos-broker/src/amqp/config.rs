@@ -7,6 +7,7 @@ use super::{
     tls::TlsFiles,
     url::BrokerUrl,
 };
+use crate::stack;
 use lapin::uri::AMQPUri;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -29,6 +30,9 @@ pub struct AmqpConfig {
     pub connect_timeout: Duration,
     /// The heartbeat in seconds; the lower value of both sides counts (15).
     pub heartbeat: u16,
+    /// The largest frame in bytes, where the URL names none (131,072, RabbitMQ's own limit); at least 8,192. The headers of a message must
+    /// fit into one, and a connection keeps 64 of them in memory.
+    pub frame_max: u32,
     /// The time limit of every call to the broker, closing included (10 s).
     pub call_timeout: Duration,
     /// The time limit for the confirm of a publishing, which is then settled as lost (30 s). A channel on which nothing is confirmed for as
@@ -58,6 +62,7 @@ impl AmqpConfig {
             connection_name: "ponos".to_owned(),
             connect_timeout: url.connect_timeout().unwrap_or(Duration::from_secs(10)),
             heartbeat: url.heartbeat().unwrap_or(15),
+            frame_max: stack::FRAME_MAX,
             call_timeout: Duration::from_secs(10),
             confirm_timeout: Duration::from_secs(30),
             window: 2_000,
@@ -105,7 +110,7 @@ impl AmqpConfig {
 
     /// The URI for lapin, with the heartbeat and a limit of frames in it.
     pub(super) fn uri(&self) -> AMQPUri {
-        self.url.uri(self.heartbeat)
+        self.url.uri(self.heartbeat, self.frame_max)
     }
 }
 
@@ -132,6 +137,16 @@ mod tests {
         let config = AmqpConfig::parse("amqp://u:hunter2@h?heartbeat=7&connection_timeout=900").unwrap();
         assert_eq!((config.heartbeat, config.connect_timeout), (7, Duration::from_millis(900)));
         assert!(!format!("{config:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn the_largest_frame_is_that_of_the_url_if_it_names_one() {
+        let asked = |url: &str| {
+            let config = AmqpConfig { frame_max: 16_384, ..AmqpConfig::parse(url).unwrap() };
+            config.uri().query.frame_max
+        };
+        assert_eq!(asked("amqp://h"), Some(16_384));
+        assert_eq!(asked("amqp://h?frame_max=8192"), Some(8_192));
     }
 
     #[tokio::test]

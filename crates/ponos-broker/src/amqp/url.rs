@@ -9,7 +9,7 @@ use super::{
     super::LinkError,
     errors::{configuration, unreadable},
 };
-use crate::{files, stack};
+use crate::files;
 use lapin::uri::{AMQPScheme, AMQPUri, SASLMechanism};
 use std::{fmt, path::Path, str::FromStr, time::Duration};
 
@@ -94,11 +94,11 @@ impl BrokerUrl {
         Self { uri: on(self.uri.clone(), host), hosts: vec![host.clone()] }
     }
 
-    /// For lapin, with that heartbeat and a limit of frames in it.
-    pub(super) fn uri(&self, heartbeat: u16) -> AMQPUri {
+    /// For lapin, with that heartbeat and a limit of frames in it: that one, unless the URL names one.
+    pub(super) fn uri(&self, heartbeat: u16, frame_max: u32) -> AMQPUri {
         let mut uri = self.uri.clone();
         uri.query.heartbeat = Some(heartbeat);
-        uri.query.frame_max.get_or_insert(stack::FRAME_MAX);
+        uri.query.frame_max.get_or_insert(frame_max);
         uri
     }
 }

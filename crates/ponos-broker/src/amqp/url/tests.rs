@@ -31,7 +31,7 @@ fn several_hosts_of_a_cluster_stand_in_one_url() {
     assert_eq!((url.user(), url.vhost(), url.heartbeat()), (Some("u"), "a,b", Some(7)));
     let [_, second, third, _] = url.hosts() else { panic!("{url}") };
     assert_eq!((second.name(), second.port()), ("rabbit-2", 5673));
-    let (uri, alone) = (url.on(third).uri(15), url.on(third));
+    let (uri, alone) = (url.on(third).uri(15, 131_072), url.on(third));
     assert_eq!((&*uri.authority.host, uri.authority.port), ("::1", 5672));
     assert_eq!((&*uri.authority.userinfo.password, &*uri.vhost), ("hun,ter2", "a,b"));
     assert_eq!(alone.to_string(), "amqp://u:***@[::1]:5672/a,b");
