@@ -7,6 +7,7 @@
 //! others as lost.
 
 mod in_flight;
+mod nacks;
 mod silence;
 
 use super::{
@@ -18,6 +19,7 @@ use super::{
 };
 use in_flight::{InFlight, Landed};
 use lapin::{Channel, Confirmation, ErrorKind, options::BasicPublishOptions, types::ShortString};
+use nacks::Nacks;
 use ponos_event::Numbered;
 use silence::Silence;
 use std::{
@@ -62,6 +64,7 @@ pub(super) struct Confirms {
     given_up: usize,
     backlog: VecDeque<(Publishing, Instant)>,
     silence: Silence,
+    nacks: Nacks,
     returns: Returns,
     window: usize,
     /// How many are still to be sent one at a time.
@@ -141,6 +144,17 @@ impl Confirms {
         self.silence.is_too_long(limit, now)
     }
 
+    /// Whether what the broker refuses may be refused by this channel alone, and nothing is outstanding on it any more.
+    pub(super) fn is_to_be_replaced(&self, now: Instant) -> bool {
+        self.nacks.want_another(now) && self.unsettled() == 0 && !self.returns.holds()
+    }
+
+    /// Goes on without the channel, on which nothing is outstanding, until something is to go by another one.
+    pub(super) fn replace(&mut self, now: Instant) {
+        self.bury(&Blame::Nobody);
+        self.nacks.replaced(now);
+    }
+
     /// What was not answered until now had a reason that is none of the channel's.
     pub(super) fn excuse(&mut self) {
         self.silence.excused();
@@ -148,7 +162,8 @@ impl Confirms {
 
     /// Writes what the window has room for, as far as the fence lets it pass; `false` once it held one back.
     pub(super) fn write(&mut self, user: Option<&str>, frame_max: u32, fence: &Fence, now: Instant) -> bool {
-        let channel = self.channel.clone();
+        // one that is to be replaced gets no more
+        let channel = self.channel.clone().filter(|_| !self.nacks.want_another(now));
         let passes = channel.is_none_or(|channel| self.write_on(&channel, user, frame_max, fence));
         self.silence.look(!self.unconfirmed.is_empty(), now);
         passes
@@ -237,6 +252,7 @@ impl Confirms {
             if settled || !acked {
                 self.returns.forget(&message_id, &routed);
                 if !settled {
+                    self.nacks.nacked();
                     self.settle(token, PublishOutcome::Nacked);
                 }
             } else {
@@ -362,6 +378,7 @@ impl Confirms {
 
     /// Goes on with a fresh channel; what waits is kept.
     pub(super) fn revive(&mut self, channel: Channel) {
+        self.nacks.begins(Instant::now());
         self.channel = Some(Arc::new(channel));
     }
 

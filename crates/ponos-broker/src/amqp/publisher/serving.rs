@@ -151,7 +151,7 @@ impl PublisherSupervisor {
         }
     }
 
-    /// Gives up the channels that the broker closed, on which too many confirms were given up, or which stand still. What goes by
+    /// Gives up the channels that the broker closed, on which too many confirms were given up, which stand still, or which refuse. What goes by
     /// one gets another once something is to go by it: with care where a message may be at fault.
     fn renew(
         &mut self,
@@ -175,6 +175,8 @@ impl PublisherSupervisor {
                     confirms.unsettled()
                 );
                 confirms.abandon();
+            } else if !blocked && session.is_open() && confirms.is_to_be_replaced(now) {
+                confirms.replace(now);
             }
         }
         if is_any_closed {

@@ -253,6 +253,51 @@ async fn a_channel_that_stands_still_since_an_election_is_replaced_and_what_goes
 
 #[tokio::test(flavor = "multi_thread")]
 #[allow(clippy::await_holding_lock, reason = "one test at a time has the cluster")]
+async fn a_channel_that_refuses_since_before_an_election_is_replaced_though_the_old_leader_stays_away() {
+    let cluster = cluster();
+    cluster.vhost("refusing");
+    drop(publisher(config(&cluster.url_from(2, "refusing")), quorum()).await);
+    let leader = cluster.leader("refusing", "all");
+    let (ours, other) = ((leader + 1) % 3, (leader + 2) % 3);
+    let mut config = config(&cluster.url_from(ours, "refusing"));
+    config.confirm_timeout = Duration::from_secs(2);
+    let mut publisher = publisher(config, quorum()).await;
+
+    // nobody can be elected until the other one goes on
+    cluster.nodes()[other].pause();
+    cluster.nodes()[leader].kill9();
+    let mut again = Some(0);
+    let mut refused = 0;
+    let mut elected = None;
+    let confirmed = async {
+        let mut pace = tokio::time::interval(Duration::from_millis(50));
+        loop {
+            tokio::select! {
+                _ = pace.tick() => if let Some(token) = again.take() {
+                    publisher.submit(vec![publishing(token, "a.b.c")]).await.unwrap();
+                },
+                settled = publisher.settlements() => for Settlement { token, outcome } in settled.unwrap() {
+                    match outcome {
+                        PublishOutcome::Confirmed { .. } => return,
+                        PublishOutcome::Nacked => refused += 1,
+                        outcome => println!("{outcome:?}"),
+                    }
+                    again = Some(token + 1);
+                    if elected.is_none() {
+                        cluster.nodes()[other].unpause();
+                        elected = Some(Instant::now());
+                    }
+                },
+            }
+        }
+    };
+    tokio::time::timeout(support::LIMIT, confirmed).await.expect("what is published is confirmed");
+    let took = elected.expect("nothing is confirmed before there is a leader").elapsed();
+    println!("refused {refused} times; confirmed {took:.1?} after another leader could be elected");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[allow(clippy::await_holding_lock, reason = "one test at a time has the cluster")]
 async fn our_node_is_cut_off_from_the_others_and_nothing_is_lost_until_it_is_back() {
     let cluster = cluster();
     let traffic = Traffic::begin(&cluster.vhost("apart")).await;
