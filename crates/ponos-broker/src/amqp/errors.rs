@@ -256,6 +256,12 @@ fn protocol(url: &BrokerUrl, phase: ConnectionPhase, code: u16, text: &str) -> L
             format!("the user '{user}' may not do this in the vhost '{vhost}': {text}"),
             "grant it (rabbitmqctl set_permissions, set_topic_permissions)",
         ),
+        // A queue that lives on one node is there, while that node starts or is away.
+        404 if text.contains("is down or inaccessible") => (
+            Class::Unreachable,
+            format!("in the vhost '{vhost}': {text}"),
+            "it is tried again; if the node does not come back by itself, start it",
+        ),
         404 => (
             Class::Missing,
             format!("in the vhost '{vhost}': {text}"),
@@ -337,6 +343,16 @@ mod tests {
         assert_eq!(of(&[(Tls, "a"), (Vhost, "b"), (Tls, "c")]), (Vhost, "a; b; c; mend b".into()));
         assert_eq!(of(&[(Unreachable, "a"), (Unreachable, "a")]), (Unreachable, "a; mend a".into()));
         assert_eq!(of(&[]).0, Unreachable);
+    }
+
+    #[test]
+    fn what_is_away_with_its_node_is_not_missing() {
+        let url: BrokerUrl = "amqp://u@h/v".parse().unwrap();
+        let class = |text| protocol(&url, ConnectionPhase::Open, 404, text).class;
+        assert_eq!(class("NOT_FOUND - no queue 'a' in vhost 'v'"), LinkErrorClass::Missing);
+        let away =
+            "NOT_FOUND - home node 'rabbit@h' of durable queue 'a' in vhost 'v' is down or inaccessible";
+        assert_eq!(class(away), LinkErrorClass::Unreachable);
     }
 
     #[test]

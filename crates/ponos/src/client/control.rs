@@ -15,7 +15,7 @@ use crate::{
     worker::FlushError,
 };
 use std::{sync::Arc, time::Duration};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 /// How long something said by hand holds at most: 30 days.
 pub const LONGEST_CONTROL: Duration = Duration::from_secs(30 * 86_400);
@@ -30,6 +30,8 @@ const BY: usize = 100;
 const WHY: usize = 500;
 /// How long reading what was said may take.
 const READING: Duration = Duration::from_secs(10);
+/// When it is asked again whether the stream is there, while its node can't be asked.
+const AGAIN: Duration = Duration::from_millis(250);
 
 /// Until when something holds, and why: at most [`LONGEST_CONTROL`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -266,14 +268,24 @@ impl ControlClient {
         Ok(before)
     }
 
-    /// Declares the stream where it is missing. One that is there is not touched: the user may have no right to.
+    /// Declares the stream where it is missing. One that is there is not touched: the user may have no right to. One whose node is
+    /// starting is waited for.
     async fn declare(&self) -> Result<(), ControlError> {
         let transport = &self.client.0.transport;
-        match transport.check(&control::topology().passive()).await {
-            Err(error) if error.class == LinkErrorClass::Missing => {
-                Ok(transport.check(&control::topology()).await?)
+        let end = Instant::now() + READING;
+        loop {
+            let checked = match transport.check(&control::topology().passive()).await {
+                Err(error) if error.class == LinkErrorClass::Missing => {
+                    transport.check(&control::topology()).await
+                }
+                checked => checked,
+            };
+            match checked {
+                Err(error) if error.class == LinkErrorClass::Unreachable && Instant::now() < end => {
+                    sleep(AGAIN).await
+                }
+                checked => return Ok(checked?),
             }
-            checked => Ok(checked?),
         }
     }
 
