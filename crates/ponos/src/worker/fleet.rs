@@ -133,6 +133,7 @@ pub(crate) async fn changed(share: Option<&FleetShare>) {
 pub(crate) async fn follow(queue: &QueueContext) {
     let (mut link, mut steered) = (queue.consuming.clone(), queue.steered.clone());
     let (mut is_told, mut is_turning) = (false, false);
+    let mut fewer = Fewer::default();
     loop {
         let is_up = matches!(*link.borrow_and_update(), Link::Up { .. });
         let mut wait = queue.service.limits.replicas;
@@ -149,7 +150,11 @@ pub(crate) async fn follow(queue: &QueueContext) {
                     None
                 }
                 Ok(replicas) => {
-                    note(queue, u32::try_from(replicas).unwrap_or(u32::MAX));
+                    let known = *queue.pulse.replicas.borrow();
+                    match fewer.believed(known, u32::try_from(replicas).unwrap_or(u32::MAX)) {
+                        Some(replicas) => note(queue, replicas),
+                        None => wait = wait.min(SOON),
+                    }
                     None
                 }
                 Err(why) => Some(why),
@@ -169,6 +174,27 @@ pub(crate) async fn follow(queue: &QueueContext) {
             Ok(()) = steered.changed() => is_turning = true,
             () = sleep(wait) => {}
         }
+    }
+}
+
+/// That there are fewer replicas is believed once it was said twice in a row: one whose share changes subscribes anew, and is not counted
+/// for a moment. Else the others would take its part, subscribe anew, too, and so on.
+#[derive(Debug, Default)]
+struct Fewer {
+    said: Option<u32>,
+}
+
+impl Fewer {
+    /// How many there are, by what is known and what is said now; `None`: it is to be asked again.
+    fn believed(&mut self, known: Option<u32>, now: u32) -> Option<u32> {
+        let before = self.said.take();
+        if known.is_none_or(|known| now >= known) {
+            return Some(now);
+        }
+        if before.is_none() {
+            self.said = Some(now);
+        }
+        before.map(|before| before.max(now))
     }
 }
 
@@ -210,6 +236,18 @@ mod tests {
 
     fn share(policy: &Policy, replicas: Option<u32>) -> Share {
         Share::of(&plan(policy.clone()), &Limits::default(), replicas)
+    }
+
+    #[test]
+    fn that_there_are_fewer_is_believed_once_it_is_said_twice() {
+        let mut fewer = Fewer::default();
+        let mut said = |known, now| fewer.believed(known, now);
+        assert_eq!([said(None, 3), said(Some(3), 3), said(Some(3), 5)], [Some(3), Some(3), Some(5)]);
+        // one subscribes anew
+        assert_eq!([said(Some(5), 4), said(Some(5), 5)], [None, Some(5)]);
+        // two are gone, of which one was there a moment ago
+        assert_eq!([said(Some(5), 4), said(Some(5), 3)], [None, Some(4)]);
+        assert_eq!([said(Some(4), 3), said(Some(4), 3)], [None, Some(3)]);
     }
 
     #[test]
