@@ -3,7 +3,7 @@
 use super::support::{Ended, LIMIT, declare, declare_all, holds, look, ponos_ends, start, start_in};
 use ponos::{
     clock::Clock,
-    event::Timestamp,
+    event::{Timestamp, control},
     topology::worker::{QueueIntake, shared, work_queue},
 };
 use serde_json::json;
@@ -59,6 +59,7 @@ fn several_patterns_in_one_queue_come_in_order_each_held_to_its_own_schema() {
     let url = Node::shared().vhost("told-fan-in");
     let (made, gone) = ("order.item.made", "order.item.gone");
     let mut topology = shared();
+    topology.join(control::topology());
     topology.join(work_queue("shop.orders", QueueIntake::Events(&[made, gone]), false));
     declare_all(&url, &topology);
     let streams = ["--service", "shop", "--on", made, "--on", gone, "--fan-in", "orders"];
