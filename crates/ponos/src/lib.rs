@@ -89,7 +89,7 @@ pub mod prelude {
         TimePassed,
         shutdown::{Shutdown, shutdown},
         worker::{
-            Context, Ended, Failure, Handler, HandlerResult,
+            Batch, BatchHandler, Context, Ended, Failure, Handler, HandlerResult,
             Outcome::{self, Dead, Done, Release, Retry, Skip, Snooze},
             Policy, State, Stateful, Worker,
         },

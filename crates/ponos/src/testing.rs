@@ -24,10 +24,10 @@
 //! Everything runs on tokio's paused time: nothing waits in real time, and a retry that is due in an hour comes as soon as
 //! [`Kit::advance`] has moved the clock by an hour. The kit panics where a test should fail.
 //!
-//! A handler that uses a real database needs real time ([`Kit::start_in_real_time`]), because a paused clock jumps ahead
-//! whenever a test waits for the database alone.
+//! A handler with a real database needs real time ([`Kit::start_in_real_time`]): a paused clock jumps ahead while it waits.
 #![allow(clippy::panic)] // it serves tests alone: a panic is its error
 
+mod batches;
 use crate::{
     broker::{Delivery, Transport, memory::Broker},
     clock::{Clock, is_paused},

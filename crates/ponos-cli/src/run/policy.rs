@@ -76,6 +76,8 @@ impl Args {
             exclusive: false,
             fleet: self.fleet,
             max_wait: self.max_wait,
+            // a program and a service take one delivery at a time
+            batch: None,
         }
     }
 }

@@ -13,24 +13,27 @@
 //!
 //! Absent: deciding what counts as handled (Done and Skip), which is the runtime's.
 
+mod batch;
 mod error;
 mod gate;
+mod key;
 mod memory;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "inbox-sled")]
 mod sled;
 
+pub use batch::BegunAll;
 pub use error::{InboxError, InboxErrorClass};
+pub use key::InboxKey;
 
 use crate::{
-    event::{Event, EventId, Message, Timestamp},
+    event::{EventId, Message, Timestamp},
     shutdown::{Shutdown, Stage},
 };
 use gate::{Gate, Pass};
 use memory::Memory;
 use std::{fmt, sync::Arc, time::Duration};
-use uuid::Uuid;
 
 /// How long a second delivery of a key waits for the first, by default.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -38,39 +41,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const RETENTION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How often older keys are removed.
 const TIDY: Duration = Duration::from_secs(60 * 60);
-
-/// The key of what was handled: this handler, on this queue, handled this message.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct InboxKey {
-    /// The queue that the message came from.
-    pub queue: Arc<str>,
-    /// The name or pattern that the handler was registered under.
-    pub handler: Arc<str>,
-    /// The sender: ids are unique within their source only.
-    pub source: Arc<str>,
-    /// The message's id.
-    pub id: EventId,
-}
-
-/// A longer source is kept as its UUIDv5, because an index limits the length of its keys.
-const SOURCE: usize = 512;
-
-impl InboxKey {
-    /// The key of an event that came from `queue` and goes to `handler`.
-    pub fn of(queue: impl Into<Arc<str>>, handler: impl Into<Arc<str>>, event: &Event) -> Self {
-        let source = match event.source.as_str() {
-            source if source.len() <= SOURCE => source.into(),
-            long => format!("urn:uuid:{}", Uuid::new_v5(&Uuid::NAMESPACE_URL, long.as_bytes())).into(),
-        };
-        Self { queue: queue.into(), handler: handler.into(), source, id: event.id.clone() }
-    }
-}
-
-impl fmt::Display for InboxKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} from {} of {} in {}", self.id, self.source, self.handler, self.queue)
-    }
-}
 
 /// A message that a handler published, held until the handler is done.
 #[derive(Debug, Clone, PartialEq)]
@@ -127,7 +97,7 @@ enum Backend {
     Postgres(Arc<postgres::Store>),
 }
 
-/// One run of one handler for one message, from [`Inbox::begin`] on. Dropping it abandons it.
+/// One run of one handler for one message, from [`Inbox::begin`] on, or for [several](Inbox::begin_all). Dropping it abandons it.
 #[must_use = "end it with done or abandon"]
 pub struct Entry(EntryBackend);
 
@@ -136,11 +106,14 @@ enum EntryBackend {
     Memory {
         rows: Arc<Memory>,
         pass: Pass,
+        /// Of a batch.
+        others: Vec<Pass>,
     },
     #[cfg(feature = "inbox-sled")]
     Sled {
         keys: Arc<sled::Keys>,
         pass: Pass,
+        others: Vec<Pass>,
     },
     #[cfg(feature = "postgres")]
     /// In a box, for it is much larger than the others.
@@ -197,7 +170,7 @@ impl Inbox {
                 if rows.contains(key) {
                     return Ok(Begun::Handled);
                 }
-                Ok(Begun::Run(Entry(EntryBackend::Memory { rows: rows.clone(), pass })))
+                Ok(Begun::Run(Entry::of_memory(rows, pass, Vec::new())))
             }
             #[cfg(feature = "inbox-sled")]
             Backend::Sled { keys, gate } => {
@@ -205,7 +178,7 @@ impl Inbox {
                 if keys.contains(key).await? {
                     return Ok(Begun::Handled);
                 }
-                Ok(Begun::Run(Entry(EntryBackend::Sled { keys: keys.clone(), pass })))
+                Ok(Begun::Run(Entry::of_sled(keys, pass, Vec::new())))
             }
             #[cfg(feature = "postgres")]
             Backend::Postgres(store) => store.begin(key, self.patience).await,
@@ -354,9 +327,14 @@ impl Entry {
     pub(crate) async fn record(&self) -> Result<(), InboxError> {
         match &self.0 {
             EntryBackend::None => Ok(()),
-            EntryBackend::Memory { rows, pass } => rows.record(pass.key()),
+            EntryBackend::Memory { rows, pass, others } => {
+                let mut passes = std::iter::once(pass).chain(others);
+                passes.try_for_each(|pass| rows.record(pass.key()))
+            }
             #[cfg(feature = "inbox-sled")]
-            EntryBackend::Sled { keys, pass } => keys.record(pass.key()).await,
+            EntryBackend::Sled { keys, pass, others } if others.is_empty() => keys.record(pass.key()).await,
+            #[cfg(feature = "inbox-sled")]
+            EntryBackend::Sled { keys, pass, others } => batch::record_all(keys, pass, others).await,
             #[cfg(feature = "postgres")]
             EntryBackend::Postgres(_) => {
                 Err(InboxError::refused("a transaction ends by its commit alone", "end it with done"))

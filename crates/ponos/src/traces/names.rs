@@ -18,6 +18,8 @@ pub const ROUTING_KEY: &str = "messaging.rabbitmq.destination.routing_key";
 pub const MESSAGE_ID: &str = "messaging.message.id";
 /// The correlation id.
 pub const CONVERSATION_ID: &str = "messaging.message.conversation_id";
+/// How many messages a batch has.
+pub const BATCH_COUNT: &str = "messaging.batch.message_count";
 /// Bytes of the body.
 pub const BODY_SIZE: &str = "messaging.message.body.size";
 /// Of what kind an error is.

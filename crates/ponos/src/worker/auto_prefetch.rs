@@ -96,6 +96,14 @@ impl AutoPrefetch {
         (fit < self.now).then(|| self.turn(fit))
     }
 
+    /// Notes a body, where the time that tasks take says nothing. Returns another prefetch if bodies of that size allow fewer, or more
+    /// again; the least one is the most then.
+    pub(crate) fn fitted(&mut self, now: Instant, bytes: usize) -> Option<u16> {
+        self.largest.note(now, bytes);
+        let fit = self.fit().min(self.least);
+        (fit != self.now).then(|| self.turn(fit))
+    }
+
     /// Returns another prefetch if it is at least twice the present one, at most a quarter of it, or the least one and at most
     /// half of it: each change costs a subscription.
     pub(crate) fn adapt(&mut self, measured: Measured) -> Option<u16> {
@@ -194,6 +202,19 @@ mod tests {
             assert_eq!((held.came(at(secs), 300), held.adapt(tasks_of(100))), (None, None), "{secs}");
         }
         assert_eq!((held.came(at(1_201), 300), held.adapt(tasks_of(100))), (None, Some(300)));
+    }
+
+    #[test]
+    fn bodies_alone_make_it_small_and_let_it_grow_again() {
+        let start = Instant::now();
+        let at = |secs| start + Duration::from_secs(secs);
+        let mut held = AutoPrefetch::new(1, 1_000, 1_000);
+        assert_eq!(held.fitted(at(0), 300), None);
+        assert_eq!(held.fitted(at(1), 300_000), Some(128));
+        assert_eq!(held.fitted(at(2), 16 << 20), Some(4));
+        assert_eq!(held.fitted(at(3), 65 << 20), Some(1));
+        assert_eq!((held.fitted(at(600), 300), held.fitted(at(1_199), 300)), (None, None));
+        assert_eq!(held.fitted(at(1_200), 300), Some(1_000));
     }
 
     #[test]

@@ -94,6 +94,11 @@ pub(crate) struct Place<'a> {
     ticket: Ticket,
 }
 
+impl Ticket {
+    /// Of what has no place of its own, but is part of something that has.
+    pub(crate) const NONE: Self = Self(u64::MAX - 1);
+}
+
 impl<'a> Place<'a> {
     pub(crate) fn new(breaker: &'a Breaker, ticket: Ticket) -> Self {
         Self { breaker, ticket }

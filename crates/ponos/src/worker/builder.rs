@@ -3,6 +3,7 @@
 use super::{
     Around, Context, Failure, Handler, Limits, Payload, Policy,
     around::Layers,
+    batch::ErasedBatch,
     ended::Observer,
     handler::{ErasedHandler, contract_of, erase},
     settings::{HandlerSettings, Last, Need},
@@ -74,13 +75,16 @@ pub(super) struct HandlerDraft {
     pub(super) last: Option<Last>,
     pub(super) needs: Vec<Need>,
     pub(super) layers: Layers,
+    /// If it takes batches.
+    pub(super) batch: Option<ErasedBatch>,
 }
 
 impl HandlerDraft {
     fn new<T: Payload, H: Handler<T>>(pattern: &str, handler: H) -> Self {
-        let (handler, HandlerSettings { policy, contract, last, needs, layers }) = erase::<T, H>(handler);
+        let (handler, HandlerSettings { policy, contract, last, needs, layers, key: _ }) =
+            erase::<T, H>(handler);
         let contract = contract.map_or_else(contract_of::<T>, Ok);
-        Self { pattern: pattern.to_owned(), policy, contract, handler, last, needs, layers }
+        Self { pattern: pattern.to_owned(), policy, contract, handler, last, needs, layers, batch: None }
     }
 }
 
@@ -269,7 +273,13 @@ impl FanIn {
 }
 
 impl QueueDraft {
-    fn single(intake: Takes, named: HandlerDraft) -> Self {
+    /// Whether both have one name, and one of them alone takes batches.
+    pub(super) fn is_same_queue_otherwise(&self, other: &Self) -> bool {
+        let takes_batches = |draft: &Self| draft.handlers.iter().any(|named| named.batch.is_some());
+        self.label == other.label && takes_batches(self) != takes_batches(other)
+    }
+
+    pub(super) fn single(intake: Takes, named: HandlerDraft) -> Self {
         let policy = named.policy.clone().unwrap_or_default();
         Self { label: named.pattern.clone(), intake, policy, handlers: vec![named] }
     }

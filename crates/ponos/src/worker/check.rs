@@ -3,6 +3,7 @@
 use super::{
     Policy, RunError, Worker, WorkerMetrics,
     around::Layers,
+    batch::batch_plan,
     builder::{HandlerDraft, QueueDraft, Takes},
     plan::{Plan, QueuePlan, Route},
     reach::overshadowing,
@@ -169,7 +170,14 @@ fn topology(worker: &Worker, faults: &mut Vec<String>) -> Topology {
             ));
         }
         if !seen.insert(queue.clone()) {
-            faults.push(format!("{}: two queues have this name; handle each name once", draft.label));
+            let mixed = worker.drafts.iter().any(|other| other.is_same_queue_otherwise(draft));
+            let label = &draft.label;
+            faults.push(match mixed {
+                true => format!(
+                    "{label}: the handler of one delivery ({label} by on, task or fan_in) and the handler of batches ({label} by batch or batch_task) would share one queue; keep one of them"
+                ),
+                false => format!("{label}: two queues have this name; handle each name once"),
+            });
         }
         all.join(queue_topology(&queue, draft));
     }
@@ -191,6 +199,7 @@ fn queue_plan(
     metrics: Option<&WorkerMetrics>,
     faults: &mut Vec<String>,
 ) -> QueuePlan {
+    let batch = batch_plan(&draft, (consumer_timeout, layers), faults);
     let QueueDraft { label, intake, handlers, mut policy } = draft;
     let name: Arc<str> = Arc::from(format!("{service}.{label}"));
     faults.extend(policy.faults());
@@ -209,7 +218,9 @@ fn queue_plan(
     let wait = Wait::cut(&mut policy, slowest, consumer_timeout);
     let mut routes: Vec<Arc<Route>> = Vec::new();
     let (mut before, mut uncompared): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
-    for HandlerDraft { pattern, policy: own, contract, handler, last, needs: _, layers: inner } in handlers {
+    for HandlerDraft { pattern, policy: own, contract, handler, last, needs: _, layers: inner, batch: _ } in
+        handlers
+    {
         if let Err(why) = pattern_fault(&pattern, intake) {
             faults.push(why);
         } else if before.contains(&pattern) {
@@ -262,7 +273,7 @@ fn queue_plan(
     }
     let most_held = Wait::most(&policy, slowest, consumer_timeout);
     let metrics = metrics.map(|metrics| metrics.queue(&name));
-    QueuePlan { name, routes, policy, most_held, metrics }
+    QueuePlan { name, routes, policy, most_held, batch, metrics }
 }
 
 /// The address of the metrics.

@@ -46,6 +46,8 @@ pub(crate) struct ContextInner {
     pub(crate) failure: Option<String>,
     pub(crate) span: tracing::Span,
     pub(crate) trace: Option<Arc<DeliveryTrace>>,
+    /// Of the run of a batch: what the ids of its messages derive from, instead of an event's id.
+    pub(crate) batch: Option<Arc<str>>,
     #[cfg(feature = "postgres")]
     pub(crate) transaction: Option<crate::inbox::postgres::Transaction>,
     pub(crate) buffer: Mutex<Buffer>,
@@ -59,7 +61,8 @@ impl Context {
         Self(Arc::new(inner))
     }
 
-    /// The event or task as it came, with all its attributes and headers.
+    /// The event or task as it came, with all its attributes and headers. Of a [batch](super::Batch): the first of its items, as
+    /// everything here; [`Batch::context`](super::Batch::context) is that of each.
     pub fn event(&self) -> &Event {
         &self.0.event
     }
@@ -329,6 +332,7 @@ impl Context {
             queue: &self.0.queue,
             handler: &self.0.route.pattern,
             is_last: self.0.failure.is_some(),
+            batch: self.0.batch.as_deref(),
             trace: self.0.trace.as_deref(),
         }
     }

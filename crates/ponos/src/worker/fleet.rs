@@ -231,7 +231,7 @@ mod tests {
 
     fn plan(policy: Policy) -> QueuePlan {
         let most_held = policy.held();
-        QueuePlan { name: "q".into(), routes: Vec::new(), policy, most_held, metrics: None }
+        QueuePlan { name: "q".into(), routes: Vec::new(), policy, most_held, batch: None, metrics: None }
     }
 
     fn share(policy: &Policy, replicas: Option<u32>) -> Share {
@@ -302,7 +302,7 @@ mod tests {
             let ((now, at), ()) = next.pop_first().unwrap();
             limiters[at].begin(now);
             times.push(now - begun);
-            next.insert((limiters[at].next(now).unwrap_or(now), at), ());
+            next.insert((limiters[at].next_of(1, now).unwrap_or(now), at), ());
         }
         times
     }

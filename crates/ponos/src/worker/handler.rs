@@ -52,7 +52,7 @@ pub trait Handler<T>: Fn(T, Context) -> <Self as Handler<T>>::Future + Send + Sy
     fn with(self, policy: Policy) -> Configured<T, Self::Future>
     where
         Self: Sized,
-        T: Payload,
+        T: 'static,
     {
         configure(self, |settings| settings.policy = Some(policy))
     }
@@ -61,7 +61,7 @@ pub trait Handler<T>: Fn(T, Context) -> <Self as Handler<T>>::Future + Send + Sy
     fn contract(self, contract: Contract) -> Configured<T, Self::Future>
     where
         Self: Sized,
-        T: Payload,
+        T: 'static,
     {
         configure(self, |settings| settings.contract = Some(contract))
     }
@@ -114,6 +114,16 @@ type Run =
     dyn Fn(Value, Context) -> Result<BoxFuture<'static, HandlerResult>, serde_json::Error> + Send + Sync;
 
 impl ErasedHandler {
+    /// A handler that runs so.
+    pub(super) fn of(
+        run: impl Fn(Value, Context) -> Result<BoxFuture<'static, HandlerResult>, serde_json::Error>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        Self(Arc::new(run))
+    }
+
     /// The future of one run.
     ///
     /// # Errors
@@ -130,11 +140,11 @@ impl ErasedHandler {
 /// The handler, erased, and its settings.
 pub(crate) fn erase<T: Payload, H: Handler<T>>(handler: H) -> (ErasedHandler, HandlerSettings) {
     let settings = HandlerSettings::of(&handler);
-    let run = move |payload, context| {
+    let run = move |payload, context: Context| {
         let payload: T = serde_json::from_value(payload)?;
         Ok(handler(payload, context).boxed())
     };
-    (ErasedHandler(Arc::new(run)), settings)
+    (ErasedHandler::of(run), settings)
 }
 
 /// The contract of a type.

@@ -10,6 +10,7 @@ use crate::{
     traces::{baggage, sending_span},
 };
 use serde::Serialize;
+use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 
 /// Why a message can't be published. Nothing of it was held or sent.
@@ -86,6 +87,8 @@ pub(crate) struct Origin<'a> {
     pub(crate) handler: &'a str,
     /// Published by the final handler, whose messages differ from the handler's own.
     pub(crate) is_last: bool,
+    /// Published by the run of a batch as a whole: what stands for its items in ids.
+    pub(crate) batch: Option<&'a str>,
     /// Of the delivery, where traces are recorded.
     pub(crate) trace: Option<&'a DeliveryTrace>,
 }
@@ -116,9 +119,10 @@ impl Origin<'_> {
     }
 
     fn uuid(&self, name: &str, key: &str) -> Uuid {
-        let Self { parent, queue, handler, is_last, .. } = self;
+        let Self { parent, queue, handler, is_last, batch, .. } = self;
+        let parent = batch.unwrap_or(parent.id.as_str());
         let last = if *is_last { "!last" } else { "" };
-        let text = format!("{}\n{queue}\n{handler}{last}\n{name}\n{key}", parent.id);
+        let text = format!("{parent}\n{queue}\n{handler}{last}\n{name}\n{key}");
         Uuid::new_v5(&NAMESPACE, text.as_bytes())
     }
 
@@ -199,9 +203,26 @@ pub(crate) struct Buffer {
     numbered: u64,
     groups: Vec<GroupDraft>,
     ended: bool,
+    /// With those of the same batch, whose limits are those of one handler.
+    total: Option<Total>,
 }
 
+/// Messages and bytes that several buffers hold together.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Total(Arc<Mutex<(usize, usize)>>);
+
 impl Buffer {
+    /// One of several that have the limits of one.
+    pub(crate) fn with(total: &Total) -> Self {
+        Self { total: Some(total.clone()), ..Self::default() }
+    }
+
+    /// Whether it has the limits of several together.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn is_of_several(&self) -> bool {
+        self.total.is_some()
+    }
+
     /// The number of the next publishing without a key.
     pub(crate) fn number(&mut self) -> u64 {
         self.numbered += 1;
@@ -218,10 +239,16 @@ impl Buffer {
         if self.ended {
             return Err(PublishError::Ended);
         }
-        let (count, bytes) = (self.held.len() + 1, self.bytes + held.message.body.len());
+        let mut total =
+            self.total.as_ref().map(|total| total.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let (count, bytes) = total.as_deref().copied().unwrap_or((self.held.len(), self.bytes));
+        let (count, bytes) = (count + 1, bytes + held.message.body.len());
         if count > limits.held || bytes > limits.held_bytes {
             let (most, most_bytes) = (limits.held, limits.held_bytes);
             return Err(PublishError::Full { count, bytes, most, most_bytes });
+        }
+        if let Some(total) = &mut total {
+            **total = (count, bytes);
         }
         self.bytes = bytes;
         self.held.push(held);

@@ -10,6 +10,7 @@
 mod around;
 mod asyncapi;
 mod auto_prefetch;
+mod batch;
 mod blocking;
 mod breaker;
 mod builder;
@@ -55,6 +56,7 @@ mod wait;
 
 pub use crate::broker::resent;
 pub use around::{Around, Next};
+pub use batch::{Batch, BatchHandler, Batching};
 pub use breaker::Paused;
 pub use builder::{FanIn, Worker};
 pub use check::WorkerError;

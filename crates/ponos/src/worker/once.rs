@@ -120,6 +120,10 @@ async fn claimed(
     let Some(transaction) = inner.transaction.as_ref() else {
         return Err(crate::once::needs_postgres(name, "give one to the worker"));
     };
+    if inner.batch.is_none() && context.buffer().is_of_several() {
+        let what = "of one item of a batch it can't be until_done, for if the item fails, the key waits for what is not sent: send it by the context of the batch, or per a period";
+        return Err(PublishError::Once { name: name.to_string(), what: what.into() });
+    }
     let (inbox, id) = (&inner.service.inbox, held.id.clone());
     let mut connection = transaction.lock().await?;
     if let Some(existing) = inbox.claim(&mut connection, name, &claim, &id).await? {

@@ -3,6 +3,7 @@
 use super::{
     Policy,
     around::Layers,
+    batch::BatchPlan,
     handler::ErasedHandler,
     metrics::{HandlerMetrics, QueueMetrics, ReportMetrics},
     service::Service,
@@ -44,6 +45,8 @@ pub(crate) struct QueuePlan {
     pub(crate) policy: Policy,
     /// The largest prefetch allowed.
     pub(crate) most_held: u16,
+    /// If its one handler takes batches.
+    pub(crate) batch: Option<BatchPlan>,
     /// If it is measured.
     pub(crate) metrics: Option<QueueMetrics>,
 }

@@ -1,5 +1,6 @@
 //! How a handler's tasks are retried, how many run at a time, and which are too old. Every default is bounded.
 
+use super::Batching;
 use std::time::Duration;
 
 /// How the tasks of a handler run: start with `Policy::default()` or [`Policy::retry`], then set what differs.
@@ -33,6 +34,8 @@ pub struct Policy {
     /// ([`Worker::reports`](super::Worker::reports)), so that whoever observes can tell what was not handled in time. The worker
     /// itself does nothing by it.
     pub within: Option<Duration>,
+    /// For a [handler of batches](super::Worker::batch), which needs it: how large a batch is, and how long it is gathered.
+    pub batch: Option<Batching>,
 }
 
 /// The waits between attempts: `first`, then `factor` times longer each time, at most `longest`. Each is drawn between
@@ -94,6 +97,7 @@ impl Default for Policy {
             latest_only: false,
             expect_by_next: None,
             within: None,
+            batch: None,
         }
     }
 }
@@ -193,14 +197,22 @@ impl Policy {
     /// How many deliveries are held unsettled; for [`Prefetch::Auto`] at the start.
     pub fn held(&self) -> u16 {
         match self.prefetch {
-            Prefetch::Auto => u16::try_from(self.slots()).unwrap_or(u16::MAX).saturating_mul(4),
+            Prefetch::Auto => match self.batch {
+                Some(batch) => batch.held(self.slots()),
+                None => u16::try_from(self.slots()).unwrap_or(u16::MAX).saturating_mul(4),
+            },
             Prefetch::Fixed(prefetch) => prefetch.max(1),
         }
     }
 
-    /// Whether its prefetch is adapted to its tasks.
-    pub(crate) fn adapts(&self) -> bool {
+    /// Whether its prefetch is adapted to how large deliveries are, …
+    pub(crate) fn adapts_to_size(&self) -> bool {
         self.prefetch == Prefetch::Auto && !self.exclusive && !self.fleet
+    }
+
+    /// … and to how long its tasks take, which says nothing of batches.
+    pub(crate) fn adapts(&self) -> bool {
+        self.adapts_to_size() && self.batch.is_none()
     }
 
     /// What is wrong with it: the field, its value, and what it must be.
@@ -250,6 +262,7 @@ impl Policy {
             ),
         );
         must(backoff.longest <= LONGEST_RETRY, "backoff.longest is more than 7 days".into());
+        faults.extend(self.batch.iter().flat_map(|batch| batch.faults(self)));
         faults
     }
 }

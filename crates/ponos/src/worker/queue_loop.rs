@@ -1,26 +1,30 @@
 //! The loop of one queue: takes deliveries in, and begins a task for each as soon as there is a slot and the rate allows.
 //!
 //! Invariant: at most as many tasks are at work as there are slots; a delivery is either waiting here, at work, or given
-//! back. What happens within a task is `delivery`.
+//! back. What happens within a task is `delivery`. For a handler of batches, the loop is `in_batches.rs`.
 
+mod in_batches;
+mod places;
 mod steer;
 
 use super::{
     auto_prefetch::AutoPrefetch,
+    batch::OpenBatches,
     breaker::Ticket,
     delivery::{self, is_new, needs_to_be_alone},
     ended::{Ended, Observed},
     fleet::{self, FleetShare},
     queue_context::QueueContext,
     rate::Limiter,
-    wait::Wait,
 };
 use crate::{
-    broker::{Consumer, Delivery, Flow, Link, Settle, Unclosed},
+    broker::{Consumer, Delivery, DeliveryTag, Flow, Link, Settle, Unclosed},
     control::{Limit, Steered},
+    event::EventId,
     shutdown::{Shutdown, Stage},
 };
 use futures_util::FutureExt;
+use places::place;
 use std::{
     collections::VecDeque,
     panic::AssertUnwindSafe,
@@ -66,16 +70,19 @@ pub(crate) async fn run(queue: Arc<QueueContext>, consumer: Consumer, shutdown: 
         fleet,
         waiting: VecDeque::new(),
         came: None,
-        batch: Vec::new(),
+        incoming: Vec::new(),
+        open: OpenBatches::default(),
+        size: 1,
         pauses: 0,
     };
+    queue_loop.resize();
     let mut steered = queue_loop.queue.steered.clone();
     // what was said before is to be looked at, too
     steered.mark_changed();
     let end = tokio::select! {
         biased;
         () = shutdown.reached(Stage::Draining) => LoopEnd::Stopped,
-        () = queue_loop.work(&mut steered) => LoopEnd::Broken,
+        () = queue_loop.serve(&mut steered) => LoopEnd::Broken,
     };
     queue_loop.drain(&shutdown).await;
     end
@@ -91,7 +98,12 @@ struct QueueLoop {
     waiting: VecDeque<Delivery>,
     /// When those that wait came, if that is measured: all at once.
     came: Option<Instant>,
-    batch: Vec<Delivery>,
+    /// Those that just came.
+    incoming: Vec<Delivery>,
+    /// Of a queue whose handler takes batches; bounded by the prefetch, too.
+    open: OpenBatches,
+    /// The most deliveries in one of them.
+    size: usize,
     /// How many of the breaker's pauses were seen.
     pauses: u64,
     prefetch: AutoPrefetch,
@@ -104,6 +116,14 @@ struct QueueLoop {
 }
 
 impl QueueLoop {
+    /// Works in the way that the handler wants.
+    async fn serve(&mut self, steered: &mut watch::Receiver<Steered>) {
+        match self.queue.plan.batch.clone() {
+            Some(plan) => self.work_in_batches(&plan, steered).await,
+            None => self.work(steered).await,
+        }
+    }
+
     /// Works until the consumer ends. A delivery leaves `waiting` only when it is begun or given back, so this may be dropped
     /// at any time.
     async fn work(&mut self, steered: &mut watch::Receiver<Steered>) {
@@ -120,7 +140,7 @@ impl QueueLoop {
                     () = self.queue.breaker.paused(self.pauses) => continue,
                     () = said(steered) => continue,
                     () = fleet::changed(self.fleet.as_ref()), if self.fleet.is_some() => continue,
-                    came = self.consumer.next_many(&mut self.batch, AT_ONCE) => came,
+                    came = self.consumer.next_many(&mut self.incoming, AT_ONCE) => came,
                 };
                 if came == 0 {
                     return;
@@ -129,7 +149,7 @@ impl QueueLoop {
                 self.came = self.queue.is_timed().then(Instant::now);
                 self.queue.pulse.waiting.store(true, Ordering::Relaxed);
                 self.adapt();
-                self.waiting.extend(self.batch.drain(..));
+                self.waiting.extend(self.incoming.drain(..));
             }
             let Some(next) = self.waiting.front() else { continue };
             if self.queue.is_void(next.tag) {
@@ -137,20 +157,17 @@ impl QueueLoop {
                 continue;
             }
             let alone = self.look(next);
+            let (limiters, wanted) = (self.limiters(), self.wanted(alone));
             let place = tokio::select! {
                 biased;
-                place = self.place(alone) => place,
+                place = place(&self.queue, limiters, wanted, 1) => place,
                 () = self.queue.breaker.paused(self.pauses) => continue,
                 () = said(steered) => continue,
                 () = fleet::changed(self.fleet.as_ref()), if self.fleet.is_some() => continue,
             };
             let Some((mut slot, ticket)) = place else { return };
             if !alone {
-                if let Some(fleet) = &mut self.fleet {
-                    fleet.keep(&self.queue, &mut slot);
-                }
-                // those that a limit keeps free are free again: this one has its own
-                drop(slot.split(slot.num_permits().saturating_sub(1)));
+                self.take_one(&mut slot);
             }
             let next = self.waiting.front();
             let may_begin = self.queue.breaker.is_current(ticket) && !is_said(steered);
@@ -171,40 +188,6 @@ impl QueueLoop {
         }
     }
 
-    /// Waits until a task may begin: for the rate, for a slot, and for a paused queue. `None`: never again.
-    async fn place(&self, alone: bool) -> Option<(OwnedSemaphorePermit, Ticket)> {
-        self.rate().await;
-        let wanted = if alone { self.most_taken() } else { 1 + self.beyond() };
-        // never closed
-        let slot = Arc::clone(&self.queue.slots).acquire_many_owned(wanted).await.ok()?;
-        // the last, for it counts
-        Some((slot, self.queue.breaker.admitted().await))
-    }
-
-    /// How many slots are taken for what is to be alone: all that are not held back for other replicas.
-    fn most_taken(&self) -> u32 {
-        let held_back = self.fleet.as_ref().map_or(0, FleetShare::held_back);
-        self.queue.most().saturating_sub(u32::try_from(held_back).unwrap_or(u32::MAX))
-    }
-
-    /// How many slots must be free besides that of one task: what the share of this replica leaves, or a limit.
-    fn beyond(&self) -> u32 {
-        let slots = self.queue.plan.policy.slots();
-        let (share, held_back) =
-            self.fleet.as_ref().map_or((slots, 0), |fleet| (fleet.now().slots, fleet.held_back()));
-        let beyond = slots.saturating_sub(self.at_once.min(share)).saturating_sub(held_back);
-        u32::try_from(beyond).unwrap_or(u32::MAX)
-    }
-
-    /// How many deliveries are held at most: the share of this replica, and no more than a limit allows.
-    fn prefetch_now(&self) -> u16 {
-        let plan = &self.queue.plan;
-        let whole = self.fleet.as_ref().map_or(self.prefetch.now(), |fleet| fleet.now().prefetch);
-        let slowest = plan.routes.iter().map(|route| route.policy.timeout).max().unwrap_or_default();
-        let most = self.queue.service.limits.consumer_timeout;
-        self.limit.map_or(whole, |limit| whole.min(Wait::fit(&plan.policy, &limit, slowest, most)))
-    }
-
     /// Gives back the waiting deliveries when the queue is paused. Those that come later are kept for the probe: they are few,
     /// because the intake is narrow then.
     async fn give_back_waiting(&mut self) {
@@ -218,25 +201,15 @@ impl QueueLoop {
         self.give_back_all().await;
     }
 
-    /// Keeps to another share of the queue's limits, if there is one. What waits beyond that goes back, for the other replicas.
-    async fn take_share(&mut self) {
-        let Some(share) = self.fleet.as_mut().and_then(|fleet| fleet.turn(&self.queue)) else { return };
-        if let (Some(limiter), Some(rate)) = (&mut self.limiter, share.rate) {
-            limiter.set(rate);
-        }
-        let prefetch = self.prefetch_now();
-        self.consumer.set_prefetch(prefetch);
-        let mut confirms = true;
-        while self.waiting.len() > usize::from(prefetch) {
-            let Some(delivery) = self.waiting.pop_back() else { break };
-            delivery::release_queued(&self.queue, delivery, &mut confirms).await;
-        }
-    }
-
     /// Drops the first delivery if its channel is gone: it comes again, and that is not a crash.
     fn pass_over(&mut self) {
         let is_void = self.waiting.front().is_some_and(|next| self.queue.is_void(next.tag));
         let Some(passed) = is_void.then(|| self.waiting.pop_front()).flatten() else { return };
+        self.passed(passed);
+    }
+
+    /// A delivery was dropped because its channel is gone.
+    fn passed(&self, passed: Delivery) {
         self.queue.pulse.settled();
         let passed = Some(passed).filter(|delivery| delivery.delivery_count().is_some());
         if let Some(id) = passed.and_then(|delivery| delivery.message.properties.message_id) {
@@ -262,23 +235,22 @@ impl QueueLoop {
 
     /// Adapts the prefetch to how long tasks take, and to the size of the delivery that just came.
     fn adapt(&mut self) {
-        if !self.queue.plan.policy.adapts() || self.limit.is_some() {
+        let policy = &self.queue.plan.policy;
+        if !policy.adapts_to_size() || self.limit.is_some() {
             return;
         }
-        let largest = self.batch.iter().map(|delivery| delivery.message.body.len()).max().unwrap_or(0);
-        let fewer = self.prefetch.came(Instant::now(), largest);
-        let measured = self.queue.take_measured();
-        let adapted = measured.and_then(|measured| self.prefetch.adapt(measured));
-        if let Some(prefetch) = adapted.or(fewer) {
+        let largest = self.incoming.iter().map(|delivery| delivery.message.body.len()).max().unwrap_or(0);
+        let adapted = if policy.adapts() {
+            let fewer = self.prefetch.came(Instant::now(), largest);
+            let measured = self.queue.take_measured();
+            measured.and_then(|measured| self.prefetch.adapt(measured)).or(fewer)
+        } else {
+            self.prefetch.fitted(Instant::now(), largest)
+        };
+        if let Some(prefetch) = adapted {
             tracing::debug!(queue = %self.queue.plan.name, prefetch, "the prefetch was changed, from the time that tasks take and the bytes that they hold");
             self.consumer.set_prefetch(prefetch);
-        }
-    }
-
-    async fn rate(&self) {
-        let limiters = || self.limiter.iter().chain(&self.slower);
-        while let Some(due) = limiters().filter_map(|limiter| limiter.next(Instant::now())).max() {
-            sleep_until(due).await;
+            self.resize();
         }
     }
 
@@ -286,13 +258,14 @@ impl QueueLoop {
     async fn drain(mut self, shutdown: &Shutdown) {
         let queue = Arc::clone(&self.queue);
         self.show_paused(false);
-        // all slots are waited for
-        self.fleet = None;
         self.consumer.stop();
         queue.drain.raise();
+        self.close_open();
+        // all slots are waited for
+        self.fleet = None;
         let waiting = std::mem::take(&mut self.waiting);
         let mut confirms = true;
-        for delivery in waiting.into_iter().chain(std::mem::take(&mut self.batch)) {
+        for delivery in waiting.into_iter().chain(std::mem::take(&mut self.incoming)) {
             delivery::release_queued(&queue, delivery, &mut confirms).await;
         }
         let all = queue.slots.acquire_many(queue.most());
@@ -347,19 +320,28 @@ async fn begin(
         AssertUnwindSafe(delivery::process(&queue, (delivery, came), ticket)).catch_unwind().await
     {
         // the handler's own panics are caught nearer to it: this is one of dropping what it left
-        let words = delivery::panic_message(panic.as_ref());
-        tracing::error!(queue = %queue.plan.name, panic = words, "a task failed outside of its handler; its delivery is released");
-        queue.given_back(None);
-        if let Some(observer) = &queue.service.observer {
-            let ended = Ended::Released(format!("its task failed outside of its handler: {words}"));
-            let (queue, took) = (queue.plan.name.clone(), began.elapsed());
-            observer(&Observed::Ended { queue, id, name: None, attempt: 1, ended, took });
-        }
-        let _ = queue.settler.settle(tag, Settle::Reject).await;
+        give_up(&queue, (tag, id), &delivery::panic_message(panic.as_ref()), began).await;
     }
     queue.pulse.settled();
     if let Some(metrics) = metrics {
         metrics.in_progress.dec();
     }
     drop(slot);
+}
+
+/// A task failed in a way that none should: its delivery goes back, and that counts towards poison.
+async fn give_up(
+    queue: &QueueContext,
+    (tag, id): (DeliveryTag, Option<EventId>),
+    words: &str,
+    began: Instant,
+) {
+    tracing::error!(queue = %queue.plan.name, panic = words, "a task failed outside of its handler; its delivery is released");
+    queue.given_back(None);
+    if let Some(observer) = &queue.service.observer {
+        let ended = Ended::Released(format!("its task failed outside of its handler: {words}"));
+        let (queue, took) = (queue.plan.name.clone(), began.elapsed());
+        observer(&Observed::Ended { queue, id, name: None, attempt: 1, ended, took });
+    }
+    let _ = queue.settler.settle(tag, Settle::Reject).await;
 }

@@ -31,10 +31,16 @@ impl Limiter {
         (self.tasks, self.per, self.remembered) = (tasks, per, self.remembered.max(tasks));
     }
 
-    /// When the next task may begin; `None`: now.
-    pub(crate) fn next(&self, now: Instant) -> Option<Instant> {
-        let oldest = self.begun.get(self.begun.len().checked_sub(self.tasks)?)?;
-        Some(*oldest + self.per).filter(|due| *due > now)
+    /// When as many tasks may begin at once, at most as many as the rate allows in one stretch; `None`: now.
+    pub(crate) fn next_of(&self, count: usize, now: Instant) -> Option<Instant> {
+        let before = (self.begun.len() + count.min(self.tasks)).checked_sub(self.tasks + 1)?;
+        let last = self.begun.get(before)?;
+        Some(*last + self.per).filter(|due| *due > now)
+    }
+
+    /// The most that may begin at once.
+    pub(crate) fn tasks(&self) -> usize {
+        self.tasks
     }
 
     /// Notes that a task begins.
@@ -55,7 +61,7 @@ mod tests {
         let mut limiter = Limiter::new(rate);
         let mut now = Instant::now();
         let begun = (0..count).map(|_| {
-            now = limiter.next(now).unwrap_or(now);
+            now = limiter.next_of(1, now).unwrap_or(now);
             limiter.begin(now);
             now
         });
@@ -84,11 +90,23 @@ mod tests {
         (0..4).for_each(|at| limiter.begin(begun + secs(at)));
         let now = begun + secs(10);
         limiter.set(Rate { tasks: 2, per: secs(30) });
-        assert_eq!(limiter.next(now), Some(begun + secs(32)), "the last but one, and 30 s");
+        assert_eq!(limiter.next_of(1, now), Some(begun + secs(32)), "the last but one, and 30 s");
         limiter.set(Rate { tasks: 4, per: secs(60) });
-        assert_eq!(limiter.next(now), Some(begun + secs(60)));
+        assert_eq!(limiter.next_of(1, now), Some(begun + secs(60)));
         limiter.set(Rate { tasks: 5, per: secs(60) });
-        assert_eq!(limiter.next(now), None);
+        assert_eq!(limiter.next_of(1, now), None);
+    }
+
+    #[test]
+    fn as_many_as_a_batch_has_begin_once_the_rate_has_room_for_all_of_them() {
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let mut limiter = Limiter::new(Rate { tasks: 10, per: second });
+        for tenth in 0..8 {
+            limiter.begin(start + second * tenth / 10);
+        }
+        let due = |count| limiter.next_of(count, start).map(|due| due - start);
+        assert_eq!((due(2), due(3), due(10)), (None, Some(second), Some(second * 17 / 10)));
+        assert_eq!(due(11), due(10), "never more than it allows at all");
     }
 
     #[test]

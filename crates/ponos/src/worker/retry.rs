@@ -27,8 +27,17 @@ const DEAD_KIND: &str = "dead-kind";
 /// How much clocks may differ before a due time counts as malformed.
 const SLACK: Duration = Duration::from_secs(3600);
 /// The headers that only a retry has: a message that is requeued from the dead letters starts without them.
-const OF_A_RETRY: [&str; 6] =
-    ["retry-due", "retry-attempt", "retry-first-seen", "retry-reason", "retry-waits", "retry-waits-since"];
+const OF_A_RETRY: [&str; 7] = [
+    "retry-due",
+    "retry-attempt",
+    "retry-first-seen",
+    "retry-reason",
+    "retry-waits",
+    "retry-waits-since",
+    ALONE,
+];
+/// The header of what failed in a batch: it is handled by itself from then on.
+const ALONE: &str = "retry-alone";
 
 /// The attempt that a message is at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +52,8 @@ pub(crate) struct Attempt {
     pub(crate) failure: Option<String>,
     /// How often this one was put off without being spent.
     pub(crate) waits: Option<Waits>,
+    /// It is in no batch with others any more.
+    pub(crate) alone: bool,
 }
 
 /// How often an attempt was released or snoozed.
@@ -57,13 +68,19 @@ pub(crate) struct Waits {
 impl Attempt {
     /// The first attempt, now.
     pub(crate) fn first(now: Timestamp) -> Self {
-        Self { number: 1, first_seen: now, due: None, failure: None, waits: None }
+        Self { number: 1, first_seen: now, due: None, failure: None, waits: None, alone: false }
     }
 
     /// The next attempt, due at `due`, because of `failure`.
     pub(crate) fn next(&self, due: Timestamp, failure: String) -> Self {
-        let number = self.number.saturating_add(1);
-        Self { number, first_seen: self.first_seen, due: Some(due), failure: Some(failure), waits: None }
+        Self {
+            number: self.number.saturating_add(1),
+            first_seen: self.first_seen,
+            due: Some(due),
+            failure: Some(failure),
+            waits: None,
+            alone: self.alone,
+        }
     }
 
     /// The same attempt, put off at `now` once more.
@@ -93,6 +110,7 @@ impl Attempt {
             due: sane(instant(headers, "retry-due")?, now)?,
             failure: headers.text("retry-reason").map(str::to_owned),
             waits: waits(headers)?,
+            alone: headers.get(ALONE).is_some(),
         })
     }
 
@@ -181,6 +199,9 @@ pub(crate) fn retry_message(message: Message, queue: &str, event: &Event, next: 
     if let Some(failure) = &next.failure {
         headers.set("retry-reason", cut(failure.clone(), REASON));
     }
+    if next.alone {
+        headers.set(ALONE, 1);
+    }
     match next.waits {
         Some(Waits { count, since }) => {
             headers.set("retry-waits", i64::try_from(count).unwrap_or(i64::MAX));
@@ -192,6 +213,11 @@ pub(crate) fn retry_message(message: Message, queue: &str, event: &Event, next: 
         }
     }
     message
+}
+
+/// Whether a message is in no batch with others, because it failed before.
+pub(crate) fn comes_alone(headers: &Headers) -> bool {
+    headers.get(ALONE).is_some() || headers.int("retry-attempt").is_some_and(|number| number > 1)
 }
 
 /// The message as it came, to be published with the queue's name as key.

@@ -7,6 +7,7 @@
 use super::{
     Context, Handler, HandlerResult, Payload, Policy,
     around::Layers,
+    batch::BatchKey,
     handler::{ErasedHandler, erase},
 };
 use crate::schema::Contract;
@@ -57,6 +58,8 @@ pub struct HandlerSettings {
     pub(crate) last: Option<Last>,
     pub(crate) needs: Vec<Need>,
     pub(crate) layers: Layers,
+    /// Of a handler of batches: what the deliveries of one have in common.
+    pub(crate) key: Option<BatchKey>,
 }
 
 /// The final handler.
@@ -78,13 +81,13 @@ pub(crate) struct Need {
 
 impl HandlerSettings {
     /// The settings of a handler.
-    pub(crate) fn of<T: Payload, H: Handler<T>>(handler: &H) -> Self {
+    pub(crate) fn of<T: 'static, H: Handler<T>>(handler: &H) -> Self {
         let configured = (handler as &dyn Any).downcast_ref::<Configured<T, H::Future>>();
         configured.map(|configured| (**configured).read()).unwrap_or_default()
     }
 
     pub(super) fn last<T: Payload, H: Handler<T>>(&mut self, handler: H, or_dead: bool) {
-        let (handler, Self { policy, contract, last, needs, layers }) = erase::<T, H>(handler);
+        let (handler, Self { policy, contract, last, needs, layers, key: _ }) = erase::<T, H>(handler);
         let is_configured = policy.is_some() || contract.is_some() || last.is_some() || !layers.is_empty();
         self.needs.extend(needs);
         self.last = Some(Last { handler, or_dead, is_configured });
@@ -106,7 +109,7 @@ impl Clone for Carried {
 }
 
 /// The handler with one more thing set.
-pub(super) fn configure<T: Payload, H: Handler<T>>(
+pub(super) fn configure<T: 'static, H: Handler<T>>(
     handler: H,
     change: impl FnOnce(&mut HandlerSettings),
 ) -> Configured<T, H::Future> {
@@ -171,7 +174,7 @@ pub trait Stateful<T, S>:
     fn with_state(self) -> Configured<T, BoxFuture<'static, HandlerResult>>
     where
         Self: Sized,
-        T: Payload,
+        T: 'static,
         S: Send + Sync + 'static,
     {
         let stateful = move |payload: T, context: Context| -> BoxFuture<'static, HandlerResult> {

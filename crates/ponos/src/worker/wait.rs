@@ -8,7 +8,11 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wait {
     prefetch: u16,
+    /// How many tasks run at a time, and how many deliveries one of them has.
     slots: usize,
+    size: usize,
+    /// How long a batch is gathered.
+    window: Duration,
     /// How many stretches of the rate it takes to begin all deliveries held, and how long one is.
     rate: Option<(u32, Duration)>,
 }
@@ -22,10 +26,12 @@ impl Wait {
         Self::of(policy, policy.held())
     }
 
-    /// The prefetch, or as much less as lets all of it be settled within `most`; but one for each slot.
+    /// The prefetch, or as much less as lets all of it be settled within `most`; but one for each slot, or a whole batch.
     pub(super) fn fitting(policy: &Policy, prefetch: u16, slowest: Duration, most: Duration) -> u16 {
         let mut wait = Self::of(policy, prefetch);
-        while usize::from(wait.prefetch) > wait.slots && wait.longest(slowest) >= most {
+        while usize::from(wait.prefetch) > wait.slots.saturating_mul(wait.size)
+            && wait.longest(slowest) >= most
+        {
             wait = Self::of(policy, wait.prefetch - 1);
         }
         wait.prefetch
@@ -34,14 +40,19 @@ impl Wait {
     fn of(policy: &Policy, prefetch: u16) -> Self {
         let stretches = |tasks: u32| u32::from(prefetch).div_ceil(tasks.max(1));
         let rate = policy.rate.map(|rate| (stretches(rate.tasks), rate.per));
-        Self { prefetch, slots: policy.slots(), rate }
+        let (size, window) =
+            policy.batch.map_or((1, Duration::ZERO), |batch| (batch.size.max(1), batch.window));
+        // no batch has more than may begin at once
+        let size = policy.rate.map_or(size, |rate| size.min(rate.tasks.max(1) as usize));
+        Self { prefetch, slots: policy.slots(), size, window, rate }
     }
 
     /// The time until the last delivery held has run into its timeout.
     fn longest(self, timeout: Duration) -> Duration {
-        let rounds = u32::try_from(usize::from(self.prefetch).div_ceil(self.slots)).unwrap_or(u32::MAX);
+        let at_once = self.slots.saturating_mul(self.size);
+        let rounds = u32::try_from(usize::from(self.prefetch).div_ceil(at_once)).unwrap_or(u32::MAX);
         let rate = self.rate.map_or(Duration::ZERO, |(stretches, per)| per.saturating_mul(stretches));
-        timeout.saturating_mul(rounds).saturating_add(rate)
+        timeout.saturating_add(self.window).saturating_mul(rounds).saturating_add(rate)
     }
 
     /// The most deliveries that [`Prefetch::Auto`](super::Prefetch::Auto) may hold if each task takes `slowest`: half of what the
@@ -77,7 +88,7 @@ impl Wait {
         if longest < most {
             return None;
         }
-        let Self { prefetch, slots, rate } = self;
+        let Self { prefetch, slots, size, window, rate } = self;
         let (rate, remedy) = match rate {
             Some((stretches, per)) => (
                 format!(" + {stretches} stretches of the rate × {per:?}"),
@@ -85,8 +96,16 @@ impl Wait {
             ),
             None => (String::new(), "take a smaller prefetch or timeout"),
         };
+        let rounds = match window {
+            Duration::ZERO => {
+                format!("ceil(prefetch {prefetch} / concurrency {slots}) × timeout {timeout:?}")
+            }
+            window => format!(
+                "ceil(prefetch {prefetch} / (concurrency {slots} × batches of {size})) × (timeout {timeout:?} + window {window:?})"
+            ),
+        };
         Some(format!(
-            "a delivery may wait too long: ceil(prefetch {prefetch} / concurrency {slots}) × timeout {timeout:?}{rate} = {longest:?}, and the broker closes the channel after {most:?} (consumer_timeout): {remedy}, or set consumer_timeout to what the broker has"
+            "a delivery may wait too long: {rounds}{rate} = {longest:?}, and the broker closes the channel after {most:?} (consumer_timeout): {remedy}, or set consumer_timeout to what the broker has"
         ))
     }
 }
@@ -141,6 +160,29 @@ mod tests {
         assert_eq!(fit(&policy.clone().rate(1, Duration::from_secs(60)), None, minute(100)), 28);
         let long = policy.timeout(MOST);
         assert_eq!(fit(&long, Some(1), None), 1, "one has to be");
+        let secs = Duration::from_secs;
+        let batches = Policy::batch(500, secs(5)).timeout(secs(600));
+        assert_eq!(
+            fit(&batches, None, minute(10)),
+            20,
+            "batches of ten, of which two are 2 × (605 s + 60 s)"
+        );
+    }
+
+    #[test]
+    fn batches_wait_for_their_window_and_keep_room_for_a_whole_one() {
+        let secs = Duration::from_secs;
+        let batch = || Policy::batch(500, secs(5)).timeout(secs(600));
+        assert_eq!(cut(batch()), (1_000, None), "2 × 605 s");
+        let (held, fault) = cut(batch().prefetch(1_500));
+        let fault = fault.unwrap();
+        assert!(
+            held == 1_500
+                && fault.contains("(concurrency 1 × batches of 500)) × (timeout 600s + window 5s) = 1815s"),
+            "{fault}"
+        );
+        let (held, fault) = cut(Policy::batch(500, secs(5)).rate(500, secs(900)));
+        assert_eq!((held, fault), (500, None), "one stretch, and no less than a batch");
     }
 
     #[test]

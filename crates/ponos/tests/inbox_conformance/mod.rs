@@ -3,7 +3,7 @@
 
 use ponos::{
     event::Event,
-    inbox::{Begun, Entry, Inbox, InboxErrorClass, InboxKey},
+    inbox::{Begun, BegunAll, Entry, Inbox, InboxErrorClass, InboxKey},
 };
 use std::{future::Future, pin::pin, time::Duration};
 
@@ -33,6 +33,10 @@ macro_rules! conformance {
             what_is_older_than_the_retention_is_pruned
             what_was_recorded_survives_a_restart_where_it_should
             long_and_strange_keys_are_kept_apart
+            several_keys_begin_and_are_recorded_together
+            what_is_left_out_of_several_runs_again
+            several_wait_for_a_key_that_runs_and_do_not_have_it_if_it_was_done
+            many_that_have_the_same_keys_in_any_order_do_not_wait_for_each_other
         }
     };
     ($test:meta, $place:expr, $($case:ident)*) => {
@@ -253,4 +257,98 @@ pub(crate) async fn long_and_strange_keys_are_kept_apart(mut place: impl Place) 
     for key in &keys {
         assert!(is_handled(&inbox, key).await, "{key}");
     }
+}
+
+fn keys(ids: &[&str]) -> Vec<InboxKey> {
+    ids.iter().map(|id| key(id)).collect()
+}
+
+/// Runs all of them.
+async fn run_all(inbox: &Inbox, keys: &[InboxKey]) -> Entry {
+    let BegunAll { handled, entry } = inbox.begin_all(keys).await.unwrap();
+    assert!(!handled.contains(&true), "{handled:?}");
+    entry.unwrap()
+}
+
+pub(crate) async fn several_keys_begin_and_are_recorded_together(mut place: impl Place) {
+    let inbox = place.open().await;
+    let all = keys(&["1", "2", "\u{e9}\0", "3"]);
+    run_all(&inbox, &all).await.abandon().await;
+    drop(run_all(&inbox, &all).await);
+    handle(&inbox, &key("2")).await;
+    let BegunAll { handled, entry } = inbox.begin_all(&all).await.unwrap();
+    assert_eq!(handled, [false, true, false, false]);
+    entry.unwrap().done(vec![]).await.unwrap();
+    for key in &all {
+        assert!(is_handled(&inbox, key).await, "{key}");
+    }
+    let BegunAll { handled, entry } = inbox.begin_all(&all).await.unwrap();
+    assert!(handled == [true; 4] && entry.is_none(), "{entry:?}");
+    let BegunAll { handled, .. } = inbox.begin_all(&[]).await.unwrap();
+    assert!(handled.is_empty());
+}
+
+pub(crate) async fn what_is_left_out_of_several_runs_again(mut place: impl Place) {
+    let inbox = place.open().await;
+    let all = keys(&["1", "2", "3", "4"]);
+    let mut entry = run_all(&inbox, &all).await;
+    entry.leave_out(&keys(&["1", "3"]).into_iter().collect());
+    entry.done(vec![]).await.unwrap();
+    let mut known = Vec::new();
+    for key in &all {
+        known.push(is_handled(&inbox, key).await);
+    }
+    assert_eq!(known, [false, true, false, true]);
+}
+
+pub(crate) async fn several_wait_for_a_key_that_runs_and_do_not_have_it_if_it_was_done(
+    mut place: impl Place,
+) {
+    let inbox = place.open().await.with_patience(LIMIT);
+    let first = run(&inbox, &key("2")).await;
+    let all = keys(&["3", "2", "1"]);
+    let mut several = pin!(inbox.begin_all(&all));
+    still_waits(several.as_mut()).await;
+    first.done(vec![]).await.unwrap();
+    let BegunAll { handled, entry } = several.await.unwrap();
+    assert_eq!(handled, [false, true, false]);
+    entry.unwrap().done(vec![]).await.unwrap();
+    // and who waits too long has begun none of them
+    let (running, short) =
+        (run(&inbox, &key("5")).await, inbox.clone().with_patience(Duration::from_millis(100)));
+    let error = short.begin_all(&keys(&["4", "5"])).await.unwrap_err();
+    assert_eq!(error.class, InboxErrorClass::Conflict, "{error}");
+    assert!(!is_handled(&inbox, &key("4")).await);
+    running.abandon().await;
+}
+
+pub(crate) async fn many_that_have_the_same_keys_in_any_order_do_not_wait_for_each_other(
+    mut place: impl Place,
+) {
+    let inbox = place.open().await.with_patience(LIMIT);
+    let names: Vec<String> = (0..50).map(|number| number.to_string()).collect();
+    let tasks = (0..6).map(|turn| {
+        let (inbox, names) = (inbox.clone(), names.clone());
+        tokio::spawn(async move {
+            let mut order: Vec<InboxKey> = names.iter().map(|name| key(name)).collect();
+            match turn % 3 {
+                0 => order.reverse(),
+                1 => order.rotate_left(17),
+                _ => {}
+            }
+            let BegunAll { handled, entry } = inbox.begin_all(&order).await.unwrap();
+            if let Some(entry) = entry {
+                assert!(!handled.contains(&true), "one of them runs");
+                entry.done(vec![]).await.unwrap();
+                1
+            } else {
+                0
+            }
+        })
+    });
+    let mut ran = 0;
+    for task in tasks.collect::<Vec<_>>() {
+        ran += task.await.unwrap();
+    }
+    assert_eq!(ran, 1);
 }

@@ -14,7 +14,7 @@ use crate::{
     worker::group::{COUNTS, GROUP, GroupDraft, NAME},
 };
 use sqlx::{AssertSqlSafe, PgConnection};
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 /// Groups in one step of pruning.
 const STEP: i64 = 100;
@@ -39,25 +39,45 @@ enum Sends {
 type Row = (String, Option<String>, Option<Vec<u8>>, i64, i64, i64, i64);
 
 impl Entry {
-    /// Begins these groups with its end.
+    /// Begins these groups with its end, besides those that it was given before.
     pub(crate) fn begin_groups(&mut self, drafts: Vec<GroupDraft>) {
         if let EntryBackend::Postgres(run) = &mut self.0 {
-            run.groups = drafts;
+            run.groups.extend(drafts);
         }
     }
 }
 
-/// Writes the rows of a group and of its members among what is published. One that was begun before stays as it is: its handler runs
-/// again.
-pub(super) async fn begin(
+/// Writes the rows of groups and of their members among what is published.
+pub(super) async fn begin_all(
+    connection: &mut PgConnection,
+    store: &Store,
+    drafts: &[GroupDraft],
+    publishes: &[Held],
+) -> Result<(), sqlx::Error> {
+    if drafts.is_empty() {
+        return Ok(());
+    }
+    let mut members: HashMap<&str, Vec<String>> = HashMap::new();
+    for held in publishes {
+        if let Some(group) = held.message.headers.text(GROUP) {
+            members.entry(group).or_default().push(without_nul(held.id.as_str()).into_owned());
+        }
+    }
+    for draft in drafts {
+        let id = draft.id.to_string();
+        let own = members.remove(id.as_str()).unwrap_or_default();
+        begin(connection, store, draft, (id, own)).await?;
+    }
+    Ok(())
+}
+
+/// One that was begun before stays as it is: its handler runs again.
+async fn begin(
     connection: &mut PgConnection,
     store: &Store,
     draft: &GroupDraft,
-    publishes: &[Held],
+    (id, members): (String, Vec<String>),
 ) -> Result<(), sqlx::Error> {
-    let id = draft.id.to_string();
-    let of_group = publishes.iter().filter(|held| held.message.headers.text(GROUP) == Some(id.as_str()));
-    let members: Vec<String> = of_group.map(|held| without_nul(held.id.as_str()).into_owned()).collect();
     let head = |held: &Option<Held>| held.as_ref().map(|held| encoding::head(&held.message)).transpose();
     let head = |held: &Option<Held>| head(held).map_err(|error| sqlx::Error::Encode(error.into()));
     let body = |held: &Option<Held>| held.as_ref().map(|held| held.message.body.clone());

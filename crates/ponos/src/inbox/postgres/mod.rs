@@ -10,6 +10,7 @@
 //! [`Transaction`] is the handler's handle; [`Relay`] publishes the outbox; [`Waiting`] shows and changes what waits in it;
 //! [`ddl`] is the schema, for roles without permission to create it.
 
+mod batch;
 mod encoding;
 mod errors;
 mod group;

@@ -3,9 +3,8 @@
 use super::{
     PostgresOptions,
     errors::{address, classify, too_slow},
-    group::{self, MemberEnd},
-    outbox, schema,
-    tied::Tied,
+    group, outbox, schema,
+    tied::{self, Tied},
     transaction::Transaction,
     unique,
 };
@@ -69,11 +68,15 @@ pub(in crate::inbox) struct Store {
 
 /// One run.
 pub(in crate::inbox) struct TransactionRun {
-    store: Arc<Store>,
-    key: InboxKey,
-    transaction: Transaction,
+    pub(super) store: Arc<Store>,
+    /// That of one message, or the first of a batch.
+    pub(super) key: InboxKey,
+    /// The others of a batch, and those whose rows are taken away again before the commit.
+    pub(super) others: Vec<InboxKey>,
+    pub(super) left_out: Vec<InboxKey>,
+    pub(super) transaction: Transaction,
     /// Identifies the transaction, to check at the end that it is still the same one.
-    number: i64,
+    pub(super) number: i64,
     /// What else ends with it, …
     pub(super) tied: Vec<Tied>,
     /// … and begins.
@@ -153,7 +156,7 @@ impl Store {
         };
         let transaction = Transaction::new(transaction);
         let (store, key) = (self.clone(), key.clone());
-        let run = TransactionRun { store, key, transaction, number, tied: Vec::new(), groups: Vec::new() };
+        let run = TransactionRun::of(store, (key, Vec::new()), transaction, number);
         Ok(Begun::Run(Entry(EntryBackend::Postgres(Box::new(run)))))
     }
 
@@ -215,7 +218,7 @@ impl Store {
         self.limited(doing, patience, call).await
     }
 
-    async fn limited<T>(
+    pub(super) async fn limited<T>(
         &self,
         doing: &str,
         patience: Duration,
@@ -230,6 +233,17 @@ impl Store {
 }
 
 impl TransactionRun {
+    /// Of one key, or of a batch.
+    pub(super) fn of(
+        store: Arc<Store>,
+        (key, others): (InboxKey, Vec<InboxKey>),
+        transaction: Transaction,
+        number: i64,
+    ) -> Self {
+        let (left_out, tied, groups) = (Vec::new(), Vec::new(), Vec::new());
+        Self { store, key, others, left_out, transaction, number, tied, groups }
+    }
+
     pub(in crate::inbox) fn key(&self) -> &InboxKey {
         &self.key
     }
@@ -264,15 +278,14 @@ impl TransactionRun {
             if now != self.number {
                 return Ok(now);
             }
+            if !self.left_out.is_empty() {
+                self.remove_left_out(&mut transaction).await?;
+            }
             if !publishes.is_empty() {
                 outbox::put(&mut transaction, &self.store, publishes).await?;
             }
-            for draft in &self.groups {
-                group::begin(&mut transaction, &self.store, draft, publishes).await?;
-            }
-            for tied in &self.tied {
-                tied.end(&mut transaction, &self.store, MemberEnd::Done).await?;
-            }
+            group::begin_all(&mut transaction, &self.store, &self.groups, publishes).await?;
+            tied::end_all(&self.tied, &mut transaction, &self.store).await?;
             Ok(now)
         };
         if self.store.call("recording what was handled", write).await? != self.number {
@@ -302,7 +315,11 @@ impl TransactionRun {
     async fn undo(&self) {
         let key = &self.key;
         for left in (0..UNDO.0).rev() {
-            match self.store.take_back(key, self.number).await {
+            let taken_back = match self.others.is_empty() && self.left_out.is_empty() {
+                true => self.store.take_back(key, self.number).await,
+                false => self.take_back_all().await,
+            };
+            match taken_back {
                 Ok(false) => return,
                 Ok(true) => {
                     tracing::error!(%key, "a handler committed its transaction itself and did not succeed: it runs again, and what it wrote stays; leave commit to the runtime");

@@ -77,13 +77,27 @@ fn ends(headers: &Headers) -> Option<(Option<String>, Option<String>)> {
     (key.is_some() || group.is_some()).then_some((key, group))
 }
 
+/// The parts of all that were handled together, in the order of their [groups](Tied::group).
+pub(super) async fn end_all(
+    all: &[Tied],
+    connection: &mut PgConnection,
+    store: &Store,
+) -> Result<(), sqlx::Error> {
+    let mut all: Vec<&Tied> = all.iter().collect();
+    all.sort_by(|one, other| one.group().cmp(&other.group()));
+    for tied in all {
+        tied.end(connection, store, MemberEnd::Done).await?;
+    }
+    Ok(())
+}
+
 /// Whether something ends with this message.
 pub(crate) fn is_tied(event: &Event) -> bool {
     Tied::of(event).is_some()
 }
 
 impl Entry {
-    /// Lets its end be that of all that is tied to the event as well.
+    /// Lets its end be that of all that is tied to the event as well; of a batch it is called for each of those that are done.
     pub(crate) fn tie(&mut self, event: &Event) {
         if let EntryBackend::Postgres(run) = &mut self.0 {
             run.tied.extend(Tied::of(event));

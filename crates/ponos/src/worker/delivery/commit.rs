@@ -15,7 +15,7 @@ use crate::{
         clock::{Ask, ask, item_of},
     },
     event::Message,
-    inbox::{Begun, Entry, Held, InboxErrorClass, InboxKey},
+    inbox::{Begun, Entry, Held, InboxError, InboxErrorClass, InboxKey},
     topology::worker::{DEAD, dead_letters},
     traces::Span,
     worker::{confirming_publisher::FlushError, retry},
@@ -26,19 +26,26 @@ use std::sync::Arc;
 
 /// Asks the inbox whether the key was handled already; returns the entry to run under.
 pub(super) async fn begin_entry(task: &InProgress<'_>, key: &InboxKey) -> Result<Entry, Verdict> {
+    match ask_inbox(task, || task.queue.service.inbox.begin(key)).await? {
+        Begun::Run(entry) => Ok(entry),
+        Begun::Handled => Err(Verdict::HandledAlready),
+    }
+}
+
+/// Asks the inbox, again and again while it can't be read. The error is the verdict of all that it was asked about.
+pub(super) async fn ask_inbox<T, A>(task: &InProgress<'_>, ask: impl Fn() -> A) -> Result<T, Verdict>
+where
+    A: Future<Output = Result<T, InboxError>>,
+{
     let queue = task.queue;
     let asked = hold_and_retry(task, Hold::because("the inbox could not be read"), || async {
         let begun = tokio::select! {
             biased;
-            begun = queue.service.inbox.begin(key) => begun,
+            begun = ask() => begun,
             // nothing has run yet
             () = queue.stop.raised() => return Err(Failed::Final(Verdict::Stopped)),
         };
-        match begun {
-            Ok(Begun::Run(entry)) => Ok(entry),
-            Ok(Begun::Handled) => Err(Failed::Final(Verdict::HandledAlready)),
-            Err(error) => Err(Failed::Again(error.to_string())),
-        }
+        begun.map_err(|error| Failed::Again(error.to_string()))
     });
     asked.await.map_err(|unmet| match unmet {
         Unmet::Final(verdict) => verdict,

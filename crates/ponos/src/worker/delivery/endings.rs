@@ -60,6 +60,7 @@ pub(super) async fn carry_out(task: &mut InProgress<'_>, verdict: Verdict) -> (E
         Verdict::Failed { after, reason } => return retry(task, after, reason).await,
         Verdict::PutOff(why) => return put_off(task, why).await,
         Verdict::Release(why) | Verdict::Unavailable { reason: why, .. } => return release(task, why).await,
+        Verdict::Hindered(why) => return release_once_up(task, why).await,
         Verdict::Stopped => return release_stopped(task).await,
         Verdict::Dead(death) if death.kind == DeadKind::Refused => {
             return dead_after_final_handler(task, death).await;
@@ -103,7 +104,8 @@ async fn retry(task: &mut InProgress<'_>, after: Option<Duration>, reason: Strin
     let wait = after.unwrap_or_else(|| policy.backoff.wait(number, fastrand::f64())).min(LONGEST_RETRY);
     let now = task.queue.service.clock.now();
     let due = now.plus(millis(wait));
-    let next = task.attempt.next(due, reason.clone());
+    let mut next = task.attempt.next(due, reason.clone());
+    next.alone |= task.queue.plan.batch.is_some();
     let ended = Ended::Retried { attempt: number, due, reason };
     send_to_wait(task, &event, (&next, due, now), ended).await
 }

@@ -4,6 +4,7 @@
 //! Invariant: a delivery ends in exactly one settlement, by [`process`], and nothing is acked before everything that follows
 //! from it is confirmed. Absent: which deliveries are taken in and when, which is the queue loop's.
 
+mod batch;
 mod checks;
 mod commit;
 mod decode;
@@ -15,6 +16,7 @@ mod report;
 mod run;
 mod tied;
 
+pub(super) use batch::{Unsettled, process_batch};
 pub(super) use checks::{is_new, needs_to_be_alone};
 pub(super) use endings::release_queued;
 pub(super) use run::panic_message;
@@ -22,6 +24,7 @@ pub(super) use run::panic_message;
 use super::{
     Context,
     breaker::{Place, Ticket},
+    context::ContextInner,
     ended::{Death, Ended},
     plan::Route,
     queue_context::QueueContext,
@@ -38,6 +41,7 @@ use crate::{
 use decode::Claimed;
 use futures_util::FutureExt;
 use hold_and_retry::wait_until_available;
+use serde_json::Value;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
@@ -93,6 +97,8 @@ enum Verdict {
     Unavailable { name: String, reason: String },
     /// Back to the queue: an obstacle that is not the message's fault.
     Release(String),
+    /// The same, once publishing may succeed again.
+    Hindered(String),
     /// The worker stops.
     Stopped,
     /// To the dead letters.
@@ -121,10 +127,10 @@ pub(super) fn process(
 ) -> impl Future<Output = ()> + Send + '_ {
     // out here, so that the future has no room for the delivery as well
     let task = InProgress::new(queue, delivery, ticket, came);
-    run_to_verdict(queue, task)
+    run_to_verdict(task)
 }
 
-async fn run_to_verdict(queue: &QueueContext, mut task: InProgress<'_>) {
+async fn run_to_verdict(mut task: InProgress<'_>) {
     let verdict = loop {
         match steps(&mut task).await {
             Ok(Verdict::Unavailable { name, reason }) => {
@@ -135,36 +141,48 @@ async fn run_to_verdict(queue: &QueueContext, mut task: InProgress<'_>) {
             Ok(verdict) | Err(verdict) => break verdict,
         }
     };
+    finish(&mut task, verdict).await;
+}
+
+/// Carries the verdict out, reports the end, and settles the delivery.
+async fn finish(task: &mut InProgress<'_>, verdict: Verdict) {
+    let queue = task.queue;
     if let Verdict::Done(held, _) = &verdict {
-        report::note_published(&mut task, held);
+        report::note_published(task, held);
     }
     let (ended, how) = match verdict {
         // the most frequent end; the others are long futures, and each delivery's would have room for them
         Verdict::Done(held, entry) if held.is_empty() && entry.is_none() => endings::acked(Ended::Done),
         verdict => {
             let span = task.span.clone();
-            endings::carry_out(&mut task, verdict).boxed().instrument(span).await
+            endings::carry_out(task, verdict).boxed().instrument(span).await
         }
     };
-    let (tag, answered, began, trace) = (task.tag, task.answered, task.began, task.trace.clone());
-    let void = queue.is_void(tag);
+    let void = queue.is_void(task.tag);
     task.account(how, void);
     // before it: who sees the queue empty may rely on having been told
     report::report(task, ended, void);
     // an error: the consumer is gone, and the delivery comes again and meets the inbox
-    let settling = trace.filter(|_| !void).map(|trace| (Instant::now(), trace));
-    let _ = queue.settler.settle(tag, how).await;
+    let settling = task.trace.as_ref().filter(|_| !void).map(|trace| (Instant::now(), trace));
+    let _ = queue.settler.settle(task.tag, how).await;
     if let Some((since, trace)) = settling {
         trace.settled(how, since);
     }
-    if answered {
-        queue.measure(began.elapsed());
+    if task.answered {
+        queue.measure(task.began.elapsed());
     }
 }
 
-async fn steps(task: &mut InProgress<'_>) -> Result<Verdict, Verdict> {
+/// What is known of a delivery that may run.
+struct Valid<'a> {
+    event: Arc<Event>,
+    route: &'a Arc<Route>,
+    payload: Value,
+}
+
+/// The steps that look at the delivery alone.
+fn validate<'a>(task: &mut InProgress<'a>, now: Timestamp) -> Result<Valid<'a>, Verdict> {
     let queue = task.queue;
-    let now = queue.service.clock.now();
     task.attempt = Attempt::first(now);
     let limits = &queue.service.limits;
     let event = match decode::decode(&mut task.message, limits) {
@@ -203,6 +221,13 @@ async fn steps(task: &mut InProgress<'_>) -> Result<Verdict, Verdict> {
         queue.own_releases.note(event.id.as_str());
     }
     let payload = decode::payload(&route.contract, &event)?;
+    Ok(Valid { event, route, payload })
+}
+
+async fn steps(task: &mut InProgress<'_>) -> Result<Verdict, Verdict> {
+    let queue = task.queue;
+    let now = queue.service.clock.now();
+    let Valid { event, route, payload } = validate(task, now)?;
     let entry = if queue.service.inbox.is_none() {
         Entry::none()
     } else {
@@ -213,7 +238,7 @@ async fn steps(task: &mut InProgress<'_>) -> Result<Verdict, Verdict> {
         return Ok(Verdict::Skip(overtaken, Some(entry)));
     }
     let context = task.context(route, &event, Some(&entry), None);
-    let verdict = run::run_handler(queue, &context, payload, entry).await;
+    let verdict = run::run_handler(queue, &context, run::begin_with(&route.handler, payload), entry).await;
     if !matches!(verdict, Verdict::Unavailable { .. } | Verdict::Stopped) {
         queue.breaker.answered(task.place.ticket());
         task.answered = true;
@@ -254,7 +279,6 @@ impl<'a> InProgress<'a> {
     }
 
     /// The context of one run.
-    #[cfg_attr(not(feature = "postgres"), allow(unused_variables))]
     fn context(
         &self,
         route: &Arc<Route>,
@@ -262,7 +286,18 @@ impl<'a> InProgress<'a> {
         entry: Option<&Entry>,
         failure: Option<String>,
     ) -> Context {
-        Context::new(super::context::ContextInner {
+        Context::new(self.context_inner(route, event, entry, failure))
+    }
+
+    #[cfg_attr(not(feature = "postgres"), allow(unused_variables))]
+    fn context_inner(
+        &self,
+        route: &Arc<Route>,
+        event: &Arc<Event>,
+        entry: Option<&Entry>,
+        failure: Option<String>,
+    ) -> ContextInner {
+        ContextInner {
             service: Arc::clone(&self.queue.service),
             queue: Arc::clone(&self.queue.plan.name),
             route: Arc::clone(route),
@@ -275,12 +310,13 @@ impl<'a> InProgress<'a> {
             failure,
             span: self.span.clone(),
             trace: self.trace.clone(),
+            batch: None,
             #[cfg(feature = "postgres")]
             transaction: entry.and_then(Entry::transaction),
             buffer: std::sync::Mutex::default(),
             values: std::sync::Mutex::default(),
             reply_to: ReplyAddress::of(&self.message.properties),
-        })
+        }
     }
 
     /// Notes that it comes back without a crash, or forgets it once it is settled for good.

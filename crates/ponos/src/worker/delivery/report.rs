@@ -80,7 +80,7 @@ pub(super) fn blocked(queue: &QueueContext, context: &Context, held: Duration) {
 }
 
 /// Logs, counts and reports how a delivery ended; `void`: its connection was lost, and it comes again.
-pub(super) fn report(task: InProgress<'_>, ended: Ended, void: bool) {
+pub(super) fn report(task: &InProgress<'_>, ended: Ended, void: bool) {
     let queue = task.queue;
     queue.report.count(&ended, void, task.id());
     if let Some(metrics) = &queue.plan.metrics {
@@ -91,12 +91,12 @@ pub(super) fn report(task: InProgress<'_>, ended: Ended, void: bool) {
         let _span = task.span.enter();
         tracing::debug!(queue = %queue.plan.name, id = task.event.as_ref().map(|event| event.id.as_str()), "its connection was lost before it could be settled; it will be delivered again");
     }
-    task.span.in_scope(|| log(&task, &ended));
+    task.span.in_scope(|| log(task, &ended));
     if let Some(trace) = &task.trace {
         trace.ended(task.attempt.number, &ended);
     }
     if let Some(reporter) = queue.service.reporter.get() {
-        reporter.ended(&queue.plan.name, || reported(&task, &ended));
+        reporter.ended(&queue.plan.name, || reported(task, &ended));
     }
     if let Some(observer) = &queue.service.observer {
         observer(&Observed::Ended {

@@ -24,7 +24,7 @@ use crate::{
         queue_context::QueueContext,
     },
 };
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::BoxFuture};
 use serde_json::Value;
 use std::{
     any::Any,
@@ -50,16 +50,16 @@ enum RunResult {
     Stopped,
 }
 
-/// Runs the route's handler.
+/// Runs the route's handler, whose future `begin` makes.
 pub(super) async fn run_handler(
     queue: &QueueContext,
     context: &Context,
-    payload: Value,
+    begin: impl FnOnce(Context) -> Begun + Send,
     entry: Entry,
 ) -> Verdict {
     let route = &context.inner().route;
     let measured = route.metrics.as_ref().map(|metrics| (metrics, Instant::now()));
-    let run = run(queue, &route.handler, context, payload).await;
+    let run = run(queue, context, begin).await;
     if let Some((metrics, began)) = measured {
         metrics.ran(context.trace_context().as_deref(), began.elapsed());
     }
@@ -166,7 +166,7 @@ async fn run_last_handler(
     context: &Context,
     payload: Value,
 ) -> Result<(), RunResult> {
-    match run(queue, handler, context, payload).await {
+    match run(queue, context, begin_with(handler, payload)).await {
         RunResult::Returned(Ok(_)) => Ok(()),
         failed => Err(failed),
     }
@@ -190,26 +190,43 @@ fn failure(run: RunResult, context: &Context) -> String {
 }
 
 /// Hides secrets in a handler's text, which goes to the log and into headers: a client's error may show a URL.
-fn redacted(reason: String) -> String {
+pub(super) fn redacted(reason: String) -> String {
     match redact(&reason) {
         Cow::Borrowed(_) => reason,
         Cow::Owned(redacted) => redacted,
     }
 }
 
-async fn run(queue: &QueueContext, handler: &ErasedHandler, context: &Context, payload: Value) -> RunResult {
-    let own = (handler.clone(), context.clone());
+/// The future of a handler; the error is serde's message, when the payload can't be read as its type.
+pub(super) type Begun = Result<BoxFuture<'static, HandlerResult>, serde_json::Error>;
+
+/// Begins this handler with this payload, in the layers of its route.
+pub(super) fn begin_with(
+    handler: &ErasedHandler,
+    payload: Value,
+) -> impl FnOnce(Context) -> Begun + Send + use<> {
+    let handler = handler.clone();
+    move |context| match context.inner().route.layers.is_empty() {
+        true => handler.run(payload, context),
+        false => Ok(Next::outermost(handler, payload, context).run().boxed()),
+    }
+}
+
+async fn run(
+    queue: &QueueContext,
+    context: &Context,
+    begin: impl FnOnce(Context) -> Begun + Send,
+) -> RunResult {
+    let own = context.clone();
     // within the future, so that a handler that panics before it has made its own is caught as well
     let body = async move {
-        let (handler, context) = own;
-        if !context.inner().route.layers.is_empty() {
-            let result = Next::outermost(handler, payload, context).run().boxed().await;
-            // where the layers left it so
-            let unfit = result.as_ref().err().and_then(Unfit::of);
-            return unfit.map_or_else(|| RunResult::Returned(result), RunResult::Unfit);
-        }
-        match handler.run(payload, context) {
-            Ok(body) => RunResult::Returned(body.await),
+        match begin(own) {
+            Ok(body) => {
+                let result = body.await;
+                // where the layers left it so
+                let unfit = result.as_ref().err().and_then(Unfit::of);
+                unfit.map_or_else(|| RunResult::Returned(result), RunResult::Unfit)
+            }
             Err(error) => RunResult::Unfit(Unfit(error.to_string())),
         }
     };

@@ -42,13 +42,13 @@ impl QueueLoop {
                     now = steered.borrow_and_update().clone();
                     continue;
                 }
-                came = self.consumer.next_many(&mut self.batch, AT_ONCE) => came,
+                came = self.consumer.next_many(&mut self.incoming, AT_ONCE) => came,
             };
             if came == 0 {
                 return false;
             }
             self.queue.pulse.came(came);
-            self.waiting.extend(self.batch.drain(..));
+            self.waiting.extend(self.incoming.drain(..));
             self.give_back_all().await;
         }
         self.show_paused(false);
@@ -65,8 +65,9 @@ impl QueueLoop {
         true
     }
 
-    /// Gives back all that waits here, or has come.
+    /// Gives back all that waits here, in open batches too, or has come.
     pub(super) async fn give_back_all(&mut self) {
+        self.reopen();
         while let Some(Some(delivery)) = self.consumer.next().now_or_never() {
             self.queue.pulse.came(1);
             self.waiting.push_back(delivery);
@@ -83,6 +84,7 @@ impl QueueLoop {
         self.slower = limit.and_then(|limit| limit.pace()).map(Limiter::new);
         self.limit = limit;
         self.consumer.set_prefetch(self.prefetch_now());
+        self.resize();
     }
 
     pub(super) fn show_paused(&self, is_paused: bool) {

@@ -28,6 +28,7 @@ fn what_was_put_off_knows_its_attempt_when_it_comes_back() {
         due: Some(at(20_000)),
         failure: Some("no route".into()),
         waits: Some(Waits { count: 4, since: at(-3_000) }),
+        alone: true,
     };
     let message = retry_message(event().into_message(), "shop.order", &event(), &next);
     assert_eq!(message.routing_key, "shop.order");
@@ -114,8 +115,14 @@ fn what_is_sent_again_keeps_what_it_was_and_loses_the_brokers_history() {
 
 #[test]
 fn a_dead_letter_says_why_where_and_when_and_begins_anew_when_put_back() {
-    let next =
-        Attempt { number: 5, first_seen: at(-9), due: Some(at(0)), failure: Some("no".into()), waits: None };
+    let next = Attempt {
+        number: 5,
+        first_seen: at(-9),
+        due: Some(at(0)),
+        failure: Some("no".into()),
+        waits: None,
+        alone: true,
+    };
     let message = retry_message(event().into_message(), "q", &event(), &next);
     let death = Death::new(DeadKind::Attempts, "é".repeat(3_000));
     let dead = dead(message, "q", Some(&event()), (&death, &next, at(7)));

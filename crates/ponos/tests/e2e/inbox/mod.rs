@@ -3,6 +3,7 @@
 #[macro_use]
 #[path = "../../inbox_conformance/mod.rs"]
 mod inbox_conformance;
+mod batches;
 mod groups;
 mod later;
 mod postgres;

@@ -3,6 +3,7 @@
 
 mod alarm;
 mod bad_input;
+mod batch;
 mod blocking;
 mod compressed;
 mod control;

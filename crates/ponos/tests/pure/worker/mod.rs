@@ -2,6 +2,7 @@
 
 mod around;
 mod back;
+mod batch;
 mod check;
 mod compressed;
 mod control;

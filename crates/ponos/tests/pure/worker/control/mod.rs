@@ -1,5 +1,6 @@
 //! What somebody says of queues by hand: pauses and limits, obeyed by each replica until their end, with nothing lost.
 
+mod batches;
 mod records;
 mod shop;
 
