@@ -294,7 +294,8 @@ async fn in_tables_of_an_older_version_members_show_what_these_have_a_place_for(
     making.await.unwrap().unwrap();
     sql(
         &tables,
-        "alter table {s}.member drop column warm_at, drop column cold; delete from {s}.migration where number > 4",
+        "alter table {s}.member drop column warm_at, drop column cold; drop table {s}.leadership;
+         delete from {s}.migration where number > 4",
     );
     let (first, _) = kept(&tables, "http://one:7650").await;
     leads(&first).await;

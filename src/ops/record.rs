@@ -1,17 +1,19 @@
 //! A reader of the record and of the log of changes, by pages.
 
-use crate::store::{ChangePage, Page, StoreError};
+use crate::store::{ChangePage, Leader, Page, StoreError};
 use ponos::event::Timestamp;
 use std::{fmt, future::Future, path::PathBuf, pin::Pin, sync::Arc};
 
 type Reading<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
 type Reader<T> = Arc<dyn Fn(u64, usize) -> Reading<T> + Send + Sync>;
+type Leaders = Arc<dyn Fn(u64) -> Reading<Option<Leader>> + Send + Sync>;
 
 /// Reads the record; what stands behind it is the caller's affair: a store reads one page at a time. Clones read the same.
 #[derive(Clone)]
 pub struct RecordReader {
     read: Reader<Page>,
     changes: Reader<ChangePage>,
+    leaders: Leaders,
 }
 
 impl RecordReader {
@@ -24,6 +26,7 @@ impl RecordReader {
         Self {
             read: Arc::new(move |after, most| Box::pin(read(after, most)) as Reading<Page>),
             changes: Arc::new(move |after, most| none(after, most) as Reading<ChangePage>),
+            leaders: Arc::new(|_| Box::pin(async { Ok(None) }) as Reading<Option<Leader>>),
         }
     }
 
@@ -36,6 +39,25 @@ impl RecordReader {
     {
         let changes = Arc::new(move |after, most| Box::pin(read(after, most)) as Reading<ChangePage>);
         Self { changes, ..self }
+    }
+
+    /// The same, which knows who led when a row was written: by way of a function with the meaning of
+    /// [`PageReader::leader`](crate::store::PageReader::leader).
+    #[must_use]
+    pub fn with_leaders<R>(self, read: impl Fn(u64) -> R + Send + Sync + 'static) -> Self
+    where
+        R: Future<Output = Result<Option<Leader>, StoreError>> + Send + 'static,
+    {
+        let leaders = Arc::new(move |number| Box::pin(read(number)) as Reading<Option<Leader>>);
+        Self { leaders, ..self }
+    }
+
+    /// Who led when the row of this number was written, where several clocks write and that is kept.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(super) async fn leader(&self, number: u64) -> Result<Option<Leader>, StoreError> {
+        in_its_own_turn((self.leaders)(number)).await
     }
 
     /// Changes with a number above `after`, oldest first, at most `most`.
@@ -86,14 +108,18 @@ async fn in_its_own_turn<T: Send + 'static>(reading: Reading<T>) -> Result<T, St
 
 impl From<crate::store::StoreHandle> for RecordReader {
     fn from(store: crate::store::StoreHandle) -> Self {
-        let log = store.clone();
+        let (log, leaders) = (store.clone(), store.clone());
         let record = Self::new(move |after, most| {
             let store = store.clone();
             async move { store.read(after, most).await }
         });
-        record.with_changes(move |after, most| {
+        let record = record.with_changes(move |after, most| {
             let store = log.clone();
             async move { store.changes(after, most).await }
+        });
+        record.with_leaders(move |number| {
+            let store = leaders.clone();
+            async move { store.leader(number).await }
         })
     }
 }

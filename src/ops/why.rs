@@ -14,7 +14,7 @@ mod said;
 #[cfg(test)]
 mod tests;
 
-pub use fate::{FateState, OccurrenceFate, StandsFor};
+pub use fate::{FateState, LeaderView, OccurrenceFate, StandsFor};
 
 use super::{Clock, Missing, MissingKind, OpsError, run_blocking};
 use crate::schedule::{FaultCode, parse_instant_with};

@@ -7,7 +7,7 @@ use std::time::Duration;
 pub(crate) const NEWEST: u32 = STEPS.len() as u32;
 
 /// Step n is the (n − 1)th of these. What was released is never changed: what follows goes into a step of its own.
-const STEPS: [&str; 5] = [FIRST, MEMBERS, TOUCHED, FILES_TEXT, WARMTH];
+const STEPS: [&str; 6] = [FIRST, MEMBERS, TOUCHED, FILES_TEXT, WARMTH, LEADERSHIPS];
 
 /// Since this step members show whether they would take over at once.
 pub(super) const WARMTH_FROM: u32 = 5;
@@ -93,6 +93,12 @@ create table {s}.files_text (clock text, shard smallint, digest text, piece inte
 /// As of when a member holds what the leader keeps, or why it does not.
 const WARMTH: &str = "
 alter table {s}.member add column warm_at timestamptz, add column cold text;
+";
+
+/// Under which leadership the rows of each record were written: those behind a number, as far as that of the next leadership.
+const LEADERSHIPS: &str = "
+create table {s}.leadership (clock text, shard smallint, record text, term bigint, behind bigint not null,
+    address text, since timestamptz, primary key (clock, shard, record, term));
 ";
 
 /// Makes what whoever follows needs, one program after the other; all of it where there is nothing yet.

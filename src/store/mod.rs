@@ -13,7 +13,8 @@ mod thread;
 mod conformance;
 
 pub use khronos_engine::store::{
-    ChangePage, Fault, Limits, Memory, MemoryStore, Page, PageReader, Store, StoreError, Whole, Written,
+    ChangePage, Fault, Leader, Limits, Memory, MemoryStore, Page, PageReader, Store, StoreError, Whole,
+    Written,
 };
 use khronos_engine::store::{complete_after, details_lost, made_up};
 pub(crate) use meta::{Meta, UNFINISHED};

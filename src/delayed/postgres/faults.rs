@@ -268,3 +268,24 @@ fn a_batch_of_many_events_goes_down_in_one_write() {
     assert_eq!(pending(&store), left.collect::<Vec<_>>());
     assert_eq!(store.reader().read(0, usize::MAX).unwrap().rows.len(), 1_250);
 }
+
+#[test]
+fn of_each_row_it_is_known_under_which_leadership_it_was_written() {
+    let tables = Tables::new();
+    let settles = |address: &str, name: &str, at: i64| {
+        let process = tables.of_another_process();
+        let options = DoorOptions { address: Some(address.into()), ..process.options() };
+        let mut store = open(&process.door_with("khronos", options)).unwrap();
+        store.write(0, &steps(at, vec![put(name, at)])).unwrap();
+        store.write(0, &steps(at, vec![settle(name, at)])).unwrap();
+    };
+    // At times of which neither trims the other.
+    settles("http://one:7650", "a", 1);
+    settles("http://two:7650", "b", 2);
+    let store = open(&tables.of_another_process().door("khronos")).unwrap();
+    let leader = |row| store.reader().leader(row).unwrap().unwrap();
+    let addresses = [1, 2].map(|row| leader(row).address.unwrap());
+    assert_eq!(addresses, ["http://one:7650", "http://two:7650"]);
+    assert!(leader(1).term < leader(2).term);
+    assert_eq!(store.reader().leader(0).unwrap(), None);
+}

@@ -26,12 +26,12 @@ use crate::{
         DelayedBatch, DelayedLimits, DelayedReader, DelayedRoom, DelayedSnapshot, DelayedStore,
         DelayedWritten,
     },
-    postgres::{Door, Numbered, Reads, Session, Writing},
+    postgres::{Door, Numbered, Reads, Session, Writing, note_leadership},
     store::{StoreError, Written},
 };
 pub(crate) use copying::{PostgresDelayedSource, PostgresDelayedTarget};
-use reader::PostgresDelayedReader;
 pub(crate) use reader::delayed_reader;
+use reader::{PostgresDelayedReader, RECORD};
 use state::State;
 use std::{fmt, sync::Arc};
 
@@ -43,6 +43,8 @@ pub struct PostgresDelayed {
     state: State,
     record: Numbered,
     log: Numbered,
+    /// Whether it is noted who leads while this opening adds to the record.
+    is_noted: bool,
     limits: DelayedLimits,
     /// Whether all that was written is durable.
     is_durable: bool,
@@ -76,8 +78,9 @@ impl PostgresDelayed {
             session,
             reader,
             state,
-            record: Numbered::new("delayed_record"),
+            record: Numbered::new(RECORD),
             log: Numbered::weighed("delayed_change"),
+            is_noted: false,
             limits,
             is_durable: true,
             broken: None,
@@ -103,13 +106,18 @@ impl PostgresDelayed {
         let writing = Writing { may_be_lost: !lasts, ..Writing::default() };
         let (shard, limits) = (self.door.shard(), self.limits);
         let numbered = (&mut self.record, &mut self.log);
+        let (is_noted, last) = (self.is_noted, state.meta.last_row);
         let written = self.session.write(writing, async |calls| {
             apply::apply(calls, shard, batch, &limits, numbered, &mut state).await?;
-            Ok(state)
+            let adds = state.meta.last_row > last;
+            if adds && !is_noted {
+                note_leadership(calls, shard, RECORD, last).await?;
+            }
+            Ok((state, is_noted || adds))
         });
         match written {
-            Ok(state) => {
-                self.state = state;
+            Ok((state, is_noted)) => {
+                (self.state, self.is_noted) = (state, is_noted);
                 self.is_durable = lasts;
                 Ok(())
             }

@@ -16,14 +16,19 @@ use crate::{
             Listed, NumberedRow, OwnerShare, PAGE_BYTES, ParkedEvent, Tombstone,
         },
     },
-    postgres::{Calls, Door, Failed, Numbered, PAGE, Reads, Session, Shard, column, integer, number, of},
-    store::{ChangePage, StoreError},
+    postgres::{
+        Calls, Door, Failed, Numbered, PAGE, Reads, Session, Shard, column, integer, leader, number, of,
+    },
+    store::{ChangePage, Leader, StoreError},
 };
 use ponos::event::Timestamp;
 use std::{collections::HashMap, ops::Range, sync::Arc};
 
 /// Names that a list looks at with one statement.
 const LISTED: usize = 500;
+
+/// The table of the record.
+pub(super) const RECORD: &str = "delayed_record";
 
 pub(super) struct PostgresDelayedReader {
     door: Door,
@@ -268,8 +273,12 @@ impl DelayedReader for PostgresDelayedReader {
             let content = row.content_bytes();
             Ok((NumberedRow { number, row }, content))
         };
-        let page = self.page("delayed_record", (after, most), bounds, read)?;
+        let page = self.page(RECORD, (after, most), bounds, read)?;
         Ok(DelayedPage { rows: page.found, first: page.first, last: page.last, record: page.record })
+    }
+
+    fn leader(&self, number: u64) -> Result<Option<Leader>, StoreError> {
+        self.reads.at_once(async |calls| leader(calls, self.shard(), RECORD, number).await)
     }
 
     fn changes(&self, after: u64, most: usize) -> Result<ChangePage, StoreError> {

@@ -97,6 +97,7 @@ function clocks({ id, clock }) {
       ["Stands for", stands ? [several(stands.count, "due time"), ", ", moment(stands.first_due_at), " – ", moment(stands.due_at)] : null],
       ["Why then", because],
       ["Sent", clock.sent_at ? [moment(clock.sent_at, true), typeof clock.lateness_ms === "number" ? `, ${lasting(clock.lateness_ms)} late` : null] : null],
+      [clock.state === "sent" ? "Sent by" : "Recorded by", clock.leader ? [clock.leader.address ? h("bdi", {}, clock.leader.address) : "a clock without an address", `, term ${clock.leader.term}`, clock.leader.since ? [", which led since ", moment(clock.leader.since)] : null].flat() : null],
       ["Revision", typeof clock.revision === "number" ? [String(clock.revision), clock.creation ? ` of creation ${clock.creation}` : null, clock.effective_from ? [", since ", moment(clock.effective_from)] : null].flat() : null],
       ["Event's id", clock.event_id ? whyLink(clock.event_id, clock.event_id) : null],
       ["Parked", clock.parked ? h("a", { href: "#/parked" }, "it waits for a person") : null],

@@ -12,6 +12,7 @@ use crate::{
     },
     position::Position,
     schedule::FaultCode,
+    store::Leader,
 };
 use ponos::event::Timestamp;
 use serde::Deserialize;
@@ -84,6 +85,14 @@ pub async fn history(
     });
     let NumberedPage { shown: rows, first, last, next } = read.await??;
     Ok(DelayedHistory { rows, first, last, next })
+}
+
+/// Who led when the row of this number was written, where several clocks write and that is kept.
+///
+/// # Errors
+/// [`OpsError::Unavailable`].
+pub(in crate::ops) async fn leader(clock: &Clock, row: u64) -> Result<Option<Leader>, OpsError> {
+    numbered::read(clock, move |reader| reader.leader(row)).await
 }
 
 fn is_wanted(

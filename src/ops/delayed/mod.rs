@@ -25,6 +25,7 @@ pub(crate) mod tests;
 pub use change::{EVENTS_AT_ONCE, EventBatch, EventOutcome, WantedEvent, change, delete, put};
 pub use changes::{DelayedChangesQuery, changes};
 pub(super) use count::audit;
+pub(super) use history::leader;
 pub use history::{DELAYED_OUTCOMES, DelayedHistoryQuery, history};
 #[cfg(test)]
 pub(crate) use item::DelayedItem;

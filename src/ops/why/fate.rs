@@ -1,6 +1,6 @@
 //! What became of an occurrence, as it is shown.
 
-use crate::{ops::ParkedView, schedule::Explained};
+use crate::{ops::ParkedView, schedule::Explained, store::Leader};
 use ponos::event::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -63,6 +63,9 @@ pub struct OccurrenceFate {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub recorded_at: Option<Timestamp>,
+    /// Who led when that was recorded, of several clocks: of what was sent, the clock that sent it. Left out where that is not kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leader: Option<LeaderView>,
     /// When it was sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -82,6 +85,26 @@ pub struct OccurrenceFate {
     /// All of it in words; never empty.
     #[schema(min_items = 1)]
     pub said: Vec<String>,
+}
+
+/// A leadership of one of several clocks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct LeaderView {
+    /// Its term, as in the header `khronos-term`.
+    pub term: u64,
+    /// Where the clock was reached; left out where it did not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Since when it led.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub since: Option<Timestamp>,
+}
+
+impl From<Leader> for LeaderView {
+    fn from(Leader { term, address, since }: Leader) -> Self {
+        Self { term, address, since }
+    }
 }
 
 /// What became of an occurrence.

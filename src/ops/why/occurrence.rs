@@ -10,11 +10,12 @@ use crate::{
     clock_loop::Command,
     engine::{Outcome, RecordRow, Revision, Span},
     ops::{
-        Clock, DelayedRowView, OpsError, ParkedView, RowView, run_blocking,
+        Clock, DelayedRowView, OpsError, ParkedView, RowView, delayed, run_blocking,
         schedules::{check_name, find},
         views::timing_words,
     },
     schedule::{ClockFate, DayFate, Explained, Timing},
+    store::Leader,
 };
 use ponos::event::{EventKind, OccurrenceId, Timestamp};
 
@@ -50,9 +51,15 @@ pub(super) async fn of_due(
         None => None,
     };
     let parked = parked.map(|(number, parked, being_sent)| ParkedView::new(number, &parked, being_sent));
+    let row = found.last().map(|entry| entry.sequence);
     let looked = Looked { clock: clock.clone(), revision: revision.cloned(), known, found, parked, due, now };
     let name = name.to_owned();
-    run_blocking(move || looked.fate(&name)).await
+    let mut fate = run_blocking(move || looked.fate(&name)).await?;
+    // Where a row says what became of it, and not the arithmetic.
+    if let Some(row) = row.filter(|_| fate.recorded_at.is_some()) {
+        fate.take_leader(clock.record().leader(row).await?);
+    }
+    Ok(fate)
 }
 
 /// What became of the event of this id, if the record has it.
@@ -74,11 +81,17 @@ pub(super) async fn of_id(
         }
         let known = Known::of(clock, &row.schedule).await?;
         let revision = known.revision(row.revision, Some(row.creation)).cloned();
-        return Ok((Some(asked_for(&clock.name(), &entry, revision.as_ref())), searched));
+        let mut fate = asked_for(&clock.name(), &entry, revision.as_ref());
+        fate.take_leader(clock.record().leader(entry.sequence).await?);
+        return Ok((Some(fate), searched));
     }
     let (delayed, is_kept) = rows::of_delayed(clock, id).await?;
     searched.delayed = is_kept;
-    Ok((delayed.map(|row| of_delayed_row(clock.name(), row)), searched))
+    let Some(row) = delayed else { return Ok((None, searched)) };
+    let leader = delayed::leader(clock, row.sequence).await?;
+    let mut fate = of_delayed_row(clock.name(), row);
+    fate.take_leader(leader);
+    Ok((Some(fate), searched))
 }
 
 /// Has the record completed, where a clock runs: rows of what was confirmed are written behind.
@@ -258,6 +271,7 @@ impl OccurrenceFate {
             state: FateState::NotRecorded,
             reason: None,
             recorded_at: None,
+            leader: None,
             sent_at: None,
             lateness_ms: None,
             returned: None,
@@ -313,6 +327,18 @@ impl OccurrenceFate {
         (self.sent_at, self.lateness_ms, self.returned) = (view.sent_at, view.lateness_ms, view.returned);
         if row.count > 1 && matches!(row.outcome, Outcome::Confirmed { .. }) {
             self.stands_for = Some(StandsFor { first_due_at: row.first, due_at: row.last, count: row.count });
+        }
+    }
+
+    /// Adds under which leadership it was recorded. Of what a crash or a clock set back has hidden, that says nothing of who sent it.
+    fn take_leader(&mut self, leader: Option<Leader>) {
+        if matches!(self.state, FateState::DetailsLost | FateState::ClockSetBack) {
+            return;
+        }
+        self.leader = leader.map(Into::into);
+        if let Some(said) = said::of_leader(self) {
+            // Behind what became of it.
+            self.said.insert(self.said.len().min(1), said);
         }
     }
 

@@ -1,6 +1,6 @@
 //! What became of an occurrence, in sentences for people.
 
-use super::fate::OccurrenceFate;
+use super::fate::{FateState, LeaderView, OccurrenceFate};
 use crate::{
     engine::{Outcome, RecordRow, Revision, ScheduleStatus, SkipReason},
     ops::{Clock, DelayedRowView, ParkedView, next::reason},
@@ -96,6 +96,18 @@ pub(super) fn of_delayed(row: &DelayedRowView) -> String {
         }
         _ => format!("{what} was parked, and dropped at {}", row.recorded_at),
     }
+}
+
+/// Which of several clocks sent it, or recorded what became of it.
+pub(super) fn of_leader(fate: &OccurrenceFate) -> Option<String> {
+    let LeaderView { term, address, since } = fate.leader.as_ref()?;
+    let did = if fate.state == FateState::Sent { "sent" } else { "recorded" };
+    let clock = address.as_ref().map_or_else(
+        || "a clock that does not say its address".to_owned(),
+        |address| format!("the clock at {address}"),
+    );
+    let since = since.map_or_else(String::new, |since| format!(", which led since {since}"));
+    Some(format!("{did} by {clock}{since} (term {term})"))
 }
 
 /// Where it is parked.

@@ -15,6 +15,7 @@ mod reader;
 mod tables;
 mod told;
 mod touched;
+mod trim;
 mod warm;
 
 #[cfg(test)]
@@ -32,15 +33,15 @@ use super::{
 };
 use crate::{
     engine::{ChangeEntry, Commit, LoggedChange, Row, Snapshot},
-    postgres::{Added, Door, Failed, First, Kept, Numbered, Progress, Reads, Session, Shard, Writing},
+    postgres::{Added, Door, Failed, Numbered, Progress, Reads, Session, Writing, note_leadership},
     schedule::CalendarStore,
 };
 pub(crate) use copying::{PostgresSource, PostgresTarget};
 use held::{Difference, Held, Parts};
 use load::Found;
 use ponos::event::Timestamp;
-use reader::PostgresReader;
 pub(crate) use reader::page_reader;
+use reader::{PostgresReader, RECORD};
 use std::{collections::BTreeSet, fmt, sync::Arc};
 pub use warm::{Look, TakeOver, WarmStore, Warmth};
 
@@ -63,6 +64,8 @@ pub struct PostgresStore {
     meta: Meta,
     record: Numbered,
     log: Numbered,
+    /// Whether it is noted who leads while this opening adds to the record.
+    is_noted: bool,
     limits: Limits,
     calendars: CalendarStore,
     ahead: Option<Ahead>,
@@ -131,8 +134,9 @@ impl PostgresStore {
             session,
             reader: Arc::new(PostgresReader::new(door, reads)),
             meta: Meta { form: FORM, ..Meta::new(&shard.clock) },
-            record: Numbered::new("record"),
+            record: Numbered::new(RECORD),
             log: Numbered::new("change"),
+            is_noted: false,
             limits: options.limits,
             calendars: options.calendars.clone(),
             ahead,
@@ -181,6 +185,7 @@ impl PostgresStore {
         let failed = |failed: Failed| door.address().explain(failed, 0);
         let (rows, logged) = (rows(adds.rows).map_err(failed)?, logged(adds.logged).map_err(failed)?);
         let (last_row, last_change) = (meta.last_sequence, meta.last_change);
+        let notes = !self.is_noted && !rows.values.is_empty();
         let trimmed = self.trim(&mut meta, &rows, &logged)?;
         meta.last_sequence += rows.values.len() as u64;
         meta.last_change += logged.values.len() as u64;
@@ -195,33 +200,13 @@ impl PostgresStore {
             tables::write(calls, shard, changes).await?;
             touched::note(calls, shard, write, &keys).await?;
             record.write(calls, shard, last_row, &rows, trimmed.rows).await?;
+            if notes {
+                note_leadership(calls, shard, RECORD, last_row).await?;
+            }
             log.write(calls, shard, last_change, &logged, trimmed.changes).await
         })?;
-        self.meta = meta;
+        (self.meta, self.is_noted) = (meta, self.is_noted || notes);
         Ok(())
-    }
-
-    /// What the limits do not ask for any more goes with a write that adds something.
-    fn trim(&mut self, meta: &mut Meta, rows: &Added, logged: &Added) -> Result<Trimmed, StoreError> {
-        let Limits { rows: count, age, changes, changes_age } = self.limits;
-        let shard = self.door.shard();
-        let mut trimmed = Trimmed::default();
-        let reads = self.reader.reads();
-        if let Some(newest) = rows.at.last() {
-            let bounds = (meta.first_sequence, meta.last_sequence);
-            let kept = Kept { count, since: newest.plus(-age), over: 0 };
-            let stays = first_kept(reads, shard, &mut self.record, bounds, rows, kept)?;
-            trimmed.rows = (stays > meta.first_sequence).then_some(stays);
-            meta.first_sequence = stays;
-        }
-        if let Some(newest) = logged.at.last() {
-            let bounds = (meta.trimmed_changes + 1, meta.last_change);
-            let kept = Kept { count: changes, since: newest.plus(-changes_age), over: 0 };
-            let stays = first_kept(reads, shard, &mut self.log, bounds, logged, kept)?;
-            trimmed.changes = (stays > meta.trimmed_changes + 1).then_some(stays);
-            meta.trimmed_changes = stays - 1;
-        }
-        Ok(trimmed)
     }
 
     /// Everything.
@@ -338,33 +323,6 @@ impl fmt::Debug for PostgresStore {
             .field("door", &self.door)
             .field("meta", &self.meta)
             .finish_non_exhaustive()
-    }
-}
-
-/// The first of each that stays, where some go.
-#[derive(Debug, Default)]
-struct Trimmed {
-    rows: Option<u64>,
-    changes: Option<u64>,
-}
-
-/// Where what was looked at does not tell, it is looked at: of what goes by its age, a thousand at a time.
-fn first_kept(
-    reads: &Reads,
-    shard: &Shard,
-    numbered: &mut Numbered,
-    bounds: (u64, u64),
-    added: &Added,
-    kept: Kept,
-) -> Result<u64, StoreError> {
-    loop {
-        match numbered.first_kept(bounds, added, kept) {
-            First::Stays { number, .. } => return Ok(number),
-            First::LookFrom(from) => {
-                let looked = reads.at_once(async |calls| numbered.look(calls, shard, from).await)?;
-                numbered.looked(looked);
-            }
-        }
     }
 }
 

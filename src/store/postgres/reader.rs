@@ -2,8 +2,8 @@
 
 use crate::{
     engine::RecordRow,
-    postgres::{Calls, Door, Failed, Numbered, Reads, column, of},
-    store::{ChangePage, Page, PageReader, StoreError, encoding, meta::Meta},
+    postgres::{Calls, Door, Failed, Numbered, Reads, column, leader, of},
+    store::{ChangePage, Leader, Page, PageReader, StoreError, encoding, meta::Meta},
 };
 use std::sync::Arc;
 
@@ -16,6 +16,9 @@ pub(super) struct PostgresReader {
     door: Door,
     reads: Arc<Reads>,
 }
+
+/// The table of the record.
+pub(super) const RECORD: &str = "record";
 
 /// What a page has, the bounds of what is kept, and which record it is.
 struct Read<T> {
@@ -73,7 +76,7 @@ impl PageReader for PostgresReader {
             let row = row.ok_or_else(|| Failed::Unreadable(format!("row {sequence} is empty")))?;
             Ok(RecordRow { sequence, row })
         };
-        let Read { found: rows, first, last, record } = self.page("record", (after, most), bounds, read)?;
+        let Read { found: rows, first, last, record } = self.page(RECORD, (after, most), bounds, read)?;
         Ok(Page { rows, first, last, record })
     }
 
@@ -83,5 +86,79 @@ impl PageReader for PostgresReader {
         let Read { found: changes, first, last, record } =
             self.page("change", (after, most), bounds, read)?;
         Ok(ChangePage { changes, first, last, record })
+    }
+
+    fn leader(&self, number: u64) -> Result<Option<Leader>, StoreError> {
+        let shard = self.door.shard();
+        self.reads.at_once(async |calls: &mut Calls<'_>| leader(calls, shard, RECORD, number).await)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        engine::Commit,
+        postgres::{DoorOptions, fixture::Tables},
+        store::{PostgresOptions, PostgresStore, Store, conformance::rows},
+    };
+    use ponos::event::Timestamp;
+    use testkit::Postgres;
+
+    /// Adds rows as a clock of its own, reached at this address; then it leads no more.
+    fn adds(tables: &Tables, address: &str, numbers: &[i64]) {
+        let process = tables.of_another_process();
+        let options = DoorOptions { address: Some(address.into()), ..process.options() };
+        let door = process.door_with("khronos", options);
+        let mut store = PostgresStore::open(&door, &PostgresOptions::default()).unwrap();
+        for number in numbers {
+            let at = Timestamp::from_millis(*number);
+            let rows = rows([*number]);
+            store
+                .save(0, &Commit { settled: at, handed: at, reached: at, rows, ..Commit::default() })
+                .unwrap();
+        }
+    }
+
+    fn sql(tables: &Tables, statements: &str) -> String {
+        Postgres::shared().sql("stores", &statements.replace("{s}", tables.schema()))
+    }
+
+    #[test]
+    fn of_each_row_it_is_known_under_which_leadership_it_was_written_as_far_as_that_is_kept() {
+        let tables = Tables::new();
+        adds(&tables, "http://one:7650", &[1, 2]);
+        adds(&tables, "http://idle:7650", &[]);
+        adds(&tables, "http://two:7650", &[3, 4]);
+        let door = tables.of_another_process().door("khronos");
+        let reader = page_reader(&door, Arc::new(Reads::of_primary(&door)));
+        let leaders: Vec<Leader> = (1..=4).filter_map(|row| reader.leader(row).unwrap()).collect();
+        let addresses: Vec<_> = leaders.iter().map(|leader| leader.address.as_deref().unwrap()).collect();
+        assert_eq!(addresses, ["http://one:7650", "http://one:7650", "http://two:7650", "http://two:7650"]);
+        assert!(leaders[0].term < leaders[2].term && leaders[0].since <= leaders[2].since, "{leaders:?}");
+        assert_eq!((&leaders[0], &leaders[2]), (&leaders[1], &leaders[3]));
+        // As of rows that an older version wrote.
+        sql(&tables, "delete from {s}.leadership where behind = 0");
+        assert_eq!((reader.leader(2).unwrap(), reader.leader(3).unwrap()), (None, Some(leaders[2].clone())));
+    }
+
+    #[test]
+    fn the_newest_thousand_leaderships_are_kept() {
+        let tables = Tables::new();
+        adds(&tables, "http://one:7650", &[1]);
+        // Of another record nothing goes.
+        sql(
+            &tables,
+            "insert into {s}.leadership (clock, shard, record, term, behind)
+                select 'khronos', 0, record, term, 0 from generate_series(1, 1500) as terms (term),
+                (values ('record'), ('delayed_record')) as records (record)",
+        );
+        adds(&tables, "http://two:7650", &[2]);
+        let kept = "select record, count(*) from {s}.leadership group by record order by record";
+        assert_eq!(sql(&tables, kept), "delayed_record|1500\nrecord|1000");
+        let door = tables.of_another_process().door("khronos");
+        let reader = page_reader(&door, Arc::new(Reads::of_primary(&door)));
+        let addresses = [1, 2].map(|row| reader.leader(row).unwrap().unwrap().address.unwrap());
+        assert_eq!(addresses, ["http://one:7650", "http://two:7650"]);
     }
 }

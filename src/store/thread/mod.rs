@@ -12,7 +12,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-use super::{ChangePage, Page, PageReader, SledOptions, SledStore, Store, StoreError, Whole};
+use super::{ChangePage, Leader, Page, PageReader, SledOptions, SledStore, Store, StoreError, Whole};
 use crate::{
     engine::{Commit, Row, Snapshot},
     telemetry::Counts,
@@ -224,6 +224,14 @@ impl StoreHandle {
     /// As [`read`](Self::read).
     pub async fn changes(&self, after: u64, most: usize) -> Result<ChangePage, StoreError> {
         self.read_by(move |reader| reader.changes(after, most)).await
+    }
+
+    /// As [`PageReader::leader`](super::PageReader::leader), likewise.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub async fn leader(&self, number: u64) -> Result<Option<Leader>, StoreError> {
+        self.read_by(move |reader| reader.leader(number)).await
     }
 
     async fn read_by<T: Send + 'static>(

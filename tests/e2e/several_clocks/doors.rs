@@ -1,6 +1,6 @@
 //! What is asked of clocks on one Postgres, whichever leads: operations, reads, the feed, other files.
 
-use super::SCHEDULES;
+use super::{SCHEDULES, term};
 use crate::harness::{Arrivals, Clock, Feed, LIMIT, clocks};
 use ponos::{event::Timestamp, topology::Queue};
 use serde_json::Value;
@@ -72,6 +72,14 @@ async fn what_is_asked_of_a_follower_the_leader_does_and_while_nobody_leads_it_s
     both[follower].done(&["at", "--in", "1h", "order.reminder.due", "7", "--name", "later"]);
     let later = both[follower].get("/v1/events/later").unwrap();
     assert_eq!((later.0, &later.1["event"]), (200, &"order.reminder.due".into()), "{later:?}");
+    // Once its row is written; an event that another clock sent before is another one's.
+    block_until("the clock and the term that sent the last event", LIMIT, || {
+        let (id, term) =
+            arrivals.look(|all| all.last().map(|last| (last.event.id.to_string(), term(last))))?;
+        let why = both[follower].get(&format!("/v1/why/{id}"))?.1;
+        let leader = &why["clock"]["leader"];
+        (leader["term"] == term && leader["address"].is_string() && leader["since"].is_string()).then_some(())
+    });
     // Who can write to the tables can't have anything sent to himself.
     let real = postgres.sql("several", "select address from khronos.shard");
     postgres.sql("several", "update khronos.shard set address = 'http://127.0.0.1:1'");

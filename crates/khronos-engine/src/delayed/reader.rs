@@ -5,7 +5,7 @@ use super::{
 };
 use crate::{
     Answered, MessageKey,
-    store::{ChangePage, StoreError},
+    store::{ChangePage, Leader, StoreError},
 };
 use ponos_event::Timestamp;
 use std::{ops::Range, sync::Arc};
@@ -95,7 +95,16 @@ pub trait DelayedReader: Send + Sync {
     /// As said of all.
     fn read(&self, after: u64, most: usize) -> Result<DelayedPage, StoreError>;
 
-    /// The same of the log of changes.
+    /// Who led when the row of this number was written. As [`PageReader::leader`](crate::store::PageReader::leader).
+    ///
+    /// # Errors
+    /// As said of all.
+    fn leader(&self, number: u64) -> Result<Option<Leader>, StoreError> {
+        let _ = number;
+        Ok(None)
+    }
+
+    /// The log of changes, read as the record is.
     ///
     /// # Errors
     /// As said of all.

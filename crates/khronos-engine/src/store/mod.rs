@@ -107,6 +107,26 @@ pub trait PageReader: Send + Sync {
     /// # Errors
     /// As [`read`](Self::read).
     fn changes(&self, after: u64, most: usize) -> Result<ChangePage, StoreError>;
+
+    /// Who led when the row of this number was written: of a store that one clock after the other writes to, as far as it is kept.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    fn leader(&self, number: u64) -> Result<Option<Leader>, StoreError> {
+        let _ = number;
+        Ok(None)
+    }
+}
+
+/// A leadership of one of several clocks, under which rows were written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leader {
+    /// Its term.
+    pub term: u64,
+    /// Where the clock was reached; none where it did not say.
+    pub address: Option<String>,
+    /// Since when it led, by the database's clock.
+    pub since: Option<Timestamp>,
 }
 
 /// The standard library's hash keys come from the system's source of randomness.

@@ -4,8 +4,9 @@ use super::*;
 use crate::{
     clock_loop::{Command, Handle},
     engine::{KeptPage, OnResume, Pause, PauseEnd, Reached, Refused, ScheduleStatus, Sent},
-    ops::RunningClock,
+    ops::{RecordReader, RunningClock},
     reports::Observed,
+    store::Leader,
 };
 use ponos_hearing::Heard;
 use ponos_observer::Limits as Kept;
@@ -13,6 +14,11 @@ use std::time::Duration;
 
 /// A clock whose loop says this of `s`, and nothing of any other.
 async fn running(status: ScheduleStatus) -> RunningClock {
+    recorded(status, store_of(&[], 9).await.into()).await
+}
+
+/// The same with this record.
+async fn recorded(status: ScheduleStatus, record: RecordReader) -> RunningClock {
     let (handle, mut asked, told) = Handle::played("khronos".into());
     let revisions = vec![status.revision.clone()];
     tokio::spawn(async move {
@@ -31,7 +37,6 @@ async fn running(status: ScheduleStatus) -> RunningClock {
         drop(told);
     });
     let counts = Counts::new("khronos", &MetricsConfig::default());
-    let record = store_of(&[], 9).await.into();
     RunningClock::new(handle, record, CalendarStore::default(), counts, Duration::from_secs(60))
 }
 
@@ -113,4 +118,33 @@ async fn what_is_observed_stands_beside_what_the_clock_knows() {
         matches!(&unknown, Err(OpsError::NotFound(one)) if one.what.contains("nothing is observed yet")),
         "{unknown:?}"
     );
+}
+
+#[tokio::test]
+async fn of_several_clocks_it_is_said_under_which_leadership_an_occurrence_was_sent() {
+    let rows =
+        [row(90, sent(90, 5)), row(91, Outcome::DetailsLost), row(92, Outcome::Skipped(SkipReason::Paused))];
+    let record = RecordReader::from(store_of(&rows, 9).await).with_leaders(|number| async move {
+        let address = (number == 1).then(|| "http://two:7650".to_owned());
+        Ok(Some(Leader { term: 4_294_967_299, address, since: Some(at(80)) }))
+    });
+    let clock = recorded(status(|_| ()), record).await;
+    let fate = async |id: &str| why(clock.clone(), id, at(SETTLED)).await.unwrap().clock.unwrap();
+    let by_due = fate(&format!("s@{}", at(90))).await;
+    let led = "http://two:7650, which led since 1970-01-01T01:20:00.000Z (term 4294967299)";
+    assert_eq!(by_due.said[1], format!("sent by the clock at {led}"));
+    let shown = serde_json::to_value(&by_due).unwrap()["leader"].clone();
+    let expected = serde_json::json!({
+        "term": 4_294_967_299_u64, "address": "http://two:7650", "since": "1970-01-01T01:20:00.000Z"
+    });
+    assert_eq!(shown, expected);
+    let by_id = fate(by_due.event_id.as_deref().unwrap()).await;
+    assert_eq!(by_id.leader, by_due.leader);
+    // Nobody knows who sent it.
+    assert_eq!(fate(&format!("s@{}", at(91))).await.leader, None);
+    let skipped = fate(&format!("s@{}", at(92))).await;
+    let said = "recorded by a clock that does not say its address, which led since 1970-01-01T01:20:00.000Z (term 4294967299)";
+    assert!(skipped.said.iter().any(|one| one == said), "{:?}", skipped.said);
+    // What has no row was written under none.
+    assert_eq!(fate(&format!("s@{}", at(150))).await.leader, None);
 }
