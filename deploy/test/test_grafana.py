@@ -1,5 +1,5 @@
 """The dashboards of deploy/grafana: held to Grafana's types, and each of their queries run on a real Prometheus that scrapes a real
-clock, a real worker, a gateway and a sidecar with a program. What is absent: Grafana itself, so that nobody sees them drawn."""
+clock, a real worker, a gateway, a sidecar with a program and an observer. What is absent: Grafana itself, so that nobody sees them drawn."""
 
 import json
 import os
@@ -19,7 +19,8 @@ from tools import http, wait_until
 FOLDER = tools.ROOT / "deploy/grafana"
 CLOCK, WORKER, PROMETHEUS = "127.0.0.1:7650", "127.0.0.1:9464", "127.0.0.1:9090"
 GATEWAY, SERVE, GATEWAY_METRICS, SERVE_METRICS = "127.0.0.1:7314", "127.0.0.1:7313", "127.0.0.1:9465", "127.0.0.1:9466"
-SCRAPED = [CLOCK, WORKER, GATEWAY_METRICS, SERVE_METRICS]
+OBSERVER_METRICS = "127.0.0.1:9467"
+SCRAPED = [CLOCK, WORKER, GATEWAY_METRICS, SERVE_METRICS, OBSERVER_METRICS]
 #: What the gateway takes, and the sidecar's program receives.
 ASKED = "test.help.asked"
 #: One is done, tried again or given up on; one is parked, for nobody is bound.
@@ -129,7 +130,7 @@ class Dashboards(unittest.TestCase):
 
 
 class Scraped(unittest.TestCase):
-    """With a clock whose state is in a Postgres, a worker, a gateway, a sidecar and a Prometheus, for all of its tests."""
+    """With a clock whose state is in a Postgres, a worker, a gateway, a sidecar, an observer and a Prometheus, for all of its tests."""
 
     @classmethod
     def setUpClass(cls):
@@ -147,7 +148,11 @@ class Scraped(unittest.TestCase):
         first.wait()
         clock("khronos")
         cls.start(folder, "ponos", tools.PROGRAMS / "ponos", "run", "--service", "test", "--on", "test.often.passed", "--attempts", "2",
-                  "--backoff", "first=1s", "--concurrency", "2", "--metrics", WORKER, "--", "/bin/sh", "-c", HANDLER, PONOS_URL=node.url)
+                  "--backoff", "first=1s", "--concurrency", "2", "--reports", "--within", "1s", "--metrics", WORKER,
+                  "--", "/bin/sh", "-c", HANDLER, PONOS_URL=node.url)
+        # Of these alone: while somebody takes all events, none is parked because nobody is bound. What goes to the dead letters is missed.
+        cls.start(folder, "observer", tools.PROGRAMS / "ponos", "observe", "--on", "test.often.passed", "--metrics", OBSERVER_METRICS,
+                  PONOS_URL=node.url)
         (folder / "edge.toml").write_text(f'service = "edge"\n[gateway]\nlisten = "{GATEWAY}"\n')
         cls.start(folder, "gateway", tools.PROGRAMS / "ponos", "gateway", "--config", "edge.toml", "--metrics", GATEWAY_METRICS,
                   PONOS_URL=node.url)
@@ -157,7 +162,7 @@ class Scraped(unittest.TestCase):
             text = (tools.ROOT / "deploy/prometheus" / rules).read_text()
             (folder / rules).write_text(re.sub(r"(?m)^    interval: .*\n", "", text))
         text = (tools.ROOT / "deploy/prometheus/prometheus.yml").read_text()
-        text = text.replace(f'"{WORKER}"', f'"{WORKER}", "{GATEWAY_METRICS}", "{SERVE_METRICS}"')
+        text = text.replace(f'"{WORKER}"', f'"{WORKER}", "{GATEWAY_METRICS}", "{SERVE_METRICS}", "{OBSERVER_METRICS}"')
         (folder / "prometheus.yml").write_text(text.replace("_interval: 15s", "_interval: 2s"))
         cls.start(folder, "prometheus", "prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/tsdb",
                   f"--web.listen-address={PROMETHEUS}", "--enable-feature=exemplar-storage", "--log.level=warn")
@@ -211,7 +216,7 @@ class Scraped(unittest.TestCase):
         try:
             wait_until("each query", lambda: self.left(missing))
         except AssertionError:
-            names = ("khronos", "ponos", "gateway", "serve", "prometheus")
+            names = ("khronos", "ponos", "observer", "gateway", "serve", "prometheus")
             logs = "\n".join((self.folder / f"{name}.log").read_text()[-3000:] for name in names)
             self.fail("\n".join(map(str, missing)) + "\n" + logs)
 
