@@ -143,7 +143,7 @@ impl ClockLoop {
             Command::Resume(scope, how, reply) => {
                 self.change_pause(asker, PauseChange::Resume(scope, how), reply)
             }
-            Command::Trigger(name, id, reply) => self.trigger(asker, (name, id), reply),
+            Command::Trigger(name, asked, reply) => self.trigger(asker, (name, asked), reply),
             Command::Covered(name, queue, reply) => {
                 drop(reply.send(self.engine.covered(&name, queue.as_deref())));
             }

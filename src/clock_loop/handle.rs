@@ -12,7 +12,7 @@ use crate::{
 };
 use ponos::{
     broker::Link,
-    event::{CommandId, Timestamp},
+    event::{CommandId, SpanContext, Timestamp},
 };
 use serde::Serialize;
 use std::{sync::Arc, time::Duration};
@@ -64,7 +64,7 @@ pub enum Command {
     /// End the present pauses of these; answered once that is durable.
     Resume(Scope, OnResume, oneshot::Sender<PauseAnswer>),
     /// Send an event of this schedule now, for this command; answered once that is durable.
-    Trigger(Arc<str>, CommandId, oneshot::Sender<TriggerAnswer>),
+    Trigger(Arc<str>, TriggerAsked, oneshot::Sender<TriggerAnswer>),
     /// What of this schedule's past needs no backfill, to all or to this queue alone.
     Covered(Arc<str>, Option<Arc<str>>, oneshot::Sender<Option<Covered>>),
     /// Begin this operation, unless there is one of this id; answered once that is durable, with the one of this id.
@@ -207,6 +207,21 @@ pub struct OperationStatus {
     pub left: u64,
     /// How many are made, and not settled.
     pub outstanding: usize,
+}
+
+/// How an event is triggered.
+#[derive(Debug, Clone)]
+pub struct TriggerAsked {
+    /// The command's id.
+    pub id: CommandId,
+    /// The trace in which it is asked for: the event's own one is linked to it.
+    pub trace: Option<SpanContext>,
+}
+
+impl From<CommandId> for TriggerAsked {
+    fn from(id: CommandId) -> Self {
+        Self { id, trace: None }
+    }
 }
 
 /// The answer to a trigger.

@@ -27,7 +27,7 @@ pub use figures::{Degraded, Figures};
 pub use handle::{
     CHANGES, CalendarStatus, ChangesAnswer, ChangesAsked, Command, Decided, DecidedAnswer, DelayedAsked,
     EarlierAnswer, Handle, KEPT, NEIGHBOURS, NotDecided, OperationAnswer, OperationStatus, PAGE, PauseAnswer,
-    PauseChanged, PauseFor, PauseLength, Status, TriggerAnswer, Unchanged, UnparkAsked,
+    PauseChanged, PauseFor, PauseLength, Status, TriggerAnswer, TriggerAsked, Unchanged, UnparkAsked,
 };
 pub(crate) use lead::TERM;
 pub use lead::{Lead, PROBE, Proof};
@@ -347,7 +347,7 @@ impl ClockLoop {
                 self.post();
             }
             Action::Durable(commands) => self.on_durable(&commands),
-            Action::Triggered(answers) => self.writes.triggers.keep(answers),
+            Action::Triggered(answers) => self.keep_triggered(answers),
             Action::Declined(all) => self.decline(all),
             Action::Decided(decided) => self.on_decided(decided),
             Action::TooMany(commands) => self.refuse(&commands, changes::TOO_MUCH, NotDecided::TooMany),

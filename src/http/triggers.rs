@@ -1,6 +1,6 @@
 //! The route that triggers an event.
 
-use super::{problem::Problem, state::HttpState};
+use super::{conditions::trace, problem::Problem, state::HttpState};
 use crate::{
     authority::Caller,
     ops::{self, TriggerDecision},
@@ -17,7 +17,7 @@ const KEY: &str = "idempotency-key";
 /// Sends an event of a schedule now
 ///
 /// Beside its occurrences, made from its present definition, also while it is paused. The key is part of the event's id: the same
-/// key again gets the same answer, for 24 hours, and sends nothing more. It takes the role `operate`, and a token of its event's
+/// key again gets the same answer, for 24 hours, and sends nothing more. Its trace is linked to that of the request (`traceparent`). It takes the role `operate`, and a token of its event's
 /// domain.
 #[utoipa::path(
     post, path = "/schedules/{name}/trigger", tag = "schedules",
@@ -38,6 +38,7 @@ pub(super) async fn trigger(
 ) -> Result<(StatusCode, Json<TriggerDecision>), Problem> {
     let what = "Idempotency-Key: name the command with a key of your own, so that it can be asked for again without a second event";
     let key = key(&headers)?.ok_or_else(|| Problem::bad(what))?;
+    let caller = caller.in_trace(trace(&headers));
     let answer = ops::trigger::trigger(&state.clock, &caller, &name?.0, key, None).await?;
     Ok((StatusCode::ACCEPTED, Json(answer)))
 }

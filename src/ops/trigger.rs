@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     authority::{Caller, Role},
-    clock_loop::{Command, Unchanged},
+    clock_loop::{Command, TriggerAsked, Unchanged},
     engine::Verdict,
     schedule::{FaultCode, id_name},
 };
@@ -43,8 +43,9 @@ pub async fn trigger(
         Some(_) => return Err(OpsError::Defect),
         None => {
             schedules::check_name(name)?;
-            let (asked, asker): (Arc<str>, _) = (name.into(), asker(caller, message));
-            let answer = clock.ask_for(asker, |reply| Command::Trigger(asked, id.clone(), reply)).await;
+            let (schedule, asker): (Arc<str>, _) = (name.into(), asker(caller, message));
+            let asked = TriggerAsked { id: id.clone(), trace: caller.trace() };
+            let answer = clock.ask_for(asker, |reply| Command::Trigger(schedule, asked, reply)).await;
             let answer = match answer {
                 Ok(Err(Unchanged::Refused(refusal))) => Err(clock.refused(caller, name, refusal).await),
                 Ok(answer) => answer.map_err(OpsError::from),

@@ -3,6 +3,9 @@
 //! What is sent again, because no answer came, has one span all the same: that of the sending which was confirmed. Bounded by what
 //! is in flight, for each that is handed over is answered once. A span is written where its event is handed over, on the clock's loop:
 //! only if it is recorded and there is room for it, in one piece of memory; later what it tells of would be gone.
+//!
+//! The span of what somebody triggered is linked to that in which he asked. That is kept in memory alone, and of the last ones: an event
+//! is the same whoever asked for it, and after a restart it is sent again without.
 
 use crate::clock;
 use ponos::{
@@ -10,7 +13,7 @@ use ponos::{
     event::{HeaderValue, Sampling, SpanContext},
     traces::{Span, SpanKind, Traces, names},
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 /// Milliseconds between send time and handover, in an event's headers.
 pub(crate) const LATENESS: &str = "khronos-lateness-ms";
@@ -24,22 +27,44 @@ pub struct Tracing {
     pub sampling: Sampling,
 }
 
+/// So many links are kept: of what waits for the broker longer than it takes to ask for as many there is none.
+const LINKS: usize = 1_000;
+
 /// What is handed over and not answered.
 #[derive(Debug, Default)]
 pub(crate) struct OpenSpans {
     tracing: Tracing,
+    /// To which spans those of events are linked, by their traces, …
+    links: HashMap<u128, SpanContext>,
+    /// … the oldest of them first.
+    linked: VecDeque<u128>,
     /// `None`: there was no room for it.
     open: HashMap<u64, Option<Span>>,
 }
 
 impl OpenSpans {
     pub(crate) fn new(tracing: Tracing) -> Self {
-        Self { tracing, open: HashMap::new() }
+        Self { tracing, ..Self::default() }
     }
 
     /// Which traces are recorded.
     pub(crate) fn sampling(&self) -> Sampling {
         self.tracing.sampling
+    }
+
+    /// The span of this event, which was not handed over yet, is linked to that one; where it is asked for again, to the first.
+    pub(crate) fn link(&mut self, event: &str, to: SpanContext) {
+        let Some(trace) = event_trace(event).filter(|_| self.tracing.traces.is_some()) else { return };
+        if self.links.contains_key(&trace) {
+            return;
+        }
+        if self.linked.len() >= LINKS
+            && let Some(oldest) = self.linked.pop_front()
+        {
+            self.links.remove(&oldest);
+        }
+        self.links.insert(trace, to);
+        self.linked.push_back(trace);
     }
 
     /// All of these are handed over now; with the span that a token's event follows from, if it follows from one.
@@ -48,7 +73,15 @@ impl OpenSpans {
         let (now, has_room) = (clock::unix_nanos(), traces.has_room());
         self.open.extend(all.iter().filter_map(|one| {
             let context = recorded(one)?;
-            Some((one.token, has_room.then(|| span(one, (context, parent(one.token)), now))))
+            let link = if self.links.is_empty() { None } else { self.links.get(&context.trace_id) };
+            let span = || {
+                let span = span(one, (context, parent(one.token)), now);
+                match link {
+                    Some(to) => span.linked_to(*to),
+                    None => span,
+                }
+            };
+            Some((one.token, has_room.then(span)))
         }));
     }
 
@@ -72,6 +105,12 @@ impl OpenSpans {
             }
         }
     }
+}
+
+/// The trace of a clock's event: its id.
+fn event_trace(id: &str) -> Option<u128> {
+    let hex: String = id.chars().filter(|digit| *digit != '-').collect();
+    u128::from_str_radix(&hex, 16).ok()
 }
 
 /// The context of an event whose trace is recorded.
@@ -151,6 +190,41 @@ mod tests {
         assert_eq!(full(&traces), "0", "it is sent again");
         spans.end(&answered(4, PublishOutcome::Confirmed { returned: false }));
         assert_eq!((full(&traces).as_str(), spans.open.len()), ("1", 1));
+    }
+
+    #[test]
+    fn what_was_triggered_is_linked_to_where_it_was_asked_for_first_and_the_last_thousand_are_known() {
+        let (traces, _export) =
+            Collector::at("http://127.0.0.1:1/v1/traces").unwrap().open("khronos").unwrap();
+        let mut spans = OpenSpans::new(Tracing { traces: Some(traces), sampling: Sampling::ALL });
+        // That of `publishing`.
+        let event = "0af76519-16cd-43dd-8448-eb211c80319c";
+        let [first, again] = [7, 8].map(|trace| SpanContext::new(trace << 100, 9, true));
+        spans.link(event, first);
+        spans.link(event, again);
+        let mut sent = |token| {
+            spans.begin(&[publishing(token, "01")], |_| None);
+            format!("{:?}", spans.open[&token])
+        };
+        let shows = |sent: &str, context: SpanContext| {
+            let bytes = format!("{:?}", context.trace_id.to_be_bytes());
+            sent.contains(bytes.trim_matches(['[', ']']))
+        };
+        // As often as it is sent.
+        for token in [1, 2] {
+            let sent = sent(token);
+            assert!(shows(&sent, first) && !shows(&sent, again), "{sent}");
+        }
+        for other in 0..LINKS {
+            spans.link(&format!("{other:032x}"), again);
+        }
+        assert_eq!((spans.links.len(), spans.linked.len()), (LINKS, LINKS));
+        spans.begin(&[publishing(3, "01")], |_| None);
+        assert!(!shows(&format!("{:?}", spans.open[&3]), first));
+        // Where nothing is recorded nothing is kept.
+        let mut spans = OpenSpans::default();
+        spans.link(event, first);
+        assert!(spans.links.is_empty());
     }
 
     fn answered(token: u64, outcome: PublishOutcome) -> [Settlement; 1] {

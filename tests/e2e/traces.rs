@@ -75,17 +75,22 @@ fn whole(
 /// Puts an event to be sent soon, in the trace of somebody else.
 fn put(clock: &Clock, name: &str) {
     let body = json!({ "event": name, "in": "100ms", "headers": { "baggage": "tenant=7" } }).to_string();
+    ask(clock, ("/v1/events", ""), &body, "201");
+}
+
+/// Asks in the trace of somebody else.
+fn ask(clock: &Clock, (path, header): (&str, &str), body: &str, status: &str) {
     let mut stream = TcpStream::connect(("127.0.0.1", clock.port)).unwrap();
     let (trace, span) = SENDER;
     write!(
         stream,
-        "POST /v1/events HTTP/1.0\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\ntraceparent: 00-{trace}-{span}-01\r\nContent-Length: {}\r\n\r\n{body}",
+        "POST {path} HTTP/1.0\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n{header}traceparent: 00-{trace}-{span}-01\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     )
     .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.0 201"), "{answer}");
+    assert!(answer.starts_with(&format!("HTTP/1.0 {status}")), "{answer}");
 }
 
 const NAMES: [&str; 6] = [
@@ -135,6 +140,15 @@ fn an_event_its_task_and_all_that_became_of_them_are_one_trace() {
     let later = whole(&rotel, &clock, &names("send test.later.passed"), |span| span.trace_id == SENDER.0);
     assert_eq!(later[0].parent, SENDER.1, "a delayed event goes on in the trace of who asked for it");
     assert_eq!((later[0].service.as_str(), &later[1].parent), ("khronos", &later[0].span_id));
+
+    ask(&clock, ("/v1/schedules/tick/trigger", "Idempotency-Key: k\r\n"), "", "202");
+    let triggered = whole(&rotel, &clock, &names("send test.tick.passed"), |span| {
+        span.service == "khronos" && !span.links.is_empty()
+    });
+    let asked = (SENDER.0.to_owned(), SENDER.1.to_owned());
+    assert_eq!(triggered[0].links, [asked], "what is triggered is linked to the trace of who asked for it");
+    assert_eq!((triggered[0].parent.as_str(), &triggered[1].parent), ("", &triggered[0].span_id));
+    assert_ne!(triggered[0].trace_id, SENDER.0);
 
     let counted = clock.text("/metrics").unwrap();
     let sent = counted.lines().find(|line| line.starts_with("khronos_spans_total{outcome=\"sent\""));

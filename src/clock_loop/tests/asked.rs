@@ -48,7 +48,7 @@ async fn while_the_clock_is_held_nothing_is_triggered_begun_or_ended_nor_later()
     let (publisher, _task) = Publisher::channel(4);
     let (mut clock_loop, _handle) = ClockLoop::new(leaping(publisher).await);
     let (reply, mut answer) = oneshot::channel::<TriggerAnswer>();
-    clock_loop.on_command(Command::Trigger("often".into(), id("k"), reply));
+    clock_loop.on_command(Command::Trigger("often".into(), id("k").into(), reply));
     is_held(answer.try_recv().unwrap().err());
     let (reply, mut answer) = oneshot::channel::<OperationAnswer>();
     clock_loop.on_command(Command::Operate(id("op"), operation(), reply));
@@ -66,13 +66,13 @@ async fn what_nobody_waits_for_any_more_is_neither_triggered_nor_begun() {
     let (mut clock_loop, _handle) = ClockLoop::new(parts(&Memory::default(), publisher).await);
     let (reply, answer) = oneshot::channel();
     drop(answer);
-    clock_loop.on_command(Command::Trigger("often".into(), id("k"), reply));
+    clock_loop.on_command(Command::Trigger("often".into(), id("k").into(), reply));
     let (reply, answer) = oneshot::channel();
     drop(answer);
     clock_loop.on_command(Command::Operate(id("op"), operation(), reply));
     assert!(clock_loop.engine.parked().is_empty() && clock_loop.engine.operations().next().is_none());
     assert_eq!(clock_loop.next_command(), 1);
     let (reply, _answer) = oneshot::channel();
-    clock_loop.on_command(Command::Trigger("often".into(), id("k"), reply));
+    clock_loop.on_command(Command::Trigger("often".into(), id("k").into(), reply));
     assert_eq!(clock_loop.next_command(), 3);
 }

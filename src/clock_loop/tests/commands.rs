@@ -62,13 +62,14 @@ async fn where_too_many_wait_that_is_said_whatever_was_asked_for() {
         assert_eq!(paused.await.unwrap(), Err(Unchanged::from(refused(what))));
     }
     let (reply, answer) = tokio::sync::oneshot::channel();
-    clock_loop.on_command(Command::Trigger("often".into(), "key".parse().unwrap(), reply));
+    let key: ponos::event::CommandId = "key".parse().unwrap();
+    clock_loop.on_command(Command::Trigger("often".into(), key.into(), reply));
     let command = clock_loop.next_command() - 1;
     clock_loop.perform(crate::engine::Action::TooMany(vec![command]));
     assert!(matches!(answer.await.unwrap(), Err(Unchanged::TooMany(_))));
     let id: ponos::event::CommandId = "june".parse().unwrap();
     let (reply, answer) = tokio::sync::oneshot::channel();
-    clock_loop.on_command(Command::Trigger("often".into(), id, reply));
+    clock_loop.on_command(Command::Trigger("often".into(), id.into(), reply));
     let command = clock_loop.next_command() - 1;
     clock_loop.refuse(&[command], "there is no room", |what| NotDecided::NoRoom(what, wait));
     let Err(Unchanged::NoRoom(_, told)) = answer.await.unwrap() else { panic!("there is no room") };
