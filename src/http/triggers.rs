@@ -17,8 +17,8 @@ const KEY: &str = "idempotency-key";
 /// Sends an event of a schedule now
 ///
 /// Beside its occurrences, made from its present definition, also while it is paused. The key is part of the event's id: the same
-/// key again gets the same answer, for 24 hours, and sends nothing more. Its trace is linked to that of the request (`traceparent`). It takes the role `operate`, and a token of its event's
-/// domain.
+/// key again gets the same answer, for 24 hours, and sends nothing more. Its trace is linked to that of the request (`traceparent`).
+/// It takes the role `operate`, and a token of its event's domain.
 #[utoipa::path(
     post, path = "/schedules/{name}/trigger", tag = "schedules",
     params(

@@ -2,9 +2,10 @@
 //! are no use.
 
 use crate::harness::{Clock, LIMIT, text};
-use ponos::{prelude::*, shutdown::Trigger, traces::Collector};
+use ponos::{metrics::Metrics, prelude::*, shutdown::Trigger, traces::Collector};
 use serde_json::{Value, json};
 use std::{
+    collections::BTreeSet,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
 };
@@ -193,6 +194,51 @@ fn of_a_share_all_say_the_same_and_only_that_share_is_recorded() {
 
 fn clock_events(rotel: &Rotel) -> Vec<ReceivedSpan> {
     rotel.spans().into_iter().filter(|span| span.service == "khronos").collect()
+}
+
+/// The trace ids of the exemplars of a histogram.
+fn exemplars(open_metrics: &str, histogram: &str) -> BTreeSet<String> {
+    let buckets = format!("{histogram}_bucket{{");
+    let lines = open_metrics.lines().filter(|line| line.starts_with(&buckets));
+    let of_line = |line: &str| Some(line.split_once(" # {trace_id=\"")?.1.split_once('"')?.0.to_owned());
+    lines.filter_map(of_line).collect()
+}
+
+#[test]
+fn exemplars_of_a_clock_and_of_a_worker_lead_to_traces_that_the_collector_has() {
+    const OPEN: &str = "application/openmetrics-text;version=1.0.0";
+    let (rotel, url, metrics) = (Rotel::start(), Node::shared().vhost("traces-exemplars"), Metrics::new());
+    let worker = worker(Collector::at(&rotel.endpoint()).unwrap()).registry(&metrics);
+    let worker = Running::begin(&url, "traces-exemplars", worker);
+    // A share of them: what nobody records is no exemplar.
+    let mut clock = Clock::new(&url, &TICK.replace("500ms", "100ms"))
+        .with("KHRONOS_TRACES_ENDPOINT", rotel.endpoint())
+        .with("KHRONOS_TRACES_RATIO", "0.25")
+        .started();
+    let of_clock = || {
+        let mut answer = String::new();
+        let mut stream = clock.request("/metrics", &format!("Accept: {OPEN}\r\n")).unwrap();
+        stream.read_to_string(&mut answer).unwrap();
+        exemplars(&answer, "khronos_lateness_seconds")
+    };
+    let of_worker = || exemplars(&metrics.expose(Some(OPEN)).unwrap().text, "ponos_handler_duration_seconds");
+    let both: [(&str, &str, &dyn Fn() -> BTreeSet<String>); 2] =
+        [("khronos", "send test.tick.passed", &of_clock), ("shop", "process shop.", &of_worker)];
+    for (service, name, shown) in both {
+        let some = || Some(shown()).filter(|ids| !ids.is_empty());
+        let ids = block_until_or_tell("an exemplar", LIMIT, some, || clock.log());
+        let leads = || {
+            let spans = rotel.spans();
+            let of_trace = |id: &String, span: &ReceivedSpan| {
+                span.trace_id == *id && span.service == service && span.name.starts_with(name)
+            };
+            ids.iter().all(|id| spans.iter().any(|span| of_trace(id, span))).then_some(())
+        };
+        let tell = || format!("{service}: {ids:?}\n{}", clock.log());
+        block_until_or_tell("the traces of all exemplars", LIMIT, leads, tell);
+    }
+    clock.stop();
+    worker.end();
 }
 
 #[test]
