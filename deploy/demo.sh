@@ -83,8 +83,11 @@ told() {
 # One event of a name that comes now.
 heard() { told "$1 comes" timeout 30 "$programs/khronos" tail --feed "http://127.0.0.1:$(clock "$asked")/v1/feed" --count 1 --match "$1"; }
 
+# Why an event is there, and what came of it, once the answer has a line like this.
+why() { khronos why "$1" | tee "$work/why.log"; grep -q "$2" "$work/why.log"; }
+
 password=$(tr -dc a-f0-9 </dev/urandom | head -c 24 || true)
-export PONOS_URL="amqp://guest:$password@127.0.0.1:$rabbit"
+export PONOS_URL="amqp://guest:$password@127.0.0.1:$rabbit" PONOS_REPORTS=true
 
 start_rabbitmq() {
     local home=$work/rabbitmq
@@ -124,7 +127,7 @@ start_clock() {
     local address=()
     if [ "$clocks" -gt 1 ]; then address=("KHRONOS_CLUSTER_ADDRESS=http://127.0.0.1:$(clock "$1")"); fi
     start "khronos-$1" env "${address[@]}" KHRONOS_BROKER_URL="$PONOS_URL" KHRONOS_STORE_PATH="$store" KHRONOS_SCHEDULES_FOLDER="$root/deploy/demo/schedules" \
-        KHRONOS_HTTP_LISTEN="127.0.0.1:$(clock "$1")" KHRONOS_HTTP_OPEN=true "$programs/khronos" run
+        KHRONOS_HTTP_LISTEN="127.0.0.1:$(clock "$1")" KHRONOS_HTTP_OPEN=true KHRONOS_REPORTS_ENABLED=true "$programs/khronos" run
 }
 
 # The program beside `ponos serve`: parcels in Python, letters in Node.
@@ -190,7 +193,7 @@ until_true "parcel 1 was sent" logged parcels 'parcel 1 sent'
 until_true "a letter was written about it" logged letters 'about parcel 1'
 
 say "One that is too heavy goes to the dead letters"
-ponos publish demo.parcel.ordered '{"parcel": 2, "weight": 40}'
+ponos publish --id parcel-2 demo.parcel.ordered '{"parcel": 2, "weight": 40}'
 until_true "it was refused" logged parcels 'parcel 2 is too heavy'
 dead() { ponos dead list --queue parcels.demo.parcel.ordered | grep "weighs 40 kg"; }
 until_true "it waits for a person, with the reason" dead
@@ -200,9 +203,11 @@ until_true "Prometheus raises an alert" value '1' 'ALERTS{alertname="PonosDeadLe
 say "The worker is stopped: what is published meanwhile waits"
 stop parcels
 stop parcels-bus
-ponos publish demo.parcel.ordered '{"parcel": 3, "weight": 3}'
+ponos publish --id parcel-3 demo.parcel.ordered '{"parcel": 3, "weight": 3}'
 until_true "Prometheus sees that it is gone" value '0' "up{instance=\"127.0.0.1:$parcels\"}"
 if logged parcels 'parcel 3'; then fail "parcel 3 was sent by nobody"; fi
+missed() { why parcel-3 'parcels: NOT HANDLED'; }
+told "the clock knows that it was not handled in the 10 s that parcels promises" missed
 start_parcels 50
 until_true "parcel 3 was sent once it was back" logged parcels 'parcel 3 sent'
 
@@ -211,6 +216,10 @@ ponos dead requeue --queue parcels.demo.parcel.ordered --all
 until_true "parcel 2 was sent" logged parcels 'parcel 2 sent'
 until_true "a letter was written about it" logged letters 'about parcel 2'
 if dead; then fail "it is still among the dead letters"; fi
+
+say "Why: what became of parcel 2, from its order to the letter"
+followed() { why parcel-2 'letters: handled'; }
+told "the clock has heard all of it" followed
 
 # To its end, for curl fails where its reader has left.
 leader() { for ((at = 1; at <= clocks; at++)); do if answers "$(clock "$at")" metrics | grep '^khronos_leader 1' >/dev/null; then echo "$at"; fi; done; }
