@@ -1,7 +1,8 @@
-//! How often something is done for one key: once in a period, or not again until it is done.
+//! How often something is done for one key: once in a period, not again until it is done, or once it has been quiet.
 //!
 //! No lock is held anywhere. What is sent in a period has one id, by which an inbox takes it once; what is to be done before it may
-//! be sent again has a row in the sender's own database. ADR 0047 has the reasons.
+//! be sent again has a row in the sender's own database, and what waits until it is quiet is such a row. ADRs 0047 and 0050 have the
+//! reasons.
 //!
 //! Absent: who remembers that, which is the inbox's.
 
@@ -11,6 +12,7 @@ use crate::{
     clock::millis,
     declared::{Checked, MessageKind},
     event::{EventId, EventName, Timestamp},
+    inbox::Quiet,
     worker::PublishError,
 };
 use std::{fmt::Display, time::Duration};
@@ -26,8 +28,10 @@ const SHORTEST: Duration = Duration::from_secs(1);
 const AT_MOST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// The most that may be said.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+/// How many times as long as it is to be quiet something waits at most, unless it is said.
+const STEADY: u32 = 10;
 
-/// How often something is done for one key. See [`Once::per`] and [`Once::until_done`].
+/// How often something is done for one key. See [`Once::per`], [`Once::until_done`] and [`Once::debounce`].
 ///
 /// ```
 /// # use ponos::{Once, prelude::*};
@@ -52,12 +56,13 @@ pub struct Once {
 enum Often {
     Per(Duration),
     UntilDone,
+    Debounce(Duration),
 }
 
 /// The answer of what sends [`Once`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sent {
-    /// It is sent, under this id.
+    /// It is sent, under this id; of [`Once::debounce`]: unless another one takes its place.
     New(EventId),
     /// It is not sent: that of this id is not done yet ([`Once::until_done`]).
     Existing(EventId),
@@ -105,13 +110,37 @@ impl Once {
         Self { often: Often::UntilDone, key: None, at_most: None }
     }
 
+    /// The last one, once it has been quiet for so long: what is sent waits, and the next one of its key takes its place and begins the
+    /// wait anew. So of all that follow each other within `quiet` one is sent, with the data and the id of the last, `quiet` after it.
+    /// Of a steady stream one is sent at the latest [`Once::at_most`] after the first: 10 times `quiet`, unless that is said. `quiet`
+    /// is 1 s at least, in whole milliseconds, by the clock of the database.
+    ///
+    /// It needs an inbox on Postgres, in whose outbox it waits ([`Inbox::waiting`](crate::inbox::Inbox::waiting)). One that a handler
+    /// sends takes the place of another when the handler commits. While one is being sent, the next one of its key waits until that is
+    /// confirmed, and is sent after it.
+    ///
+    /// ```
+    /// # use ponos::{Once, prelude::*};
+    /// # use std::time::Duration;
+    /// async fn changed(item: u64, context: Context) -> HandlerResult {
+    ///     // once nobody has changed it for 10 s, and at the latest a minute after the first change
+    ///     let quiet = Once::debounce(Duration::from_secs(10)).at_most(Duration::from_secs(60));
+    ///     context.once(quiet.key(item)).task("shop.index.update", &item).await?;
+    ///     Ok(Done)
+    /// }
+    /// ```
+    pub fn debounce(quiet: Duration) -> Self {
+        Self { often: Often::Debounce(quiet), key: None, at_most: None }
+    }
+
     /// What it is once of, with service and name; at most 512 bytes. By default the SHA-256 of all its data ([`payload_key`]).
     pub fn key(self, key: impl Display) -> Self {
         Self { key: Some(key.to_string()), ..self }
     }
 
     /// Of [`Once::until_done`]: after this time (by default 7 days, at most 366) another one is sent, whatever became of this one. Of
-    /// what is sent later it begins when that is due.
+    /// what is sent later it begins when that is due. Of [`Once::debounce`]: so long after the first one of a stream it is sent, though
+    /// others follow (by default 10 times the time that it is to be quiet; at least that once).
     pub fn at_most(self, time: Duration) -> Self {
         Self { at_most: Some(time), ..self }
     }
@@ -137,6 +166,11 @@ impl Once {
         Ok(match self.often {
             Often::Per(period) => Resolved::Per(uuid(service, &checked.name, &key, (period, at))),
             Often::UntilDone => Resolved::UntilDone(Claim { key, at_most: self.at_most.unwrap_or(AT_MOST) }),
+            Often::Debounce(quiet) => Resolved::Debounce(Quiet {
+                key: Uuid::new_v5(&NAMESPACE, format!("{}\n{key}", checked.name).as_bytes()),
+                quiet,
+                at_most: self.at_most.unwrap_or(quiet.saturating_mul(STEADY).min(LONGEST)),
+            }),
         })
     }
 
@@ -154,9 +188,9 @@ impl Once {
                 days(period),
                 days(remembered)
             )),
-            (Often::Per(_), Some(_)) => {
-                Some("Once::at_most goes with Once::until_done; a period ends by itself".into())
-            }
+            (Often::Per(_), Some(_)) => Some(
+                "Once::at_most goes with Once::until_done and Once::debounce; a period ends by itself".into(),
+            ),
             (Often::UntilDone, _) if kind == MessageKind::Event => Some(
                 "Once::until_done is for tasks: an event has any number of handlers, and is never done"
                     .into(),
@@ -164,6 +198,14 @@ impl Once {
             (Often::UntilDone, Some(time)) if time < SHORTEST || time > LONGEST => {
                 Some(format!("Once::at_most is {time:?}, and 1 s to {} days are allowed", days(LONGEST)))
             }
+            (Often::Debounce(quiet), _) if quiet < SHORTEST || quiet > LONGEST => Some(format!(
+                "Once::debounce waits until it is quiet for {quiet:?}, and 1 s to {} days are allowed",
+                days(LONGEST)
+            )),
+            (Often::Debounce(quiet), Some(time)) if time < quiet || time > LONGEST => Some(format!(
+                "Once::at_most is {time:?}, and of Once::debounce({quiet:?}) that time to {} days are allowed",
+                days(LONGEST)
+            )),
             _ => None,
         }
     }
@@ -176,6 +218,8 @@ pub(crate) enum Resolved {
     Per(Uuid),
     /// It is sent if this can be claimed.
     UntilDone(Claim),
+    /// It waits in the outbox.
+    Debounce(Quiet),
 }
 
 /// A key of which one task at a time is not done.
@@ -188,9 +232,16 @@ pub(crate) struct Claim {
 
 /// Why what is [`Once::until_done`] can't be sent this way.
 pub(crate) fn needs_postgres(name: &EventName, remedy: &str) -> PublishError {
-    let what = format!(
-        "Once::until_done keeps a row in the sender's transaction, which takes an inbox on Postgres (Inbox::postgres): {remedy}"
-    );
+    without_a_row("Once::until_done keeps a row in the sender's transaction", name, remedy)
+}
+
+/// Why what is [`Once::debounce`] can't be sent this way.
+pub(crate) fn needs_outbox(name: &EventName, remedy: &str) -> PublishError {
+    without_a_row("Once::debounce keeps a row in the sender's outbox", name, remedy)
+}
+
+fn without_a_row(keeps: &str, name: &EventName, remedy: &str) -> PublishError {
+    let what = format!("{keeps}, which takes an inbox on Postgres (Inbox::postgres): {remedy}");
     PublishError::Once { name: name.to_string(), what }
 }
 

@@ -5,7 +5,7 @@ use crate::{
     declared::{Checked, Priority, keyed_id, random_id},
     event::{Event, EventId, EventName, HeaderValue, Headers, Timestamp},
     inbox::{Due, Held},
-    once::{Claim, Once, Resolved, Sent, needs_postgres},
+    once::{Claim, Once, Resolved, Sent, needs_outbox, needs_postgres},
     outgoing_head::header_fault,
     worker::{PublishError, due_time},
 };
@@ -80,7 +80,8 @@ impl<'a, Way> Outgoing<'a, Way> {
         self
     }
 
-    /// Sends it once in a period, or not again until it is done: see [`Once`]. [`Outgoing::send`] says whether it is sent.
+    /// Sends it once in a period, not again until it is done, or once it has been quiet: see [`Once`]. [`Outgoing::send`] says whether
+    /// it is sent.
     pub fn once(mut self, once: Once) -> Self {
         self.once = Some(once);
         self
@@ -150,22 +151,29 @@ impl<'a, Way> Outgoing<'a, Way> {
             (None, Some(key)) => Some(keyed_id(&declared.source, &name, &key)),
             (None, None) => None,
         };
-        let (id, claim) = match (once, own) {
+        let (id, claim, due) = match (once, own) {
             (Some(Resolved::Per(_)), Some(_)) => {
                 let what = "Once::per makes its id; leave out its id and key".into();
                 return Err(ClientError::Attribute { name: name.to_string(), what });
             }
-            (Some(Resolved::Per(id)), None) => (id.into(), None),
+            (Some(Resolved::Per(id)), None) => (id.into(), None, due),
+            (Some(Resolved::Debounce(_)), _) if due.is_some() => {
+                let what = "Once::debounce says when it is sent; leave out at and after".into();
+                return Err(ClientError::Attribute { name: name.to_string(), what });
+            }
+            (Some(Resolved::Debounce(quiet)), own) => {
+                (own.unwrap_or_else(random_id), None, Some(Due::Quiet(quiet)))
+            }
             (Some(Resolved::UntilDone(claim)), own) => {
                 // nobody can have done it before it is due
                 let until_due = Duration::from_millis(u64::try_from(time.since(now)).unwrap_or(0));
                 let claim = Claim { at_most: claim.at_most.saturating_add(until_due), ..claim };
-                (own.unwrap_or_else(random_id), Some(claim))
+                (own.unwrap_or_else(random_id), Some(claim), due)
             }
-            (None, own) => (own.unwrap_or_else(random_id), None),
+            (None, own) => (own.unwrap_or_else(random_id), None, due),
         };
         let mut event = Event::new(id, declared.source.clone(), name.clone(), body);
-        event.time = Some(time);
+        event.time = Some(due_time(now, due, &event.name)?);
         event.subject = self.subject;
         event.correlation_id = self.correlation_id;
         event.causation_id = self.causation_id;
@@ -198,14 +206,16 @@ impl<'a> Outgoing<'a> {
     /// Sends it, as awaiting it does; answers whether it was sent, which [`Once`] decides.
     ///
     /// # Errors
-    /// [`ClientError`]. [`Once::until_done`] is refused: its row is one of [`Client::task_in`].
+    /// [`ClientError`]. [`Once::until_done`] and [`Once::debounce`] are refused: their rows are those of [`Client::task_in`].
     pub async fn send(self) -> Result<Sent, ClientError> {
         let (client, limit) = (self.client, self.limit);
         let Made { name, held, claim, way: Confirmed } = self.made(None)?;
+        let remedy = "send it by task_in, of a client with that as its outbox";
         if claim.is_some() {
-            return Err(
-                needs_postgres(&name, "send it by task_in, of a client with that as its outbox").into()
-            );
+            return Err(needs_postgres(&name, remedy).into());
+        }
+        if held.due.is_some() {
+            return Err(needs_outbox(&name, remedy).into());
         }
         client.send(name.as_str(), held, limit).await.map(Sent::New)
     }

@@ -34,6 +34,7 @@ use crate::{
 use gate::{Gate, Pass};
 use memory::Memory;
 use std::{fmt, sync::Arc, time::Duration};
+use uuid::Uuid;
 
 /// How long a second delivery of a key waits for the first, by default.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -62,6 +63,19 @@ pub enum Due {
     At(Timestamp),
     /// So long after it was accepted, in whole milliseconds, by the clock of whoever keeps it until then.
     In(Duration),
+    /// Once no other one of its key has come for a time. In an outbox on Postgres alone.
+    Quiet(Quiet),
+}
+
+/// How a message waits whose place another one may take: [`Once::debounce`](crate::Once::debounce).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quiet {
+    /// What tells it from others of its service.
+    pub key: Uuid,
+    /// How long no other one must have come, in whole milliseconds.
+    pub quiet: Duration,
+    /// How long after the first one it is sent though others come.
+    pub at_most: Duration,
 }
 
 /// The answer of [`Inbox::begin`].

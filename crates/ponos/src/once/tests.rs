@@ -45,8 +45,25 @@ fn without_a_key_all_its_data_are_the_key() {
 }
 
 #[test]
+fn what_waits_until_it_is_quiet_has_the_key_of_its_name_and_waits_at_most_ten_times_as_long() {
+    let quiet = |once: &Once, kind| match resolve(once, kind, 0).unwrap() {
+        Resolved::Debounce(quiet) => quiet,
+        other => panic!("{other:?}"),
+    };
+    let (seven, task) = (Once::debounce(HOUR).key(7), MessageKind::Task);
+    let of_seven = quiet(&seven, task);
+    assert_eq!((of_seven.quiet, of_seven.at_most), (HOUR, 10 * HOUR));
+    assert_eq!(quiet(&seven.clone().at_most(HOUR), task), Quiet { at_most: HOUR, ..of_seven });
+    assert_eq!(quiet(&seven, MessageKind::Event), of_seven);
+    assert_ne!(quiet(&Once::debounce(HOUR).key(8), task).key, of_seven.key);
+    assert_ne!(quiet(&Once::debounce(HOUR), task).key, of_seven.key);
+    assert_eq!(quiet(&Once::debounce(LONGEST), task).at_most, LONGEST);
+}
+
+#[test]
 fn what_can_not_hold_is_refused_with_the_reason() {
     let task = MessageKind::Task;
+    let minute = HOUR / 60;
     for (once, kind, part) in [
         (Once::per(Duration::ZERO), task, "1 s is the shortest"),
         (Once::per(WEEK + HOUR), task, "an inbox remembers what was done for 7 days: take a shorter one"),
@@ -56,6 +73,10 @@ fn what_can_not_hold_is_refused_with_the_reason() {
         (Once::until_done(), MessageKind::Event, "is for tasks"),
         (Once::until_done().at_most(Duration::ZERO), task, "1 s to 366 days"),
         (Once::until_done().at_most(LONGEST + HOUR), task, "1 s to 366 days"),
+        (Once::debounce(Duration::from_millis(999)), task, "1 s to 366 days"),
+        (Once::debounce(LONGEST + HOUR), task, "1 s to 366 days"),
+        (Once::debounce(HOUR).at_most(minute), task, "that time to 366 days"),
+        (Once::debounce(HOUR).at_most(LONGEST + HOUR), task, "that time to 366 days"),
     ] {
         let refused = resolve(&once, kind, 0).unwrap_err();
         assert!(refused.contains(part) && refused.contains("orders.invoice.print"), "{once:?}: {refused}");

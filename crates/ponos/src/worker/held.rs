@@ -5,7 +5,7 @@ use crate::{
     clock::millis,
     declared::{Checked, MessageKind, Priority},
     event::{Event, EventName, InvalidName, SpanContext, Timestamp},
-    inbox::{Due, Held},
+    inbox::{Due, Held, Quiet},
     schema::PublishRefused,
     traces::{baggage, sending_span},
 };
@@ -183,7 +183,9 @@ pub(crate) fn due_time(
     let time = match due {
         None => now,
         Some(Due::At(when)) => when,
-        Some(Due::In(delay)) => Timestamp::from_millis(now.millis().saturating_add(millis(delay))),
+        Some(Due::In(delay) | Due::Quiet(Quiet { quiet: delay, .. })) => {
+            Timestamp::from_millis(now.millis().saturating_add(millis(delay)))
+        }
     };
     if time < Timestamp::HORIZON { Ok(time) } else { Err(PublishError::TooLate(name.to_string())) }
 }

@@ -1,12 +1,12 @@
-//! Publishing once in a period, or once until it is done.
+//! Publishing once in a period, once until it is done, or once it has been quiet.
 
 use super::{Context, PublishError, held::PublishKey};
 use crate::{
     declared::{Checked, MessageKind, Priority},
     event::EventName,
-    inbox::Held,
+    inbox::{Due, Held},
     names::{NamesEvent, NamesTask},
-    once::{Claim, Once, Resolved, Sent},
+    once::{Claim, Once, Resolved, Sent, needs_outbox},
 };
 use futures_util::future::BoxFuture;
 use serde::Serialize;
@@ -20,8 +20,9 @@ pub struct Unique<'a> {
 }
 
 impl Context {
-    /// Publishes once in a period ([`Once::per`]), or not again until it is done ([`Once::until_done`]): checked now, sent when the
-    /// handler is done. All handlers and clients of the service share keys, by the name of what they send.
+    /// Publishes once in a period ([`Once::per`]), not again until it is done ([`Once::until_done`]), or once it has been quiet
+    /// ([`Once::debounce`]): checked now, sent when the handler is done. All handlers and clients of the service share keys, by the
+    /// name of what they send.
     pub fn once(&self, once: Once) -> Unique<'_> {
         Unique { context: self, once }
     }
@@ -40,7 +41,7 @@ impl<'a> Unique<'a> {
         self.sent((MessageKind::Task, name.text()), payload)
     }
 
-    /// As [`Context::publish`], of [`Once::per`].
+    /// As [`Context::publish`], of [`Once::per`] and [`Once::debounce`].
     ///
     /// # Errors
     /// [`PublishError`]; then nothing is held of it.
@@ -86,6 +87,14 @@ impl<'a> Unique<'a> {
                     (PublishKey::Id(id), None, Priority::default()),
                 )?;
                 (name, held, None)
+            }
+            Resolved::Debounce(_) if !service.inbox.takes_publishes() => {
+                return Err(needs_outbox(&name, "give one to the worker"));
+            }
+            Resolved::Debounce(quiet) => {
+                let number = self.context.buffer().number();
+                let wanted = (PublishKey::Number(number), Some(Due::Quiet(quiet)), Priority::default());
+                (name, origin.message_of(self.context, checked, wanted)?, None)
             }
             Resolved::UntilDone(claim) => {
                 let key = PublishKey::Given(&claim.key);

@@ -171,8 +171,8 @@ async fn events_are_handled_once_too() {
 
 #[tokio::test(start_paused = true)]
 async fn what_can_not_hold_is_refused_and_nothing_is_sent() {
-    async fn waits(once: bool, ctx: Context) -> HandlerResult {
-        let once = if once { Once::until_done() } else { Once::per(2 * HOUR) };
+    async fn waits(which: u32, ctx: Context) -> HandlerResult {
+        let once = [Once::until_done(), Once::per(2 * HOUR), Once::debounce(HOUR)][which as usize].clone();
         ctx.once(once).task(TASK, &json!({})).await?;
         Ok(Done)
     }
@@ -182,12 +182,17 @@ async fn what_can_not_hold_is_refused_and_nothing_is_sent() {
         .task(TASK, async |_: Value, _: Context| Ok(Done))
         .inbox(inbox);
     let mut kit = Kit::start(worker).await;
-    kit.publish(NAME, &true).await;
-    kit.publish(NAME, &false).await;
+    for which in 0..3 {
+        kit.publish(NAME, &which).await;
+    }
     kit.settled().await;
     let reasons: Vec<String> = kit.dead().into_iter().map(|letter| letter.reason).collect();
     // the second because of the inbox's own retention
-    for part in ["takes an inbox on Postgres (Inbox::postgres)", "or Inbox::with_retention"] {
+    for part in [
+        "row in the sender's transaction, which takes an inbox on Postgres (Inbox::postgres): give one to the worker",
+        "row in the sender's outbox, which takes an inbox on Postgres (Inbox::postgres): give one to the worker",
+        "or Inbox::with_retention",
+    ] {
         assert_eq!(reasons.iter().filter(|reason| reason.contains(part)).count(), 1, "{part}: {reasons:?}");
     }
 
@@ -196,6 +201,11 @@ async fn what_can_not_hold_is_refused_and_nothing_is_sent() {
     let week = Duration::from_secs(7 * 24 * 3600);
     for (refused, part) in [
         (task().once(Once::until_done()), "takes an inbox on Postgres (Inbox::postgres): send it by task_in"),
+        (
+            task().once(Once::debounce(HOUR)),
+            "takes an inbox on Postgres (Inbox::postgres): send it by task_in",
+        ),
+        (task().once(Once::debounce(Duration::ZERO)), "1 s to 366 days"),
         (task().once(Once::per(week + HOUR)), "take a shorter one"),
         (task().once(Once::per(Duration::ZERO)), "1 s is the shortest"),
         (task().once(Once::per(HOUR)).key("k"), "leave out its id and key"),

@@ -15,6 +15,7 @@ mod encoding;
 mod errors;
 mod group;
 mod outbox;
+mod quiet;
 mod relay;
 mod retries;
 mod schema;

@@ -1,7 +1,7 @@
 //! The outbox's table: handlers' transactions insert, relays remove.
 
 use super::{
-    encoding, retries,
+    encoding, quiet, retries,
     store::{Store, without_nul},
 };
 use crate::{
@@ -69,11 +69,24 @@ pub(super) async fn soonest(store: &Store) -> Result<Option<Duration>, InboxErro
     Ok(seconds.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default()))
 }
 
-/// Inserts messages in the order given, in one statement.
+/// Inserts messages in the order given, in one statement, and after them those whose place others may take.
 pub(super) async fn put(
     connection: &mut PgConnection,
     store: &Store,
     publishes: &[Held],
+) -> Result<(), sqlx::Error> {
+    let (quiet, others): (Vec<&Held>, Vec<&Held>) =
+        publishes.iter().partition(|held| matches!(held.due, Some(Due::Quiet(_))));
+    if !others.is_empty() {
+        put_all(connection, store, &others).await?;
+    }
+    quiet::put(connection, store, quiet).await
+}
+
+async fn put_all(
+    connection: &mut PgConnection,
+    store: &Store,
+    publishes: &[&Held],
 ) -> Result<(), sqlx::Error> {
     let insert = format!(
         "insert into {}.ponos_outbox (service, id, exchange, head, body, due, next_try, name, queue)
@@ -115,12 +128,12 @@ pub(super) async fn put(
 }
 
 /// The event's or task's name.
-fn event_name(held: &Held) -> &str {
+pub(super) fn event_name(held: &Held) -> &str {
     held.message.properties.kind.as_deref().unwrap_or(&held.message.routing_key)
 }
 
 /// The queue of a task; empty for what is for everybody.
-fn task_queue(held: &Held) -> &str {
+pub(super) fn task_queue(held: &Held) -> &str {
     if &*held.exchange == TASKS { &held.message.routing_key } else { "" }
 }
 
@@ -174,6 +187,7 @@ pub(super) async fn next(
     if !alone {
         return Ok(None);
     }
+    // a row is held to being due as it is once its lock is had: another may have taken its place meanwhile
     let select = format!(
         "with due as (
             select seq, next_try, octet_length(body) as size from {0}.ponos_outbox
@@ -184,6 +198,7 @@ pub(super) async fn next(
          select seq, id, exchange, head, body, kind = 'retry',
                 case when isfinite(due) then (extract(epoch from due) * 1000)::bigint end, last_error
          from {0}.ponos_outbox where seq in (select seq from portion where before <= $4)
+             and next_try <= now()
          order by next_try, seq for update skip locked",
         store.schema
     );

@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 ///
 /// A row of `ponos_outbox` has a `kind`: `send` is published for the first time, `retry` is a message that waits for its next attempt,
 /// `timeout` is of nobody yet. A `key` that is not null is there once for each service; its text begins with what it is for
-/// (`retry:`). `name` is the event's or task's, `queue` where it goes to (null for an event that is for everybody), `reason` why it waits.
+/// (`retry:`, or `quiet:` of [`Once::debounce`](crate::Once::debounce)). `name` is the event's or task's, `queue` where it goes to (null for an event that is for everybody), `reason` why it waits.
 ///
 /// # Errors
 /// [`InboxErrorClass::Refused`] for a name with other characters than lower-case letters, digits and `_`.

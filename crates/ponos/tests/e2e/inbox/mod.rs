@@ -4,6 +4,7 @@
 #[path = "../../inbox_conformance/mod.rs"]
 mod inbox_conformance;
 mod batches;
+mod debounce;
 mod groups;
 mod later;
 mod postgres;

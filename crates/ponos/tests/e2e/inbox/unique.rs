@@ -59,7 +59,7 @@ async fn send(client: &Client, url: &str, data: Value, once: Once) -> Sent {
 }
 
 /// So many of the database's sessions wait for the transaction of another.
-async fn waiting(database: &str, count: usize) {
+pub(super) async fn waiting(database: &str, count: usize) {
     let select = "select count(*) from pg_stat_activity
         where datname = current_database() and wait_event_type = 'Lock' and wait_event = 'transactionid'";
     wait_until("a sender to wait", LIMIT, async || {
