@@ -65,6 +65,8 @@ pub enum Due {
     In(Duration),
     /// Once no other one of its key has come for a time. In an outbox on Postgres alone.
     Quiet(Quiet),
+    /// So long after it was accepted, unless the saga whose timeout it is takes it back. In an outbox on Postgres alone.
+    Timeout(Duration),
 }
 
 /// How a message waits whose place another one may take: [`Once::debounce`](crate::Once::debounce).

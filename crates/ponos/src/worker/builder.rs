@@ -45,6 +45,8 @@ pub struct Worker {
     pub(super) metrics: Option<String>,
     /// Where its spans are sent.
     pub(super) traces: Option<Collector>,
+    #[cfg(feature = "postgres")]
+    pub(super) sagas: Vec<super::saga::SagaDraft>,
 }
 
 /// A queue as the author described it.
@@ -109,6 +111,8 @@ impl Worker {
             measured: None,
             metrics: None,
             traces: None,
+            #[cfg(feature = "postgres")]
+            sagas: Vec::new(),
         }
     }
 

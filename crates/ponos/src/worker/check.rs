@@ -78,6 +78,8 @@ impl Worker {
             faults.push("the worker has no handler: add one with on, task or fan_in".into());
         }
         faults.extend(self.limits.faults());
+        #[cfg(feature = "postgres")]
+        faults.extend(super::saga::faults(&self));
         let topology = topology(&self, &mut faults);
         let address = self.metrics.as_deref().and_then(|text| address(text, &mut faults));
         let Self {

@@ -62,6 +62,14 @@ pub enum PublishError {
         /// Why, and what to do.
         what: String,
     },
+    /// A saga can't be as it was described: [`Context::saga`](super::Context::saga).
+    #[error("the saga '{name}' can't be: {what}")]
+    Saga {
+        /// The saga's name.
+        name: String,
+        /// Why, and what to do.
+        what: String,
+    },
     /// The row of [`Once::until_done`](crate::Once::until_done) could not be written: return the error from the handler.
     #[error("{0}")]
     Inbox(#[from] crate::inbox::InboxError),
@@ -183,7 +191,7 @@ pub(crate) fn due_time(
     let time = match due {
         None => now,
         Some(Due::At(when)) => when,
-        Some(Due::In(delay) | Due::Quiet(Quiet { quiet: delay, .. })) => {
+        Some(Due::In(delay) | Due::Timeout(delay) | Due::Quiet(Quiet { quiet: delay, .. })) => {
             Timestamp::from_millis(now.millis().saturating_add(millis(delay)))
         }
     };

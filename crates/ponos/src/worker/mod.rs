@@ -47,6 +47,8 @@ mod report;
 mod reporting;
 mod retry;
 mod runtime;
+#[cfg(feature = "postgres")]
+mod saga;
 mod service;
 mod settings;
 mod signal;
@@ -84,5 +86,7 @@ pub(crate) use retry::is_own_header;
 #[cfg(feature = "postgres")]
 pub(crate) use retry::smaller;
 pub use runtime::RunError;
+#[cfg(feature = "postgres")]
+pub use saga::{Saga, SagaState, SagaTimeout, Sagas};
 pub use service::NoState;
 pub use settings::{Configured, Prepared, State, Stateful};

@@ -130,6 +130,7 @@ pub(crate) fn item_of(held: &Held, due: Due) -> Result<Value, ClockError> {
     match due {
         Due::At(when) => item.insert("at".to_owned(), when.to_string().into()),
         Due::In(delay) => item.insert("in".to_owned(), length(delay).into()),
+        Due::Timeout(_) => return Err(unreadable("the clock keeps no timeouts of sagas".into())),
         Due::Quiet(_) => {
             return Err(unreadable("the clock keeps nothing that waits until it is quiet".into()));
         }

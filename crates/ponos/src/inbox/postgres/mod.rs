@@ -18,6 +18,7 @@ mod outbox;
 mod quiet;
 mod relay;
 mod retries;
+mod saga;
 mod schema;
 mod store;
 mod tied;
@@ -37,6 +38,7 @@ pub use waiting::{
 };
 
 pub(crate) use retries::KeptRetry;
+pub(crate) use saga::{SagaChange, SagaPlace, SagaRow};
 pub(super) use store::{Store, TransactionRun};
 
 use super::{Backend, Held, Inbox, InboxError};

@@ -1,7 +1,7 @@
 //! The outbox's table: handlers' transactions insert, relays remove.
 
 use super::{
-    encoding, quiet, retries,
+    encoding, quiet, retries, saga,
     store::{Store, without_nul},
 };
 use crate::{
@@ -89,12 +89,13 @@ async fn put_all(
     publishes: &[&Held],
 ) -> Result<(), sqlx::Error> {
     let insert = format!(
-        "insert into {}.ponos_outbox (service, id, exchange, head, body, due, next_try, name, queue)
-         select $1, id, exchange, head, body, due, coalesce(due, '-infinity'), name, nullif(queue, '')
+        "insert into {}.ponos_outbox (service, id, exchange, head, body, due, next_try, name, queue, kind, key)
+         select $1, id, exchange, head, body, due, coalesce(due, '-infinity'), name, nullif(queue, ''),
+                case when key is null then 'send' else 'timeout' end, key
          from (select *, coalesce(timestamptz 'epoch' + at * interval '1 millisecond',
                                   clock_timestamp() + delay * interval '1 millisecond') as due
-               from unnest($2::text[], $3::text[], $4::text[], $5::bytea[], $6::bigint[], $7::bigint[], $8::text[], $9::text[])
-                    with ordinality as row (id, exchange, head, body, at, delay, name, queue, number)) as one
+               from unnest($2::text[], $3::text[], $4::text[], $5::bytea[], $6::bigint[], $7::bigint[], $8::text[], $9::text[], $10::text[])
+                    with ordinality as row (id, exchange, head, body, at, delay, name, queue, key, number)) as one
          order by number",
         store.schema
     );
@@ -108,7 +109,11 @@ async fn put_all(
         _ => None,
     });
     let delay = publishes.iter().map(|held| match held.due {
-        Some(Due::In(delay)) => Some(millis(delay)),
+        Some(Due::In(delay) | Due::Timeout(delay)) => Some(millis(delay)),
+        _ => None,
+    });
+    let keys = publishes.iter().map(|held| match held.due {
+        Some(Due::Timeout(_)) => Some(saga::row_key(held.id.as_str())),
         _ => None,
     });
     let bodies: Vec<&[u8]> = publishes.iter().map(|held| held.message.body.as_slice()).collect();
@@ -122,6 +127,7 @@ async fn put_all(
         .bind(delay.collect::<Vec<Option<i64>>>())
         .bind(each(event_name))
         .bind(each(task_queue))
+        .bind(keys.collect::<Vec<Option<String>>>())
         .execute(connection)
         .await
         .map(drop)

@@ -9,8 +9,8 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 /// may not create them: that role needs `usage` on the schema and `select, insert, update, delete` on its tables.
 ///
 /// A row of `ponos_outbox` has a `kind`: `send` is published for the first time, `retry` is a message that waits for its next attempt,
-/// `timeout` is of nobody yet. A `key` that is not null is there once for each service; its text begins with what it is for
-/// (`retry:`, or `quiet:` of [`Once::debounce`](crate::Once::debounce)). `name` is the event's or task's, `queue` where it goes to (null for an event that is for everybody), `reason` why it waits.
+/// `timeout` is of a saga. A `key` that is not null is there once for each service; its text begins with what it is for
+/// (`retry:`, `timeout:`, or `quiet:` of [`Once::debounce`](crate::Once::debounce)). `name` is the event's or task's, `queue` where it goes to (null for an event that is for everybody), `reason` why it waits.
 ///
 /// # Errors
 /// [`InboxErrorClass::Refused`] for a name with other characters than lower-case letters, digits and `_`.
@@ -92,6 +92,16 @@ create table if not exists {schema}.ponos_member (
     primary key (service, group_id, id),
     foreign key (service, group_id) references {schema}.ponos_group on delete cascade
 );
+create table if not exists {schema}.ponos_saga (
+    service text not null,
+    saga text not null,
+    key text not null,
+    state jsonb,
+    timeouts jsonb not null default '{{}}',
+    begun timestamptz not null default now(),
+    changed timestamptz not null default now(),
+    primary key (service, saga, key)
+);
 "
     ))
 }
@@ -143,7 +153,8 @@ async fn check(connection: &mut PgConnection, schema: &str) -> Result<(), sqlx::
          select service, name, key, id, at, expires from {schema}.ponos_unique where false;
          select service, id, name, open, done, dead, then_sent, dead_sent, begun, expires
          from {schema}.ponos_group where false;
-         select service, group_id, id, state from {schema}.ponos_member where false;"
+         select service, group_id, id, state from {schema}.ponos_member where false;
+         select service, saga, key, state, timeouts, begun, changed from {schema}.ponos_saga where false;"
     );
     sqlx::raw_sql(AssertSqlSafe(look)).execute(connection).await.map(drop)
 }

@@ -11,6 +11,7 @@ mod postgres;
 mod relay;
 mod replies;
 mod reset;
+mod sagas;
 mod sled;
 mod unique;
 mod waiting;

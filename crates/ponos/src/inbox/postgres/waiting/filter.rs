@@ -33,7 +33,7 @@ pub enum WaitingKind {
     Send,
     /// For its next attempt: the last one failed, or its handler put it off.
     Retry,
-    /// For a time to be over, of a process that waits for something else meanwhile. Nothing here makes one yet.
+    /// For a time to be over, of a saga that waits for something else meanwhile.
     Timeout,
 }
 
