@@ -69,6 +69,7 @@ enum Verb {
     Pause(control::PauseArgs),
     Resume(control::ResumeArgs),
     Limit(control::LimitArgs),
+    Cancel(control::CancelArgs),
     /// Lists the queues that are paused or limited by hand.
     #[command(subcommand)]
     Control(control::Verb),
@@ -118,6 +119,7 @@ impl Verb {
             Self::Pause(_) | Self::Resume(_) | Self::Limit(_) => {
                 Some("interrupted: see ponos control list for whether it holds")
             }
+            Self::Cancel(_) => Some("interrupted: it may be cancelled, in part; say it again"),
             Self::Waiting(waiting::Verb::Run(_) | waiting::Verb::Move(_) | waiting::Verb::Drop(_)) => {
                 Some("interrupted: see ponos waiting list for what is as it was")
             }
@@ -156,6 +158,7 @@ fn main() -> ExitCode {
             Verb::Pause(args) => control::pause(&connection, args).await,
             Verb::Resume(args) => control::resume(&connection, args).await,
             Verb::Limit(args) => control::limit(&connection, args).await,
+            Verb::Cancel(args) => control::cancel(&connection, args).await,
             Verb::Control(verb) => control::run(&connection, verb).await,
             Verb::Waiting(verb) => waiting::run(&connection, verb).await,
             Verb::Run(args) => run::run(&connection, args).await,

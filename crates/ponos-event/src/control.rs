@@ -1,7 +1,8 @@
-//! What steers workers while they run, as data: pauses and limits of queues, as records of the stream `ponos.control`.
+//! What steers workers while they run, as data: pauses and limits of queues, and messages that are cancelled, as records of the stream
+//! `ponos.control`.
 //!
-//! `ponos` writes and reads it; `schemas/control/control-changed.json` has the same as JSON Schema. The form is only ever extended: readers
-//! ignore records and fields that they don't know.
+//! `ponos` writes and reads it; `schemas/control/` has the same as JSON Schema. The form is only ever extended: readers ignore records and
+//! fields that they don't know.
 
 use super::Timestamp;
 use crate::topology::{Binding, Exchange, Queue, Topology};
@@ -11,6 +12,8 @@ use serde::{Deserialize, Serialize};
 pub const CONTROL: &str = "ponos.control";
 /// The type of a record with a [`Change`].
 pub const CONTROL_CHANGED: &str = "ponos.control.changed";
+/// The type of a record with a [`Cancellation`].
+pub const CONTROL_CANCELLED: &str = "ponos.control.cancelled";
 /// The type of a record that says nothing: the first of a stream, so that it has an end that readers can find.
 pub const CONTROL_OPENED: &str = "ponos.control.opened";
 
@@ -89,6 +92,31 @@ pub struct ControlRate {
     pub per_ms: u64,
 }
 
+/// Messages of a service that are cancelled, by their ids (`schemas/control/control-cancelled.json`). Nothing takes it back, so the order of
+/// such records does not matter, nor how often one is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cancellation {
+    /// The service in whose queues they are.
+    pub service: String,
+    /// In this one of its queues alone, by its full name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<String>,
+    /// Those with this name of an event or task alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Their ids.
+    pub ids: Vec<String>,
+    /// Until when; what comes later is handled.
+    pub until: Timestamp,
+    /// Who cancelled them.
+    pub by: String,
+    /// Why, for people; may be empty.
+    pub why: String,
+    /// Whether it repeats what stands in the stream before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub folded: bool,
+}
+
 impl Key {
     /// The queue that it is about.
     pub fn queue(&self) -> &str {
@@ -117,6 +145,21 @@ mod tests {
         for written in [limit, resume] {
             let change: Change = serde_json::from_value(written.clone()).unwrap();
             assert_eq!(serde_json::to_value(&change).unwrap(), written);
+        }
+    }
+
+    #[test]
+    fn a_cancellation_is_read_as_it_was_written() {
+        let all = json!({
+            "service": "shop", "ids": ["1", "2"], "until": "2026-12-09T10:00:00.000Z", "by": "alice", "why": "sent twice",
+        });
+        let some = json!({
+            "service": "shop", "queue": "shop.order.made", "name": "order.parcel.made", "ids": ["1"],
+            "until": "2026-12-09T10:00:00.000Z", "by": "alice", "why": "", "folded": true,
+        });
+        for written in [all, some] {
+            let cancellation: Cancellation = serde_json::from_value(written.clone()).unwrap();
+            assert_eq!(serde_json::to_value(&cancellation).unwrap(), written);
         }
     }
 

@@ -69,6 +69,8 @@ pub enum ReportedOutcome {
     Released,
     /// Sent to the dead letters.
     Dead,
+    /// Somebody cancelled it.
+    Cancelled,
     /// One that this reader does not know.
     #[serde(other)]
     Other,
@@ -185,13 +187,14 @@ impl ReportedOutcome {
             Self::Snoozed => "snoozed",
             Self::Released => "released",
             Self::Dead => "dead",
+            Self::Cancelled => "cancelled",
             Self::Other => "other",
         }
     }
 
     /// Whether nothing more is to be done.
     pub fn is_handled(self) -> bool {
-        matches!(self, Self::Done | Self::AlreadyHandled | Self::Skipped)
+        matches!(self, Self::Done | Self::AlreadyHandled | Self::Skipped | Self::Cancelled)
     }
 }
 
@@ -238,6 +241,7 @@ mod tests {
             ReportedOutcome::Snoozed,
             ReportedOutcome::Released,
             ReportedOutcome::Dead,
+            ReportedOutcome::Cancelled,
         ] {
             assert_eq!(serde_json::to_value(outcome).unwrap(), outcome.as_str());
         }

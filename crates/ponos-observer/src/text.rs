@@ -104,6 +104,7 @@ fn attempt(attempt: &Attempt) -> String {
         ReportedOutcome::Snoozed => "put off",
         ReportedOutcome::Released => "given back",
         ReportedOutcome::Dead => "dead-lettered",
+        ReportedOutcome::Cancelled => "cancelled",
         ReportedOutcome::Other => "ended in a way that is not known here",
     };
     let mut text =

@@ -32,7 +32,7 @@ const HANDLED = { handled: ["handled", "good"], waiting: ["waits", "busy"], dead
 /** @type {Record<string, [string, Mood]>} */
 const AWAITED = { awaited: ["awaited", "busy"], missed: ["not handled", "bad"], uncertain: ["uncertain", "busy"], "not-yet-declared": ["declared later", "still"] };
 /** @type {Record<string, string>} */
-const OUTCOMES = { done: "done", "already-handled": "was handled already", skipped: "skipped", retried: "failed", snoozed: "put off", released: "given back", dead: "dead-lettered" };
+const OUTCOMES = { done: "done", "already-handled": "was handled already", skipped: "skipped", retried: "failed", snoozed: "put off", released: "given back", dead: "dead-lettered", cancelled: "cancelled" };
 /** The gravest first. @type {Mood[]} */
 const GRAVITY = ["bad", "busy", "still", "good"];
 

@@ -1,9 +1,12 @@
-//! `ponos pause`, `resume`, `limit` and `control list`: what is said of queues by hand, in the stream `ponos.control`.
+//! `ponos pause`, `resume`, `limit`, `cancel` and `control list`: what is said of queues and messages by hand, in the stream
+//! `ponos.control`.
 
+mod cancel;
 mod limit;
 mod list;
 mod pause;
 
+pub(crate) use cancel::Args as CancelArgs;
 pub(crate) use limit::Args as LimitArgs;
 pub(crate) use pause::{PauseArgs, ResumeArgs};
 
@@ -38,6 +41,10 @@ pub(crate) async fn limit(options: &Options, args: LimitArgs) -> Result<Exit, Tr
     limit::run(options, args).await
 }
 
+pub(crate) async fn cancel(options: &Options, args: CancelArgs) -> Result<Exit, Trouble> {
+    cancel::run(options, args).await
+}
+
 /// How long it holds where nothing is said.
 const DAY: &str = "24h";
 
@@ -69,7 +76,7 @@ fn trouble(error: ControlError) -> Trouble {
             Trouble::Link(error)
         }
         ControlError::Invalid(why) => Trouble::usage(why),
-        ControlError::NoQueue(_) | ControlError::Client(ClientError::Refused { .. }) => {
+        ControlError::NoQueue(_) | ControlError::Full | ControlError::Client(ClientError::Refused { .. }) => {
             Trouble::findings(error.to_string())
         }
         _ => Trouble::lost(error.to_string()),

@@ -78,7 +78,11 @@ impl PutOffDeliveries {
         let one = (Arc::clone(queue), id.to_string());
         let mut waiting = self.lock();
         match ended {
-            Ended::Done | Ended::HandledAlready | Ended::Skipped(_) | Ended::Dead(_) => {
+            Ended::Done
+            | Ended::HandledAlready
+            | Ended::Skipped(_)
+            | Ended::Dead(_)
+            | Ended::Cancelled(_) => {
                 waiting.remove(&one);
             }
             _ if waiting.len() < KNOWN => {

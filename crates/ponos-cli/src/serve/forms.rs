@@ -123,8 +123,8 @@ pub(super) struct Publishing {
 /// How a delivery ended.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Settled {
-    /// `done`, `handled-already`, `skipped`, `retried`, `snoozed`, `released` or `dead`. Other than the outcome says where that
-    /// could not be carried out, with the reason.
+    /// `done`, `handled-already`, `skipped`, `retried`, `snoozed`, `released`, `cancelled` or `dead`. Other than the outcome says
+    /// where that could not be carried out, with the reason.
     pub(super) ended: &'static str,
     /// When the next attempt is due.
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -286,6 +286,7 @@ impl Settled {
             Ended::Retried { due, reason, .. } => ("retried", Some(*due), Some(reason.clone())),
             Ended::Snoozed { due, reason } => ("snoozed", Some(*due), Some(reason.clone())),
             Ended::Dead(death) => ("dead", None, Some(death.reason.clone())),
+            Ended::Cancelled(why) => ("cancelled", None, Some(why.clone())),
             Ended::Released(why) => ("released", None, Some(why.clone())),
             _ => ("released", None, None),
         };

@@ -21,7 +21,7 @@ pub(super) const UNKNOWN: &str = "without an inbox on Postgres retries wait in q
 
 /// The service, and where its messages wait.
 #[derive(Debug, clap::Args)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// The service whose messages wait; that of the file ponos.toml if left out
     #[arg(long, value_name = "SERVICE", conflicts_with = "config")]
     service: Option<String>,
@@ -36,19 +36,29 @@ pub(super) struct Place {
 impl Place {
     /// Opens the inbox; `None` for a service without one on Postgres.
     pub(super) async fn open(&self) -> Result<Option<Inbox>, Trouble> {
+        Ok(self.service_and_inbox(None).await?.1)
+    }
+
+    /// The service, by its name or else that one, and its inbox if that is on Postgres.
+    pub(crate) async fn service_and_inbox(
+        &self,
+        otherwise: Option<&str>,
+    ) -> Result<(String, Option<Inbox>), Trouble> {
         let told = self.inbox.as_deref().filter(|told| !told.is_empty());
         let told = told.map(InboxLocation::read).transpose()?;
-        let (service, inbox) = match &self.service {
-            Some(service) => (service.clone(), told),
+        let otherwise = otherwise.filter(|_| self.config.is_none());
+        let (service, inbox) = match self.service.as_deref().or(otherwise) {
+            Some(service) => (service.to_owned(), told),
             None => {
                 let config = Config::load(self.config.as_deref())?;
                 (config.described.service, told.or(config.inbox))
             }
         };
-        match inbox.filter(InboxLocation::shows_what_waits) {
-            Some(place) => place.open(&service, 1, true).await.map(Some),
-            None => Ok(None),
-        }
+        let inbox = match inbox.filter(InboxLocation::shows_what_waits) {
+            Some(place) => Some(place.open(&service, 1, true).await?),
+            None => None,
+        };
+        Ok((service, inbox))
     }
 
     /// What waits there and fits the filter.

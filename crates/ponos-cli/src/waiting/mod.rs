@@ -9,6 +9,8 @@ mod ladder;
 mod list;
 mod show;
 
+pub(crate) use choice::Place;
+
 use crate::{connection::Options, exit::Exit, trouble::Trouble};
 
 /// Lists, shows, hurries, moves or drops what waits. What each is for stands with its arguments.

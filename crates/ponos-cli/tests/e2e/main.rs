@@ -5,6 +5,7 @@ mod asyncapi;
 #[cfg(unix)]
 mod aws;
 mod begin;
+mod cancel;
 mod config;
 mod contracts;
 mod control;

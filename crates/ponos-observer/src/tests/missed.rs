@@ -34,7 +34,9 @@ fn what_nobody_handles_is_missed_once_its_workers_were_heard_after_its_time() {
 
 #[test]
 fn what_is_handled_in_time_is_not_missed() {
-    for outcome in [Done, ReportedOutcome::AlreadyHandled, ReportedOutcome::Skipped] {
+    for outcome in
+        [Done, ReportedOutcome::AlreadyHandled, ReportedOutcome::Skipped, ReportedOutcome::Cancelled]
+    {
         let (mut bus, mut shop) = shop();
         bus.event("1", NAME);
         bus.reports(&mut shop, outcome, delivery("1", NAME));

@@ -61,7 +61,7 @@ fn heard() -> impl Strategy<Value = Heard> {
     prop_oneof![
         4 => (id(), proptest::option::of(id()), proptest::option::of(0..3_u8))
             .prop_map(|(id, cause, trace)| Heard::Event { id, cause, trace }),
-        4 => (0..4_u8, id(), proptest::option::of(id()), 0..8_u8, proptest::collection::vec(id(), 0..4), 0..50_u64)
+        4 => (0..4_u8, id(), proptest::option::of(id()), 0..9_u8, proptest::collection::vec(id(), 0..4), 0..50_u64)
             .prop_map(|(service, id, cause, outcome, published, sequence)| Heard::Report {
                 service, id, cause, outcome, published, sequence,
             }),
@@ -73,7 +73,7 @@ fn heard() -> impl Strategy<Value = Heard> {
     ]
 }
 
-const OUTCOMES: [ReportedOutcome; 8] = [
+const OUTCOMES: [ReportedOutcome; 9] = [
     Done,
     ReportedOutcome::AlreadyHandled,
     ReportedOutcome::Skipped,
@@ -81,6 +81,7 @@ const OUTCOMES: [ReportedOutcome; 8] = [
     ReportedOutcome::Snoozed,
     ReportedOutcome::Released,
     ReportedOutcome::Dead,
+    ReportedOutcome::Cancelled,
     ReportedOutcome::Other,
 ];
 

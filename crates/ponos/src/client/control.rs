@@ -1,4 +1,4 @@
-//! Pauses and limits queues of running workers, by the control stream.
+//! Pauses and limits queues of running workers, by the control stream. What cancels messages is in `cancel`.
 
 use super::{Client, ClientError};
 use crate::{
@@ -8,12 +8,13 @@ use crate::{
     declared::{is_service, random_id},
     event::{
         Event, Timestamp,
-        control::{self, CONTROL, CONTROL_CHANGED, Change, Key, Setting},
+        control::{self, CONTROL, CONTROL_CANCELLED, CONTROL_CHANGED, Change, Key, Setting},
     },
     inbox::Held,
     text::shown,
     worker::FlushError,
 };
+use serde::Serialize;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -25,9 +26,9 @@ const TAKEN_BACK: Duration = Duration::from_secs(31 * 86_400);
 /// After so many records the state is written anew.
 const ANEW: u64 = 1_000;
 /// The most characters of who says it, …
-const BY: usize = 100;
+pub(super) const BY: usize = 100;
 /// … and of why.
-const WHY: usize = 500;
+pub(super) const WHY: usize = 500;
 /// How long reading what was said may take.
 const READING: Duration = Duration::from_secs(10);
 /// When it is asked again whether the stream is there, while its node can't be asked.
@@ -116,17 +117,22 @@ pub enum ControlError {
     /// What was said before could not be read in time.
     #[error("the control stream could not be read within {} s; check the broker, then try again", .0.as_secs())]
     Unread(Duration),
+    /// There is no room for it.
+    #[error(
+        "as many messages are cancelled as can be (100,000, or 5 MiB of ids and reasons): some end within 8 days; pause their queue until then, or have the handler look whether there is still something to do"
+    )]
+    Full,
     /// It was not sent.
     #[error("{0}")]
     Client(#[from] ClientError),
 }
 
-/// Pauses and limits queues of running workers: from [`Client::control`]. Each replica of a service obeys within milliseconds, and so does one
+/// Pauses and limits queues of running workers, and cancels messages: from [`Client::control`]. Each replica of a service obeys within milliseconds, and so does one
 /// that is started later, until the end. It needs the right to write to the exchange `ponos.control`, and to read the stream of that name.
 #[derive(Debug, Clone)]
 pub struct ControlClient {
-    client: Client,
-    by: String,
+    pub(super) client: Client,
+    pub(super) by: String,
 }
 
 impl Client {
@@ -234,10 +240,7 @@ impl ControlClient {
         until: Timestamp,
         why: String,
     ) -> Result<Option<Fold>, ControlError> {
-        let by = self.by.clone();
-        if by.chars().count() > BY {
-            return Err(ControlError::Invalid(format!("who says it has more than {BY} characters")));
-        }
+        let by = self.checked_by()?;
         let queue = key.queue().to_owned();
         let Some((service, _)) =
             queue.split_once('.').filter(|(service, _)| is_service(service) && queue.len() <= 255)
@@ -247,25 +250,50 @@ impl ControlClient {
                 shown(&queue)
             )));
         };
-        let transport = &self.client.0.transport;
-        if transport.inspect(&queue).await?.is_none() {
-            return Err(ControlError::NoQueue(queue));
-        }
-        self.declare().await?;
-        let before = match self.read().await {
-            Ok(fold) => Some(fold),
-            // who may only write does that
-            Err(ControlError::Broker(error)) if error.class == LinkErrorClass::Forbidden => None,
-            Err(error) => return Err(error),
-        };
+        self.expect_queue(&queue).await?;
+        let before = self.before().await?;
         let service = service.to_owned();
         let change = Change { service, key, value, until, by, why, folded_from: None };
-        let event = self.event(&change)?;
-        self.client.send(CONTROL_CHANGED, held(event), self.client.0.limits.timeout).await?;
-        if let Some(before) = before.as_ref().filter(|before| before.since_written() >= ANEW) {
+        self.write(CONTROL_CHANGED, &change, before.as_ref()).await?;
+        Ok(before)
+    }
+
+    pub(super) fn checked_by(&self) -> Result<String, ControlError> {
+        if self.by.chars().count() > BY {
+            return Err(ControlError::Invalid(format!("who says it has more than {BY} characters")));
+        }
+        Ok(self.by.clone())
+    }
+
+    pub(super) async fn expect_queue(&self, queue: &str) -> Result<(), ControlError> {
+        let found = self.client.0.transport.inspect(queue).await?;
+        found.map(drop).ok_or_else(|| ControlError::NoQueue(queue.to_owned()))
+    }
+
+    /// What was said before, where that may be read, of a stream that is there now.
+    pub(super) async fn before(&self) -> Result<Option<Fold>, ControlError> {
+        self.declare().await?;
+        match self.read().await {
+            Ok(fold) => Ok(Some(fold)),
+            // who may only write does that
+            Err(ControlError::Broker(error)) if error.class == LinkErrorClass::Forbidden => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes a record, and the state as it was before anew if that is due.
+    pub(super) async fn write(
+        &self,
+        name: &str,
+        data: &impl Serialize,
+        before: Option<&Fold>,
+    ) -> Result<(), ControlError> {
+        let event = self.event(name, data)?;
+        self.client.send(name, held(event), self.client.0.limits.timeout).await?;
+        if let Some(before) = before.filter(|before| before.since_written() >= ANEW) {
             self.write_anew(before).await;
         }
-        Ok(before)
+        Ok(())
     }
 
     /// Declares the stream where it is missing. One that is there is not touched: the user may have no right to. One whose node is
@@ -308,11 +336,13 @@ impl ControlClient {
     async fn write_anew(&self, fold: &Fold) {
         let mut all = Vec::new();
         for Entry { id, time, change, .. } in fold.to_write(self.now()) {
-            if let Ok(mut event) = self.event(&change) {
+            if let Ok(mut event) = self.event(CONTROL_CHANGED, &change) {
                 (event.id, event.time) = (id, time);
                 all.push(held(event));
             }
         }
+        let cancelled = fold.cancelled().to_write(self.now());
+        all.extend(cancelled.iter().filter_map(|one| self.event(CONTROL_CANCELLED, one).ok()).map(held));
         let publisher = self.client.open().as_ref().map(|open| open.publisher.clone());
         let written = match publisher {
             Some(publisher) => publisher.publish(all, self.client.0.limits.timeout).await,
@@ -323,16 +353,16 @@ impl ControlClient {
         }
     }
 
-    fn event(&self, change: &Change) -> Result<Event, ControlError> {
+    fn event(&self, name: &str, data: &impl Serialize) -> Result<Event, ControlError> {
         let unfit = |why: String| ControlError::Invalid(why);
-        let name = CONTROL_CHANGED.parse().map_err(|why| unfit(format!("{CONTROL_CHANGED}: {why}")))?;
-        let data = serde_json::to_vec(change).map_err(|why| unfit(why.to_string()))?;
+        let name = name.parse().map_err(|why| unfit(format!("{name}: {why}")))?;
+        let data = serde_json::to_vec(data).map_err(|why| unfit(why.to_string()))?;
         let mut event = Event::new(random_id(), self.client.0.declared.source.clone(), name, data);
         event.time = Some(self.now());
         Ok(event)
     }
 
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         self.client.0.clock.now()
     }
 }

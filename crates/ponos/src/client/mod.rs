@@ -6,6 +6,7 @@
 //!
 //! Absent: consuming ([`Worker`](crate::worker::Worker)), and declaring: exchanges and queues are the worker's.
 
+mod cancel;
 pub(crate) mod clock;
 mod connect;
 mod control;
@@ -14,6 +15,7 @@ mod error;
 mod outbox;
 mod outgoing;
 
+pub use cancel::Cancel;
 pub use clock::{
     BatchOutcome, ClockClient, ClockError, Command, DelayedEvent, DelayedPage, DelayedState, EventOutcome,
     ItemOutcome, Problem, ProblemError, ScheduleOutcome, SchedulePage, ScheduleState, Triggered,

@@ -4,12 +4,15 @@
 //! place of that: so whoever writes the state anew while others write brings nothing back that was taken back meanwhile. For the same
 //! reason a record that takes something back is kept like others.
 
-use super::{Limit, PausedByHand, Steered};
+use super::{
+    Limit, PausedByHand, Steered,
+    cancelled::{Cancellations, CancelledIds, Said},
+};
 use crate::{
     broker::Delivery,
     event::{
         Event, EventId, Timestamp,
-        control::{CONTROL_CHANGED, Change, Key},
+        control::{CONTROL_CANCELLED, CONTROL_CHANGED, Cancellation, Change, Key},
         from_json,
     },
     text::shortened,
@@ -22,12 +25,14 @@ const KEYS: usize = 10_000;
 const BYTES: usize = 8 << 20;
 /// The longest record; a longer one is none of ours.
 const RECORD: usize = 16 << 10;
-/// The most bytes of a queue's name.
+/// The most bytes of a queue's name, and of a message's id.
 const NAME: usize = 255;
 /// The most characters of who said it, …
 const BY: usize = 100;
 /// … and of why.
 const WHY: usize = 500;
+/// A record of so many bytes counts as one more when the state is written anew after so many.
+const WEIGHT: usize = 4 << 10;
 
 /// Which records are kept.
 #[derive(Debug, Clone)]
@@ -53,6 +58,8 @@ pub(crate) struct Entry {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Record {
     Changed(Box<Entry>),
+    /// Messages are cancelled; `true`: it repeats what stands before it.
+    Cancelled(CancelledIds, bool),
     /// Nothing that this version knows.
     Other,
 }
@@ -60,31 +67,52 @@ pub(crate) enum Record {
 impl Record {
     /// Reads a message, which anybody may have written who may write there.
     pub(crate) fn of(delivery: &Delivery) -> Self {
-        Self::changed(delivery).map_or(Self::Other, |entry| Self::Changed(Box::new(entry)))
+        Self::known(delivery).unwrap_or(Self::Other)
     }
 
-    fn changed(delivery: &Delivery) -> Option<Entry> {
+    fn known(delivery: &Delivery) -> Option<Self> {
         let bytes = delivery.message.body.len();
         if bytes > RECORD {
             return None;
         }
         let place = place(delivery)?;
         let event = Event::from_message(&delivery.message).ok()?;
-        if event.name.as_str() != CONTROL_CHANGED {
+        match event.name.as_str() {
+            CONTROL_CHANGED => Self::changed(event, place, bytes),
+            CONTROL_CANCELLED => Self::cancelled(&event),
+            _ => None,
+        }
+    }
+
+    fn cancelled(event: &Event) -> Option<Self> {
+        let Cancellation { service, queue, name, ids, until, by, why, folded } =
+            from_json(&event.data).ok()?;
+        let (by, why) = (in_a_line(&by, BY), in_a_line(&why, WHY));
+        let are_short = [Some(&service), queue.as_ref(), name.as_ref()];
+        if are_short.into_iter().flatten().any(|text| text.len() > NAME) {
             return None;
         }
+        let said = Arc::new(Said { until, service, queue, name, by, why });
+        let ids = ids.into_iter().filter(|id| id.len() <= NAME).map(Arc::from).collect();
+        Some(Self::Cancelled(CancelledIds { ids, said }, folded))
+    }
+
+    fn changed(event: Event, place: u64, bytes: usize) -> Option<Self> {
         let mut change: Change = from_json(&event.data).ok()?;
         (change.by, change.why) = (in_a_line(&change.by, BY), in_a_line(&change.why, WHY));
         let place = change.folded_from.unwrap_or(place).min(place);
         let is_limit = matches!(change.key, Key::Limit { .. });
         let is_known = !is_limit || change.value.as_ref().is_none_or(|value| Limit::of(value).is_some());
-        (is_known && change.key.queue().len() <= NAME).then_some(Entry {
-            id: event.id,
-            time: event.time,
-            change,
-            place,
-            bytes,
-        })
+        let entry = Entry { id: event.id, time: event.time, change, place, bytes };
+        (is_known && entry.change.key.queue().len() <= NAME).then(|| Self::Changed(Box::new(entry)))
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Changed(entry) => entry.bytes,
+            Self::Cancelled(cancelled, _) => cancelled.ids.iter().map(|id| id.len()).sum(),
+            Self::Other => 0,
+        }
     }
 }
 
@@ -104,6 +132,7 @@ pub(crate) struct Fold {
     scope: Scope,
     entries: BTreeMap<Key, Entry>,
     bytes: usize,
+    cancelled: Cancellations,
     /// Records since the state was written anew, this stream's beginning included.
     since_written: u64,
     left_out: bool,
@@ -111,7 +140,8 @@ pub(crate) struct Fold {
 
 impl Fold {
     pub(crate) fn new(scope: Scope) -> Self {
-        Self { scope, entries: BTreeMap::new(), bytes: 0, since_written: 0, left_out: false }
+        let (entries, cancelled) = (BTreeMap::new(), Cancellations::default());
+        Self { scope, entries, bytes: 0, cancelled, since_written: 0, left_out: false }
     }
 
     /// The same scope, and nothing read.
@@ -121,8 +151,12 @@ impl Fold {
 
     /// Takes the next record in; whether something may be otherwise by it.
     pub(crate) fn take(&mut self, record: Record, now: Timestamp) -> bool {
-        self.since_written += 1;
-        let Record::Changed(entry) = record else { return false };
+        self.since_written += 1 + (record.bytes() / WEIGHT) as u64;
+        let entry = match record {
+            Record::Changed(entry) => entry,
+            Record::Cancelled(cancelled, folded) => return self.cancel(&cancelled, folded, now),
+            Record::Other => return false,
+        };
         if entry.change.folded_from.is_some() {
             self.since_written = 0;
         }
@@ -134,13 +168,43 @@ impl Fold {
         if before.is_none() && self.is_full(entry.bytes) {
             self.forget_over(now);
             if self.is_full(entry.bytes) {
-                self.leave_out(&entry.change.key);
+                self.leave_out(entry.change.key.queue());
                 return false;
             }
         }
         self.bytes = self.bytes + entry.bytes - before.unwrap_or(0);
         self.entries.insert(entry.change.key.clone(), *entry);
         true
+    }
+
+    fn cancel(&mut self, cancelled: &CancelledIds, folded: bool, now: Timestamp) -> bool {
+        if folded {
+            self.since_written = 0;
+        }
+        let concerns = match (&self.scope, &cancelled.said.queue) {
+            (Scope::All, _) => true,
+            (Scope::Queues(_), Some(queue)) => self.concerns(queue),
+            (Scope::Queues(queues), None) => queues.iter().any(|queue| {
+                queue.split_once('.').is_some_and(|(service, _)| service == cancelled.said.service)
+            }),
+        };
+        if !concerns {
+            return false;
+        }
+        if !self.cancelled.add(cancelled, now) {
+            self.leave_out(cancelled.said.queue.as_deref().unwrap_or(&cancelled.said.service));
+        }
+        true
+    }
+
+    /// Whether there is room for these as well.
+    pub(crate) fn has_room(&self, cancelled: &CancelledIds, now: Timestamp) -> bool {
+        self.cancelled.clone().add(cancelled, now)
+    }
+
+    /// What is cancelled, of which some may be over.
+    pub(crate) fn cancelled(&self) -> &Cancellations {
+        &self.cancelled
     }
 
     fn concerns(&self, queue: &str) -> bool {
@@ -159,11 +223,11 @@ impl Fold {
         self.bytes = self.entries.values().map(|entry| entry.bytes).sum();
     }
 
-    fn leave_out(&mut self, key: &Key) {
+    fn leave_out(&mut self, queue: &str) {
         if !std::mem::replace(&mut self.left_out, true) {
             tracing::error!(
-                queue = key.queue(),
-                "the control stream says more than is kept ({KEYS} keys, {BYTES} bytes): the rest is not obeyed; find out who writes to it"
+                queue,
+                "the control stream says more than is kept ({KEYS} keys, {BYTES} bytes; 100,000 cancelled messages): the rest is not obeyed; find out who writes to it"
             );
         }
     }
@@ -185,7 +249,8 @@ impl Fold {
 
     /// When the first of what holds now ends.
     pub(crate) fn next_end(&self, now: Timestamp) -> Option<Timestamp> {
-        self.holding(now).map(|entry| entry.change.until).min()
+        let entries = self.holding(now).map(|entry| entry.change.until).min();
+        entries.into_iter().chain(self.cancelled.next_end(now)).min()
     }
 
     /// What is said of a queue now.

@@ -2,6 +2,7 @@
 
 use super::{
     Fold, Reader, Scope, Steering, Unread,
+    fold::Record,
     reading::{Came, Opener},
 };
 use crate::{
@@ -119,17 +120,28 @@ impl Follower {
             let Some(reader) = &mut self.source.reader else { return Err(Unread::Ended) };
             tokio::select! {
                 came = reader.next() => match came? {
-                    Came::Record(record) => {
-                        if self.source.fold.take(record, clock.now()) {
-                            self.steer();
-                        }
-                    }
+                    Came::Record(record) => self.take(record),
                     Came::Anew => {
                         let anew = self.source.fold.anew();
                         self.behind = Some(std::mem::replace(&mut self.source.fold, anew));
                     }
                 },
                 () = sleep_to_end(&self.source.fold, clock) => self.steer(),
+            }
+        }
+    }
+
+    /// Takes in what comes. Of messages that are cancelled there may be many: these alone are new then.
+    fn take(&mut self, record: Record) {
+        let now = self.clock.now();
+        let cancelled = match &record {
+            Record::Cancelled(cancelled, is_repeated) => Some((cancelled.clone(), *is_repeated)),
+            _ => None,
+        };
+        if self.source.fold.take(record, now) {
+            match cancelled {
+                Some((cancelled, is_repeated)) => self.steering.cancel(&cancelled, is_repeated, now),
+                None => self.steer(),
             }
         }
     }
@@ -143,7 +155,7 @@ impl Follower {
     }
 
     fn is_off(&self, why: &Unread) {
-        tracing::info!(%why, "control is off: this worker does not learn of queues that are paused or limited by hand");
+        tracing::info!(%why, "control is off: this worker does not learn of queues that are paused or limited by hand, nor of messages that are cancelled");
     }
 }
 

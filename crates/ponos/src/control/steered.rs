@@ -1,6 +1,6 @@
 //! What is said of the queues of a worker now.
 
-use super::Fold;
+use super::{Cancelled, CancelledIds, Fold};
 use crate::{
     event::{
         Timestamp,
@@ -120,29 +120,47 @@ pub(crate) struct Steered {
     pub(crate) limit: Option<Limit>,
 }
 
-/// What is said of each queue of a worker, for whoever obeys.
+/// What is said of each queue of a worker, and of messages, for whoever obeys.
 #[derive(Debug)]
-pub(crate) struct Steering(Vec<(Arc<str>, watch::Sender<Steered>)>);
+pub(crate) struct Steering {
+    queues: Vec<(Arc<str>, watch::Sender<Steered>)>,
+    cancelled: Arc<Cancelled>,
+}
 
 impl Steering {
     /// Nothing is said of these queues.
     pub(crate) fn new(queues: impl IntoIterator<Item = Arc<str>>) -> Self {
-        Self(queues.into_iter().map(|queue| (queue, watch::Sender::default())).collect())
+        let queues = queues.into_iter().map(|queue| (queue, watch::Sender::default())).collect();
+        Self { queues, cancelled: Arc::default() }
     }
 
     pub(crate) fn queues(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.0.iter().map(|(queue, _)| queue)
+        self.queues.iter().map(|(queue, _)| queue)
     }
 
     /// What is said of a queue. Of one that is not the worker's nothing ever is.
     pub(crate) fn of(&self, queue: &str) -> watch::Receiver<Steered> {
-        let found = self.0.iter().find(|(known, _)| **known == *queue);
+        let found = self.queues.iter().find(|(known, _)| **known == *queue);
         found.map_or_else(|| watch::Sender::default().subscribe(), |(_, steered)| steered.subscribe())
+    }
+
+    /// The messages that are cancelled.
+    pub(crate) fn cancelled(&self) -> &Arc<Cancelled> {
+        &self.cancelled
+    }
+
+    /// These are cancelled, too.
+    pub(super) fn cancel(&self, ids: &CancelledIds, is_repeated: bool, now: Timestamp) {
+        if !is_repeated {
+            tracing::info!(count = ids.ids.len(), "messages are {}", ids.said);
+        }
+        self.cancelled.add(ids, now);
     }
 
     /// Has all obey what holds now, and logs what is new.
     pub(crate) fn steer(&self, fold: &Fold, now: Timestamp) {
-        for (queue, sender) in &self.0 {
+        self.cancelled.replace(fold.cancelled(), now);
+        for (queue, sender) in &self.queues {
             let steered = fold.steered(queue, now);
             sender.send_if_modified(|before| {
                 let is_new = *before != steered;

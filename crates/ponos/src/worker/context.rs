@@ -107,13 +107,15 @@ impl Context {
         self.0.service.clock.now()
     }
 
-    /// Whether the task should stop: its timeout has passed, or the worker stops now.
+    /// Whether the task should stop: its timeout has passed, the worker stops now, or somebody
+    /// [cancelled](crate::client::ControlClient::cancel) it, and it is dropped in 5 s unless it has ended by then. A run of a batch is
+    /// not dropped for one of its items.
     pub fn is_cancelled(&self) -> bool {
         self.0.cancelled.is_raised()
     }
 
-    /// Resolves when [`Context::is_cancelled`] becomes true. For work on other threads; the handler's own future is dropped
-    /// anyway.
+    /// Resolves when [`Context::is_cancelled`] becomes true: for work on other threads, and for what is to be put in order while a
+    /// cancelled task has its 5 s. The handler's own future is dropped anyway.
     pub async fn cancelled(&self) {
         self.0.cancelled.raised().await;
     }

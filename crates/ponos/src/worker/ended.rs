@@ -38,6 +38,9 @@ pub enum Ended {
     Released(String),
     /// Sent to the dead letters.
     Dead(Death),
+    /// Somebody [cancelled](crate::client::ControlClient::cancel) it: before its handler was begun, or while that was at work. The
+    /// text says who, and why.
+    Cancelled(String),
 }
 
 /// Why a message went to the dead letters.

@@ -17,7 +17,7 @@ use uuid::Uuid;
 pub(crate) const GROUP: &str = "groupid";
 /// Headers of what a group sends.
 pub(crate) const NAME: &str = "group-name";
-pub(crate) const COUNTS: [&str; 3] = ["group-done", "group-dead", "group-open"];
+pub(crate) const COUNTS: [&str; 4] = ["group-done", "group-dead", "group-cancelled", "group-open"];
 /// The most groups that one handler begins.
 const MOST: usize = 100;
 /// The longest name in bytes.
@@ -43,6 +43,8 @@ pub struct GroupEnded {
     pub done: u64,
     /// Members that went to the dead letters.
     pub dead: u64,
+    /// Members that somebody cancelled.
+    pub cancelled: u64,
     /// Members that had not ended: 0, unless its time was over, or this is of [`Group::on_dead`].
     pub open: u64,
 }
@@ -59,8 +61,8 @@ pub(crate) struct GroupDraft {
 }
 
 impl Context {
-    /// Begins a group, with an inbox on Postgres: [`Context::task_in_group`] adds members, and when all of them have ended, done or
-    /// dead, the task of [`Group::then`] is sent, once. All of it commits with the handler. The name is for people; a group is told
+    /// Begins a group, with an inbox on Postgres: [`Context::task_in_group`] adds members, and when all of them have ended, done,
+    /// dead or cancelled, the task of [`Group::then`] is sent, once. All of it commits with the handler. The name is for people; a group is told
     /// apart by it and the event that is handled.
     ///
     /// ```
@@ -131,8 +133,10 @@ impl Context {
             Some(HeaderValue::Int(count)) => u64::try_from(*count).ok(),
             _ => None,
         };
-        let [done, dead, open] = COUNTS.map(count);
-        Some(GroupEnded { name: headers.text(NAME)?.to_owned(), done: done?, dead: dead?, open: open? })
+        let [done, dead, cancelled, open] = COUNTS.map(count);
+        let (name, done, dead, open) = (headers.text(NAME)?.to_owned(), done?, dead?, open?);
+        // an earlier version did not count them
+        Some(GroupEnded { name, done, dead, cancelled: cancelled.unwrap_or(0), open })
     }
 }
 

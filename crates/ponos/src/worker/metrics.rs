@@ -101,6 +101,7 @@ struct EndCounters {
     snoozed: Counter,
     released: Counter,
     dead: Counter,
+    cancelled: Counter,
     retries: Counter,
     skips: Counter,
     /// In the order of [`DeadKind::ALL`].
@@ -257,6 +258,7 @@ impl WorkerMetrics {
             snoozed: ended("snoozed"),
             released: ended("released"),
             dead: ended("dead"),
+            cancelled: ended("cancelled"),
             retries: self.retries.get_or_create_owned(&labels),
             skips: self.skipped.get_or_create_owned(&labels),
             dead_letters: DeadKind::ALL
@@ -304,7 +306,9 @@ impl QueueMetrics {
 impl EndCounters {
     fn ended(&self, ended: &Ended, void: bool) {
         let counter = match ended {
-            Ended::Done | Ended::HandledAlready | Ended::Skipped(_) if void => &self.unsettled,
+            Ended::Done | Ended::HandledAlready | Ended::Skipped(_) | Ended::Cancelled(_) if void => {
+                &self.unsettled
+            }
             Ended::Done => &self.done,
             Ended::HandledAlready => &self.already_handled,
             Ended::Skipped(_) => {
@@ -318,6 +322,7 @@ impl EndCounters {
             }
             Ended::Snoozed { .. } => &self.snoozed,
             Ended::Released(_) => &self.released,
+            Ended::Cancelled(_) => &self.cancelled,
             Ended::Dead(death) => {
                 let of_kind =
                     DeadKind::ALL.iter().zip(&self.dead_letters).find(|(kind, _)| **kind == death.kind);

@@ -34,6 +34,8 @@ pub struct Policy {
     /// ([`Worker::reports`](super::Worker::reports)), so that whoever observes can tell what was not handled in time. The worker
     /// itself does nothing by it.
     pub within: Option<Duration>,
+    /// Whether a task that is at work may be dropped when somebody [cancels](crate::client::ControlClient::cancel) it.
+    pub cancellable: bool,
     /// For a [handler of batches](super::Worker::batch), which needs it: how large a batch is, and how long it is gathered.
     pub batch: Option<Batching>,
 }
@@ -97,6 +99,7 @@ impl Default for Policy {
             latest_only: false,
             expect_by_next: None,
             within: None,
+            cancellable: true,
             batch: None,
         }
     }
@@ -187,6 +190,13 @@ impl Policy {
     #[must_use]
     pub fn within(self, within: Duration) -> Self {
         Self { within: Some(within), ..self }
+    }
+
+    /// Whether a task that is at work may be dropped when somebody [cancels](crate::client::ControlClient::cancel) it: `false` for a
+    /// handler that must not be left in the middle. One that waits is dropped all the same, for another attempt as well.
+    #[must_use]
+    pub fn cancellable(self, cancellable: bool) -> Self {
+        Self { cancellable, ..self }
     }
 
     /// How many tasks really run at the same time: one if exclusive.

@@ -7,7 +7,8 @@ use super::{
 };
 use crate::{
     broker::{DeliveryTag, Link, Requester, Settler, Transport},
-    control::Steered,
+    control::{Cancelled, Said, Steered},
+    event::Event,
 };
 use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError},
@@ -42,6 +43,8 @@ pub(crate) struct QueueContext {
     pub(crate) breaker: Arc<Breaker>,
     /// What somebody says of the queue by hand.
     pub(crate) steered: watch::Receiver<Steered>,
+    /// The messages that somebody cancelled; `stop` wakes those who wait when there are others.
+    pub(crate) cancelled: Arc<Cancelled>,
     pub(crate) report: QueueReport,
     /// How long its tasks took since the last adaptation.
     pub(crate) measured: Mutex<Measured>,
@@ -62,6 +65,21 @@ impl QueueContext {
     pub(crate) async fn voided(&self, tag: DeliveryTag) {
         // an error means that the consumer is gone, and with it its channel
         let _ = self.consuming.clone().wait_for(|link| is_void(link, tag)).await;
+    }
+
+    /// What was said of this message, if it is cancelled in this queue.
+    pub(crate) fn cancelled(&self, event: &Event) -> Option<Arc<Said>> {
+        let place = (&*self.plan.name, event.name.as_str());
+        self.cancelled.find(event.id.as_str(), place, || self.service.clock.now())
+    }
+
+    /// Has those at work look whether they are cancelled, whenever somebody cancels messages. Never returns.
+    pub(crate) async fn follow_cancelled(&self) {
+        let mut changes = self.cancelled.changes();
+        while changes.changed().await.is_ok() {
+            self.stop.wake();
+        }
+        std::future::pending().await
     }
 
     /// By which the clock is asked.

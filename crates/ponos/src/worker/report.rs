@@ -18,12 +18,14 @@ const NAMED: usize = 1_000;
 pub struct Report {
     /// Done, skipped, or handled before (by the inbox).
     pub handled: u64,
-    /// Handled too, but their connection was lost before they could be acked: they will be delivered again.
+    /// Handled or cancelled too, but their connection was lost before they could be acked: they will be delivered again.
     pub unsettled: u64,
     /// Put off to another attempt, or snoozed.
     pub retried: u64,
     /// Dead-lettered.
     pub dead: u64,
+    /// Cancelled by somebody.
+    pub cancelled: u64,
     /// How many times a message was given back to its queue.
     pub released: u64,
     /// How many messages that were: one that was given back several times counts once (of the first 10,000).
@@ -34,14 +36,18 @@ pub struct Report {
     pub paused: Vec<String>,
 }
 
-/// `handled 12, retried 1, dead 0, released 0` (and `, handled but not acked 1` if there are such), then what was left,
+/// `handled 12, retried 1, dead 0, released 0` (and `, handled but not acked 1` and `, cancelled 1` if there are such), then what was left,
 /// and which queues were paused by hand, a line each.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { handled, unsettled, retried, dead, released, given_back: _, left, paused } = self;
+        let Self { handled, unsettled, retried, dead, cancelled, released, given_back: _, left, paused } =
+            self;
         write!(f, "handled {handled}, retried {retried}, dead {dead}, released {released}")?;
         if *unsettled > 0 {
             write!(f, ", handled but not acked {unsettled}")?;
+        }
+        if *cancelled > 0 {
+            write!(f, ", cancelled {cancelled}")?;
         }
         left.iter().try_for_each(|left| write!(f, "\nleft: {left}"))?;
         paused.iter().try_for_each(|paused| write!(f, "\npaused: {paused}"))
@@ -54,6 +60,7 @@ impl Report {
         self.unsettled += other.unsettled;
         self.retried += other.retried;
         self.dead += other.dead;
+        self.cancelled += other.cancelled;
         self.released += other.released;
         self.given_back += other.given_back;
         self.left.extend(other.left);
@@ -72,6 +79,7 @@ pub(crate) struct QueueReport {
     unsettled: AtomicU64,
     retried: AtomicU64,
     dead: AtomicU64,
+    cancelled: AtomicU64,
     released: AtomicU64,
     given_back: AtomicU64,
     /// The ids of those, as far as they are remembered.
@@ -83,10 +91,13 @@ impl QueueReport {
     /// Counts one end; `void`: it can't be acked any more.
     pub(crate) fn count(&self, ended: &Ended, void: bool, id: Option<&str>) {
         let counter = match ended {
-            Ended::Done | Ended::HandledAlready | Ended::Skipped(_) if void => &self.unsettled,
+            Ended::Done | Ended::HandledAlready | Ended::Skipped(_) | Ended::Cancelled(_) if void => {
+                &self.unsettled
+            }
             Ended::Done | Ended::HandledAlready | Ended::Skipped(_) => &self.handled,
             Ended::Retried { .. } | Ended::Snoozed { .. } => &self.retried,
             Ended::Dead(_) => &self.dead,
+            Ended::Cancelled(_) => &self.cancelled,
             Ended::Released(_) => return self.given_back(id),
             // nothing ended: it is on its way
             Ended::Early { .. } => return,
@@ -121,6 +132,7 @@ impl QueueReport {
             unsettled: read(&self.unsettled),
             retried: read(&self.retried),
             dead: read(&self.dead),
+            cancelled: read(&self.cancelled),
             released: read(&self.released),
             given_back: read(&self.given_back),
             left: self.left.lock().unwrap_or_else(PoisonError::into_inner).clone(),

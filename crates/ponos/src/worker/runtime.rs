@@ -115,6 +115,7 @@ pub(crate) async fn run(
                 steering.of(&plan.name),
             )),
             steered: steering.of(&plan.name),
+            cancelled: Arc::clone(steering.cancelled()),
             breaker,
             repair: TopologyRepair::new(transport.clone(), Arc::clone(&needed)),
             requester: Arc::clone(&requester),
@@ -129,7 +130,11 @@ pub(crate) async fn run(
         aside.spawn(log_link(consumer.link(), format!("consuming {}", queue.plan.name)));
         let (watched, transport) = (Arc::clone(&queue), transport.clone());
         aside.spawn(async move {
-            tokio::join!(liveness::watch(&watched, &transport), watched.promises.watch(&watched));
+            tokio::join!(
+                liveness::watch(&watched, &transport),
+                watched.promises.watch(&watched),
+                watched.follow_cancelled()
+            );
         });
         if is_fleet {
             let followed = Arc::clone(&queue);

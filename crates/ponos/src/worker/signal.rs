@@ -1,4 +1,4 @@
-//! A flag that is raised once, and can be waited for.
+//! A flag that is raised once, and can be waited for; whoever waits may be woken to look at something else.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Notify;
@@ -17,6 +17,11 @@ impl Signal {
         self.notify.notify_waiters();
     }
 
+    /// Wakes all that [wait to be woken](Self::woken).
+    pub(crate) fn wake(&self) {
+        self.notify.notify_waiters();
+    }
+
     /// Whether it is raised.
     pub(crate) fn is_raised(&self) -> bool {
         self.raised.load(Ordering::Acquire)
@@ -24,9 +29,17 @@ impl Signal {
 
     /// Resolves when it is raised.
     pub(crate) async fn raised(&self) {
-        // the place in the queue is taken before the flag is looked at, so that none is missed
-        let notified = self.notify.notified();
-        if !self.is_raised() {
+        self.woken(|| self.is_raised().then_some(())).await;
+    }
+
+    /// Resolves with what `look` finds, which looks now, and whenever all are woken.
+    pub(crate) async fn woken<T>(&self, mut look: impl FnMut() -> Option<T>) -> T {
+        loop {
+            // the place in the queue is taken before it looks, so that nothing is missed
+            let notified = self.notify.notified();
+            if let Some(found) = look() {
+                return found;
+            }
             notified.await;
         }
     }

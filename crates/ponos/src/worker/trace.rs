@@ -88,6 +88,7 @@ impl DeliveryTrace {
             Ended::Retried { reason, .. } => ("retried", Some(("failed", reason))),
             Ended::Snoozed { .. } => ("snoozed", None),
             Ended::Released(_) => ("released", None),
+            Ended::Cancelled(_) => ("cancelled", None),
             Ended::Dead(death) => ("dead", Some((death.kind.as_str(), &death.reason))),
         };
         let span = span.text(names::OUTCOME, outcome).number(names::ATTEMPT, attempt.into());

@@ -67,7 +67,7 @@ fn is_old(at: Instant) -> bool {
 fn reason(fate: &Fate) -> usize {
     match &fate.ended {
         Ended::Retried { reason, .. } | Ended::Snoozed { reason, .. } => reason.len(),
-        Ended::Skipped(why) | Ended::Released(why) => why.len(),
+        Ended::Skipped(why) | Ended::Released(why) | Ended::Cancelled(why) => why.len(),
         Ended::Dead(death) => death.reason.len(),
         _ => 0,
     }

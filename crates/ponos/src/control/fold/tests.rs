@@ -143,6 +143,66 @@ fn what_is_kept_has_a_bound_and_what_is_over_makes_room() {
     assert_eq!(fold.bytes, fold.entries.values().map(|entry| entry.bytes).sum::<usize>());
 }
 
+fn cancelled(ids: &[&str], queue: Option<&str>) -> Cancellation {
+    Cancellation {
+        service: "shop".into(),
+        queue: queue.map(str::to_owned),
+        name: None,
+        ids: ids.iter().map(|id| (*id).to_owned()).collect(),
+        until: at(60),
+        by: "alice".into(),
+        why: "sent twice".into(),
+        folded: false,
+    }
+}
+
+fn cancelling(cancellation: &Cancellation) -> Record {
+    Record::of(&delivery(1, CONTROL_CANCELLED, &serde_json::to_string(cancellation).unwrap()))
+}
+
+#[test]
+fn a_worker_keeps_what_is_cancelled_in_its_own_queues() {
+    let found = |scope: Scope, cancellation: &Cancellation| {
+        let mut fold = Fold::new(scope);
+        let is_new = fold.take(cancelling(cancellation), NOW);
+        assert_eq!(is_new, fold.next_end(NOW).is_some());
+        is_new
+    };
+    let queues = |queue: &str| Scope::Queues(vec![Arc::from(queue)]);
+    let (all, one) = (cancelled(&["1"], None), cancelled(&["1"], Some("shop.a")));
+    for scope in [Scope::All, queues("shop.a")] {
+        assert!(found(scope.clone(), &all) && found(scope, &one));
+    }
+    assert!(found(queues("shop.b"), &all) && !found(queues("shop.b"), &one));
+    assert!(!found(queues("shopping.a"), &all));
+}
+
+#[test]
+fn a_cancellation_that_is_not_understood_is_left_out() {
+    let good = serde_json::to_string(&cancelled(&["1"], None)).unwrap();
+    let long = good.replace("sent twice", &"x".repeat(RECORD));
+    let nameless = good.replace("shop", &"s".repeat(NAME + 1));
+    for data in ["{}", "[1]", &long, &nameless, &good.replace("[\"1\"]", "1")] {
+        assert_eq!(Record::of(&delivery(1, CONTROL_CANCELLED, data)), Record::Other, "{data:.60}");
+    }
+    let lines = good.replace("sent twice", "sent\\n\\u001b[2Jtwice");
+    let Record::Cancelled(ids, false) = Record::of(&delivery(1, CONTROL_CANCELLED, &lines)) else { panic!() };
+    assert_eq!(ids.said.why, "sent  [2Jtwice");
+}
+
+#[test]
+fn many_ids_in_a_record_count_as_several_until_the_state_is_written_anew() {
+    let ids: Vec<String> = (0..250).map(|number| format!("{number:036}")).collect();
+    let all = cancelled(&ids.iter().map(String::as_str).collect::<Vec<_>>(), None);
+    let mut fold = Fold::new(Scope::All);
+    fold.take(cancelling(&all), NOW);
+    assert_eq!(fold.since_written(), 3, "9,000 bytes");
+    let anew = fold.cancelled().to_write(NOW);
+    assert_eq!(anew.len(), 1);
+    fold.take(cancelling(&anew[0]), NOW);
+    assert_eq!((fold.since_written(), fold.cancelled().to_write(NOW)), (0, anew));
+}
+
 #[test]
 fn records_are_counted_until_the_state_is_written_anew() {
     let held = change(pause("shop.a"), Some(Setting::default()), at(60));

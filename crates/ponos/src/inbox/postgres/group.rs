@@ -26,6 +26,8 @@ pub(crate) enum MemberEnd {
     Done,
     /// In the dead letters, or dropped while it waited.
     Dead,
+    /// Cancelled by somebody.
+    Cancelled,
 }
 
 /// What a group sends.
@@ -35,8 +37,8 @@ enum Sends {
     OnDead,
 }
 
-/// Of the row: name, the task's head and body, done, dead, open, milliseconds since 1970.
-type Row = (String, Option<String>, Option<Vec<u8>>, i64, i64, i64, i64);
+/// Of the row: name, the task's head and body, done, dead, cancelled, open, milliseconds since 1970.
+type Row = (String, Option<String>, Option<Vec<u8>>, i64, i64, i64, i64, i64);
 
 impl Entry {
     /// Begins these groups with its end, besides those that it was given before.
@@ -130,6 +132,7 @@ pub(super) async fn end(
     let state = match end {
         MemberEnd::Done => "done",
         MemberEnd::Dead => "dead",
+        MemberEnd::Cancelled => "cancelled",
     };
     let update = format!(
         "update {0}.ponos_member as member set state = $4
@@ -151,6 +154,7 @@ pub(super) async fn end(
     let change = match (end, was_open) {
         (MemberEnd::Done, true) => "open = open - 1, done = done + 1",
         (MemberEnd::Dead, _) => "open = open - 1, dead = dead + 1",
+        (MemberEnd::Cancelled, _) => "open = open - 1, cancelled = cancelled + 1",
         (MemberEnd::Done, false) => "dead = dead - 1, done = done + 1",
     };
     let update = format!(
@@ -185,7 +189,7 @@ async fn send(
     let update = format!(
         "update {}.ponos_group set {which}_sent = clock_timestamp()
          where service = $1 and id = $2 and {which}_sent is null
-         returning name, {which}_head, {which}_body, done, dead, open,
+         returning name, {which}_head, {which}_body, done, dead, cancelled, open,
              (extract(epoch from clock_timestamp()) * 1000)::bigint",
         store.schema
     );
@@ -194,14 +198,14 @@ async fn send(
         .bind(group.to_owned())
         .fetch_optional(&mut *connection)
         .await?;
-    let Some((name, Some(head), Some(body), done, dead, open, now)) = row else { return Ok(()) };
-    let held = task(&head, body, (&name, [done, dead, open], now))
+    let Some((name, Some(head), Some(body), done, dead, cancelled, open, now)) = row else { return Ok(()) };
+    let held = task(&head, body, (&name, [done, dead, cancelled, open], now))
         .map_err(|error| sqlx::Error::Decode(error.into()))?;
     outbox::put(connection, store, &[held]).await
 }
 
 /// The task as it was made when the group began, but with the counts and the time of now.
-fn task(head: &str, body: Vec<u8>, (name, counts, now): (&str, [i64; 3], i64)) -> Result<Held, String> {
+fn task(head: &str, body: Vec<u8>, (name, counts, now): (&str, [i64; 4], i64)) -> Result<Held, String> {
     let mut message = encoding::message(head, body).map_err(|error| error.to_string())?;
     let routing_key = message.routing_key.clone();
     // its data stay as they are, compressed ones too: no event says how
@@ -266,13 +270,13 @@ mod tests {
         message.routing_key = "shop.shop.import.finish".into();
         message.properties.priority = Some(7);
         let head = encoding::head(&message).unwrap();
-        let sent = task(&head, message.body, ("import", [2, 1, 0], 0)).unwrap().message;
+        let sent = task(&head, message.body, ("import", [2, 1, 3, 0], 0)).unwrap().message;
         assert_eq!(
             (sent.routing_key.as_str(), sent.properties.priority),
             ("shop.shop.import.finish", Some(7))
         );
         let event = compression::event(&sent, 1 << 20).unwrap();
         assert_eq!(event.data, data);
-        assert_eq!(COUNTS.map(|name| event.extensions.int(name)), [Some(2), Some(1), Some(0)]);
+        assert_eq!(COUNTS.map(|name| event.extensions.int(name)), [Some(2), Some(1), Some(3), Some(0)]);
     }
 }

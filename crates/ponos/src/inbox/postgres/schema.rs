@@ -81,8 +81,10 @@ create table if not exists {schema}.ponos_group (
     dead_sent timestamptz,
     begun timestamptz not null default now(),
     expires timestamptz not null,
+    cancelled bigint not null default 0,
     primary key (service, id)
 );
+alter table {schema}.ponos_group add column if not exists cancelled bigint not null default 0;
 create index if not exists ponos_group_expires on {schema}.ponos_group (expires);
 create table if not exists {schema}.ponos_member (
     service text not null,
@@ -151,7 +153,7 @@ async fn check(connection: &mut PgConnection, schema: &str) -> Result<(), sqlx::
                 kind, key, name, queue, reason
          from {schema}.ponos_outbox where false;
          select service, name, key, id, at, expires from {schema}.ponos_unique where false;
-         select service, id, name, open, done, dead, then_sent, dead_sent, begun, expires
+         select service, id, name, open, done, dead, then_sent, dead_sent, begun, expires, cancelled
          from {schema}.ponos_group where false;
          select service, group_id, id, state from {schema}.ponos_member where false;
          select service, saga, key, state, timeouts, begun, changed from {schema}.ponos_saga where false;"

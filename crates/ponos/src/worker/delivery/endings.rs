@@ -56,6 +56,7 @@ pub(super) async fn carry_out(task: &mut InProgress<'_>, verdict: Verdict) -> (E
         },
         Verdict::Skip(why, None) => return ended_outside(task, Ended::Skipped(why)).await,
         Verdict::HandledAlready => return ended_outside(task, Ended::HandledAlready).await,
+        Verdict::Cancelled(why) => return ended_outside(task, Ended::Cancelled(why)).await,
         Verdict::Early(due) => return wait_for_due(task, due).await,
         Verdict::Failed { after, reason } => return retry(task, after, reason).await,
         Verdict::PutOff(why) => return put_off(task, why).await,

@@ -103,6 +103,8 @@ enum Verdict {
     Stopped,
     /// To the dead letters.
     Dead(Death),
+    /// Somebody cancelled it; who, and why.
+    Cancelled(String),
 }
 
 /// Why an attempt is put off.
@@ -211,6 +213,9 @@ fn validate<'a>(task: &mut InProgress<'a>, now: Timestamp) -> Result<Valid<'a>, 
     checks::expect_next(queue, route, &event);
     checks::skip_too_old(&route.policy, &event, now)?;
     task.attempt = Attempt::read(&event.extensions, now)?;
+    if let Some(said) = queue.cancelled(&event) {
+        return Err(Verdict::Cancelled(said.to_string()));
+    }
     if let Some(due) = task.attempt.early(now) {
         return Err(Verdict::Early(due));
     }
@@ -239,7 +244,7 @@ async fn steps(task: &mut InProgress<'_>) -> Result<Verdict, Verdict> {
     }
     let context = task.context(route, &event, Some(&entry), None);
     let verdict = run::run_handler(queue, &context, run::begin_with(&route.handler, payload), entry).await;
-    if !matches!(verdict, Verdict::Unavailable { .. } | Verdict::Stopped) {
+    if !matches!(verdict, Verdict::Unavailable { .. } | Verdict::Stopped | Verdict::Cancelled(_)) {
         queue.breaker.answered(task.place.ticket());
         task.answered = true;
     }

@@ -123,6 +123,7 @@ fn reported(task: &InProgress<'_>, ended: &Ended) -> Option<(ReportedOutcome, Re
         Ended::Dead(Death { kind, reason }) => {
             (ReportedOutcome::Dead, Some(format!("{kind}: {reason}")), None)
         }
+        Ended::Cancelled(why) => (ReportedOutcome::Cancelled, Some(why.clone()), None),
     };
     let event = task.event.as_ref();
     let ended_at = task.queue.service.clock.now();
@@ -201,6 +202,7 @@ fn log(task: &InProgress<'_>, ended: &Ended) {
             end!(warn, task, took(), "error.type" = "failed", reason, next = attempt, %due, "failed; it will be tried again")
         }
         Ended::Snoozed { due, reason } => end!(info, task, took(), reason, %due, "put off"),
+        Ended::Cancelled(why) => end!(info, task, took(), reason = why, "cancelled by hand"),
         // that was said once
         Ended::Released(why) if task.queue.breaker.status().is_some() => {
             end!(debug, task, took(), reason = why, "released")

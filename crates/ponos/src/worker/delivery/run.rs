@@ -38,6 +38,8 @@ use std::{
 use tokio::time::{Instant, sleep_until};
 use tracing::Instrument;
 
+/// How long a cancelled task may go on.
+const GRACE: Duration = Duration::from_secs(5);
 /// Shorter blocking may be due to a busy machine.
 const BLOCKED: Duration = Duration::from_millis(100);
 
@@ -48,6 +50,8 @@ enum RunResult {
     TimedOut,
     Panicked(String),
     Stopped,
+    /// Somebody cancelled it; who, and why.
+    Cancelled(String),
 }
 
 /// Runs the route's handler, whose future `begin` makes.
@@ -89,6 +93,7 @@ pub(super) async fn run_handler(
                 }
                 RunResult::Unfit(unfit) => Death::new(DeadKind::Schema, unfit.to_string()).into(),
                 RunResult::Stopped => Verdict::Stopped,
+                RunResult::Cancelled(why) => Verdict::Cancelled(why),
                 // what it stood on may have been taken away already: cancelled is not failed
                 _ if queue.stop.is_raised() => Verdict::Stopped,
                 failed => {
@@ -186,6 +191,7 @@ fn failure(run: RunResult, context: &Context) -> String {
         }
         RunResult::Panicked(message) => format!("panicked: {message}"),
         RunResult::Stopped => "the worker stopped".into(),
+        RunResult::Cancelled(why) => why,
     })
 }
 
@@ -232,12 +238,19 @@ async fn run(
     };
     let mut watch = ThreadWatch::new(context.inner().route.policy.timeout);
     let body = AssertUnwindSafe(body).catch_unwind().instrument(context.span().clone());
-    let body = watch.watch(body);
-    let run = tokio::select! {
-        biased;
-        ended = body => ended.unwrap_or_else(|panic| RunResult::Panicked(panic_message(panic.as_ref()))),
-        () = sleep_until(context.deadline()) => RunResult::TimedOut,
-        () = queue.stop.raised() => RunResult::Stopped,
+    let run = {
+        let mut body = pin!(watch.watch(body));
+        let run = tokio::select! {
+            biased;
+            ended = &mut body => Ok(ended),
+            () = sleep_until(context.deadline()) => Err(RunResult::TimedOut),
+            ended = queue.stop.woken(|| interrupted(queue, context)) => Err(ended),
+        };
+        match run {
+            Ok(ended) => returned(ended),
+            Err(RunResult::Cancelled(why)) => within_grace(queue, context, body, why).boxed().await,
+            Err(ended) => ended,
+        }
     };
     if let Some(held) = watch.beyond() {
         report::blocked(queue, context, held);
@@ -247,6 +260,45 @@ async fn run(
         context.inner().blocking.idle(queue, context).boxed().await;
     }
     run
+}
+
+type Ran = Result<RunResult, Box<dyn Any + Send>>;
+
+fn returned(ended: Ran) -> RunResult {
+    ended.unwrap_or_else(|panic| RunResult::Panicked(panic_message(panic.as_ref())))
+}
+
+/// Why a run must end before its time: the worker stops, or its message is cancelled. A final handler and a batch are not ended by that.
+fn interrupted(queue: &QueueContext, context: &Context) -> Option<RunResult> {
+    if queue.stop.is_raised() {
+        return Some(RunResult::Stopped);
+    }
+    let inner = context.inner();
+    if !inner.route.policy.cancellable || inner.failure.is_some() || inner.batch.is_some() {
+        return None;
+    }
+    queue.cancelled(context.event()).map(|said| RunResult::Cancelled(said.to_string()))
+}
+
+/// A cancelled run, which is told so: what is done by the end of the grace counts as done, and all else is cancelled.
+async fn within_grace(
+    queue: &QueueContext,
+    context: &Context,
+    body: impl Future<Output = Ran> + Send,
+    why: String,
+) -> RunResult {
+    context.inner().cancelled.raise();
+    let end = context.deadline().min(Instant::now() + GRACE);
+    let ended = tokio::select! {
+        biased;
+        ended = body => returned(ended),
+        () = sleep_until(end) => RunResult::TimedOut,
+        () = queue.stop.raised() => RunResult::Stopped,
+    };
+    match ended {
+        RunResult::Stopped | RunResult::Returned(Ok(Outcome::Done | Outcome::Skip)) => ended,
+        _ => RunResult::Cancelled(why),
+    }
 }
 
 /// The message of a panic, without secrets.

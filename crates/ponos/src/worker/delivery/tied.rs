@@ -1,7 +1,7 @@
 //! What is tied to a message in the database, and ends with it: the key that it has until it is done, and its place in a group. And the
 //! groups that begin with it.
 //!
-//! A handler that is done ends it in its own transaction. Whatever ends otherwise, dead or not worth a run, does so here: after what
+//! A handler that is done ends it in its own transaction. Whatever ends otherwise, dead, cancelled or not worth a run, does so here: after what
 //! follows from it is confirmed, and before it is acked. If this process ends in between, the message comes again, and ends again.
 
 #[cfg(feature = "postgres")]
@@ -48,7 +48,11 @@ pub(super) fn begin_groups(mut entry: Entry, context: &Context) -> Entry {
 pub(super) async fn end(task: &InProgress<'_>, ended: &Ended) -> Result<(), Unmet<Infallible>> {
     let Some(event) = task.event.as_ref().filter(|event| is_tied(event)) else { return Ok(()) };
     let inbox = &task.queue.service.inbox;
-    let end = if matches!(ended, Ended::Dead(_)) { MemberEnd::Dead } else { MemberEnd::Done };
+    let end = match ended {
+        Ended::Dead(_) => MemberEnd::Dead,
+        Ended::Cancelled(_) => MemberEnd::Cancelled,
+        _ => MemberEnd::Done,
+    };
     let hold = Hold::because("what is tied to it could not be ended");
     let ended = hold_and_retry(task, hold, || async move {
         match inbox.end_tied(event, end).await {

@@ -59,7 +59,9 @@ fn the_table_of_the_guide_has_every_metric_with_its_type_and_labels() {
         (cells[1].trim_matches('`').to_owned(), (kind, labels.filter(|label| !label.is_empty()).collect()))
     });
     assert_eq!(told.collect::<BTreeMap<_, _>>(), families(&exposed(&metrics)));
-    for word in ["done", "already-handled", "unsettled", "early", "retried", "snoozed", "released"] {
+    for word in
+        ["done", "already-handled", "unsettled", "early", "retried", "snoozed", "released", "cancelled"]
+    {
         assert!(guide.contains(&format!("`{word}`")), "outcome {word}");
     }
     drop(kept);
@@ -80,6 +82,8 @@ fn every_end_counts_once_and_under_its_outcome() {
         (Ended::Retried { attempt: 2, due, reason: why() }, false, "retried", Some("ponos_retries_total")),
         (Ended::Snoozed { due, reason: why() }, false, "snoozed", None),
         (Ended::Released(why()), false, "released", None),
+        (Ended::Cancelled(why()), false, "cancelled", None),
+        (Ended::Cancelled(why()), true, "unsettled", None),
         (death, false, "dead", Some("ponos_dead_letters_total")),
     ] {
         let metrics = Metrics::new();

@@ -71,7 +71,7 @@ fn shop(inbox: &Inbox, told: &Told) -> Worker {
 }
 
 fn ended(done: u64, dead: u64, open: u64) -> Option<GroupEnded> {
-    Some(GroupEnded { name: "import".into(), done, dead, open })
+    Some(GroupEnded { name: "import".into(), done, dead, cancelled: 0, open })
 }
 
 async fn started(database: &str) -> (Inbox, Told, Kit) {
@@ -159,6 +159,22 @@ async fn one_that_is_dropped_while_it_waits_counts_as_dead() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_cancelled_while_it_waits_counts_as_such_and_is_no_death() {
+    let (inbox, told, mut kit) = started("group_cancelled").await;
+    kit.publish(NAME, &json!(["later", 1])).await;
+    let retries = WaitingFilter { kind: Some(WaitingKind::Retry), ..WaitingFilter::default() };
+    let waiting = inbox.waiting(retries).unwrap();
+    wait_until("its retry to be cancelled", LIMIT, async || {
+        (waiting.cancel().await.unwrap().changed > 0).then_some(())
+    })
+    .await;
+    wait_until("what the group sends", LIMIT, async || (!told_of(&told).is_empty()).then_some(())).await;
+    kit.settled().await;
+    let ended = GroupEnded { cancelled: 1, ..ended(1, 0, 0).unwrap() };
+    assert_eq!(told_of(&told), [(json!({ "rows": 2 }), Some(ended))]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_comes_again_after_its_commit_is_counted_once() {
     let (_, told, mut kit) = started("group_again").await;
     kit.publish(NAME, &json!([1, 2])).await;
@@ -213,7 +229,7 @@ async fn of_two_that_end_at_the_same_instant_one_is_the_last() {
     kit.settled().await;
     let told = told_of(&told);
     assert_eq!(told.len(), GROUPS);
-    let pair = Some(GroupEnded { name: "pair".into(), done: 2, dead: 0, open: 0 });
+    let pair = Some(GroupEnded { name: "pair".into(), done: 2, dead: 0, cancelled: 0, open: 0 });
     assert!(told.iter().all(|(_, ended)| *ended == pair), "{told:?}");
 }
 

@@ -1,10 +1,11 @@
-//! The worker on a real RabbitMQ, by theme: bad input, answers, limits of the fleet, what somebody deletes by hand, the broker gone in the middle of a task,
+//! The worker on a real RabbitMQ, by theme: bad input, answers, limits of the fleet, what somebody deletes or cancels by hand, the broker gone in the middle of a task,
 //! an orderly stop, its metrics, and what only a broker can show of order and exclusiveness; and the simplest worker, which they share.
 
 mod alarm;
 mod bad_input;
 mod batch;
 mod blocking;
+mod cancel;
 mod compressed;
 mod control;
 mod dead_letters;

@@ -171,6 +171,18 @@ impl Waiting {
     /// # Errors
     /// As [`InboxErrorClass`](crate::inbox::InboxErrorClass); then none is dropped, or, if the connection is lost at the very end, all.
     pub async fn drop(&self) -> Result<WaitingChange, InboxError> {
+        self.remove(MemberEnd::Dead).await
+    }
+
+    /// The same for those that were [cancelled](crate::client::ControlClient::cancel): a member of a group counts as such.
+    ///
+    /// # Errors
+    /// As [`Waiting::drop`].
+    pub async fn cancel(&self) -> Result<WaitingChange, InboxError> {
+        self.remove(MemberEnd::Cancelled).await
+    }
+
+    async fn remove(&self, end: MemberEnd) -> Result<WaitingChange, InboxError> {
         let (store, doing) = (&*self.store, "dropping what waits");
         let delete = format!("delete from {}.ponos_outbox", store.schema);
         let is_tied = format!(
@@ -196,7 +208,7 @@ impl Waiting {
             rows.filter_map(|((name, id), head)| Tied::of_row(name, id, head)).collect();
         tied.sort_by(|one, other| one.group().cmp(&other.group()));
         for one in &tied {
-            store.call(doing, one.end(&mut transaction, store, MemberEnd::Dead)).await?;
+            store.call(doing, one.end(&mut transaction, store, end)).await?;
         }
         store.call(doing, transaction.commit()).await?;
         if !tied.is_empty() {

@@ -154,6 +154,7 @@ impl Verdict {
             Self::Hindered(why) => Self::Hindered(why.clone()),
             Self::Stopped => Self::Stopped,
             Self::Dead(death) => Self::Dead(death.clone()),
+            Self::Cancelled(why) => Self::Cancelled(why.clone()),
         }
     }
 

@@ -1,6 +1,9 @@
-//! What somebody says of queues by hand: pauses and limits, obeyed by each replica until their end, with nothing lost.
+//! What somebody says of queues and messages by hand: pauses, limits, and what is cancelled, obeyed by each replica until their end,
+//! with nothing lost.
 
 mod batches;
+mod cancel;
+mod cancelled_records;
 mod records;
 mod shop;
 

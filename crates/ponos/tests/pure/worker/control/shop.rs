@@ -7,7 +7,7 @@ use ponos::{
         Link, Publisher, Publishing, Transport,
         memory::{Broker, Version},
     },
-    client::Until,
+    client::{Cancel, Until},
     clock::Clock,
     control::Limit,
     event::Event,
@@ -50,6 +50,8 @@ pub(super) struct Seen {
     pub(super) done: Mutex<Vec<String>>,
     pub(super) dead: AtomicUsize,
     pub(super) missed: AtomicUsize,
+    /// Ids and how their deliveries ended, in order.
+    pub(super) ends: Mutex<Vec<(String, Ended)>>,
 }
 
 pub(super) struct Replica {
@@ -93,6 +95,9 @@ impl Shop {
     pub(super) fn run(&self, worker: Worker) -> Replica {
         let seen = Arc::clone(&self.seen);
         let observer = move |observed: &Observed| {
+            if let Observed::Ended { id: Some(id), ended, .. } = observed {
+                seen.ends.lock().unwrap().push((id.to_string(), ended.clone()));
+            }
             if let Observed::Ended { ended: Ended::Dead(_) | Ended::Retried { .. }, .. } = observed {
                 seen.dead.fetch_add(1, SeqCst);
             } else if let Observed::Missed { .. } = observed {
@@ -149,6 +154,27 @@ impl Shop {
             }
         };
         timeout(secs(3_600), done).await.unwrap_or_else(|_| panic!("{} of {count}", self.done()));
+    }
+
+    /// How all deliveries of that id ended, in order.
+    pub(super) fn ends(&self, id: &str) -> Vec<Ended> {
+        let ends = self.seen.ends.lock().unwrap();
+        ends.iter().filter(|(ended, _)| ended == id).map(|(_, ended)| ended.clone()).collect()
+    }
+
+    pub(super) async fn until_ended(&self, id: &str) {
+        let ended = async {
+            while self.ends(id).is_empty() {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(secs(3_600), ended).await.unwrap_or_else(|_| panic!("{id} does not end"));
+    }
+
+    /// Somebody cancels that id in the queues of the service, and all workers that run know it.
+    pub(super) async fn cancel(&self, id: &str) {
+        self.client.cancel(&[id.parse().unwrap()], Cancel::of("shop").why("sent twice")).await.unwrap();
+        sleep(Duration::from_millis(100)).await;
     }
 
     /// How often each was done.
