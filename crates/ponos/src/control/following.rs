@@ -13,7 +13,7 @@ use crate::{
     worker::ConfirmingPublisher,
 };
 use std::{sync::Arc, time::Duration};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// How long a worker reads before it consumes.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -24,6 +24,9 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// The longest sleep until something ends: the system's clock may be set meanwhile.
 const NAP: Duration = Duration::from_secs(60);
 
+/// How long a passive worker, which declares no stream, waits until it looks again for one.
+const AGAIN: Duration = Duration::from_secs(60);
+
 /// Follows the stream for a worker.
 #[derive(Debug)]
 pub(crate) struct Follower {
@@ -32,6 +35,8 @@ pub(crate) struct Follower {
     clock: Clock,
     /// It reads from the beginning, and is not through; until then this is obeyed.
     behind: Option<Fold>,
+    /// That it can't be read was said.
+    is_off: bool,
 }
 
 /// Where records come from, and what they make.
@@ -70,15 +75,15 @@ impl Follower {
         let fold = Fold::new(Scope::Queues(steering.queues().cloned().collect()));
         let behind = Some(fold.clone());
         let source = Source { transport: transport.clone(), topology, opener, reader: None, fold };
-        Self { source, steering: Arc::clone(steering), clock, behind }
+        Self { source, steering: Arc::clone(steering), clock, behind, is_off: false }
     }
 
-    /// Obeys what was said before now. Whether there is something to follow.
+    /// Obeys what was said before now. Whether there is something to follow, or may be.
     pub(crate) async fn begin(&mut self) -> bool {
         let read = timeout(LIMIT, self.source.catch_up(self.clock)).await;
         match &read {
             Ok(Ok(())) => self.behind = None,
-            Ok(Err(why)) => self.is_off(why),
+            Ok(Err(why)) => self.say_off(why),
             Err(_) => {
                 tracing::warn!(
                     "the control stream could not be read within {} s: the worker begins, and obeys what is said there once it has read it",
@@ -88,18 +93,32 @@ impl Follower {
             }
         }
         self.steer();
-        !matches!(read, Ok(Err(_)))
+        !matches!(read, Ok(Err(_))) || self.looks_again()
     }
 
     /// Obeys what is said from now on. Never returns.
     pub(crate) async fn run(mut self) {
-        let Err(why) = self.follow().await;
-        self.is_off(&why);
-        // what was said holds until its end all the same
         loop {
-            sleep_to_end(self.obeyed(), self.clock).await;
-            self.steer();
+            let Err(why) = self.follow().await;
+            self.say_off(&why);
+            let again = Instant::now() + AGAIN;
+            loop {
+                tokio::select! {
+                    () = sleep_until(again), if self.looks_again() => break,
+                    // what was said holds until its end all the same
+                    () = sleep_to_end(self.obeyed(), self.clock) => self.steer(),
+                }
+            }
+            self.source.reader = None;
+            let anew = self.source.fold.anew();
+            let before = std::mem::replace(&mut self.source.fold, anew);
+            self.behind.get_or_insert(before);
         }
+    }
+
+    /// Whether somebody else may make the stream later.
+    fn looks_again(&self) -> bool {
+        self.source.opener.is_none()
     }
 
     async fn follow(&mut self) -> Result<std::convert::Infallible, Unread> {
@@ -116,6 +135,9 @@ impl Follower {
             }
             if self.behind.take().is_some() {
                 self.steer();
+                if std::mem::take(&mut self.is_off) {
+                    tracing::info!("control is on: the control stream can be read now");
+                }
             }
             let Some(reader) = &mut self.source.reader else { return Err(Unread::Ended) };
             tokio::select! {
@@ -154,7 +176,10 @@ impl Follower {
         self.steering.steer(self.obeyed(), self.clock.now());
     }
 
-    fn is_off(&self, why: &Unread) {
+    fn say_off(&mut self, why: &Unread) {
+        if std::mem::replace(&mut self.is_off, true) {
+            return;
+        }
         tracing::info!(%why, "control is off: this worker does not learn of queues that are paused or limited by hand, nor of messages that are cancelled");
     }
 }

@@ -38,6 +38,23 @@ async fn a_passive_worker_without_the_stream_works_as_ever_and_declares_none() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_passive_worker_that_started_before_the_stream_obeys_it_within_a_minute_or_so() {
+    let shop = Shop::open(Version::V3, Duration::ZERO).await;
+    let replica = shop.run(shop.worker(Policy::default()).passive());
+    sleep(secs(600)).await;
+    shop.client.pause(QUEUE, hour()).await.unwrap();
+    sleep(secs(70)).await;
+    assert_eq!(replica.liveness.paused_by_hand().len(), 1);
+    shop.orders(5).await;
+    sleep(secs(600)).await;
+    assert_eq!(shop.done(), 0);
+    assert!(shop.client.resume(QUEUE).await.unwrap());
+    sleep(secs(10)).await;
+    assert_eq!(shop.done(), 5, "and from then on at once");
+    replica.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn with_the_stream_what_was_said_is_deleted() {
     let shop = Shop::open(Version::V3, Duration::ZERO).await;
     let replica = shop.start(Policy::default());
