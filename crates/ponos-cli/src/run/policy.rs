@@ -76,6 +76,7 @@ impl Args {
             exclusive: false,
             fleet: self.fleet,
             max_wait: self.max_wait,
+            breaker: Policy::default().breaker,
             // a program and a service take one delivery at a time
             batch: None,
         }

@@ -29,7 +29,7 @@ use ponos::{
     broker::Transport,
     metrics::Metrics,
     shutdown::{Shutdown, Stage, Trigger, shutdown},
-    worker::{Limits, Policy, Prefetch, Report},
+    worker::{Breaker, Limits, Policy, Prefetch, Report},
 };
 use publishing::Publisher;
 use routes::Served;
@@ -193,7 +193,9 @@ fn terms(policy: &Policy, longest: Duration, consumer_timeout: Duration) -> Term
 /// The policy of a handler that waits for a program, which takes so long in all. What is held unsettled becomes less, if else the
 /// broker would not wait for it; where a number was asked for, that is a fault.
 fn offered(policy: &Policy, timeout: Duration, consumer_timeout: Duration) -> Policy {
-    let mut policy = policy.clone().timeout(timeout);
+    // that nobody asked for so long is no guess, and whoever asks again is not to wait for long
+    let breaker = Breaker::default().in_a_row(1).pauses(Duration::from_secs(1), Duration::from_secs(30));
+    let mut policy = policy.clone().timeout(timeout).breaker(breaker);
     if policy.prefetch == Prefetch::Auto {
         let rounds =
             (1..4_u16).rev().find(|rounds| timeout * u32::from(*rounds) < consumer_timeout).unwrap_or(1);

@@ -123,15 +123,19 @@ fn a_program_that_is_gone_pauses_the_queue_until_it_is_there_again() {
     let worker = start(&url, &[&words[..], &[program.to_str().unwrap()]].concat());
     worker.says("consuming shop.stock.shelf.clean: connected");
     fs::remove_file(&program).unwrap();
-    ponos_ends(&url, &["publish", "stock.shelf.clean", "{}", "--task", "shop"], 0);
+    for _ in 0..5 {
+        ponos_ends(&url, &["publish", "stock.shelf.clean", "{}", "--task", "shop"], 0);
+    }
     worker.says("the queue is paused");
     assert!(worker.err().contains("can't be started"), "{}", worker.err());
     install();
-    worker.says("attempt 1");
     worker.says("is available again");
+    testkit::block_until("all five to be handled", super::support::LIMIT, || {
+        (worker.err().matches("attempt 1").count() >= 5).then_some(())
+    });
     worker.program.signal(Signal::TERM);
     let ended = worker.end();
-    assert!(ended.err.contains("1 handled, 0 put off, 0 to the dead letters"), "{}", ended.err);
+    assert!(ended.err.contains("5 handled, 0 put off, 0 to the dead letters"), "{}", ended.err);
     holds(&url, QUEUE, 0);
 }
 

@@ -4,6 +4,7 @@ use super::{
     Policy, RunError, Worker, WorkerMetrics,
     around::Layers,
     batch::batch_plan,
+    breaker,
     builder::{HandlerDraft, QueueDraft, Takes},
     plan::{Plan, QueuePlan, Route},
     reach::overshadowing,
@@ -137,6 +138,7 @@ impl Worker {
             queues.push(plan);
             faults.extend(found.into_iter().map(|fault| format!("{label}: {fault}")));
         }
+        faults.extend(breaker::disagreements(&queues));
         let (events, tasks) = registries(events, tasks, &handled, &mut faults);
         if !faults.is_empty() {
             return Err(WorkerError::Invalid(faults));
@@ -245,7 +247,7 @@ fn queue_plan(
             faults.extend(own.faults());
             if !same_stream(own, &Policy::default()) && !same_stream(own, &outer) {
                 faults.push(format!(
-                    "'{pattern}': concurrency, prefetch, rate, exclusive and fleet belong to the fan-in, not to one of its handlers"
+                    "'{pattern}': concurrency, prefetch, rate, breaker, exclusive and fleet belong to the fan-in, not to one of its handlers"
                 ));
             }
         }
@@ -294,7 +296,7 @@ fn address(text: &str, faults: &mut Vec<String>) -> Option<SocketAddr> {
 fn same_stream(one: &Policy, other: &Policy) -> bool {
     let of =
         |policy: &Policy| (policy.concurrency, policy.prefetch, policy.rate, policy.exclusive, policy.fleet);
-    of(one) == of(other)
+    of(one) == of(other) && one.breaker == other.breaker
 }
 
 /// A task has a name; an event a name or a pattern in which words may be `*` or `#`.

@@ -72,13 +72,16 @@ pub enum DeadKind {
     Released,
     /// Its handler snoozed it for longer than [`Policy::max_wait`](super::Policy::max_wait).
     Snoozed,
+    /// Something that it needs was unavailable for longer than [`Policy::max_wait`](super::Policy::max_wait), or until it was older
+    /// than [`Policy::max_age`](super::Policy::max_age).
+    Unavailable,
     /// It was delivered again and again without being settled: whatever handles it crashes.
     Poison,
 }
 
 impl DeadKind {
     /// All kinds.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Malformed,
         Self::Unhandled,
         Self::Schema,
@@ -87,6 +90,7 @@ impl DeadKind {
         Self::Refused,
         Self::Released,
         Self::Snoozed,
+        Self::Unavailable,
         Self::Poison,
     ];
 
@@ -101,6 +105,7 @@ impl DeadKind {
             Self::Refused => "refused",
             Self::Released => "released-too-long",
             Self::Snoozed => "snoozed-too-long",
+            Self::Unavailable => "unavailable",
             Self::Poison => "poison",
         }
     }
@@ -184,8 +189,9 @@ mod tests {
             DeadKind::Refused => 5,
             DeadKind::Released => 6,
             DeadKind::Snoozed => 7,
-            DeadKind::Poison => 8,
+            DeadKind::Unavailable => 8,
+            DeadKind::Poison => 9,
         };
-        assert_eq!(DeadKind::ALL.map(place), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(DeadKind::ALL.map(place), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
     }
 }

@@ -1,7 +1,7 @@
 //! Whether a worker receives what it should, by what the broker says about its consumers.
 
 use super::{
-    breaker::{Breaker, Paused},
+    circuit::{Circuit, Paused},
     queue_context::QueueContext,
 };
 use crate::{
@@ -64,7 +64,7 @@ struct Gone {
 #[derive(Debug)]
 pub(crate) struct Pulse {
     queue: Arc<str>,
-    breaker: Arc<Breaker>,
+    circuit: Arc<Circuit>,
     began: Instant,
     /// Milliseconds after `began` at which something came last.
     came: AtomicU64,
@@ -124,7 +124,7 @@ impl Liveness {
     /// The queues that are paused because something that their tasks need is unavailable. The worker is alive and goes on by
     /// itself; restarting it would not help.
     pub fn paused(&self) -> Vec<Paused> {
-        self.pulses().iter().filter_map(|pulse| pulse.breaker.status()).collect()
+        self.pulses().iter().filter_map(|pulse| pulse.circuit.status(&pulse.queue)).collect()
     }
 
     /// The queues that somebody paused (`ponos pause`). The worker is alive, and goes on when the pause ends.
@@ -195,13 +195,13 @@ fn is_of_topology(class: LinkErrorClass) -> bool {
 impl Pulse {
     pub(crate) fn new(
         queue: Arc<str>,
-        breaker: Arc<Breaker>,
+        circuit: Arc<Circuit>,
         consumer: &Consumer,
         steered: watch::Receiver<Steered>,
     ) -> Self {
         Self {
             queue,
-            breaker,
+            circuit,
             began: Instant::now(),
             came: AtomicU64::new(0),
             taken: AtomicU64::new(0),

@@ -5,7 +5,7 @@
 //! outside, and it is 32 hexadecimal digits or nothing.
 
 use super::{
-    breaker::Breaker,
+    circuit::Circuit,
     ended::{DeadKind, Ended},
 };
 use crate::{
@@ -294,12 +294,12 @@ impl QueueMetrics {
         handler.map_or(&self.no_handler, |handler| &handler.ends).ended(ended, void);
     }
 
-    /// Shows whether the queue is paused, as long as its breaker exists.
-    pub(super) fn follow(&self, queue: &Arc<str>, breaker: &Arc<Breaker>) {
+    /// Shows whether the queue is paused, as long as its circuit exists.
+    pub(super) fn follow(&self, queue: &Arc<str>, circuit: &Arc<Circuit>) {
         let mut queues = self.paused.0.lock().unwrap_or_else(PoisonError::into_inner);
         // a worker that ran before it in this process
         queues.retain(|(known, _)| known != queue);
-        queues.push((Arc::clone(queue), Arc::downgrade(breaker)));
+        queues.push((Arc::clone(queue), Arc::downgrade(circuit)));
     }
 }
 
@@ -347,15 +347,15 @@ impl HandlerMetrics {
 
 /// Which queues are paused, asked when it is scraped.
 #[derive(Debug, Default)]
-struct PausedQueues(Mutex<Vec<(Arc<str>, Weak<Breaker>)>>);
+struct PausedQueues(Mutex<Vec<(Arc<str>, Weak<Circuit>)>>);
 
 impl Collector for PausedQueues {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let help = "Whether the queue is paused: something that its tasks need is unavailable.";
         let mut encoder = encoder.encode_descriptor("ponos_paused", help, None, MetricType::Gauge)?;
-        for (queue, breaker) in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            if let Some(breaker) = breaker.upgrade() {
-                let is_paused = i64::from(breaker.status().is_some());
+        for (queue, circuit) in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            if let Some(circuit) = circuit.upgrade() {
+                let is_paused = i64::from(circuit.is_open());
                 encoder.encode_family(&[("queue", &**queue)])?.encode_gauge(&is_paused)?;
             }
         }

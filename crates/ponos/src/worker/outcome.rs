@@ -89,8 +89,10 @@ impl Failure {
     /// Something that the task needs is unavailable at present, such as a service that refuses connections. `name` is shown to
     /// people.
     ///
-    /// It pauses the queue, and no attempt is spent: deliveries taken in go back, and from time to time one task is tried,
-    /// until one ends in another way. Use it for what concerns all tasks of the queue; a plain error never pauses a queue.
+    /// No attempt is spent: the task is tried again after 1 s, 5 s, then every 30 s, until [`Policy::max_wait`](super::Policy::max_wait)
+    /// or [`Policy::max_age`](super::Policy::max_age) has passed. Several in a row pause the queue
+    /// ([`Breaker`](super::Breaker)): then one task is tried from time to time, until one ends in another way. Use it for what
+    /// concerns all tasks of the queue; a plain error never pauses a queue.
     pub fn unavailable(name: impl Into<String>, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self(Box::new(Unavailable { name: name.into(), source: error.into() }))
     }

@@ -1,6 +1,6 @@
 //! How a handler's tasks are retried, how many run at a time, and which are too old. Every default is bounded.
 
-use super::Batching;
+use super::{Batching, Breaker};
 use std::time::Duration;
 
 /// How the tasks of a handler run: start with `Policy::default()` or [`Policy::retry`], then set what differs.
@@ -10,7 +10,8 @@ pub struct Policy {
     pub attempts: u32,
     /// The wait before the next attempt.
     pub backoff: Backoff,
-    /// How long one attempt may be released and snoozed in all; after that the message goes to the dead letters (24 h).
+    /// How long one attempt may be released, snoozed, and wait for what is unavailable in all; after that the message goes to the
+    /// dead letters (24 h).
     pub max_wait: Duration,
     /// A handler that runs longer is cancelled; that is a failure (30 s).
     pub timeout: Duration,
@@ -36,6 +37,8 @@ pub struct Policy {
     pub within: Option<Duration>,
     /// Whether a task that is at work may be dropped when somebody [cancels](crate::client::ControlClient::cancel) it.
     pub cancellable: bool,
+    /// Of the queue: when it pauses by itself, because something that its tasks need is unavailable. `None`: never.
+    pub breaker: Option<Breaker>,
     /// For a [handler of batches](super::Worker::batch), which needs it: how large a batch is, and how long it is gathered.
     pub batch: Option<Batching>,
 }
@@ -100,6 +103,7 @@ impl Default for Policy {
             expect_by_next: None,
             within: None,
             cancellable: true,
+            breaker: Some(Breaker::default()),
             batch: None,
         }
     }
@@ -123,7 +127,7 @@ impl Policy {
         Self { backoff, ..self }
     }
 
-    /// Sets how long one attempt may be released and snoozed in all.
+    /// Sets how long one attempt may be released, snoozed, and wait for what is unavailable in all.
     #[must_use]
     pub fn max_wait(self, max_wait: Duration) -> Self {
         Self { max_wait, ..self }
@@ -199,6 +203,13 @@ impl Policy {
         Self { cancellable, ..self }
     }
 
+    /// When the queue pauses by itself, because something that its tasks need is unavailable; `None`: never. What was
+    /// unavailable to a task spends no attempt either way.
+    #[must_use]
+    pub fn breaker(self, breaker: impl Into<Option<Breaker>>) -> Self {
+        Self { breaker: breaker.into(), ..self }
+    }
+
     /// How many tasks really run at the same time: one if exclusive.
     pub fn slots(&self) -> usize {
         if self.exclusive { 1 } else { self.concurrency.max(1) }
@@ -272,6 +283,7 @@ impl Policy {
             ),
         );
         must(backoff.longest <= LONGEST_RETRY, "backoff.longest is more than 7 days".into());
+        faults.extend(self.breaker.iter().flat_map(Breaker::faults));
         faults.extend(self.batch.iter().flat_map(|batch| batch.faults(self)));
         faults
     }

@@ -1,7 +1,7 @@
 //! The state that all deliveries of one queue share.
 
 use super::{
-    auto_prefetch::Measured, breaker::Breaker, confirming_publisher::ConfirmingPublisher, latest::Latest,
+    auto_prefetch::Measured, circuit::Circuit, confirming_publisher::ConfirmingPublisher, latest::Latest,
     liveness::Pulse, own_releases::OwnReleases, plan::QueuePlan, promises::Promises, report::QueueReport,
     service::Service, signal::Signal, topology_repair::TopologyRepair,
 };
@@ -40,7 +40,7 @@ pub(crate) struct QueueContext {
     pub(crate) promises: Promises,
     pub(crate) own_releases: OwnReleases,
     /// Pauses the queue while what its tasks need is unavailable.
-    pub(crate) breaker: Arc<Breaker>,
+    pub(crate) circuit: Arc<Circuit>,
     /// What somebody says of the queue by hand.
     pub(crate) steered: watch::Receiver<Steered>,
     /// The messages that somebody cancelled; `stop` wakes those who wait when there are others.

@@ -10,7 +10,7 @@ mod steer;
 use super::{
     auto_prefetch::AutoPrefetch,
     batch::OpenBatches,
-    breaker::Ticket,
+    circuit::Ticket,
     delivery::{self, is_new, needs_to_be_alone},
     ended::{Ended, Observed},
     fleet::{self, FleetShare},
@@ -73,7 +73,8 @@ pub(crate) async fn run(queue: Arc<QueueContext>, consumer: Consumer, shutdown: 
         incoming: Vec::new(),
         open: OpenBatches::default(),
         size: 1,
-        pauses: 0,
+        outage: 0,
+        returning: None,
     };
     queue_loop.resize();
     let mut steered = queue_loop.queue.steered.clone();
@@ -104,8 +105,10 @@ struct QueueLoop {
     open: OpenBatches,
     /// The most deliveries in one of them.
     size: usize,
-    /// How many of the breaker's pauses were seen.
-    pauses: u64,
+    /// The long outage that was seen last, at which all that waited went back.
+    outage: u64,
+    /// One that is being given back, and was taken out of `waiting` for that.
+    returning: Option<DeliveryTag>,
     prefetch: AutoPrefetch,
     /// How many tasks may run at the same time: the slots, or less by a limit.
     at_once: usize,
@@ -137,7 +140,7 @@ impl QueueLoop {
                 self.queue.pulse.waiting.store(false, Ordering::Relaxed);
                 let came = tokio::select! {
                     biased;
-                    () = self.queue.breaker.paused(self.pauses) => continue,
+                    () = self.queue.circuit.lasts(self.outage) => continue,
                     () = said(steered) => continue,
                     () = fleet::changed(self.fleet.as_ref()), if self.fleet.is_some() => continue,
                     came = self.consumer.next_many(&mut self.incoming, AT_ONCE) => came,
@@ -161,7 +164,7 @@ impl QueueLoop {
             let place = tokio::select! {
                 biased;
                 place = place(&self.queue, limiters, wanted, 1) => place,
-                () = self.queue.breaker.paused(self.pauses) => continue,
+                () = self.queue.circuit.lasts(self.outage) => continue,
                 () = said(steered) => continue,
                 () = fleet::changed(self.fleet.as_ref()), if self.fleet.is_some() => continue,
             };
@@ -170,9 +173,9 @@ impl QueueLoop {
                 self.take_one(&mut slot);
             }
             let next = self.waiting.front();
-            let may_begin = self.queue.breaker.is_current(ticket) && !is_said(steered);
+            let may_begin = self.queue.circuit.is_current(ticket) && !is_said(steered);
             if !may_begin || next.is_none_or(|next| self.queue.is_void(next.tag)) {
-                self.queue.breaker.ended(ticket);
+                self.queue.circuit.ended(ticket);
                 self.pass_over();
                 continue;
             }
@@ -188,15 +191,15 @@ impl QueueLoop {
         }
     }
 
-    /// Gives back the waiting deliveries when the queue is paused. Those that come later are kept for the probe: they are few,
-    /// because the intake is narrow then.
+    /// Gives back the waiting deliveries once the queue has been paused for long: others have use for them. Those that come
+    /// later are kept for the probe: they are few, because the intake is narrow then.
     async fn give_back_waiting(&mut self) {
-        let pauses = self.queue.breaker.pauses();
-        if std::mem::replace(&mut self.pauses, pauses) == pauses || self.queue.plan.policy.exclusive {
+        let Some(outage) = self.queue.circuit.long_outage() else { return };
+        if std::mem::replace(&mut self.outage, outage) == outage || self.queue.plan.policy.exclusive {
             // of a single active consumer all would come again at once, and in another order
             return;
         }
-        // before anything goes back, or it comes again in the old breadth: whose task paused the queue may be later with it
+        // before anything goes back, or it comes again in the old breadth
         self.consumer.narrow();
         self.give_back_all().await;
     }
@@ -224,7 +227,7 @@ impl QueueLoop {
         let large = next.message.body.len() > self.queue.service.limits.body;
         let alone = large || needs_to_be_alone(count);
         let flow = self.consumer.flow();
-        if is_new(count) && !large && flow == Flow::Narrow && self.queue.breaker.may_widen() {
+        if is_new(count) && !large && flow == Flow::Narrow && self.queue.circuit.may_widen() {
             self.consumer.widen();
         } else if alone && flow == Flow::Wide {
             self.consumer.narrow();
@@ -265,6 +268,11 @@ impl QueueLoop {
         self.fleet = None;
         let waiting = std::mem::take(&mut self.waiting);
         let mut confirms = true;
+        if let Some(tag) = self.returning.take() {
+            // cut off by the shutdown, with nothing said to the broker yet: not settled, it would count as a crash
+            let _ = queue.settler.settle(tag, Settle::Release).await;
+            queue.pulse.settled();
+        }
         for delivery in waiting.into_iter().chain(std::mem::take(&mut self.incoming)) {
             delivery::release_queued(&queue, delivery, &mut confirms).await;
         }

@@ -27,7 +27,7 @@ const DEAD_KIND: &str = "dead-kind";
 /// How much clocks may differ before a due time counts as malformed.
 const SLACK: Duration = Duration::from_secs(3600);
 /// The headers that only a retry has: a message that is requeued from the dead letters starts without them.
-const OF_A_RETRY: [&str; 7] = [
+const OF_A_RETRY: [&str; 8] = [
     "retry-due",
     "retry-attempt",
     "retry-first-seen",
@@ -35,9 +35,12 @@ const OF_A_RETRY: [&str; 7] = [
     "retry-waits",
     "retry-waits-since",
     ALONE,
+    UNAVAILABLE,
 ];
 /// The header of what failed in a batch: it is handled by itself from then on.
 const ALONE: &str = "retry-alone";
+/// The header of what was put off because something that it needs was unavailable.
+const UNAVAILABLE: &str = "retry-unavailable";
 
 /// The attempt that a message is at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,9 +57,11 @@ pub(crate) struct Attempt {
     pub(crate) waits: Option<Waits>,
     /// It is in no batch with others any more.
     pub(crate) alone: bool,
+    /// It was put off because something that it needs was unavailable.
+    pub(crate) unavailable: bool,
 }
 
-/// How often an attempt was released or snoozed.
+/// How often an attempt was released, snoozed, or waited for what was unavailable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Waits {
     /// From 1.
@@ -68,7 +73,15 @@ pub(crate) struct Waits {
 impl Attempt {
     /// The first attempt, now.
     pub(crate) fn first(now: Timestamp) -> Self {
-        Self { number: 1, first_seen: now, due: None, failure: None, waits: None, alone: false }
+        Self {
+            number: 1,
+            first_seen: now,
+            due: None,
+            failure: None,
+            waits: None,
+            alone: false,
+            unavailable: false,
+        }
     }
 
     /// The next attempt, due at `due`, because of `failure`.
@@ -80,6 +93,7 @@ impl Attempt {
             failure: Some(failure),
             waits: None,
             alone: self.alone,
+            unavailable: false,
         }
     }
 
@@ -111,6 +125,7 @@ impl Attempt {
             failure: headers.text("retry-reason").map(str::to_owned),
             waits: waits(headers)?,
             alone: headers.get(ALONE).is_some(),
+            unavailable: headers.get(UNAVAILABLE).is_some(),
         })
     }
 
@@ -126,6 +141,15 @@ impl Waits {
         Duration::from_secs(match self.count {
             0..=10 => 1,
             11..=50 => 5,
+            _ => 30,
+        })
+    }
+
+    /// How long a message waits to which something was unavailable this often.
+    pub(crate) fn unavailable(self) -> Duration {
+        Duration::from_secs(match self.count {
+            0..=1 => 1,
+            2 => 5,
             _ => 30,
         })
     }
@@ -211,6 +235,10 @@ pub(crate) fn retry_message(message: Message, queue: &str, event: &Event, next: 
             headers.remove("retry-waits");
             headers.remove("retry-waits-since");
         }
+    }
+    match next.unavailable {
+        true => headers.set(UNAVAILABLE, 1),
+        false => _ = headers.remove(UNAVAILABLE),
     }
     message
 }

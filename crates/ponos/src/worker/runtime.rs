@@ -3,7 +3,7 @@
 #[cfg(feature = "postgres")]
 use super::relaying;
 use super::{
-    breaker::Breaker,
+    circuit::circuits,
     confirming_publisher::ConfirmingPublisher,
     fleet::{self, Share},
     latest::Latest,
@@ -87,13 +87,13 @@ pub(crate) async fn run(
     // of our own, so that the end of one queue's loop can be the end of all
     let (stop, stopping) = shutdown::shutdown();
     aside.spawn(pass_on(shutdown.clone(), stop.clone()));
-    for plan in queues {
+    let circuits = circuits(&queues);
+    for (plan, circuit) in queues.into_iter().zip(circuits) {
         let is_fleet = plan.policy.fleet;
         let held =
             if is_fleet { Share::of(&plan, &service.limits, None).prefetch } else { plan.policy.held() };
         let options = Consume::new(&*plan.name).prefetch(held).at_most(plan.most_held).cautious();
         let consumer = transport.consumer(topology.clone(), options);
-        let breaker = Arc::new(Breaker::new(Arc::clone(&plan.name), plan.policy.slots()));
         let queue = Arc::new(QueueContext {
             service: Arc::clone(&service),
             publisher: publisher.clone(),
@@ -110,13 +110,13 @@ pub(crate) async fn run(
             measured: Mutex::default(),
             pulse: Arc::new(Pulse::new(
                 Arc::clone(&plan.name),
-                Arc::clone(&breaker),
+                Arc::clone(&circuit),
                 &consumer,
                 steering.of(&plan.name),
             )),
             steered: steering.of(&plan.name),
             cancelled: Arc::clone(steering.cancelled()),
-            breaker,
+            circuit,
             repair: TopologyRepair::new(transport.clone(), Arc::clone(&needed)),
             requester: Arc::clone(&requester),
             transport: transport.clone(),
@@ -124,7 +124,7 @@ pub(crate) async fn run(
         });
         liveness.add(Arc::clone(&queue.pulse));
         if let Some(metrics) = &queue.plan.metrics {
-            metrics.follow(&queue.plan.name, &queue.breaker);
+            metrics.follow(&queue.plan.name, &queue.circuit);
             aside.spawn(receiving::follow(consumer.link(), metrics.clone()));
         }
         aside.spawn(log_link(consumer.link(), format!("consuming {}", queue.plan.name)));
@@ -230,17 +230,17 @@ async fn log_link(mut link: watch::Receiver<Link>, what: String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::Consumer;
+    use crate::{broker::Consumer, worker::circuit::Circuit};
 
     #[tokio::test]
     async fn a_queue_whose_loop_breaks_is_told_of_and_ends_the_others() {
         let (stop, stopping) = shutdown::shutdown();
         let (mut running, mut pulses, liveness) = (JoinSet::new(), HashMap::new(), Liveness::default());
         let mut add = |queue: &str, task: task::AbortHandle| {
-            let breaker = Arc::new(Breaker::new(queue.into(), 1));
+            let circuit = Arc::new(Circuit::new(None, queue.into(), 1));
             let (consumer, _) = Consumer::channel(&Consume::new(queue));
             let steered = Steering::new([]).of(queue);
-            let pulse = Arc::new(Pulse::new(queue.into(), breaker, &consumer, steered));
+            let pulse = Arc::new(Pulse::new(queue.into(), circuit, &consumer, steered));
             liveness.add(Arc::clone(&pulse));
             pulses.insert(task.id(), pulse);
         };

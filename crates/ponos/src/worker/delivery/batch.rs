@@ -14,7 +14,7 @@ use super::{
     commit::ask_inbox,
     finish,
     run::{Begun, panic_message, run_handler},
-    validate,
+    tell_circuit, validate,
 };
 use crate::{
     event::Event,
@@ -23,7 +23,7 @@ use crate::{
         Context,
         around::Unfit,
         batch::{Arrived, BatchPlan, BatchTrace, Item, Marks},
-        breaker::{Place, Ticket},
+        circuit::{Place, Ticket},
         context::ContextInner,
         ended::{DeadKind, Death},
         held::{Buffer, NAMESPACE, Total},
@@ -65,7 +65,7 @@ pub(in crate::worker) async fn process_batch(
     ticket: Ticket,
     unsettled: &Unsettled,
 ) {
-    let place = Place::new(&queue.breaker, ticket);
+    let place = Place::new(&queue.circuit, ticket);
     let (mut items, mut ends) = (Vec::with_capacity(deliveries.len()), Ends::new());
     for (delivery, came) in deliveries {
         // the place is the batch's
@@ -223,15 +223,7 @@ async fn run<'a>(
     if let Some(trace) = trace {
         trace.ended(queue, verdict.failure());
     }
-    match &verdict {
-        Verdict::Stopped => {}
-        Verdict::Unavailable { name, reason } => {
-            if context.span().in_scope(|| queue.breaker.unavailable(place.ticket(), name, reason)) {
-                queue.settler.narrow();
-            }
-        }
-        _ => queue.breaker.answered(place.ticket()),
-    }
+    tell_circuit(queue, (place.ticket(), context.span()), &verdict);
     let mut published = Vec::with_capacity(contexts.len());
     for context in &contexts {
         context.inner().cancelled.raise();

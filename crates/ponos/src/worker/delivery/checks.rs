@@ -11,6 +11,7 @@ use crate::{
         ended::{DeadKind, Death},
         plan::Route,
         queue_context::QueueContext,
+        retry::Attempt,
     },
 };
 
@@ -19,9 +20,23 @@ const ALONE: u64 = 3;
 /// After this many, it goes to the dead letters.
 const POISON: u64 = 5;
 
-/// Skips an event that is expired or too old.
-pub(super) fn skip_too_old(policy: &Policy, event: &Event, now: Timestamp) -> Result<(), Verdict> {
-    too_old(policy, event, now).map_or(Ok(()), |why| Err(Verdict::Skip(why, None)))
+/// Skips an event that is expired or too old. One that became too old while something was unavailable to it is dead: it was to be
+/// done, and nobody else says that it was not.
+pub(super) fn end_too_old(
+    policy: &Policy,
+    event: &Event,
+    attempt: &Attempt,
+    now: Timestamp,
+) -> Result<(), Verdict> {
+    if let Some(expiry) = event.expiry_time.filter(|expiry| *expiry <= now) {
+        return Err(Verdict::Skip(format!("expired: its expirytime is {expiry}"), None));
+    }
+    let Some(why) = too_old(policy, event, now) else { return Ok(()) };
+    if !attempt.unavailable {
+        return Err(Verdict::Skip(why, None));
+    }
+    let reason = attempt.failure.as_deref().unwrap_or("not said");
+    Err(Death::new(DeadKind::Unavailable, format!("{why}; what it waited for: {reason}")).into())
 }
 
 /// Takes the event unless a later one was taken before it. Called for valid events only: one that never runs must not
@@ -42,9 +57,6 @@ pub(super) fn take_latest(
 }
 
 fn too_old(policy: &Policy, event: &Event, now: Timestamp) -> Option<String> {
-    if let Some(expiry) = event.expiry_time.filter(|expiry| *expiry <= now) {
-        return Some(format!("expired: its expirytime is {expiry}"));
-    }
     let (age, time) = (policy.max_age?, event.time?);
     (now.since(time) > millis(age)).then(|| {
         format!(
@@ -103,7 +115,13 @@ mod tests {
             let name = "time.one-day.passed".parse().unwrap();
             let mut event = Event::new("1".parse().unwrap(), "/a", name, b"{}".to_vec());
             (event.time, event.expiry_time) = (time, expiry);
-            assert_eq!(too_old(policy, &event, now).is_some(), skipped, "{time:?} {expiry:?} {now}");
+            let mut attempt = Attempt::first(now);
+            let ended = end_too_old(policy, &event, &attempt, now);
+            assert_eq!(matches!(ended, Err(Verdict::Skip(..))), skipped, "{time:?} {expiry:?} {now}");
+            attempt.unavailable = true;
+            let ended = end_too_old(policy, &event, &attempt, now);
+            let dead = matches!(&ended, Err(Verdict::Dead(death)) if death.kind == DeadKind::Unavailable);
+            assert_eq!(dead, skipped && expiry.is_none(), "{time:?} {expiry:?} {now}");
         }
     }
 

@@ -59,8 +59,10 @@ pub(super) async fn carry_out(task: &mut InProgress<'_>, verdict: Verdict) -> (E
         Verdict::Cancelled(why) => return ended_outside(task, Ended::Cancelled(why)).await,
         Verdict::Early(due) => return wait_for_due(task, due).await,
         Verdict::Failed { after, reason } => return retry(task, after, reason).await,
+        Verdict::TimedOut(reason) => return retry(task, None, reason).await,
         Verdict::PutOff(why) => return put_off(task, why).await,
-        Verdict::Release(why) | Verdict::Unavailable { reason: why, .. } => return release(task, why).await,
+        Verdict::Unavailable { reason, .. } => return put_off(task, PutOff::Unavailable(reason)).await,
+        Verdict::Release(why) => return release(task, why).await,
         Verdict::Hindered(why) => return release_once_up(task, why).await,
         Verdict::Stopped => return release_stopped(task).await,
         Verdict::Dead(death) if death.kind == DeadKind::Refused => {
@@ -120,12 +122,16 @@ async fn put_off(task: &mut InProgress<'_>, why: PutOff) -> (Ended, Settle) {
     let waits = task.attempt.put_off(now);
     let reason = match &why {
         PutOff::Released => "its handler gave it back".to_owned(),
-        PutOff::Snoozed(_, reason) => reason.clone(),
+        PutOff::Snoozed(_, reason) | PutOff::Unavailable(reason) => reason.clone(),
     };
     let most = route.policy.max_wait;
     let waited = Duration::from_millis(u64::try_from(now.since(waits.since)).unwrap_or(0));
     if waited >= most {
-        let kind = if matches!(why, PutOff::Released) { DeadKind::Released } else { DeadKind::Snoozed };
+        let kind = match why {
+            PutOff::Released => DeadKind::Released,
+            PutOff::Snoozed(..) => DeadKind::Snoozed,
+            PutOff::Unavailable(_) => DeadKind::Unavailable,
+        };
         let reason = format!(
             "attempt {} was put off {} times since {}, longer than the {} s of Policy::max_wait; last reason: {reason}",
             task.attempt.number,
@@ -135,16 +141,22 @@ async fn put_off(task: &mut InProgress<'_>, why: PutOff) -> (Ended, Settle) {
         );
         return dead_letter(task, Death::new(kind, reason)).await;
     }
-    let (wait, released) = match why {
-        PutOff::Released => (waits.released(), true),
+    let (wait, snoozed, unavailable) = match why {
+        PutOff::Released => (waits.released(), false, false),
         // at once would be as fast as the broker is
-        PutOff::Snoozed(wait, _) => (wait.clamp(SHORTEST_SNOOZE, LONGEST_RETRY), false),
+        PutOff::Snoozed(wait, _) => (wait.clamp(SHORTEST_SNOOZE, LONGEST_RETRY), true, false),
+        PutOff::Unavailable(_) => (waits.unavailable(), false, true),
     };
     // the last time is at the end of what it may wait, however much longer it was to be
     let due = now.plus(millis(wait.min((most - waited).max(SHORTEST_SNOOZE))));
-    let next =
-        Attempt { due: Some(due), failure: Some(reason.clone()), waits: Some(waits), ..task.attempt.clone() };
-    let ended = if released { Ended::Released(reason) } else { Ended::Snoozed { due, reason } };
+    let next = Attempt {
+        due: Some(due),
+        failure: Some(reason.clone()),
+        waits: Some(waits),
+        unavailable,
+        ..task.attempt.clone()
+    };
+    let ended = if snoozed { Ended::Snoozed { due, reason } } else { Ended::Released(reason) };
     send_to_wait(task, &event, (&next, due, now), ended).await
 }
 

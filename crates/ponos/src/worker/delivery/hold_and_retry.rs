@@ -1,7 +1,7 @@
 //! Retries an action while the slot is held: nothing spins, and nothing is given back that would be redelivered at once.
 
 use super::{InProgress, Verdict};
-use crate::worker::{breaker::Place, queue_context::QueueContext};
+use crate::worker::{circuit::Place, queue_context::QueueContext};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
@@ -87,27 +87,19 @@ where
     }
 }
 
-/// Something that a handler needs is unavailable: pauses the queue before the delivery goes back to it, or it would be
-/// redelivered at once. `Ok`: try it again; the error is its verdict.
-///
-/// A single active consumer must keep its order, which a returned delivery may lose: its one task waits in its slot, and is
-/// itself the probe.
-pub(super) async fn wait_until_available(
-    task: &mut InProgress<'_>,
-    name: &str,
-    reason: String,
-) -> Result<(), Verdict> {
+/// Whether what finds something unavailable waits in its slot. A single active consumer must keep its order, which a delivery
+/// that goes elsewhere loses.
+pub(super) fn keeps_place(queue: &QueueContext) -> bool {
+    queue.plan.policy.exclusive && queue.circuit.is_on()
+}
+
+/// Something that the handler of the one task of a queue needs is unavailable: it waits in its slot, and is itself the probe.
+/// `Ok`: try it again; the error is its verdict.
+pub(super) async fn wait_until_available(task: &mut InProgress<'_>, reason: String) -> Result<(), Verdict> {
     let queue = task.queue;
-    let ticket = task.place.ticket();
-    if task.span.in_scope(|| queue.breaker.unavailable(ticket, name, &reason)) {
-        queue.settler.narrow();
-    }
-    if !queue.plan.policy.exclusive {
-        return Err(Verdict::Release(reason));
-    }
     tokio::select! {
-        ticket = queue.breaker.admitted() => {
-            task.place = Place::new(&queue.breaker, ticket);
+        ticket = queue.circuit.admitted() => {
+            task.place = Place::new(&queue.circuit, ticket);
             task.restore();
             Ok(())
         }

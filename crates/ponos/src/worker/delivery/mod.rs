@@ -23,7 +23,7 @@ pub(super) use run::panic_message;
 
 use super::{
     Context,
-    breaker::{Place, Ticket},
+    circuit::{Place, Ticket},
     context::ContextInner,
     ended::{Death, Ended},
     plan::Route,
@@ -40,7 +40,7 @@ use crate::{
 };
 use decode::Claimed;
 use futures_util::FutureExt;
-use hold_and_retry::wait_until_available;
+use hold_and_retry::{keeps_place, wait_until_available};
 use serde_json::Value;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -93,8 +93,10 @@ enum Verdict {
     Failed { after: Option<Duration>, reason: String },
     /// The same attempt again, through no fault of the message.
     PutOff(PutOff),
-    /// Back to the queue, which is paused: something that its handler needs is unavailable.
+    /// The same attempt again: something that its handler needs is unavailable.
     Unavailable { name: String, reason: String },
+    /// The attempt failed: its handler ran out of its time.
+    TimedOut(String),
     /// Back to the queue: an obstacle that is not the message's fault.
     Release(String),
     /// The same, once publishing may succeed again.
@@ -113,6 +115,8 @@ enum PutOff {
     Released,
     /// Its handler wants to be asked again after this time, for that reason.
     Snoozed(Duration, String),
+    /// Something that it needs is unavailable, for that reason.
+    Unavailable(String),
 }
 
 impl From<Death> for Verdict {
@@ -135,8 +139,8 @@ pub(super) fn process(
 async fn run_to_verdict(mut task: InProgress<'_>) {
     let verdict = loop {
         match steps(&mut task).await {
-            Ok(Verdict::Unavailable { name, reason }) => {
-                let waited = wait_until_available(&mut task, &name, reason).boxed().await;
+            Ok(Verdict::Unavailable { reason, .. }) if keeps_place(task.queue) => {
+                let waited = wait_until_available(&mut task, reason).boxed().await;
                 let Err(verdict) = waited else { continue };
                 break verdict;
             }
@@ -211,8 +215,17 @@ fn validate<'a>(task: &mut InProgress<'a>, now: Timestamp) -> Result<Valid<'a>, 
     let route = decode::route(&queue.plan, &event)?;
     task.route = Some(Arc::clone(route));
     checks::expect_next(queue, route, &event);
-    checks::skip_too_old(&route.policy, &event, now)?;
-    task.attempt = Attempt::read(&event.extensions, now)?;
+    let malformed = match Attempt::read(&event.extensions, now) {
+        Ok(attempt) => {
+            task.attempt = attempt;
+            None
+        }
+        Err(death) => Some(death),
+    };
+    checks::end_too_old(&route.policy, &event, &task.attempt, now)?;
+    if let Some(death) = malformed {
+        return Err(death.into());
+    }
     if let Some(said) = queue.cancelled(&event) {
         return Err(Verdict::Cancelled(said.to_string()));
     }
@@ -244,11 +257,29 @@ async fn steps(task: &mut InProgress<'_>) -> Result<Verdict, Verdict> {
     }
     let context = task.context(route, &event, Some(&entry), None);
     let verdict = run::run_handler(queue, &context, run::begin_with(&route.handler, payload), entry).await;
-    if !matches!(verdict, Verdict::Unavailable { .. } | Verdict::Stopped | Verdict::Cancelled(_)) {
-        queue.breaker.answered(task.place.ticket());
-        task.answered = true;
-    }
+    task.answered =
+        !matches!(verdict, Verdict::Unavailable { .. } | Verdict::Stopped | Verdict::Cancelled(_));
+    tell_circuit(queue, (task.place.ticket(), &task.span), &verdict);
     Ok(verdict)
+}
+
+/// Tells the circuit what a run says of the things that its handler needs.
+fn tell_circuit(queue: &QueueContext, (ticket, span): (Ticket, &Span), verdict: &Verdict) {
+    let circuit = &queue.circuit;
+    let (what, at_once) = match verdict {
+        // it says nothing
+        Verdict::Stopped | Verdict::Cancelled(_) => return,
+        // of a single active consumer the one task waits in its place, and nothing can begin before it
+        Verdict::Unavailable { name, reason } => {
+            (Some((name.as_str(), reason.as_str())), queue.plan.policy.exclusive)
+        }
+        Verdict::TimedOut(reason) => (circuit.of_timeouts().map(|name| (name, reason.as_str())), false),
+        _ => (None, false),
+    };
+    match what {
+        Some((name, reason)) => _ = span.in_scope(|| circuit.unavailable(ticket, (name, reason), at_once)),
+        None => circuit.answered(ticket),
+    }
 }
 
 impl<'a> InProgress<'a> {
@@ -259,7 +290,7 @@ impl<'a> InProgress<'a> {
         let claimed = Claimed::default();
         let (noted, answered) = (false, false);
         let (began, span) = (Instant::now(), Span::none());
-        let place = Place::new(&queue.breaker, ticket);
+        let place = Place::new(&queue.circuit, ticket);
         Self {
             queue,
             place,

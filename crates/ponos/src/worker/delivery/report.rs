@@ -204,7 +204,7 @@ fn log(task: &InProgress<'_>, ended: &Ended) {
         Ended::Snoozed { due, reason } => end!(info, task, took(), reason, %due, "put off"),
         Ended::Cancelled(why) => end!(info, task, took(), reason = why, "cancelled by hand"),
         // that was said once
-        Ended::Released(why) if task.queue.breaker.status().is_some() => {
+        Ended::Released(why) if task.queue.circuit.is_open() => {
             end!(debug, task, took(), reason = why, "released")
         }
         Ended::Released(why) => end!(info, task, took(), reason = why, "released"),

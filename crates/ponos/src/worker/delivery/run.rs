@@ -103,9 +103,11 @@ pub(super) async fn run_handler(
                         }
                         _ => None,
                     };
+                    let timed_out = matches!(failed, RunResult::TimedOut);
                     let reason = failure(failed, context);
                     match name {
                         Some(name) => Verdict::Unavailable { name, reason },
+                        None if timed_out => Verdict::TimedOut(reason),
                         None => Verdict::Failed { after: None, reason },
                     }
                 }

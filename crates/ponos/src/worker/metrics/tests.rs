@@ -1,7 +1,11 @@
 //! What is counted, and how a scrape shows it.
 
 use super::*;
-use crate::{event::HeaderValue, metrics::Metrics, worker::ended::Death};
+use crate::{
+    event::HeaderValue,
+    metrics::Metrics,
+    worker::{breaker::Breaker, ended::Death},
+};
 use futures_util::FutureExt;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,14 +21,14 @@ fn exposed(metrics: &Metrics) -> String {
     metrics.expose(OPEN).unwrap().text
 }
 
-/// One queue with its handler and a breaker, and everything that can happen has happened.
-fn busy(metrics: &Metrics) -> (QueueMetrics, Arc<Breaker>) {
+/// One queue with its handler and a circuit, and everything that can happen has happened.
+fn busy(metrics: &Metrics) -> (QueueMetrics, Arc<Circuit>) {
     let (queue, handler) = (metrics.of_workers().queue(QUEUE), metrics.of_workers().handler(QUEUE, NAME));
-    let breaker = Arc::new(Breaker::new(QUEUE.into(), 1));
-    queue.follow(&QUEUE.into(), &breaker);
+    let circuit = Arc::new(Circuit::new(Some(Breaker::default()), QUEUE.into(), 1));
+    queue.follow(&QUEUE.into(), &circuit);
     queue.received(&Event { time: Some(Timestamp::EPOCH), ..event() }, 0, Timestamp::EPOCH);
     handler.ran(None, Duration::from_millis(1));
-    (queue, breaker)
+    (queue, circuit)
 }
 
 /// Families by name: type and labels, as a scrape shows them.
@@ -87,7 +91,7 @@ fn every_end_counts_once_and_under_its_outcome() {
         (death, false, "dead", Some("ponos_dead_letters_total")),
     ] {
         let metrics = Metrics::new();
-        let (queue, _breaker) = busy(&metrics);
+        let (queue, _circuit) = busy(&metrics);
         queue.ended(Some(&metrics.of_workers().handler(QUEUE, NAME)), &ended, void);
         let text = exposed(&metrics);
         let counted: Vec<&str> =
@@ -161,8 +165,8 @@ fn a_run_leaves_its_trace_if_it_has_one_that_is_recorded() {
 #[test]
 fn workers_that_share_metrics_register_them_once() {
     let metrics = Metrics::new();
-    let (_first, _breaker) = busy(&metrics);
-    let (_second, breaker) = busy(&metrics);
+    let (_first, _circuit) = busy(&metrics);
+    let (_second, circuit) = busy(&metrics);
     let text = exposed(&metrics);
     for line in [
         "# TYPE ponos_deliveries counter\n",
@@ -171,8 +175,8 @@ fn workers_that_share_metrics_register_them_once() {
     ] {
         assert_eq!(text.matches(line).count(), 1, "{line}{text}");
     }
-    let ticket = breaker.admitted().now_or_never().unwrap();
-    breaker.unavailable(ticket, "shelf", "no shelf");
+    let ticket = circuit.admitted().now_or_never().unwrap();
+    circuit.unavailable(ticket, ("shelf", "no shelf"), true);
     let paused = format!("ponos_paused{{queue=\"{QUEUE}\"}} 1\n");
     assert!(exposed(&metrics).contains(&paused), "{text}");
 }

@@ -14,7 +14,7 @@ use crate::{
     control::Steered,
     worker::{
         batch::{Arrived, BatchPlan},
-        breaker::Ticket,
+        circuit::Ticket,
         delivery::{self, Unsettled},
         fleet,
         queue_context::QueueContext,
@@ -81,7 +81,7 @@ impl QueueLoop {
             };
             tokio::select! {
                 biased;
-                () = queue.breaker.paused(self.pauses) => {}
+                () = queue.circuit.lasts(self.outage) => {}
                 () = said(steered) => {}
                 () = fleet::changed(self.fleet.as_ref()), if self.fleet.is_some() => {}
                 place = begins => match (next, place) {
@@ -148,7 +148,7 @@ impl QueueLoop {
         if !next.is_alone() {
             self.take_one(&mut slot);
         }
-        let is_current = self.queue.breaker.is_current(ticket);
+        let is_current = self.queue.circuit.is_current(ticket);
         let deliveries: Vec<Arrived> = match next {
             _ if !is_current => Vec::new(),
             Next::Batch(index, _) => self.open.take(index),
@@ -160,7 +160,7 @@ impl QueueLoop {
             deliveries.into_iter().partition(|(delivery, _)| self.queue.is_void(delivery.tag));
         void.into_iter().for_each(|(delivery, _)| self.passed(delivery));
         if deliveries.is_empty() {
-            self.queue.breaker.ended(ticket);
+            self.queue.circuit.ended(ticket);
             return;
         }
         for (_, came) in &deliveries {

@@ -3,7 +3,7 @@
 
 use super::QueueLoop;
 use crate::worker::{
-    breaker::Ticket, delivery, fleet::FleetShare, queue_context::QueueContext, rate::Limiter, wait::Wait,
+    circuit::Ticket, fleet::FleetShare, queue_context::QueueContext, rate::Limiter, wait::Wait,
 };
 use std::sync::Arc;
 use tokio::{
@@ -77,7 +77,7 @@ impl QueueLoop {
         let mut confirms = true;
         while self.waiting.len() > usize::from(prefetch) {
             let Some(delivery) = self.waiting.pop_back() else { break };
-            delivery::release_queued(&self.queue, delivery, &mut confirms).await;
+            self.give_back(delivery, &mut confirms).await;
         }
     }
 }
@@ -97,5 +97,5 @@ pub(super) async fn place(
     // never closed
     let slot = Arc::clone(&queue.slots).acquire_many_owned(wanted).await.ok()?;
     // the last, for it counts
-    Some((slot, queue.breaker.admitted().await))
+    Some((slot, queue.circuit.admitted().await))
 }

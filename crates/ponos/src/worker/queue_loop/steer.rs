@@ -5,6 +5,7 @@
 
 use super::{AT_ONCE, LAST, QueueLoop};
 use crate::{
+    broker::Delivery,
     control::{Limit, Steered},
     worker::{delivery, rate::Limiter},
 };
@@ -59,7 +60,7 @@ impl QueueLoop {
         self.limit_to(now.limit);
         self.consumer.resume();
         // what went back counts as come back, and would be taken one at a time until a new one comes
-        if self.queue.breaker.may_widen() {
+        if self.queue.circuit.may_widen() {
             self.consumer.widen();
         }
         true
@@ -74,8 +75,15 @@ impl QueueLoop {
         }
         let mut confirms = true;
         while let Some(delivery) = self.waiting.pop_front() {
-            delivery::release_queued(&self.queue, delivery, &mut confirms).await;
+            self.give_back(delivery, &mut confirms).await;
         }
+    }
+
+    /// Gives back one that was taken out of those that wait. A shutdown may end this in the middle; then it is given back by that.
+    pub(super) async fn give_back(&mut self, delivery: Delivery, confirms: &mut bool) {
+        self.returning = Some(delivery.tag);
+        delivery::release_queued(&self.queue, delivery, confirms).await;
+        self.returning = None;
     }
 
     fn limit_to(&mut self, limit: Option<Limit>) {

@@ -29,6 +29,7 @@ fn what_was_put_off_knows_its_attempt_when_it_comes_back() {
         failure: Some("no route".into()),
         waits: Some(Waits { count: 4, since: at(-3_000) }),
         alone: true,
+        unavailable: true,
     };
     let message = retry_message(event().into_message(), "shop.order", &event(), &next);
     assert_eq!(message.routing_key, "shop.order");
@@ -122,6 +123,7 @@ fn a_dead_letter_says_why_where_and_when_and_begins_anew_when_put_back() {
         failure: Some("no".into()),
         waits: None,
         alone: true,
+        unavailable: true,
     };
     let message = retry_message(event().into_message(), "q", &event(), &next);
     let death = Death::new(DeadKind::Attempts, "é".repeat(3_000));

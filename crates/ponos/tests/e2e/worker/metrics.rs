@@ -216,7 +216,10 @@ async fn failures_and_retries_of_receiving_are_counted_and_a_paused_queue_is_see
     })
     .await;
 
-    Sender::new(&node.url()).await.send(vec![job("break", "break")]).await;
+    Sender::new(&node.url())
+        .await
+        .send((0..5).map(|number| job(&format!("break-{number}"), "break")).collect())
+        .await;
     until(address, "the queue to be paused", |values| value(values, "ponos_paused") == 1.0).await;
     running.stop().await;
 }

@@ -5,6 +5,7 @@ mod alarm;
 mod bad_input;
 mod batch;
 mod blocking;
+mod breaker_trips;
 mod cancel;
 mod compressed;
 mod control;

@@ -2,11 +2,14 @@
 
 use super::{NAME, QUEUE, parcels, stage::nothing_is_left};
 use crate::real::{Running, Sender, support::LIMIT};
-use ponos::{prelude::*, topology::worker::dead_letters};
+use ponos::{prelude::*, topology::worker::dead_letters, worker::Breaker};
 use serde_json::Value;
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
 };
 use testkit::{Node, wait_until};
 
@@ -47,16 +50,18 @@ async fn outage(vhost: &str, policy: Policy, slots: usize) -> Vec<String> {
     let node = Node::shared();
     let url = node.vhost(vhost);
     let service = Service::default();
-    let running = Running::start(&url, service.worker(Policy { attempts: 1, ..policy })).await;
+    let breaker = Breaker::default().pauses(Duration::from_secs(1), Duration::from_secs(4));
+    let policy = Policy { attempts: 1, ..policy }.breaker(breaker);
+    let running = Running::start(&url, service.worker(policy)).await;
     Sender::new(&url).await.send(parcels("p", COUNT)).await;
-    // the first, and probes after 1, 2 and 4 s
-    service.refused(4).await;
+    // those that opened it with those at work beside them, or the one, and some probes
+    service.refused(if slots == 1 { 4 } else { slots * 2 + 2 }).await;
     wait_until("it to be paused", LIMIT, async || {
         let paused = running.liveness.paused();
         paused.iter().any(|paused| &*paused.queue == QUEUE && paused.name == "billing-api").then_some(())
     })
     .await;
-    // most of it waits there for whoever can do it
+    // after half a minute most of it waits there for whoever can do it
     wait_until("most to be ready", LIMIT, async || {
         node.queue(vhost, QUEUE).filter(|(ready, _)| *ready as usize >= COUNT - 8)
     })
@@ -64,7 +69,7 @@ async fn outage(vhost: &str, policy: Policy, slots: usize) -> Vec<String> {
     service.up.store(true, SeqCst);
     running.ends.done(COUNT).await;
     assert_eq!(running.liveness.paused(), []);
-    assert!(service.refused.load(SeqCst) <= slots + 8, "it was asked seldom: {:?}", service.refused);
+    assert!(service.refused.load(SeqCst) <= slots * 2 + 30, "it was asked seldom: {:?}", service.refused);
     let report = running.stop().await;
     assert_eq!((report.handled, report.retried, report.dead), (COUNT as u64, 0, 0), "{report}");
     assert_eq!(node.queue(vhost, &dead_letters(QUEUE)), Some((0, 0)));

@@ -15,6 +15,8 @@ mod poison;
 #[cfg(any(feature = "inbox-sled", feature = "postgres"))]
 mod suite;
 
+pub(crate) use came::Came;
+
 /// The test that is the worker process, and the variables it is told by.
 pub(crate) const CHILD: &str = "worker_faults::child::is_the_worker_process";
 pub(crate) const URL: &str = "TEST_WORKER_URL";

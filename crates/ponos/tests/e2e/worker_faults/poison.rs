@@ -1,8 +1,7 @@
 //! A message that ends the process of whoever handles it.
 
 use super::{
-    NAME, QUEUE,
-    came::Came,
+    Came, NAME, QUEUE,
     child::Child,
     plan::{Does, Job},
 };

@@ -2,8 +2,7 @@
 //! message has come to its end; then the fates are compared with the plan.
 
 use super::{
-    NAME, QUEUE, SEEN,
-    came::Came,
+    Came, NAME, QUEUE, SEEN,
     child::Child,
     plan::{Fate, Job, jobs},
     random, scale,

@@ -6,7 +6,7 @@ use ponos::{
     event::Event,
     prelude::*,
     testing::Kit,
-    worker::Limits,
+    worker::{Breaker, Limits},
 };
 use serde_json::{Value, json};
 use std::sync::{
@@ -83,4 +83,39 @@ async fn connections_that_are_lost_in_the_middle_of_a_task_do_not_make_it_poison
     let report = kit.stop().await;
     assert_eq!((report.handled, report.dead), (1, 0), "{report}");
     assert!(report.unsettled > 0, "those whose connection was lost: {report}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_being_given_back_when_the_worker_stops_goes_back_all_the_same() {
+    let handler = async |_: Value, _: Context| Err(Failure::unavailable("billing-api", "connection refused"));
+    let policy = Policy::default().concurrency(1).breaker(Breaker::default().in_a_row(1));
+    let worker = Worker::new("shop").on::<Value>(NAME, handler.with(policy));
+    let (broker, ready) = (Broker::new(), worker.ready().unwrap());
+    broker.declare(ready.topology()).unwrap();
+    let publisher = broker.publisher(ready.topology().clone());
+    publisher.link().wait_for(|link| matches!(link, Link::Up { .. })).await.unwrap();
+    let publishing = |token: u64| {
+        let id = token.to_string().parse().unwrap();
+        let mut message = Event::new(id, "/t", NAME.parse().unwrap(), *b"{}").into_message();
+        if token > 0 {
+            // it is given back by way of the broker's confirm
+            message.headers.set("x-delivery-count", 3);
+        }
+        Publishing { token, lane: 0, exchange: "events".into(), message }
+    };
+    publisher.submit((0..10).map(publishing).collect()).await.unwrap();
+    let (trigger, shutdown) = shutdown();
+    let (liveness, transport) = (ready.liveness(), Transport::memory(broker.clone()));
+    let worker = tokio::spawn(async move { Box::pin(ready.run_on(transport, shutdown)).await });
+    // from its thirtieth second on what waits goes back
+    sleep(secs(29)).await;
+    assert!(liveness.paused().len() == 1 && liveness.deliveries().unsettled > 0);
+    broker.hold_confirms(true);
+    sleep(secs(2)).await;
+    let before = liveness.deliveries();
+    assert!(before.unsettled > 0, "the broker does not confirm: {before:?}");
+    trigger.advance();
+    worker.await.unwrap().unwrap();
+    let after = liveness.deliveries();
+    assert_eq!(after.unsettled, 0, "{before:?} {after:?}");
 }

@@ -1,4 +1,7 @@
-//! What tasks need is not there: their queue is paused, nothing is spent or dead, and it goes on by degrees.
+//! What tasks need is not there: their queue is paused, nothing is spent, and it goes on by degrees.
+
+mod ends;
+mod trips;
 
 use super::{NAME, QUEUE, secs};
 use ponos::{
@@ -9,7 +12,7 @@ use ponos::{
     event::Event,
     prelude::*,
     testing::Kit,
-    worker::{Liveness, Observed, Report, WorkerError},
+    worker::{Breaker, Liveness, Observed, Report, WorkerError},
 };
 use serde_json::{Value, json};
 use std::{
@@ -146,7 +149,7 @@ async fn outage_of_five_minutes(version: Version) {
     assert!(paused.to_string().contains("billing-api is unavailable: connection refused"), "{paused}");
     assert_eq!(running.liveness.check(), Ok(()), "to start it again would help nobody");
     service.down.store(false, SeqCst);
-    sleep(secs(120)).await;
+    sleep(secs(240)).await;
     assert_eq!(running.liveness.paused(), []);
     let done = service.done.lock().unwrap().clone();
     assert_eq!((done.len(), done.values().copied().max(), running.all()), (100, Some(1), 0));
@@ -163,7 +166,7 @@ async fn one_is_tried_and_when_it_is_answered_the_width_doubles() {
     // what is in hand went back: one waits here to be tried
     assert!(running.broker.queue_status(QUEUE).unwrap().unacked <= 2);
     let refused = service.asked.lock().unwrap().clone();
-    assert!(refused.iter().skip(8).all(|(_, _, beside)| *beside == 1), "one probe at a time: {refused:?}");
+    assert!(refused.iter().skip(16).all(|(_, _, beside)| *beside == 1), "one probe at a time: {refused:?}");
     service.down.store(false, SeqCst);
     sleep(secs(120)).await;
     let asked = service.asked.lock().unwrap().clone();
@@ -172,6 +175,19 @@ async fn one_is_tried_and_when_it_is_answered_the_width_doubles() {
     assert!(widths[2..4].iter().all(|width| *width <= 2), "{widths:?}");
     assert_eq!(widths.iter().max(), Some(&8), "all slots at last: {widths:?}");
     assert_eq!(running.stop().await.handled, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_in_hand_stays_there_for_half_a_minute() {
+    let service = Service::down();
+    let running = Running::start_on(Broker::like(Version::V3), service.worker(Policy::default()), 100).await;
+    sleep(secs(29)).await;
+    let unacked = || running.broker.queue_status(QUEUE).unwrap().unacked;
+    assert_eq!(unacked(), 40, "each return would count");
+    assert_eq!(running.liveness.paused().len(), 1);
+    sleep(secs(3)).await;
+    assert!(unacked() <= 2, "{}", unacked());
+    running.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -191,7 +207,9 @@ async fn what_is_begun_ends_while_the_queue_is_paused() {
     };
     let mut kit = Kit::start(Worker::new("shop").on::<Value>(NAME, handler)).await;
     let slow = kit.publish(NAME, &json!("slow")).await;
-    kit.publish(NAME, &json!("quick")).await;
+    for _ in 0..5 {
+        kit.publish(NAME, &json!("quick")).await;
+    }
     sleep(secs(21)).await;
     assert_eq!((kit.ended(&slow), done.load(SeqCst)), (Some(Ended::Done), 1));
     assert!(kit.dead().is_empty());
@@ -201,6 +219,18 @@ async fn what_is_begun_ends_while_the_queue_is_paused() {
 async fn a_plain_error_never_pauses_a_queue() {
     let handler =
         async |_: Value, _: Context| Err(Failure::new("billing-api is unavailable: connection refused"));
+    let worker = Worker::new("shop").on::<Value>(NAME, handler.with(Policy::retry(1)));
+    let mut kit = Kit::start(worker).await;
+    for _ in 0..50 {
+        kit.publish(NAME, &json!({})).await;
+    }
+    kit.settled().await;
+    assert_eq!(kit.dead().len(), 50);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bug_that_panics_always_never_pauses_a_queue() {
+    let handler = async |_: Value, _: Context| -> HandlerResult { panic!("a bug") };
     let worker = Worker::new("shop").on::<Value>(NAME, handler.with(Policy::retry(1)));
     let mut kit = Kit::start(worker).await;
     for _ in 0..50 {
@@ -224,9 +254,15 @@ async fn a_probe_that_fails_in_another_way_has_reached_the_service() {
             }
         }
     };
-    let mut kit = Kit::start(Worker::new("shop").on::<Value>(NAME, handler)).await;
+    let policy = Policy::default().breaker(Breaker::default().in_a_row(1));
+    let mut kit = Kit::start(Worker::new("shop").on::<Value>(NAME, handler.with(policy))).await;
     let id = kit.publish(NAME, &json!({})).await;
     kit.settled().await;
+    assert_eq!(
+        kit.ended(&id),
+        Some(Ended::Released("billing-api is unavailable: connection refused".into()))
+    );
+    kit.advance(secs(6)).await;
     assert!(matches!(kit.ended(&id), Some(Ended::Retried { attempt: 2, reason, .. }) if reason == "500"));
     kit.advance(secs(10)).await;
     assert_eq!(kit.ended(&id), Some(Ended::Done));
@@ -295,7 +331,7 @@ async fn lost_connections_while_it_is_paused_lose_nothing() {
     }
     assert_eq!((running.all(), running.dead.load(SeqCst)), (50, 0));
     service.down.store(false, SeqCst);
-    sleep(secs(120)).await;
+    sleep(secs(240)).await;
     assert_eq!(service.done.lock().unwrap().len(), 50);
     assert_eq!(running.stop().await.dead, 0);
 }
@@ -304,7 +340,8 @@ async fn lost_connections_while_it_is_paused_lose_nothing() {
 async fn the_name_of_what_is_unavailable_holds_no_password() {
     let handler =
         async |_: Value, _: Context| Err(Failure::unavailable("http://me:hunter2@billing/", "refused"));
-    let running = Running::start(Worker::new("shop").on::<Value>(NAME, handler), 1).await;
+    let policy = Policy::default().breaker(Breaker::default().in_a_row(1));
+    let running = Running::start(Worker::new("shop").on::<Value>(NAME, handler.with(policy)), 1).await;
     while running.liveness.paused().is_empty() {
         sleep(secs(1)).await;
     }

@@ -149,7 +149,11 @@ impl Verdict {
             Self::Failed { after, reason } => Self::Failed { after: *after, reason: reason.clone() },
             Self::PutOff(PutOff::Released) => Self::PutOff(PutOff::Released),
             Self::PutOff(PutOff::Snoozed(after, why)) => Self::PutOff(PutOff::Snoozed(*after, why.clone())),
-            Self::Unavailable { reason, .. } => Self::Release(reason.clone()),
+            Self::PutOff(PutOff::Unavailable(why)) => Self::PutOff(PutOff::Unavailable(why.clone())),
+            Self::Unavailable { name, reason } => {
+                Self::Unavailable { name: name.clone(), reason: reason.clone() }
+            }
+            Self::TimedOut(reason) => Self::TimedOut(reason.clone()),
             Self::Release(why) => Self::Release(why.clone()),
             Self::Hindered(why) => Self::Hindered(why.clone()),
             Self::Stopped => Self::Stopped,
@@ -161,7 +165,9 @@ impl Verdict {
     /// Why a run failed, if it did.
     pub(super) fn failure(&self) -> Option<&str> {
         match self {
-            Self::Failed { reason, .. } | Self::Unavailable { reason, .. } => Some(reason),
+            Self::Failed { reason, .. } | Self::Unavailable { reason, .. } | Self::TimedOut(reason) => {
+                Some(reason)
+            }
             Self::Dead(death) => Some(&death.reason),
             _ => None,
         }

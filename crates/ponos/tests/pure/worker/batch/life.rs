@@ -92,7 +92,7 @@ async fn what_a_batch_needs_and_is_not_there_pauses_the_queue_and_spends_no_atte
     assert!(runs.sizes().len() < 10, "one is tried from time to time: {:?}", runs.sizes());
     assert!(ids.iter().all(|id| kit.ended(id) != Some(Ended::Done)));
     down.store(false, SeqCst);
-    kit.settled().await;
+    kit.advance(secs(90)).await;
     assert!(ids.iter().all(|id| kit.ended(id) == Some(Ended::Done)));
     let report = kit.stop().await;
     assert_eq!((report.handled, report.retried, report.dead), (12, 0, 0));
