@@ -25,6 +25,8 @@ pub(crate) struct Share {
     pub(crate) slots: usize,
     pub(crate) rate: Option<Rate>,
     pub(crate) prefetch: u16,
+    /// The most that may be held: what can be begun in time.
+    most: u16,
 }
 
 impl Share {
@@ -38,8 +40,14 @@ impl Share {
         let held = u16::try_from(held).unwrap_or(u16::MAX);
         let slowest = plan.routes.iter().map(|route| route.policy.timeout).max().unwrap_or_default();
         let own = Policy { concurrency: slots, rate, ..policy.clone() };
-        let prefetch = Wait::fitting(&own, held, slowest, limits.consumer_timeout);
-        Self { slots, rate, prefetch }
+        let fitting = |held| Wait::fitting(&own, held, slowest, limits.consumer_timeout);
+        Self { slots, rate, prefetch: fitting(held), most: fitting(policy.held().max(held)) }
+    }
+
+    /// The share that follows this one, which holds no less unless it must. Who holds another number subscribes anew, and with what it
+    /// has at work it is counted twice until that is done: replicas that all did so for each other would go on with it.
+    fn followed_by(self, next: Self) -> Self {
+        Self { prefetch: self.prefetch.min(next.most).max(next.prefetch), ..next }
     }
 }
 
@@ -88,7 +96,7 @@ impl FleetShare {
             return None;
         }
         self.known = replicas;
-        self.now = Share::of(&queue.plan, &queue.service.limits, replicas);
+        self.now = self.now.followed_by(Share::of(&queue.plan, &queue.service.limits, replicas));
         let (beyond, held) = (self.beyond(queue), self.held_back());
         if let Some(held_back) = &mut self.held_back {
             drop(held_back.split(held.saturating_sub(beyond)));
@@ -239,6 +247,22 @@ mod tests {
     }
 
     #[test]
+    fn a_replica_subscribes_anew_to_hold_more_and_to_hold_less_only_if_it_must() {
+        let policy = Policy::default().concurrency(40).fleet();
+        let mut now = share(&policy, None);
+        let mut prefetch = |replicas| {
+            now = now.followed_by(share(&policy, Some(replicas)));
+            now.prefetch
+        };
+        assert_eq!([4, 3, 4, 5, 3, 1, 3].map(&mut prefetch), [40, 52, 52, 52, 52, 160, 160]);
+        // ten in a minute, of which a hundred replicas begin one in ten minutes each
+        let slow = Policy::default().rate(10, Duration::from_secs(60)).fleet();
+        let [alone, of_many] = [1, 100].map(|replicas| share(&slow, Some(replicas)));
+        let next = alone.followed_by(of_many);
+        assert!(next.prefetch < alone.prefetch && next.prefetch >= of_many.prefetch, "{alone:?} {next:?}");
+    }
+
+    #[test]
     fn that_there_are_fewer_is_believed_once_it_is_said_twice() {
         let mut fewer = Fewer::default();
         let mut said = |known, now| fewer.believed(known, now);
@@ -280,7 +304,7 @@ mod tests {
     fn what_is_held_can_be_begun_within_the_consumer_timeout_however_many_replicas_there_are() {
         let policy = Policy::default().rate(10, Duration::from_secs(60)).fleet();
         for replicas in 1..200 {
-            let Share { slots, rate, prefetch } = share(&policy, Some(replicas));
+            let Share { slots, rate, prefetch, .. } = share(&policy, Some(replicas));
             let Rate { tasks, per } = rate.unwrap();
             let longest = per * u32::from(prefetch).div_ceil(tasks);
             assert!(
