@@ -34,13 +34,18 @@ pub(crate) async fn note_leadership(
     calls.execute(of(calls, shard, old).bind(record).bind(integer(KEPT))).await.map(drop)
 }
 
-/// Under which the row of this number was written; none where that is not kept.
+/// Under which the row of this number was written; none where that is not kept, nor the table there, which a leader of an earlier
+/// version has not made.
 pub(crate) async fn leader(
     calls: &mut Calls<'_>,
     shard: &Shard,
     record: &str,
     row: u64,
 ) -> Result<Option<Leader>, Failed> {
+    let there = calls.one(calls.statement("select to_regclass('{s}.leadership') is not null")).await?;
+    if !there.map_or(Ok(false), |row| column(&row, 0))? {
+        return Ok(None);
+    }
     let look = "select term, address, (extract(epoch from since) * 1000)::bigint from {s}.leadership
         where clock = $1 and shard = $2 and record = $3 and behind < $4 order by term desc limit 1";
     let found = calls.one(of(calls, shard, look).bind(record).bind(integer(row))).await?;

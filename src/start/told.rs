@@ -92,23 +92,30 @@ fn tell<T>(reply: oneshot::Sender<T>, answer: impl FnOnce() -> Option<T>) {
     }
 }
 
+/// Reads the tables beside the loop, a few at a time.
+#[derive(Clone)]
+struct Beside {
+    reader: Arc<dyn PageReader>,
+    places: Arc<Semaphore>,
+    patience: Duration,
+}
+
+impl Beside {
+    async fn read<T: Send + 'static>(
+        self,
+        read: impl FnOnce(&dyn PageReader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let read = move |reader: Arc<dyn PageReader>| read(&*reader);
+        read_beside(|| Ok(self.reader.clone()), &self.places, self.patience, read).await
+    }
+}
+
 fn record(reader: Arc<dyn PageReader>, patience: Duration) -> RecordReader {
-    let places = Arc::new(Semaphore::new(READERS));
-    let (log, beside) = (reader.clone(), places.clone());
-    let record = RecordReader::new(move |after, most| {
-        let (reader, places) = (reader.clone(), places.clone());
-        async move {
-            let read = move |reader: Arc<dyn PageReader>| reader.read(after, most);
-            read_beside(|| Ok(reader.clone()), &places, patience, read).await
-        }
-    });
-    record.with_changes(move |after, most| {
-        let (reader, places) = (log.clone(), beside.clone());
-        async move {
-            let read = move |reader: Arc<dyn PageReader>| reader.changes(after, most);
-            read_beside(|| Ok(reader.clone()), &places, patience, read).await
-        }
-    })
+    let rows = Beside { reader, places: Arc::new(Semaphore::new(READERS)), patience };
+    let (log, leaders) = (rows.clone(), rows.clone());
+    RecordReader::new(move |after, most| rows.clone().read(move |reader| reader.read(after, most)))
+        .with_changes(move |after, most| log.clone().read(move |reader| reader.changes(after, most)))
+        .with_leaders(move |number| leaders.clone().read(move |reader| reader.leader(number)))
 }
 
 #[cfg(test)]

@@ -204,6 +204,9 @@ fn exemplars(open_metrics: &str, histogram: &str) -> BTreeSet<String> {
     lines.filter_map(of_line).collect()
 }
 
+/// The traces that the exemplars of a scrape name.
+type Shown<'a> = &'a dyn Fn() -> BTreeSet<String>;
+
 #[test]
 fn exemplars_of_a_clock_and_of_a_worker_lead_to_traces_that_the_collector_has() {
     const OPEN: &str = "application/openmetrics-text;version=1.0.0";
@@ -222,7 +225,7 @@ fn exemplars_of_a_clock_and_of_a_worker_lead_to_traces_that_the_collector_has() 
         exemplars(&answer, "khronos_lateness_seconds")
     };
     let of_worker = || exemplars(&metrics.expose(Some(OPEN)).unwrap().text, "ponos_handler_duration_seconds");
-    let both: [(&str, &str, &dyn Fn() -> BTreeSet<String>); 2] =
+    let both: [(&str, &str, Shown<'_>); 2] =
         [("khronos", "send test.tick.passed", &of_clock), ("shop", "process shop.", &of_worker)];
     for (service, name, shown) in both {
         let some = || Some(shown()).filter(|ids| !ids.is_empty());

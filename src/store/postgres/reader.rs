@@ -140,6 +140,9 @@ mod tests {
         // As of rows that an older version wrote.
         sql(&tables, "delete from {s}.leadership where behind = 0");
         assert_eq!((reader.leader(2).unwrap(), reader.leader(3).unwrap()), (None, Some(leaders[2].clone())));
+        // As in tables that a leader of an older version writes.
+        sql(&tables, "drop table {s}.leadership");
+        assert_eq!(reader.leader(3).unwrap(), None);
     }
 
     #[test]

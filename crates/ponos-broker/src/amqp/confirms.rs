@@ -162,8 +162,8 @@ impl Confirms {
 
     /// Writes what the window has room for, as far as the fence lets it pass; `false` once it held one back.
     pub(super) fn write(&mut self, user: Option<&str>, frame_max: u32, fence: &Fence, now: Instant) -> bool {
-        // one that is to be replaced gets no more
-        let channel = self.channel.clone().filter(|_| !self.nacks.want_another(now));
+        // one that is to be replaced gets no more for a while
+        let channel = self.channel.clone().filter(|_| !self.nacks.drains(now));
         let passes = channel.is_none_or(|channel| self.write_on(&channel, user, frame_max, fence));
         self.silence.look(!self.unconfirmed.is_empty(), now);
         passes
@@ -252,7 +252,7 @@ impl Confirms {
             if settled || !acked {
                 self.returns.forget(&message_id, &routed);
                 if !settled {
-                    self.nacks.nacked();
+                    self.nacks.nacked(Instant::now());
                     self.settle(token, PublishOutcome::Nacked);
                 }
             } else {

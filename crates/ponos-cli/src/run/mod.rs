@@ -117,8 +117,9 @@ ce-subject, ce-time and so on as headers, ponos-attempt, traceparent, baggage. I
   other 4xx       can never work: to the dead letters at once
 The status and the start of the body become the reason.
 
-A service that refuses connections, or a program that can't be started, is not the event's fault: the queue is
-paused, no attempt is spent, and one event is tried after 1, 2, 4 … 30 seconds until it is available again.
+A service that refuses connections, or a program that can't be started, is not the event's fault: no attempt is
+spent, and the event comes again after 1 s, 5 s, then every 30 s (for --max-wait at most, then to the dead letters).
+Several of these in a row pause the queue: one event is tried after 5 s, 10 s … 2 min until it is available again.
 
 The first Ctrl-C or SIGTERM takes in no more and lets the work in progress end (--grace); the second ends it at once:
 what was in progress goes back to its queue. After Ctrl-C the exit code is 130, after SIGTERM 0.

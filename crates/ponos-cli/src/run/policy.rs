@@ -77,6 +77,7 @@ impl Args {
             fleet: self.fleet,
             max_wait: self.max_wait,
             breaker: Policy::default().breaker,
+            cancellable: true,
             // a program and a service take one delivery at a time
             batch: None,
         }

@@ -232,6 +232,13 @@ impl Pulse {
         self.settled.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// How many came that are not settled yet.
+    fn unsettled(&self) -> u64 {
+        // in this order: what was settled had been taken
+        let settled = self.settled.load(Ordering::Acquire);
+        self.taken.load(Ordering::Acquire).saturating_sub(settled)
+    }
+
     fn elapsed(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
@@ -321,7 +328,8 @@ async fn why_nothing_comes(queue: &QueueContext, transport: &Transport) -> Optio
 }
 
 /// Whether the broker should send something if it has it: nobody paused the queue, a slot is free that no limit keeps so, nothing waits
-/// here, and the prefetch is not used up by what is at work (one at a time, until the first without a delivery count).
+/// here, and the prefetch is not used up by what is at work (one at a time, until the first without a delivery count). A batch at work
+/// or open ones may use it up though slots are free; all of them end before long if nothing comes.
 fn is_hungry(queue: &QueueContext) -> bool {
     let (free, slots) = (queue.slots.available_permits(), queue.plan.policy.slots());
     let at_work = slots.saturating_sub(free + queue.pulse.held_back.load(Ordering::Relaxed));
@@ -332,4 +340,5 @@ fn is_hungry(queue: &QueueContext) -> bool {
         && steered.paused.is_none()
         && !queue.pulse.waiting.load(Ordering::Relaxed)
         && (at_work == 0 || queue.pulse.wide.load(Ordering::Relaxed))
+        && (queue.plan.batch.is_none() || queue.pulse.unsettled() == 0)
 }

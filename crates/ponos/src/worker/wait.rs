@@ -82,6 +82,13 @@ impl Wait {
         [policy.rate, limit.pace()].map(fits).into_iter().min().unwrap_or(1)
     }
 
+    /// The same where each delivery may be in a batch of its own, by its key.
+    pub(super) fn fit_each(policy: &Policy, limit: &Limit, slowest: Duration, most: Duration) -> u16 {
+        let window = policy.batch.map_or(Duration::ZERO, |batch| batch.window);
+        let each = Policy { batch: None, prefetch: Prefetch::Fixed(policy.held()), ..policy.clone() };
+        Self::fit(&each, limit, slowest, most.saturating_sub(window))
+    }
+
     /// The fault, if the inequality does not hold.
     pub(super) fn fault(self, timeout: Duration, most: Duration) -> Option<String> {
         let longest = self.longest(timeout);
@@ -167,6 +174,10 @@ mod tests {
             20,
             "batches of ten, of which two are 2 × (605 s + 60 s)"
         );
+        let limit = Limit { concurrency: Some(1), rate: None };
+        let keyed = Policy::batch(500, secs(5)).concurrency(4);
+        let by_key = Wait::fit_each(&keyed, &limit, keyed.timeout, MOST);
+        assert_eq!(by_key, 59, "59 × 30 s + 5 s");
     }
 
     #[test]

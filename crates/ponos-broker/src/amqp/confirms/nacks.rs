@@ -12,14 +12,17 @@ use tokio::time::Instant;
 const SHORTEST: Duration = Duration::from_secs(1);
 /// this.
 const LONGEST: Duration = Duration::from_mins(1);
+/// So long one that is to be replaced is given nothing more, so that all that is outstanding on it is answered. Then it goes on for the
+/// rest of a minute: what gets no answer at all, of a queue without a leader, must not hold up what goes to others.
+const DRAINING: Duration = Duration::from_secs(5);
 
 /// What was refused on a channel.
 #[derive(Debug, Default)]
 pub(super) struct Nacks {
     /// Since when the channel is there.
     begun: Option<Instant>,
-    /// Something was refused on it.
-    refuses: bool,
+    /// Since when it refuses something.
+    refuses: Option<Instant>,
     /// Channels in a row that were replaced.
     in_a_row: u32,
 }
@@ -27,17 +30,27 @@ pub(super) struct Nacks {
 impl Nacks {
     /// A channel is there.
     pub(super) fn begins(&mut self, now: Instant) {
-        (self.begun, self.refuses) = (Some(now), false);
+        (self.begun, self.refuses) = (Some(now), None);
     }
 
     /// Something was refused.
-    pub(super) fn nacked(&mut self) {
-        self.refuses = true;
+    pub(super) fn nacked(&mut self, now: Instant) {
+        self.refuses.get_or_insert(now);
     }
 
     /// Whether another channel is to take the place of this one.
     pub(super) fn want_another(&self, now: Instant) -> bool {
-        self.refuses && self.begun.is_some_and(|begun| now.saturating_duration_since(begun) >= self.life())
+        self.wanted_for(now).is_some()
+    }
+
+    /// Whether this one is given nothing more for now, so that another one can take its place.
+    pub(super) fn drains(&self, now: Instant) -> bool {
+        self.wanted_for(now).is_some_and(|wanted| wanted.as_secs() % LONGEST.as_secs() < DRAINING.as_secs())
+    }
+
+    /// For how long another one has been wanted.
+    fn wanted_for(&self, now: Instant) -> Option<Duration> {
+        now.checked_duration_since(self.refuses?.max(self.begun? + self.life()))
     }
 
     /// It is given up for another one. One that lived on beyond its time worked until then.
@@ -45,7 +58,7 @@ impl Nacks {
         let lived = self.begun.map_or(Duration::ZERO, |begun| now.saturating_duration_since(begun));
         let worked = lived >= LONGEST + self.life();
         self.in_a_row = if worked { 0 } else { self.in_a_row.saturating_add(1) };
-        (self.begun, self.refuses) = (None, false);
+        (self.begun, self.refuses) = (None, None);
     }
 
     fn life(&self) -> Duration {
@@ -63,7 +76,7 @@ mod tests {
     fn lives(nacks: &mut Nacks, now: &mut Instant) -> u64 {
         nacks.begins(*now);
         assert!(!nacks.want_another(*now + 3_600 * SECOND), "nothing was refused");
-        nacks.nacked();
+        nacks.nacked(*now);
         let begun = *now;
         while !nacks.want_another(*now) {
             *now += SECOND;
@@ -86,9 +99,20 @@ mod tests {
         assert!((0..8).map(|_| lives(&mut nacks, &mut now)).sum::<u64>() > 100);
         nacks.begins(now);
         now += 121 * SECOND;
-        nacks.nacked();
+        nacks.nacked(now);
         assert!(nacks.want_another(now));
         nacks.replaced(now);
         assert_eq!(lives(&mut nacks, &mut now), 1);
+    }
+
+    #[test]
+    fn what_gets_no_answer_holds_up_the_rest_for_a_few_seconds_of_each_minute() {
+        let (mut nacks, start) = (Nacks::default(), Instant::now());
+        nacks.begins(start);
+        nacks.nacked(start + 10 * SECOND);
+        let draining: Vec<u32> =
+            (0..80_u32).filter(|second| nacks.drains(start + *second * SECOND)).collect();
+        assert_eq!(draining, [10, 11, 12, 13, 14, 70, 71, 72, 73, 74]);
+        assert!(nacks.want_another(start + 20 * SECOND), "as soon as nothing is outstanding");
     }
 }

@@ -151,8 +151,8 @@ impl PublisherSupervisor {
         }
     }
 
-    /// Gives up the channels that the broker closed, on which too many confirms were given up, which stand still, or which refuse. What goes by
-    /// one gets another once something is to go by it: with care where a message may be at fault.
+    /// Gives up the channels that the broker closed, on which too many confirms were given up, which stand still, or which refuse.
+    /// What goes by one gets another once something is to go by it: with care where a message may be at fault.
     fn renew(
         &mut self,
         session: &Session,

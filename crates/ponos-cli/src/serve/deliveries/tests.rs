@@ -6,6 +6,7 @@ use crate::{
 use ponos::{
     Client,
     broker::{Transport, memory::Broker},
+    clock::Clock,
     shutdown::{Trigger, shutdown},
     worker::{Ended, Liveness, Outcome, Policy},
 };
@@ -36,7 +37,9 @@ async fn start_for(policy: Policy, longest: Duration) -> Running {
     let described = Described { service: "shop".into(), queues: vec![queue], ..Described::default() };
     let config = Config { described, ..Config::default() };
     let deliveries = Deliveries::new(longest);
-    let ready = super::super::worker(&config, &deliveries).ready().unwrap();
+    // its time goes by as that of its broker, which is tokio's
+    let clock = Clock::starting_at(Clock::system().now());
+    let ready = super::super::worker(&config, &deliveries).clock(clock).ready().unwrap();
     let broker = Broker::new();
     broker.declare(ready.topology()).unwrap();
     let (trigger, asked) = shutdown();

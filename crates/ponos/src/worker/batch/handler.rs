@@ -35,9 +35,12 @@ pub trait BatchHandler<T: Payload>: Handler<Batch<T>> + Sized {
 
 impl<T: Payload, H: Handler<Batch<T>>> BatchHandler<T> for H {}
 
+/// Of a payload; none where it is of another type.
+type KeyOf = dyn Fn(&(dyn Any + Send)) -> Option<String> + Send + Sync;
+
 /// The key of an item; `None` for one of another type, which there is not.
 #[derive(Clone)]
-pub(crate) struct BatchKey(Arc<dyn Fn(&(dyn Any + Send)) -> Option<String> + Send + Sync>);
+pub(crate) struct BatchKey(Arc<KeyOf>);
 
 /// A payload, read as its type.
 pub(crate) type Item = Box<dyn Any + Send>;

@@ -53,6 +53,8 @@ struct Marked {
     ends: Vec<Option<ItemEnd>>,
     /// An item was named that is not there.
     wrong: Option<String>,
+    /// The handler returned an outcome: after an error, a panic or a timeout nothing counts that was said of single items.
+    has_outcome: bool,
 }
 
 /// The end of a single item.
@@ -120,7 +122,7 @@ impl<T: fmt::Debug> fmt::Debug for Batch<T> {
 impl Marks {
     /// Of so many items.
     pub(crate) fn of(count: usize) -> Self {
-        Self(Arc::new(Mutex::new(Marked { ends: vec![None; count], wrong: None })))
+        Self(Arc::new(Mutex::new(Marked { ends: vec![None; count], wrong: None, has_outcome: false })))
     }
 
     fn set(&self, verb: &str, index: usize, end: ItemEnd) {
@@ -137,10 +139,12 @@ impl Marks {
     /// What the handler returned, unless it named an item that is not there.
     pub(crate) fn checked(&self, returned: HandlerResult) -> HandlerResult {
         let outcome = returned?;
-        match &self.lock().wrong {
-            Some(wrong) => Err(Failure::new(wrong.clone())),
-            None => Ok(outcome),
+        let mut marked = self.lock();
+        if let Some(wrong) = &marked.wrong {
+            return Err(Failure::new(wrong.clone()));
         }
+        marked.has_outcome = true;
+        Ok(outcome)
     }
 
     /// What the run of a batch of one means for its item.
@@ -153,9 +157,10 @@ impl Marks {
         }
     }
 
-    /// What was said of each item so far.
+    /// What excepts each item from the outcome of the run.
     pub(crate) fn ends(&self) -> Vec<Option<ItemEnd>> {
-        self.lock().ends.clone()
+        let marked = self.lock();
+        if marked.has_outcome { marked.ends.clone() } else { vec![None; marked.ends.len()] }
     }
 
     fn lock(&self) -> MutexGuard<'_, Marked> {
@@ -184,5 +189,16 @@ mod tests {
         let why = marks.checked(Ok(Outcome::Done)).unwrap_err().to_string();
         assert_eq!(why, "items.fail(2): the batch has 2 items, from 0 on");
         assert_eq!(marks.checked(Err("its own".into())).unwrap_err().to_string(), "its own");
+    }
+
+    #[test]
+    fn what_was_said_of_single_items_counts_if_there_is_an_outcome() {
+        let marks = Marks::of(2);
+        marks.set("fail", 1, ItemEnd::Failed("no".into()));
+        assert_eq!(marks.ends(), [None, None]);
+        assert!(marks.checked(Err("its own".into())).is_err());
+        assert_eq!(marks.ends(), [None, None]);
+        assert!(marks.checked(Ok(Outcome::Release)).is_ok());
+        assert_eq!(marks.ends(), [None, Some(ItemEnd::Failed("no".into()))]);
     }
 }

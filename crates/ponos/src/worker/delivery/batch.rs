@@ -238,7 +238,10 @@ async fn run<'a>(
             published.iter_mut().for_each(Vec::clear);
             (Vec::new(), entry, Some(why))
         }
-        verdict => return tasks.into_iter().map(|(task, _)| (task, verdict.again())).collect(),
+        verdict => {
+            let each = tasks.into_iter().zip(marks.ends());
+            return each.map(|((task, _), mark)| (task, verdict.of_item(mark))).collect();
+        }
     };
     Ran { tasks, contexts, marks: marks.ends(), published, held, entry, skipped }.commit(&context).await
 }

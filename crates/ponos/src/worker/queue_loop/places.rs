@@ -52,7 +52,9 @@ impl QueueLoop {
         let whole = self.fleet.as_ref().map_or(self.prefetch.now(), |fleet| fleet.now().prefetch);
         let slowest = plan.routes.iter().map(|route| route.policy.timeout).max().unwrap_or_default();
         let most = self.queue.service.limits.consumer_timeout;
-        self.limit.map_or(whole, |limit| whole.min(Wait::fit(&plan.policy, &limit, slowest, most)))
+        let is_keyed = plan.batch.as_ref().is_some_and(|batch| batch.handler.is_keyed());
+        let fit = if is_keyed { Wait::fit_each } else { Wait::fit };
+        self.limit.map_or(whole, |limit| whole.min(fit(&plan.policy, &limit, slowest, most)))
     }
 
     /// Has batches as many deliveries as the policy says, but no more than may begin at once by each rate in force, or are held. What

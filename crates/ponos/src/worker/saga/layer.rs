@@ -104,6 +104,8 @@ impl<T: Payload, S: SagaState> SagaLayer<T, S> {
             inbox.saga(&mut connection, place, self.takes == Takes::Starts).await?
         };
         let (key, id, name) = (crate::text::shown(key), &event.id, &event.name);
+        // a row without a state is of one that did not begin: a layer around this one made a success of its failure
+        let row = row.filter(|row| row.state.is_some() || self.takes == Takes::Starts);
         let Some(mut row) = row else {
             tracing::info!(saga, key, %id, %name, "it is skipped: its saga has ended, or was not started");
             return Ok(None);

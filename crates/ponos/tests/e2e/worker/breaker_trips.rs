@@ -63,7 +63,7 @@ fn worker(down: PathBuf) -> Worker {
             if is_down {
                 return Err(Failure::unavailable("billing-api", "connection refused"));
             }
-            // so that an outage finds something in hand
+            // so that an outage finds something in hand, and the last one too though this test's own process may stand still for a while
             tokio::time::sleep(Duration::from_millis(20)).await;
             ctx.publish(COUNTED, &data)?;
             Ok(Done)

@@ -133,7 +133,8 @@ mod with_postgres {
         sql("create table effects (what text)");
         let inbox = Inbox::postgres(&inbox, PostgresOptions::new("shop")).await.unwrap();
         // the id of the member that never ends by itself, and what became of the group
-        let (endless, told): (Arc<Mutex<Option<String>>>, Arc<Mutex<Vec<GroupEnded>>>) = Default::default();
+        let endless = Arc::<Mutex<Option<String>>>::default();
+        let told = Arc::<Mutex<Vec<GroupEnded>>>::default();
         let (member, note) = (Arc::clone(&endless), Arc::clone(&told));
         let row = move |row: String, ctx: Context| {
             let member = Arc::clone(&member);
@@ -157,9 +158,9 @@ mod with_postgres {
             async { Ok(Done) }
         };
         let worker = Worker::new("shop")
-            .on::<Value>(WANTED, wanted)
-            .task::<String>(ROW, row.with(Policy::default().timeout(LIMIT * 2)))
-            .task::<Value>(FINISH, finish)
+            .on::<Value>(WANTED, wanted.with(Policy::default().concurrency(2)))
+            .task::<String>(ROW, row.with(Policy::default().concurrency(2).timeout(LIMIT * 2)))
+            .task::<Value>(FINISH, finish.with(Policy::default().concurrency(2)))
             .inbox(inbox);
         let running = Running::start(&url, worker).await;
         Sender::new(&url).await.send(vec![event("1", WANTED, &json!({}))]).await;

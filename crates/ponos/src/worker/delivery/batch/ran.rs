@@ -87,8 +87,7 @@ impl<'a> Ran<'a> {
             if let Some(trace) = task.trace.as_ref().filter(|_| is_done) {
                 trace.sent(spans);
             }
-            let verdict = mark.map_or_else(|| verdict.again(), Verdict::from);
-            (task, verdict)
+            (task, verdict.of_item(mark))
         });
         ends.collect()
     }
@@ -139,6 +138,11 @@ impl From<ItemEnd> for Verdict {
 }
 
 impl Verdict {
+    /// That of one item, of which the handler may have said another.
+    pub(super) fn of_item(&self, said: Option<ItemEnd>) -> Self {
+        said.map_or_else(|| self.again(), Self::from)
+    }
+
     /// The same for another one of the batch; what belongs to the run as a whole (messages, the entry) is not in it.
     pub(super) fn again(&self) -> Self {
         match self {

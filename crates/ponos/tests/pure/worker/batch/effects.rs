@@ -97,7 +97,7 @@ async fn each_item_is_counted_and_reported_by_itself_and_a_run_once() {
     let listening = Topology {
         exchanges: vec![Exchange::topic(REPORTS)],
         queues: vec![Queue::classic("seen")],
-        bindings: vec![Binding::queue(REPORTS, "seen", &format!("{QUEUE}.#"))],
+        bindings: vec![Binding::queue(REPORTS, "seen", format!("{QUEUE}.#"))],
         ..Topology::default()
     };
     kit.broker().declare(&listening).unwrap();

@@ -134,6 +134,19 @@ async fn an_outcome_is_that_of_each_item() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn single_items_are_excepted_from_every_outcome() {
+    let runs = Runs::default();
+    let mut kit = kit(policy(3), &runs).await;
+    let ids = kit.publish_all(COUNTED, &[does(0, "dead"), does(1, "fail-once"), does(2, "snooze")]).await;
+    kit.settled().await;
+    let ended: Vec<Option<Ended>> = ids.iter().map(|id| kit.ended(id)).collect();
+    let refused = Death { kind: DeadKind::Refused, reason: "it is not ours".into() };
+    assert_eq!(ended[0], Some(Ended::Dead(refused)));
+    assert!(matches!(&ended[1], Some(Ended::Retried { attempt: 2, reason, .. }) if reason == "not yet"));
+    assert!(matches!(&ended[2], Some(Ended::Snoozed { .. })), "{:?}", ended[2]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_one_id_that_is_there_twice_one_runs_if_there_is_an_inbox() {
     for (inbox, expected) in [(Inbox::none(), vec![1, 2, 1]), (Inbox::memory(100), vec![1, 2])] {
         let runs = Runs::default();

@@ -39,9 +39,12 @@ fn counts(items: std::ops::Range<u32>) -> Vec<Count> {
     items.map(count).collect()
 }
 
+/// When it was, and the items.
+type Run = (i64, Vec<u32>);
+
 /// Which items each run had, and when it began, in milliseconds.
 #[derive(Debug, Clone, Default)]
-struct Runs(Arc<Mutex<Vec<(i64, Vec<u32>)>>>);
+struct Runs(Arc<Mutex<Vec<Run>>>);
 
 impl Runs {
     fn note(&self, items: &Batch<Count>, context: &Context) {

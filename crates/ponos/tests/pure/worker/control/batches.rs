@@ -7,7 +7,10 @@ use super::{
 use ponos::{broker::memory::Version, control::Limit, prelude::*, worker::Rate};
 use serde_json::Value;
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
     time::Duration,
 };
 use tokio::time::{Instant, sleep};
@@ -58,6 +61,23 @@ async fn what_is_gathered_goes_back_at_a_pause_and_a_rate_makes_batches_as_small
         assert!(runs.lock().unwrap().iter().any(|(_, items)| *items == 4), "{runs:?}");
         assert_eq!(replica.stop().await.handled, 25);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn batches_that_use_up_the_prefetch_are_no_sign_that_nothing_comes() {
+    let shop = Shop::open(Version::V3, Duration::ZERO).await;
+    let (keys, handler) = (AtomicUsize::new(0), async |_: Batch<Value>, _: Context| Ok(Done));
+    // each is a batch of its own, and waits for the window
+    let by_itself = handler.by(move |_: &Value| keys.fetch_add(1, SeqCst));
+    let policy = Policy::batch(10, secs(600)).prefetch(10);
+    let replica = shop.run(Worker::new("shop").clock(shop.clock).batch(NAME, by_itself.with(policy)));
+    sleep(secs(1)).await;
+    shop.orders(20).await;
+    sleep(secs(300)).await;
+    let status = shop.broker.queue_status(QUEUE).unwrap();
+    assert!(status.unacked >= 10 && status.ready > 0, "{status:?}");
+    assert_eq!(replica.liveness.check(), Ok(()));
+    replica.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
