@@ -19,9 +19,9 @@ fn number(text: &str, at: usize, least: u64) -> Result<u64, DurationError> {
     }
 }
 
-fn push(
-    parts: &mut Vec<(u64, TimeUnit)>,
-    n: u64,
+/// That a unit may follow the parts before it.
+fn follows(
+    parts: &[(u64, TimeUnit)],
     unit: TimeUnit,
     at: std::ops::Range<usize>,
 ) -> Result<(), DurationError> {
@@ -35,6 +35,16 @@ fn push(
         );
         return Err(DurationError::part(at, what).help(EXAMPLES));
     }
+    Ok(())
+}
+
+fn push(
+    parts: &mut Vec<(u64, TimeUnit)>,
+    n: u64,
+    unit: TimeUnit,
+    at: std::ops::Range<usize>,
+) -> Result<(), DurationError> {
+    follows(parts, unit, at)?;
     parts.push((n, unit));
     Ok(())
 }
@@ -197,7 +207,9 @@ pub(super) fn parse_iso(text: &str, iso: &str, least: u64) -> Result<WrittenDura
         let digits = &text[start..start + digits];
         at += 1;
         let no_whole_seconds = least > 0 && fraction.is_some() && digits.bytes().all(|byte| byte == b'0');
-        if !no_whole_seconds {
+        if no_whole_seconds {
+            follows(&parts, unit, start..at)?;
+        } else {
             push(&mut parts, number(digits, start, least)?, unit, start..at)?;
         }
         match fraction {
