@@ -108,7 +108,7 @@ class Demo(unittest.TestCase):
         self.assertEqual(hashlib.sha256(variables["KHRONOS_TOKEN"].encode()).hexdigest(), token["sha256"])
         (folder / "config.toml").write_text(text.replace("/etc/khronos/schedules", str(DEMO / "schedules")))
         # As the image has it, but for what is in other containers.
-        of_others = ("KHRONOS_BROKER_URL", "KHRONOS_CLUSTER_ADDRESS")
+        of_others = ("KHRONOS_BROKER_URL", "KHRONOS_CLUSTER_ADDRESS", "KHRONOS_REPORTS_ENABLED")
         variables = {key: value for key, value in variables.items() if key not in of_others} | {
             "KHRONOS_CONFIG": str(folder / "config.toml"), "KHRONOS_STORE_PATH": str(folder / "khronos"), "KHRONOS_HTTP_LISTEN": "0.0.0.0:7650"}
         with open(folder / "log", "w") as log:
