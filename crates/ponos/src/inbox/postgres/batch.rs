@@ -2,7 +2,7 @@
 
 use super::{
     errors::classify,
-    store::{Store, TransactionRun, without_nul},
+    store::{Store, TransactionRun, lock_timeout, without_nul},
     transaction::Transaction,
 };
 use crate::inbox::{BegunAll, Entry, EntryBackend, InboxError, InboxKey};
@@ -42,7 +42,7 @@ impl Store {
         let begin = async {
             let mut transaction = Box::pin(self.work.begin()).await?;
             let rows: Vec<(RowKey, i64, String)> = of_keys(AssertSqlSafe(insert), keys)
-                .bind(format!("{}ms", patience.as_millis().clamp(1, 1 << 30)))
+                .bind(lock_timeout(patience))
                 .try_map(|row: PgRow| {
                     let key = [row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?];
                     Ok((key, row.try_get(4)?, row.try_get(5)?))

@@ -6,7 +6,7 @@
 use super::{
     encoding,
     outbox::{event_name, task_queue},
-    store::{Store, without_nul},
+    store::{Store, lock_timeout, without_nul},
 };
 use crate::{
     clock::millis,
@@ -79,7 +79,7 @@ async fn put_one(
         .bind(REASON)
         .bind(millis(quiet.quiet))
         .bind(millis(quiet.at_most))
-        .bind(format!("{}ms", store.call_timeout.as_millis().clamp(1, 1 << 30)))
+        .bind(lock_timeout(store.call_timeout))
         .execute(connection)
         .await
         .map(drop)

@@ -4,7 +4,7 @@
 //! that come at once in an order; two that start the same one at once meet at its primary key. A timeout is a row of the outbox, of which
 //! the saga's row knows the id: so that it can be taken back, and one that is sent already be told from the one that counts.
 
-use super::store::{Store, without_nul};
+use super::store::{Store, lock_timeout, without_nul};
 use crate::inbox::{Backend, Inbox, InboxError};
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::{collections::BTreeMap, time::Duration};
@@ -103,10 +103,6 @@ pub(super) fn row_key(id: &str) -> String {
     format!("timeout:{}", without_nul(id))
 }
 
-fn patience_text(patience: Duration) -> String {
-    format!("{}ms", patience.as_millis().clamp(1, 1 << 30))
-}
-
 /// Whether the row was inserted. Locks are waited for by this statement alone: it sets their limit, and puts it back.
 async fn insert(
     connection: &mut PgConnection,
@@ -128,7 +124,7 @@ async fn insert(
         .bind(&*store.service)
         .bind(place.saga)
         .bind(without_nul(place.key))
-        .bind(patience_text(patience))
+        .bind(lock_timeout(patience))
         .fetch_one(connection)
         .await?;
     Ok(inserted)
@@ -156,7 +152,7 @@ async fn found(
             .bind(&*store.service)
             .bind(place.saga)
             .bind(without_nul(place.key))
-            .bind(patience_text(patience))
+            .bind(lock_timeout(patience))
             .fetch_one(connection)
             .await?;
     Ok(timeouts.map(|timeouts| (state, timeouts)))

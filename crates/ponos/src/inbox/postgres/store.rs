@@ -141,7 +141,7 @@ impl Store {
         let begin = async {
             let mut transaction = Box::pin(self.work.begin()).await?;
             let number: Option<i64> = of_key(AssertSqlSafe(insert), key)
-                .bind(format!("{}ms", patience.as_millis().clamp(1, 1 << 30)))
+                .bind(lock_timeout(patience))
                 .try_map(|row: PgRow| row.try_get(0))
                 .fetch_optional(&mut *transaction)
                 .await?;
@@ -378,4 +378,9 @@ fn pool(target: &PgConnectOptions, connections: u32, connect_timeout: Duration) 
 /// Replaces NUL, which Postgres' text can't hold, by its symbol: ids that differ in that alone count as one.
 pub(super) fn without_nul(text: &str) -> Cow<'_, str> {
     if text.contains('\0') { text.replace('\0', "\u{2400}").into() } else { text.into() }
+}
+
+/// So long as the setting `lock_timeout` has it: at least a millisecond, for 0 would be no limit.
+pub(super) fn lock_timeout(patience: Duration) -> String {
+    format!("{}ms", patience.as_millis().clamp(1, 1 << 30))
 }

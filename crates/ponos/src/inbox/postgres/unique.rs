@@ -3,7 +3,7 @@
 //! Invariant: a row is there exactly while its task is not done, for both commit together: with the sender's writes it begins, with
 //! the handler's it ends. A row names its task, so that no other end removes it. What never ends loses its row by time.
 
-use super::store::{Store, without_nul};
+use super::store::{Store, lock_timeout, without_nul};
 use crate::{
     event::{EventId, EventName},
     inbox::{Backend, Held, Inbox, InboxError},
@@ -109,7 +109,7 @@ async fn insert(
         .bind(without_nul(&claim.key))
         .bind(without_nul(id.as_str()))
         .bind(claim.at_most.as_secs_f64())
-        .bind(format!("{}ms", patience.as_millis().clamp(1, 1 << 30)))
+        .bind(lock_timeout(patience))
         .fetch_one(connection)
         .await?;
     Ok(inserted)

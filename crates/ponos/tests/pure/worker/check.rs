@@ -35,7 +35,7 @@ fn limited(limits: Limits) -> Worker {
     shop().on::<Value>(NAME, done).limits(limits)
 }
 
-fn faults(worker: Worker) -> Vec<String> {
+pub(super) fn faults(worker: Worker) -> Vec<String> {
     match worker.ready() {
         Ok(_) => Vec::new(),
         Err(WorkerError::Invalid(faults)) => faults,

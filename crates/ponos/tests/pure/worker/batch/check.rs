@@ -1,10 +1,7 @@
 //! What can't be of batches is refused at the start, in words.
 
-use super::{COUNTED, Count, secs};
-use ponos::{
-    prelude::*,
-    worker::{Next, WorkerError},
-};
+use super::{super::check::faults, COUNTED, Count, secs};
+use ponos::{prelude::*, worker::Next};
 
 async fn batch(_: Batch<Count>, _: Context) -> HandlerResult {
     Ok(Done)
@@ -16,14 +13,6 @@ async fn one(_: Count, _: Context) -> HandlerResult {
 
 fn with(policy: Policy) -> Worker {
     Worker::new("stock").batch(COUNTED, batch.with(policy))
-}
-
-fn faults(worker: Worker) -> Vec<String> {
-    match worker.ready() {
-        Ok(_) => Vec::new(),
-        Err(WorkerError::Invalid(faults)) => faults,
-        Err(other) => vec![format!("of another kind: {other}")],
-    }
 }
 
 #[test]
